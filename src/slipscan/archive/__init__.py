@@ -1,0 +1,1 @@
+"""From the archives of Sentinel-1 products to datasets in slipscan's units and signs."""

@@ -1,0 +1,1 @@
+"""The skill of a catalogue against a known truth."""

@@ -1,0 +1,1 @@
+"""The event table, its increments and the GeoPackage."""

@@ -1,0 +1,1 @@
+"""The displacement field without its atmosphere, with sigma."""

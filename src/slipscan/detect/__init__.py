@@ -1,0 +1,1 @@
+"""Transients out of a displacement field, at a stated false-alarm rate."""

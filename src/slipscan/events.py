@@ -1,0 +1,148 @@
+"""The event table: its columns, and the GeoParquet files that carry it between stages.
+
+One row an event; the unit is in the column's name; dates are ISO strings (UTC); the geometry is the
+footprint in EPSG:4326. A table travels with the *scans* behind it (one per track: window, area,
+threshold, ...), so that an empty table still says what was looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from slipscan.errors import SlipscanError
+from slipscan.store import written_beside
+
+EVENT_TYPES = (
+    "slow_slip", "afterslip", "creep_rate_change", "coseismic", "volumetric", "hydrological", "residue",
+)  # fmt: skip
+GNSS_VERDICTS = ("confirmed", "contradicted", "inconclusive", "insensitive", "no_data")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the event table."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+
+SOURCE_COLUMNS = (
+    Column("region", "str", "id of the region of interest"),
+    Column("tracks", "str", "tracks that see the event, comma-separated"),
+    Column("type", "str", f"one of {', '.join(EVENT_TYPES)}"),
+    Column("t05", "str", "date at which 5 % of the moment was released"),
+    Column("t50", "str", "date at which 50 % of the moment was released"),
+    Column("t95", "str", "date at which 95 % of the moment was released"),
+    Column("duration_d", "float64", "t95 - t05"),
+    Column("ongoing", "bool", "t95 may lie past the last epoch"),
+    Column("left_censored", "bool", "t05 may lie before the first epoch"),
+    Column("longitude", "float64", "of the source's centre, degrees east"),
+    Column("latitude", "float64", "of the source's centre, degrees north"),
+    Column("depth_km", "float64", "of the source's centre, positive down"),
+    Column("strike_deg", "float64", "Aki & Richards: the fault dips to the right of it"),
+    Column("dip_deg", "float64", "from the horizontal"),
+    Column("rake_deg", "float64", "0 left-lateral, 90 thrust, 180 right-lateral"),
+    Column("length_km", "float64", "along strike"),
+    Column("width_km", "float64", "down dip"),
+    Column("slip_mm", "float64", "uniform slip of the rectangle"),
+    Column("volume_change_m3", "float64", "of a volumetric source, positive for inflation"),
+    Column("potency_m3", "float64", "slip times area"),
+    Column("mw", "float64", "moment magnitude at a shear modulus of 30 GPa"),
+    Column("variance_explained", "float64", "by the source, all tracks together, 0 to 1"),
+    Column("peak_positive_mm", "float64", "largest line-of-sight displacement toward the satellite, any track"),
+    Column("peak_negative_mm", "float64", "largest line-of-sight displacement away from the satellite (negative)"),
+    Column("area_km2", "float64", "of the footprint, all tracks together"),
+    Column("statistic", "float64", "cluster statistic, the largest of the tracks"),
+    Column("p_value", "float64", "probability of a false alarm this strong anywhere in the scan, the smallest of the tracks"),
+    Column("threshold", "float64", "of the statistic, in that track"),
+    Column("false_alarms_per_1e4km2_yr", "float64", "the stated rate that the threshold stands for"),
+    Column("calibration_id", "str", "calibration that set the threshold"),
+    Column("weights", "str", "weights of the denoiser: name and first digits of the sha256"),
+    Column("data_until", "str", "last acquisition of the scan"),
+    Column("slipscan_version", "str", "version that found it"),
+)  # fmt: skip
+
+GNSS_COLUMNS = (
+    Column("gnss_verdict", "str", f"one of {', '.join(GNSS_VERDICTS)}"),
+    Column("gnss_stations", "int64", "stations compared"),
+    Column("gnss_log_likelihood_ratio", "float64", "event against no event in the GNSS series; positive confirms"),
+)  # fmt: skip
+
+CATALOGUE_COLUMNS = (
+    Column("event_id", "str", "stable identifier: region, year and number"),
+    *SOURCE_COLUMNS,
+    *GNSS_COLUMNS,
+    Column("status", "str", "active, or retracted by a later scan of its own region and track"),
+    Column("created", "str", "data cut-off of the increment that found it first"),
+    Column("updated", "str", "data cut-off of the increment that changed it last"),
+)
+
+SCAN_KEYS = (
+    "region", "track", "window_start", "window_end", "data_until", "area_km2", "threshold",
+    "false_alarms_per_1e4km2_yr", "calibration_id", "weights", "inventory_sha256", "slipscan_version",
+)  # fmt: skip
+"""Keys of a scan, all taken from the attributes of a transients store."""
+
+_METADATA_KEY = b"slipscan_scans"
+
+
+def scan_of(attrs: dict[str, Any]) -> dict[str, Any]:
+    """The scan behind a transients store, from its attributes; raises SlipscanError where one is missing."""
+    missing = [key for key in SCAN_KEYS if key not in attrs]
+    if missing:
+        raise SlipscanError(f"the transients store lacks the attribute '{missing[0]}': run detect again")
+    return {key: attrs[key] for key in SCAN_KEYS}
+
+
+def event_table(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> gpd.GeoDataFrame:
+    """An event table of the given columns (typed also when empty) from rows that hold 'geometry'."""
+    frame = pd.DataFrame({c.name: _typed([row[c.name] for row in rows], c.dtype) for c in columns})
+    return gpd.GeoDataFrame(frame, geometry=[row["geometry"] for row in rows], crs="EPSG:4326")
+
+
+def _typed(values: list[Any], dtype: str) -> Any:
+    if dtype == "str":
+        return np.array(values, dtype=object)
+    return np.array(values, dtype=dtype)
+
+
+def write_events(path: Path, events: gpd.GeoDataFrame, scans: list[dict[str, Any]]) -> None:
+    """Write an event table and its scans as Parquet (geometry as WKB), atomically; byte-identical for equal input."""
+    frame = pd.DataFrame(events.drop(columns="geometry"))
+    frame["geometry"] = events.geometry.to_wkb().to_numpy(dtype=object)
+    types = {"str": pa.string(), "object": pa.string(), "bool": pa.bool_(), "int64": pa.int64()}
+    fields = [
+        pa.field(name, pa.binary() if name == "geometry" else types.get(str(frame[name].dtype), pa.float64()))
+        for name in frame.columns
+    ]
+    table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
+    table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(scans, sort_keys=True).encode()})
+    with written_beside(Path(path)) as beside:
+        pq.write_table(table, beside, compression="zstd")
+
+
+def read_events(path: Path) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
+    """Read an event table and its scans; raises SlipscanError where the file is missing or no event table."""
+    try:
+        table = pq.read_table(path)
+        scans = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+        frame = table.replace_schema_metadata(None).to_pandas()
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no event table {path}: run the stage before, or check the path") from error
+    except (pa.ArrowInvalid, KeyError, json.JSONDecodeError, OSError) as error:
+        raise SlipscanError(f"{path} is no event table of slipscan ({error})") from error
+    for name in frame.columns:
+        if name != "geometry" and not pd.api.types.is_numeric_dtype(frame[name]):
+            frame[name] = frame[name].astype(object)
+    geometry = gpd.GeoSeries.from_wkb(frame.pop("geometry").to_numpy(dtype=object), crs="EPSG:4326")
+    return gpd.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326"), scans

@@ -1,0 +1,1 @@
+"""GNSS series beside InSAR events."""

@@ -1,0 +1,1 @@
+"""What the atmosphere does in a region: estimate and simulate."""

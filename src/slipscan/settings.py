@@ -1,0 +1,278 @@
+"""One frozen model per stage: every key of the configuration, its unit (in the name), range and meaning.
+
+`Settings.model_validate(config)` is the only place that fills defaults. `config/README.md` and
+`workflow/schemas/*.json` are generated from these models by `slipscan docs`, and a test keeps them in step.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from slipscan.errors import SlipscanError
+from slipscan.regions import Frozen, Identifier, one_sentence
+
+
+def _as_iso_date(value: Any) -> Any:
+    """An unquoted YAML date arrives as datetime.date, which triggers nothing in Snakemake's params."""
+    if isinstance(value, datetime.datetime):
+        value = value.date()
+    text = value.isoformat() if isinstance(value, datetime.date) else value
+    if isinstance(text, str):
+        datetime.date.fromisoformat(text)
+    return text
+
+
+IsoDate = Annotated[str, BeforeValidator(_as_iso_date), Field(json_schema_extra={"format": "date"})]
+
+
+class SimulatedArchive(Frozen):
+    """The synthetic archive: what it writes, in the layout of a LiCSAR frame."""
+
+    scenario: Literal["ismetpasa", "quiet"] = Field(
+        "ismetpasa", description="'ismetpasa' plants two slow slip events, 'quiet' none"
+    )
+    seed: int = Field(2021, ge=0)
+    start: IsoDate = Field("2018-01-04", description="first acquisition")
+    epochs: int = Field(60, ge=5, le=1000)
+    interval_d: int = Field(12, ge=1, le=60, description="days between acquisitions")
+    missing_epoch_fraction: float = Field(0.05, ge=0, le=0.5)
+    pairs_per_epoch: int = Field(3, ge=1, le=10, description="interferograms from an epoch to later ones")
+    posting_deg: float = Field(0.0025, gt=0.0001, le=0.05)
+    turbulence_std_mm: float = Field(8.0, ge=0, description="median over epochs; log-normal between epochs")
+    stratified_mm_per_km: float = Field(8.0, ge=0, description="standard deviation of the slope with height")
+    ramp_std_mm: float = Field(5.0, ge=0, description="standard deviation of a plane across the scene")
+    white_std_mm: float = Field(2.0, ge=0, description="decorrelation of one interferogram's pixel")
+
+
+class ArchiveSettings(Frozen):
+    """Search and fetch."""
+
+    data_root: str | None = Field(
+        None, description="directory that 'local' paths are below; default: environment variable SLIPSCAN_DATA"
+    )
+    manifests: str | None = Field(
+        None, description="directory of pinned manifests ({region}_{track}.csv) to replay without a search"
+    )
+    simulated: SimulatedArchive = SimulatedArchive()
+
+
+class TimeseriesSettings(Frozen):
+    """From interferograms to a displacement stack."""
+
+    pixel_m: float = Field(200.0, ge=10, le=5000, description="cell size of the metric (UTM) grid")
+    reference_radius_m: float = Field(3000.0, gt=0, description="radius of the reference area")
+    min_reference_pixels: int = Field(10, ge=1, description="valid pixels needed in the reference area")
+    min_coherence: float = Field(0.1, ge=0, le=1, description="pixels below it in an interferogram are masked")
+    weights: Literal["coherence", "uniform"] = Field("coherence", description="weights of the inversion")
+    min_temporal_coherence: float = Field(0.5, ge=0, le=1, description="pixels below it are masked")
+    min_pair_fraction: float = Field(
+        0.8, gt=0, le=1, description="share of the interferograms that must be valid in a pixel"
+    )
+    disconnected: Literal["error", "split"] = Field(
+        "error", description="a network in several parts: refuse, or split the series at the gap (own offsets)"
+    )
+    closure_error_mm: float = Field(
+        10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
+    )
+
+
+class NoiseSettings(Frozen):
+    """What the air does in a region."""
+
+    spectrum_bins: int = Field(24, ge=4, le=200)
+
+
+class DenoiseSettings(Frozen):
+    """The field without its atmosphere."""
+
+    method: Literal["network", "classical"] = Field(
+        "network", description="'classical': ramp and height correction, then a temporal filter"
+    )
+    weights: str = Field("slipscan-small", description="name of shipped weights, or path of a .safetensors file")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    filter_d: float = Field(48.0, gt=0, description="width of the temporal filter of the classical method")
+    batch: int = Field(8, ge=1, le=1024, description="intervals in one pass through the network")
+
+
+class DetectSettings(Frozen):
+    """Transients at a stated false-alarm rate."""
+
+    false_alarms_per_1e4km2_yr: float = Field(
+        0.1, gt=0, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"
+    )
+    nulls: int = Field(24, ge=8, le=10000, description="null stacks per track for the calibration")
+    seed: int = Field(1, ge=0, description="of the null stacks")
+    durations_d: tuple[float, ...] = Field(
+        (0.0, 24.0, 48.0, 96.0), min_length=1, description="durations of the ramps that are tried; 0 is a step"
+    )
+    pixel_threshold: float = Field(3.0, gt=0, description="|statistic| from which a pixel joins a cluster")
+    min_area_km2: float = Field(2.0, gt=0, description="smallest footprint")
+    join_distance_km: float = Field(30.0, ge=0, description="lobes within it that share a history are one event")
+    join_correlation: float = Field(0.7, ge=-1, le=1, description="of the histories of two lobes of one event")
+    edge_epochs: int = Field(4, ge=1, le=50, description="epochs at each end without a two-sided baseline")
+
+
+class SourceSettings(Frozen):
+    """What made a transient."""
+
+    max_points: int = Field(500, ge=50, le=20000, description="pixels per track in the inversion")
+    poisson_ratio: float = Field(0.25, gt=0, lt=0.5)
+    min_variance_explained: float = Field(
+        0.5, ge=0, le=1, description="below it no source fits and the type is residue"
+    )
+    join_gap_d: float = Field(24.0, ge=0, description="transients of two tracks closer in time are one event")
+
+
+class GnssSettings(Frozen):
+    """GNSS series beside InSAR events."""
+
+    directory: str | None = Field(
+        None, description="directory of .tenv3 files; default: the region's key 'gnss', or the simulated stations"
+    )
+    max_distance_km: float = Field(50.0, gt=0, description="stations farther from the footprint are not compared")
+    min_epochs: int = Field(100, ge=10, description="daily positions needed within the window")
+    window_yr: float = Field(3.0, gt=0.2, description="span of the trajectory fit on either side of the event")
+    sample_radius_m: float = Field(500.0, gt=0, description="InSAR is the median within it")
+    flicker_mm: tuple[float, float, float] = Field(
+        (3.0, 3.0, 10.0), description="flicker noise of east, north, up, mm yr^-1/4 (a white-only model is 5-11 x too sure)"
+    )
+    min_log_likelihood_ratio: float = Field(3.0, gt=0, description="needed for 'confirmed' or 'contradicted'")
+
+
+class CatalogueSettings(Frozen):
+    """The fold over all increments."""
+
+    match_gap_d: float = Field(24.0, ge=0, description="events of two increments closer in time are the same")
+
+
+class ReportSettings(Frozen):
+    """Figures and pages."""
+
+    title: str = "slipscan: a catalogue of slow slip events"
+
+
+class TrainSettings(Frozen):
+    """Training of the network (not part of `rule all`)."""
+
+    name: str = Field("slipscan-small", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
+    seed: int = Field(7, ge=0)
+    steps: int = Field(3000, ge=1, description="optimiser steps")
+    batch: int = Field(16, ge=1, description="intervals a step")
+    width: int = Field(16, ge=4, le=128, description="channels at full resolution")
+    pixels: int = Field(64, ge=32, le=512, description="side of a training scene, pixels of 500 m")
+    epochs: int = Field(30, ge=12, le=500, description="epochs of a training scene")
+    learning_rate: float = Field(2e-3, gt=0)
+    validation_scenes: int = Field(64, ge=1)
+    max_minutes: float = Field(30.0, gt=0, description="stop and save after this wall time")
+
+
+class RerunSettings(Frozen):
+    """What makes a stage run again after a change of code."""
+
+    code: Literal["digest", "version"] = Field(
+        "digest", description="'digest': the code it imports (development); 'version': its stated version (clusters)"
+    )
+
+
+class Settings(Frozen):
+    """The whole configuration."""
+
+    regions_file: str = Field("config/regions.geojson", description="GeoJSON of regions and tracks")
+    regions: tuple[Identifier, ...] | None = Field(None, description="ids to process; default: all of the file")
+    shard: str | None = Field(
+        None, pattern=r"^[0-9]+/[0-9]+$", description="'i/n': only every n-th region, from the i-th (0-based)"
+    )
+    results_dir: str = Field("results", description="where products go")
+    cache_dir: str = Field("cache", description="content-addressed cache of granules and calibrations")
+    as_of: IsoDate = Field("2026-06-30", description="latest end of an acquisition (quoted date)")
+    calibration_as_of: IsoDate | None = Field(
+        None, description="epochs up to it set noise and thresholds (a vintage); default: as_of"
+    )
+    rerun: RerunSettings = RerunSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    timeseries: TimeseriesSettings = TimeseriesSettings()
+    noise: NoiseSettings = NoiseSettings()
+    denoise: DenoiseSettings = DenoiseSettings()
+    detect: DetectSettings = DetectSettings()
+    source: SourceSettings = SourceSettings()
+    gnss: GnssSettings = GnssSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    report: ReportSettings = ReportSettings()
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_section_is_default(cls, config: Any) -> Any:
+        """`detect:` with nothing below it is YAML's null: the section's defaults, not an error."""
+        if isinstance(config, dict):
+            return {key: value for key, value in config.items() if value is not None}
+        return config
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], config: Any, where: str) -> Model:
+    """Validate `config`; raises SlipscanError with one sentence that names the key."""
+    try:
+        return model.model_validate(config)
+    except ValidationError as error:
+        raise SlipscanError(f"{where}: {one_sentence(error)}") from error
+
+
+def read_settings(path: Path | None) -> Settings:
+    """Read a YAML configuration file; None gives the defaults."""
+    if path is None:
+        return Settings()
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no configuration file {path}") from error
+    except yaml.YAMLError as error:
+        raise SlipscanError(f"{path} is no YAML ({' '.join(str(error).split())})") from error
+    return validate(Settings, config, str(path))
+
+
+def from_options(model: type[Model], options: Sequence[str]) -> Model:
+    """A stage's settings from `key=value` options, values in JSON (or plain strings).
+
+    Raises
+    ------
+    SlipscanError
+        an option without '=', an unknown key, a value out of range
+    """
+    values: dict[str, Any] = {}
+    for option in options:
+        key, separator, text = option.partition("=")
+        if not separator:
+            raise SlipscanError(f"--set {option}: write key=value")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        target = values
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[leaf] = value
+    return validate(model, values, "--set")
+
+
+def to_options(settings: BaseModel, prefix: str = "") -> list[str]:
+    """The `key=value` options that rebuild `settings`: what differs from the defaults."""
+    options = []
+    default = type(settings)()
+    for key in type(settings).model_fields:
+        value = getattr(settings, key)
+        if isinstance(value, BaseModel):
+            options += to_options(value, f"{prefix}{key}.")
+        elif value != getattr(default, key):
+            options.append(f"{prefix}{key}={json.dumps(value)}")
+    return options

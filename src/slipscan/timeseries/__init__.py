@@ -1,0 +1,1 @@
+"""From interferograms to a displacement stack."""
