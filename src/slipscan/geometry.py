@@ -146,9 +146,7 @@ def check_los(east: Array, north: Array, up: Array, orbit_direction: str, where:
     if abs(e * e + n * n + u * u - 1) > 0.02:
         raise SlipscanError(f"the line of sight in {where} is no unit vector ({e:.3f}, {n:.3f}, {u:.3f})")
     if not LOS_UP_RANGE[0] < u < LOS_UP_RANGE[1]:
-        raise SlipscanError(
-            f"the line of sight in {where} has up = {u:.3f}, outside {LOS_UP_RANGE}: wrong convention?"
-        )
+        raise SlipscanError(f"the line of sight in {where} has up = {u:.3f}, outside {LOS_UP_RANGE}: wrong convention?")
     if (e < 0) != (orbit_direction == "ascending"):
         raise SlipscanError(
             f"the line of sight in {where} has east = {e:.3f}, impossible for a right-looking {orbit_direction}"
@@ -163,8 +161,8 @@ def write_grid(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     a, b, c, d, e, f = grid.transform
     attrs["GeoTransform"] = f"{c!r} {a!r} {b!r} {f!r} {d!r} {e!r}"
     units = {"units": "degrees"} if grid.crs.is_geographic else {"units": "m"}
-    names = ("longitude", "latitude") if grid.crs.is_geographic else (
-        "projection_x_coordinate", "projection_y_coordinate"
+    names = (
+        ("longitude", "latitude") if grid.crs.is_geographic else ("projection_x_coordinate", "projection_y_coordinate")
     )
     out = dataset.assign_coords(x=np.asarray(grid.x, float), y=np.asarray(grid.y, float), spatial_ref=0)
     out["x"].attrs = {"standard_name": names[0], **units}
@@ -193,8 +191,6 @@ def read_grid(dataset: xr.Dataset, where: str = "") -> Grid:
 def pixel_area_km2(grid: Grid) -> float:
     """Area of a cell of a metric grid, km2; raises SlipscanError for a geographic grid."""
     if grid.crs.is_geographic:
-        raise SlipscanError(
-            "this stage needs a metric grid, but the stack's CRS is geographic: project it (UTM) first"
-        )
+        raise SlipscanError("this stage needs a metric grid, but the stack's CRS is geographic: project it (UTM) first")
     dx, dy = grid.spacing
     return dx * dy / 1e6

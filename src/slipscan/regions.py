@@ -60,14 +60,18 @@ class Region(Frozen):
     archive: Literal["local", "simulated"] = Field(description="where the data come from")
     tracks: tuple[Track, ...] = Field(min_length=1)
     reference_point: tuple[float, float] = Field(
-        description="longitude, latitude (degrees) of the centre of the reference area: coherent, off faults and volcanoes"
+        description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
     )
     tectonic_setting: str = Field(description="e.g. 'continental transform', 'subduction', 'volcano', 'basin'")
     fault_strike_deg: float | None = Field(
-        None, ge=0, lt=360, description="Aki-Richards strike of the main fault, a start for the source inversion"
+        None,
+        ge=0,
+        lt=360,
+        description="Aki-Richards strike of the main fault, a start for the source inversion",
     )
     gnss: str | None = Field(
-        None, description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs)"
+        None,
+        description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs)",
     )
     polygon: tuple[tuple[float, float], ...] = Field(
         min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"
@@ -156,3 +160,31 @@ def one_sentence(error: ValidationError) -> str:
         reason = f"{reason[0].lower()}{reason[1:]} (got {first['input']!r})"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{key}: {reason}{more}"
+
+
+def read_region(path: Path, region_id: str) -> Region:
+    """One region of a file; raises SlipscanError where it is not there."""
+    regions = read_regions(path)
+    if region_id not in regions:
+        raise SlipscanError(f"{path} has no region {region_id!r}: it has {', '.join(regions) or 'none'}")
+    return regions[region_id]
+
+
+def select(regions: dict[str, Region], ids: tuple[str, ...] | None, shard: str | None) -> dict[str, Region]:
+    """The regions to process: those of `ids` (None: all), of them every n-th from the i-th for a shard 'i/n'.
+
+    Raises
+    ------
+    SlipscanError
+        an id that the file does not hold, a shard number not below the number of shards
+    """
+    unknown = [name for name in ids or () if name not in regions]
+    if unknown:
+        raise SlipscanError(f"there is no region {unknown[0]!r}: the regions file holds {', '.join(regions)}")
+    chosen = sorted(ids if ids is not None else regions)
+    if shard is not None:
+        number, count = (int(part) for part in shard.split("/"))
+        if number >= count:
+            raise SlipscanError(f"shard {shard}: the first number counts from 0 and stays below the second")
+        chosen = chosen[number::count]
+    return {name: regions[name] for name in chosen}

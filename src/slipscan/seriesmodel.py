@@ -15,6 +15,8 @@ from slipscan.errors import SlipscanError
 DAYS_PER_YEAR = 365.25
 MIN_SPAN_FOR_SEASON_YR = 1.0
 MIN_EPOCHS = 5
+MIN_EIGENVALUE = 1e-6
+"""Smallest over largest eigenvalue of the normal matrix, below which a pixel is undetermined."""
 
 Float = NDArray[np.float64]
 
@@ -92,17 +94,26 @@ def fit(matrix: Float, series: NDArray[np.floating], weight: NDArray[np.floating
     Returns
     -------
     parameters
-        (column, pixel); NaN where the valid epochs do not determine the model. Pixels with the same valid
-        epochs are solved in one matrix product.
+        (column, pixel); NaN where the valid epochs do not determine the model
+
+    Notes
+    -----
+    Normal equations, batched over pixels: the columns are centred or bounded by one, so that squaring the
+    condition number is harmless in float64, and a mask of its own for every pixel costs nothing extra.
     """
-    w = np.ones(len(matrix)) if weight is None else np.asarray(weight, float)
-    out = np.full((matrix.shape[1], series.shape[1]), np.nan)
-    for valid, pixels in groups_of_equal_validity(np.isfinite(series)):
-        rows = matrix[valid] * np.sqrt(w[valid])[:, None]
-        if len(rows) < matrix.shape[1] or np.linalg.matrix_rank(rows) < matrix.shape[1]:
-            continue
-        solve = np.linalg.pinv(rows) * np.sqrt(w[valid])[None, :]
-        out[:, pixels] = solve @ series[np.ix_(valid, pixels)].astype(float)
+    weights = np.ones(len(matrix)) if weight is None else np.asarray(weight, float)
+    weights = weights / weights.mean()
+    valid = np.isfinite(series)
+    filled = np.where(valid, series, 0.0).astype(float)
+    n, k = matrix.shape
+    products = (matrix[:, :, None] * matrix[:, None, :]).reshape(n, k * k) * weights[:, None]
+    normal = (valid.T.astype(float) @ products).reshape(-1, k, k)
+    right = filled.T @ (matrix * weights[:, None])
+    eigenvalues = np.linalg.eigvalsh(normal)
+    determined = (eigenvalues[:, 0] > MIN_EIGENVALUE * eigenvalues[:, -1]) & (valid.sum(axis=0) > k)
+    out = np.full((k, series.shape[1]), np.nan)
+    if determined.any():
+        out[:, determined] = np.linalg.solve(normal[determined], right[determined][:, :, None])[:, :, 0].T
     return out
 
 

@@ -55,7 +55,8 @@ class ArchiveSettings(Frozen):
     """Search and fetch."""
 
     data_root: str | None = Field(
-        None, description="directory that 'local' paths are below; default: environment variable SLIPSCAN_DATA"
+        None,
+        description="directory that 'local' paths are below; default: environment variable SLIPSCAN_DATA",
     )
     manifests: str | None = Field(
         None, description="directory of pinned manifests ({region}_{track}.csv) to replay without a search"
@@ -76,7 +77,8 @@ class TimeseriesSettings(Frozen):
         0.8, gt=0, le=1, description="share of the interferograms that must be valid in a pixel"
     )
     disconnected: Literal["error", "split"] = Field(
-        "error", description="a network in several parts: refuse, or split the series at the gap (own offsets)"
+        "error",
+        description="a network in several parts: refuse, or split the series at the gap (own offsets)",
     )
     closure_error_mm: float = Field(
         10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
@@ -110,7 +112,9 @@ class DetectSettings(Frozen):
     nulls: int = Field(24, ge=8, le=10000, description="null stacks per track for the calibration")
     seed: int = Field(1, ge=0, description="of the null stacks")
     durations_d: tuple[float, ...] = Field(
-        (0.0, 24.0, 48.0, 96.0), min_length=1, description="durations of the ramps that are tried; 0 is a step"
+        (0.0, 24.0, 48.0, 96.0),
+        min_length=1,
+        description="durations of the ramps that are tried; 0 is a step",
     )
     pixel_threshold: float = Field(3.0, gt=0, description="|statistic| from which a pixel joins a cluster")
     min_area_km2: float = Field(2.0, gt=0, description="smallest footprint")
@@ -134,14 +138,16 @@ class GnssSettings(Frozen):
     """GNSS series beside InSAR events."""
 
     directory: str | None = Field(
-        None, description="directory of .tenv3 files; default: the region's key 'gnss', or the simulated stations"
+        None,
+        description="directory of .tenv3 files; default: the region's key 'gnss', or the simulated stations",
     )
     max_distance_km: float = Field(50.0, gt=0, description="stations farther from the footprint are not compared")
     min_epochs: int = Field(100, ge=10, description="daily positions needed within the window")
     window_yr: float = Field(3.0, gt=0.2, description="span of the trajectory fit on either side of the event")
     sample_radius_m: float = Field(500.0, gt=0, description="InSAR is the median within it")
     flicker_mm: tuple[float, float, float] = Field(
-        (3.0, 3.0, 10.0), description="flicker noise of east, north, up, mm yr^-1/4 (a white-only model is 5-11 x too sure)"
+        (3.0, 3.0, 10.0),
+        description="flicker noise of east, north, up, mm yr^-1/4 (a white-only model is 5-11 x too sure)",
     )
     min_log_likelihood_ratio: float = Field(3.0, gt=0, description="needed for 'confirmed' or 'contradicted'")
 
@@ -177,7 +183,8 @@ class RerunSettings(Frozen):
     """What makes a stage run again after a change of code."""
 
     code: Literal["digest", "version"] = Field(
-        "digest", description="'digest': the code it imports (development); 'version': its stated version (clusters)"
+        "digest",
+        description="'digest': the code it imports (development); 'version': its stated version (clusters)",
     )
 
 

@@ -42,11 +42,13 @@ _GEOMETRY = (
 )
 
 _STACK = (
+    Variable("displacement", _TYX, "m", "cumulative line-of-sight displacement since reference_time", TOWARD),
     Variable(
-        "displacement", _TYX, "m", "cumulative line-of-sight displacement since reference_time", TOWARD
-    ),
-    Variable(
-        "inversion_std", _TYX, "m", "misclosure part of the standard deviation of displacement", required=False
+        "inversion_std",
+        _TYX,
+        "m",
+        "misclosure part of the standard deviation of displacement",
+        required=False,
     ),
     Variable("temporal_coherence", _YX, "1", "temporal coherence of the network inversion", required=False),
     Variable("closure_rms", _YX, "m", "RMS of the closure of interferogram triplets", required=False),
@@ -69,12 +71,13 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
     "noise": (
         Variable("epoch_rms", ("time",), "m", "RMS over space of the residual of an epoch"),
         Variable(
-            "stratified_slope", ("time",), "1", "slope of the residual of an epoch with height (m per m)",
+            "stratified_slope",
+            ("time",),
+            "1",
+            "slope of the residual of an epoch with height (m per m)",
             required=False,
         ),
-        Variable(
-            "power_spectrum", ("wavenumber",), "m2", "isotropic power of the residual per wavenumber bin"
-        ),
+        Variable("power_spectrum", ("wavenumber",), "m2", "isotropic power of the residual per wavenumber bin"),
         Variable("white_std", (), "m", "standard deviation of the white floor", dtype="float64"),
         Variable("exponent", (), "1", "exponent of the 2-D power law below the white floor", dtype="float64"),
     ),
@@ -91,15 +94,16 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
     "transients": (
         Variable("map", ("transient", "y", "x"), "m", "total displacement of the transient", TOWARD),
         Variable("map_std", ("transient", "y", "x"), "m", "standard deviation of map"),
-        Variable(
-            "footprint", ("transient", "y", "x"), "1", "1 where the transient is detected", dtype="int8"
-        ),
+        Variable("footprint", ("transient", "y", "x"), "1", "1 where the transient is detected", dtype="int8"),
         Variable("history", ("transient", "time"), "1", "fraction of the transient reached at an epoch"),
         Variable("ongoing", ("transient",), "1", "1 where t95 may lie past the last epoch", dtype="int8"),
         Variable("left_censored", ("transient",), "1", "1 where t05 may lie before the first epoch", dtype="int8"),
         Variable("statistic", ("transient",), "1", "cluster statistic of the transient", dtype="float64"),
         Variable(
-            "p_value", ("transient",), "1", "probability of a false alarm this strong anywhere in the scan",
+            "p_value",
+            ("transient",),
+            "1",
+            "probability of a false alarm this strong anywhere in the scan",
             dtype="float64",
         ),
         *_GEOMETRY,
@@ -163,9 +167,7 @@ def check(dataset: xr.Dataset, product: str, where: str = "") -> None:
         _check_variable(dataset[name], variable, product, at)
     unknown = sorted(set(map(str, dataset.data_vars)) - set(table))
     if unknown:
-        raise SlipscanError(
-            f"the {product} product{at} has the unknown variable '{unknown[0]}': rename or drop it"
-        )
+        raise SlipscanError(f"the {product} product{at} has the unknown variable '{unknown[0]}': rename or drop it")
     _check_axes(dataset, product, at)
 
 
@@ -176,14 +178,10 @@ def _check_variable(array: xr.DataArray, variable: Variable, product: str, at: s
             f"the {product} variable '{variable.name}'{at} has dimensions {array.dims}, not {variable.dims}"
         )
     if array.dtype != np.dtype(variable.dtype):
-        raise SlipscanError(
-            f"the {product} variable '{variable.name}'{at} is {array.dtype}, not {variable.dtype}"
-        )
+        raise SlipscanError(f"the {product} variable '{variable.name}'{at} is {array.dtype}, not {variable.dtype}")
     units = array.attrs.get("units")
     if units != variable.units:
-        raise SlipscanError(
-            f"the {product} variable '{variable.name}'{at} has units {units!r}, not {variable.units!r}"
-        )
+        raise SlipscanError(f"the {product} variable '{variable.name}'{at} has units {units!r}, not {variable.units!r}")
 
 
 def _check_axes(dataset: xr.Dataset, product: str, at: str) -> None:
@@ -198,9 +196,7 @@ def _check_axes(dataset: xr.Dataset, product: str, at: str) -> None:
         if not (steps > 0).all():
             order = "ascending" if direction > 0 else "descending"
             problem = "duplicate values" if (steps == 0).any() else "values out of order"
-            raise SlipscanError(
-                f"the {product} coordinate '{axis}'{at} has {problem}: it must be strictly {order}"
-            )
+            raise SlipscanError(f"the {product} coordinate '{axis}'{at} has {problem}: it must be strictly {order}")
 
 
 def markdown() -> str:

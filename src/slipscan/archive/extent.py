@@ -1,0 +1,62 @@
+"""Which part of the data a region needs: boxes in degrees."""
+
+from __future__ import annotations
+
+import numpy as np
+from pyproj import CRS, Transformer
+from shapely import box
+from shapely.geometry import Polygon
+
+from slipscan.errors import SlipscanError
+from slipscan.geometry import Grid
+from slipscan.regions import Region, Track
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north, degrees."""
+
+MARGIN_DEG = 0.03
+"""About 3 km beyond the box of polygon and reference point, for resampling and the reference area."""
+
+
+def crop_bounds(region: Region) -> Bounds:
+    """Return the box of a region's polygon and reference point, with a margin."""
+    lon = [vertex[0] for vertex in region.polygon] + [region.reference_point[0]]
+    lat = [vertex[1] for vertex in region.polygon] + [region.reference_point[1]]
+    margin_lon = MARGIN_DEG / float(np.cos(np.deg2rad(max(map(abs, lat)))))
+    return min(lon) - margin_lon, min(lat) - MARGIN_DEG, max(lon) + margin_lon, max(lat) + MARGIN_DEG
+
+
+def projected(bounds: Bounds, crs: CRS) -> Bounds:
+    """Return the box in another CRS that holds a box in degrees."""
+    west, south, east, north = Transformer.from_crs(4326, crs, always_xy=True).transform_bounds(*bounds)
+    return west, south, east, north
+
+
+def lonlat_bounds(grid: Grid) -> Bounds:
+    """Return the box in degrees that holds a grid's outer edges."""
+    dx, dy = grid.spacing
+    edges = (grid.x[0] - dx / 2, grid.y[-1] - dy / 2, grid.x[-1] + dx / 2, grid.y[0] + dy / 2)
+    west, south, east, north = Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(*edges)
+    return west, south, east, north
+
+
+def check_overlap(region: Region, track: Track, data: Bounds) -> None:
+    """Refuse a polygon that lies outside the data.
+
+    Raises
+    ------
+    SlipscanError
+        the region's polygon does not touch the box `data`
+    """
+    polygon = Polygon(region.polygon)
+    if not polygon.intersects(box(*data)):
+        raise SlipscanError(
+            f"region {region.id}'s polygon lies outside the data of track {track.id}"
+            f" (data: {_text(data)}, polygon: {_text(polygon.bounds)}): correct the polygon or the track's path"
+        )
+
+
+def _text(bounds: Bounds) -> str:
+    """Write a box as text."""
+    west, south, east, north = bounds
+    return f"{west:.3f} to {east:.3f} E, {south:.3f} to {north:.3f} N"

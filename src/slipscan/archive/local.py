@@ -1,0 +1,274 @@
+"""Archive 'local': interferograms or a ready displacement series in a directory of the user."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from slipscan.archive import series
+from slipscan.archive.conventions import CONVENTIONS, Convention, find_geometry, find_pairs
+from slipscan.archive.extent import Bounds, check_overlap, crop_bounds, lonlat_bounds
+from slipscan.archive.manifest import COLUMNS
+from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
+from slipscan.errors import SlipscanError
+from slipscan.geometry import Grid, check_los, los_from_hyp3, los_from_incidence_heading, write_grid
+from slipscan.progress import progress
+from slipscan.regions import LocalSource, Region, Track
+from slipscan.settings import ArchiveSettings
+from slipscan.store import sha256_file
+from slipscan.vocabulary import annotate
+
+log = logging.getLogger(__name__)
+
+__all__ = ["fetch", "find_pairs", "read", "read_interferograms", "search"]
+
+
+def data_root(settings: ArchiveSettings) -> Path:
+    """Return the directory that 'local' paths are below.
+
+    Raises
+    ------
+    SlipscanError
+        neither archive.data_root nor the environment variable SLIPSCAN_DATA is set, or there is no such directory
+    """
+    root = settings.data_root or os.environ.get("SLIPSCAN_DATA")
+    if not root:
+        raise SlipscanError(
+            "archive 'local' needs archive.data_root in the config, or SLIPSCAN_DATA in the environment"
+        )
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise SlipscanError(f"the data root {path} is no directory: correct archive.data_root or SLIPSCAN_DATA")
+    return path
+
+
+def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
+    """List the track's interferograms (or its one ready series) up to `as_of`.
+
+    Returns
+    -------
+    manifest
+        columns manifest.COLUMNS, one row per pair with secondary_date <= as_of (ISO date); may be empty. A ready
+        series has one row: its first epoch and its last one up to as_of.
+
+    Raises
+    ------
+    SlipscanError
+        no data root, directory or file, or what `find_pairs` refuses
+    """
+    source, path = _source(track), data_root(settings) / _source(track).path
+    if source.convention == "displacement":
+        rows = series.manifest_rows(path, as_of)
+    else:
+        pairs = find_pairs(path, source.convention)
+        if pairs.empty:
+            raise SlipscanError(
+                f"{path} holds no interferogram of the convention {source.convention} for region {region.id} track"
+                f" {track.id}: correct the track's path or convention"
+            )
+        rows = [
+            {
+                "granule": pair["unwrapped"].relative_to(path).as_posix(),
+                "reference_date": pair["reference_date"],
+                "secondary_date": pair["secondary_date"],
+                "expected_bytes": str(pair["unwrapped"].stat().st_size),
+                "expected_sha256": sha256_file(pair["unwrapped"]),
+            }
+            for pair in pairs[pairs["secondary_date"] <= as_of].to_dict("records")
+        ]
+    common = {"archive": "local", "product_version": "", "relative_orbit": str(track.relative_orbit)}
+    return pd.DataFrame([{**row, **common} for row in rows], columns=list(COLUMNS))
+
+
+def fetch(
+    manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+) -> list[Path]:
+    """Check that every file of the manifest is there and unchanged; nothing is copied.
+
+    Returns
+    -------
+    files
+        interferograms, coherence and geometry (or the files of a ready series), sorted
+
+    Raises
+    ------
+    SlipscanError
+        a file is missing, or its size or SHA-256 is not what the manifest expects
+    """
+    source, path = _source(track), data_root(settings) / _source(track).path
+    if source.convention == "displacement":
+        files = series.files(path)
+        _check_file(path, manifest.iloc[0])
+        return files
+    for _, row in manifest.iterrows():
+        _check_file(path / row["granule"], row)
+    pairs = _pairs_of(find_pairs(path, source.convention), manifest, path)
+    geometry = find_geometry(path, source.convention).values()
+    return sorted({*pairs["unwrapped"], *pairs["coherence"].dropna(), *geometry})
+
+
+def read(
+    manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+) -> xr.Dataset:
+    """Read a track's files around the region's polygon and reference point.
+
+    Returns
+    -------
+    dataset
+        product 'interferograms' (native grid), or 'stack' for a ready series; metres toward the satellite
+
+    Raises
+    ------
+    SlipscanError
+        the polygon lies outside the data, or what `read_interferograms` and `series.read_series` refuse
+    """
+    source, path = _source(track), data_root(settings) / _source(track).path
+    bounds = crop_bounds(region)
+    if source.convention == "displacement":
+        return series.read_series(path, region, track, manifest, bounds)
+    pairs = _pairs_of(find_pairs(path, source.convention), manifest, path)
+    whole = common_grid([read_header(file) for file in pairs["unwrapped"]])
+    check_overlap(region, track, lonlat_bounds(whole))
+    return read_interferograms(path, source, track, manifest, bounds)
+
+
+def read_interferograms(
+    directory: Path, source: LocalSource, track: Track, manifest: pd.DataFrame, bounds: Bounds | None = None
+) -> xr.Dataset:
+    """Read the interferograms of a manifest onto their common extent.
+
+    Parameters
+    ----------
+    directory
+        where the files lie, subdirectories included
+    source
+        the convention, and for GAMMA the scalar incidence and heading
+    track
+        wavelength and orbit direction
+    manifest
+        which pairs, by reference_date and secondary_date
+    bounds
+        west, south, east, north (degrees) to crop to; None: all
+
+    Returns
+    -------
+    dataset
+        product 'interferograms' on the native grid: interferogram (pair, y, x) in metres toward the satellite,
+        NaN where the file has 0, NaN or its nodata; coherence (pair, y, x) 0-1 where there are such files;
+        los_east, los_north, los_up and height (y, x) where there is geometry
+
+    Raises
+    ------
+    SlipscanError
+        a file is missing, unreadable or on another grid; a line of sight that the track cannot have
+    """
+    rule = CONVENTIONS[source.convention]
+    pairs = _pairs_of(find_pairs(directory, rule.name), manifest, directory)
+    geometry = {name: read_header(path) for name, path in find_geometry(directory, rule.name).items()}
+    unwrapped = [read_header(path) for path in pairs["unwrapped"]]
+    coherence = [read_header(path) for path in pairs["coherence"].dropna()]
+    grid = common_grid([*unwrapped, *coherence, *geometry.values()], bounds)
+
+    dims = ("pair", "y", "x")
+    dataset = xr.Dataset(
+        {"interferogram": (dims, _read_phase(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m)))},
+        coords={
+            "pair": np.arange(len(pairs), dtype=np.int64),
+            "reference_date": ("pair", pairs["reference_date"].to_numpy("datetime64[ns]")),
+            "secondary_date": ("pair", pairs["secondary_date"].to_numpy("datetime64[ns]")),
+        },
+    )
+    if coherence:
+        dataset["coherence"] = (dims, _read_coherence(coherence, grid, rule))
+    for name, values in _read_geometry(geometry, grid, source, track, directory).items():
+        dataset[name] = (("y", "x"), values)
+    return annotate(write_grid(dataset, grid), "interferograms")
+
+
+def _source(track: Track) -> LocalSource:
+    if track.local is None:
+        raise SlipscanError(f"track {track.id} has no key 'local' (convention and path): add it to the region's entry")
+    return track.local
+
+
+def _check_file(path: Path, row: pd.Series) -> None:
+    """Refuse a file that is missing or not the one of the manifest; a directory (Zarr) is not compared."""
+    if not path.exists():
+        raise SlipscanError(f"{path} of the manifest is missing: restore it, or make the manifest again")
+    changed = path.is_file() and (
+        row["expected_bytes"] not in ("", str(path.stat().st_size))
+        or row["expected_sha256"] not in ("", sha256_file(path))
+    )
+    if changed:
+        raise SlipscanError(f"{path} is not the file of the manifest (size or SHA-256): make the manifest again")
+
+
+def _pairs_of(pairs: pd.DataFrame, manifest: pd.DataFrame, directory: Path) -> pd.DataFrame:
+    """Select the pairs of a manifest; raises SlipscanError where one has no file or there is none at all."""
+    dates = ["reference_date", "secondary_date"]
+    if manifest.empty:
+        raise SlipscanError(f"the manifest of {directory} lists no interferogram: search again, or move as_of")
+    selected = manifest[dates].merge(pairs, on=dates, how="left").sort_values(dates, ignore_index=True)
+    absent = selected[selected["unwrapped"].isna()]
+    if not absent.empty:
+        raise SlipscanError(
+            f"the interferogram {absent.iloc[0]['reference_date']} to {absent.iloc[0]['secondary_date']} of the"
+            f" manifest is missing in {directory}: restore it, or make the manifest again"
+        )
+    return selected
+
+
+def _read_phase(rasters: list[Raster], grid: Grid, metres_per_radian: float) -> NDArray[np.float32]:
+    """Displacement toward the satellite, (pair, y, x) m; 0 is no data in all conventions."""
+    out = np.empty((len(rasters), *grid.shape), np.float32)
+    for index, raster in enumerate(progress(rasters, "read interferograms")):
+        phase = read_on(raster, grid)
+        phase[~np.isfinite(phase) | (phase == 0)] = np.nan
+        out[index] = phase * metres_per_radian
+    return out
+
+
+def _read_coherence(rasters: list[Raster], grid: Grid, rule: Convention) -> NDArray[np.float32]:
+    """Coherence, (pair, y, x) 0-1; raises SlipscanError for a file on another scale."""
+    out = np.empty((len(rasters), *grid.shape), np.float32)
+    for index, raster in enumerate(progress(rasters, "read coherence")):
+        out[index] = read_on(raster, grid) * rule.coherence_scale
+        if np.nanmax(out[index], initial=0.0) > 1.01:
+            raise SlipscanError(
+                f"the coherence in {raster.path} reaches {np.nanmax(out[index]):.3g}: this is not the scale of the"
+                f" convention {rule.name}"
+            )
+    return out
+
+
+def _read_geometry(
+    rasters: dict[str, Raster], grid: Grid, source: LocalSource, track: Track, directory: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Line of sight and height, (y, x) each; scalar incidence and heading are spread over the grid."""
+    values = {name: read_on(raster, grid) for name, raster in rasters.items()}
+    names = ("los_east", "los_north", "los_up")
+    los: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]] | None = None
+    if {"lv_theta", "lv_phi"} <= set(values):
+        theta = np.where(values["lv_theta"] == 0, np.nan, values["lv_theta"])
+        los = los_from_hyp3(theta, values["lv_phi"])
+    elif set(names) <= set(values):
+        east, north, up = (np.where(values["los_up"] == 0, np.nan, values[name]) for name in names)
+        los = east, north, up
+    elif source.incidence_deg is not None and source.heading_deg is not None:
+        shape = grid.shape
+        los = los_from_incidence_heading(np.full(shape, source.incidence_deg), np.full(shape, source.heading_deg))
+    out = {"height": values["height"]} if "height" in values else {}
+    if los is None:
+        log.warning("%s has no line of sight: add geometry files, or incidence_deg and heading_deg", directory)
+    else:
+        check_los(*los, track.orbit_direction, str(directory))
+        out |= {name: np.asarray(part, np.float32) for name, part in zip(names, los, strict=True)}
+    if "height" not in out:
+        log.warning("%s has no height file: nothing that follows topography can be removed", directory)
+    return out

@@ -1,0 +1,216 @@
+"""Files of the archive stage: manifest, observations with their inventory, stations, truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol, cast
+
+import pandas as pd
+import xarray as xr
+
+import slipscan
+from slipscan.archive import local
+from slipscan.archive import manifest as manifests
+from slipscan.errors import SlipscanError
+from slipscan.regions import Region, Track
+from slipscan.settings import ArchiveSettings
+from slipscan.store import sha256_file, write_text, write_zarr, written_beside
+from slipscan.vocabulary import annotate, check
+
+log = logging.getLogger(__name__)
+
+
+class Archive(Protocol):
+    """What every archive module offers."""
+
+    def search(self, region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
+        """List the granules up to `as_of`: columns manifest.COLUMNS."""
+
+    def fetch(
+        self, manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+    ) -> list[Path]:
+        """Make every file of a manifest present; return all files, sorted."""
+
+    def read(
+        self, manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+    ) -> xr.Dataset:
+        """Read fetched files as product 'interferograms' or 'stack'."""
+
+
+def archive_of(region: Region) -> Archive:
+    """Return the module of a region's archive."""
+    if region.archive == "simulated":
+        # Imported where it is needed: the simulator brings torch, which a real archive does without.
+        from slipscan.archive import simulated
+
+        return cast(Archive, simulated)
+    return cast(Archive, local)
+
+
+def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_of: str, out: Path) -> None:
+    """Search the region's archive (or replay a pinned manifest) and write the manifest.
+
+    Parameters
+    ----------
+    region, track
+        what to look for
+    settings
+        where; with `manifests`, {manifests}/{region}_{track}.csv is replayed instead of a search
+    as_of
+        latest end of an acquisition, ISO date
+    out
+        the CSV file
+
+    Raises
+    ------
+    SlipscanError
+        nothing found up to `as_of`, or what the archive refuses
+    """
+    if settings.manifests is not None:
+        pinned = Path(settings.manifests) / f"{region.id}_{track.id}.csv"
+        table = manifests.read(pinned)
+        table = table[table["secondary_date"] <= as_of]
+        where = str(pinned)
+    else:
+        table = archive_of(region).search(region, track, settings, as_of)
+        where = f"archive '{region.archive}'"
+    if table.empty:
+        raise SlipscanError(
+            f"region {region.id} track {track.id} has no interferogram up to as_of {as_of} in {where}: move as_of"
+        )
+    manifests.write(out, table)
+    log.info("%s %s: %d granules up to %s", region.id, track.id, len(table), table["secondary_date"].max())
+
+
+def write_observations(
+    region: Region,
+    track: Track,
+    settings: ArchiveSettings,
+    manifest: Path,
+    cache_dir: Path,
+    observations: Path,
+    inventory: Path,
+) -> None:
+    """Fetch a manifest's granules; write what they hold and an inventory of the files as received.
+
+    Parameters
+    ----------
+    manifest
+        the CSV file of `write_manifest`
+    cache_dir
+        where fetched granules are kept
+    observations
+        the Zarr store: product 'interferograms', or 'stack' for a ready series
+    inventory
+        CSV of name, bytes, sha256, sorted by name: the pin of the data
+
+    Raises
+    ------
+    SlipscanError
+        what the archive refuses
+    """
+    archive = archive_of(region)
+    table = manifests.read(manifest)
+    files = archive.fetch(table, region, track, settings, cache_dir)
+    text = inventory_text(files)
+    dataset = archive.read(table, region, track, settings, cache_dir)
+    product = "interferograms" if "interferogram" in dataset else "stack"
+    dataset = dataset.assign_attrs(attributes(region, track, table, text, product))
+    dataset = annotate(dataset, product)
+    check(dataset, product, str(observations))
+    write_zarr(dataset, observations)
+    write_text(inventory, text)
+
+
+def inventory_text(files: list[Path]) -> str:
+    """Write the inventory of files as CSV text: name below their common directory, bytes, SHA-256."""
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    rows = [(file.relative_to(root).as_posix(), file.stat().st_size, sha256_file(file)) for file in files]
+    return pd.DataFrame(sorted(rows), columns=["name", "bytes", "sha256"]).to_csv(index=False, lineterminator="\n")
+
+
+def attributes(
+    region: Region, track: Track, manifest: pd.DataFrame, inventory: str, product: str
+) -> dict[str, str | float]:
+    """Return the attributes that every product of a region-track carries."""
+    source = f"archive '{region.archive}'"
+    if track.local is not None and region.archive == "local":
+        source += f", convention {track.local.convention}"
+    out: dict[str, str | float] = {
+        "title": f"{'Interferograms' if product == 'interferograms' else 'Displacement'} of {region.name}, track"
+        f" {track.id}",
+        "source": f"Sentinel-1, {source}",
+        "history": f"slipscan archive: {len(manifest)} granules, product {product}",
+        "region": region.id,
+        "region_name": region.name,
+        "track": track.id,
+        "relative_orbit": track.relative_orbit,
+        "orbit_direction": track.orbit_direction,
+        "radar_wavelength_m": track.radar_wavelength_m,
+        "region_polygon": region.wkt(),
+        "reference_lon": region.reference_point[0],
+        "reference_lat": region.reference_point[1],
+        "tectonic_setting": region.tectonic_setting,
+        "archive": region.archive,
+        "inventory_sha256": hashlib.sha256(inventory.encode()).hexdigest(),
+        "data_until": str(manifest["secondary_date"].max()),
+        "slipscan_version": slipscan.__version__,
+    }
+    if region.fault_strike_deg is not None:
+        out["fault_strike_deg"] = region.fault_strike_deg
+    return out
+
+
+def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: str | None, out: Path) -> None:
+    """Write a region's GNSS series (NGL .tenv3) into one directory.
+
+    Parameters
+    ----------
+    gnss_directory
+        directory of .tenv3 files; None: the region's key 'gnss' below the data root, or the simulated stations
+    out
+        the directory; empty where the region has no GNSS (said in the log)
+
+    Raises
+    ------
+    SlipscanError
+        the directory is missing or holds no .tenv3 file
+    """
+    source: Path | None = None
+    if gnss_directory is not None:
+        source = Path(gnss_directory).expanduser()
+    elif region.gnss is not None:
+        source = local.data_root(settings) / region.gnss
+    with written_beside(out) as beside:
+        beside.mkdir()
+        if source is not None:
+            _copy_stations(source, beside)
+        elif region.archive == "simulated":
+            from slipscan.archive import simulated
+
+            simulated.write_stations(region, settings, beside)
+        else:
+            log.info("region %s has no GNSS (key 'gnss'): no verdict on its events", region.id)
+
+
+def _copy_stations(source: Path, target: Path) -> None:
+    """Copy the .tenv3 files of a directory; raises SlipscanError where there is none."""
+    files = sorted(source.glob("*.tenv3")) if source.is_dir() else []
+    if not files:
+        raise SlipscanError(f"{source} holds no .tenv3 file: correct the region's 'gnss' or gnss.directory")
+    for file in files:
+        shutil.copyfile(file, target / file.name)
+
+
+def write_truth(region: Region, settings: ArchiveSettings, out: Path) -> None:
+    """Write the truth of a simulated region as JSON; raises SlipscanError for a real one."""
+    if region.archive != "simulated":
+        raise SlipscanError(f"region {region.id} is of archive '{region.archive}': only simulated regions have a truth")
+    from slipscan.archive import simulated
+
+    write_text(out, json.dumps(simulated.truth(region, settings), indent=1, sort_keys=True) + "\n")

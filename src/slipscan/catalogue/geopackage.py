@@ -1,0 +1,119 @@
+"""The catalogue as a GeoPackage: written with the same bytes for the same events, read back as tables."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+
+from slipscan.catalogue.fold import ACTIVE, RETRACTED
+from slipscan.catalogue.footprint import split_at_antimeridian
+from slipscan.errors import SlipscanError
+from slipscan.events import CATALOGUE_COLUMNS, SCAN_KEYS
+from slipscan.store import written_beside
+
+_SCAN_NUMBERS = ("area_km2", "threshold", "false_alarms_per_1e4km2_yr")
+_DESCRIPTIONS = {
+    "events": "Events that hold; line of sight positive toward the satellite",
+    "retracted": "Events that a later scan of their own region and tracks no longer found",
+    "scans": "Newest scan of each region and track: what was looked at, and with which threshold",
+}
+# GDAL's own defaults, stated because the bytes and the reach of the file hang on them: a fixed date instead
+# of the clock's, and no write-ahead log, which would leave two more files beside a catalogue being copied.
+_GDAL = {"OGR_CURRENT_DATE": "2014-10-03T00:00:00.000Z", "OGR_SQLITE_JOURNAL": "DELETE"}
+
+
+def write(path: Path, catalogue: gpd.GeoDataFrame, scans: list[dict[str, Any]]) -> None:
+    """Write the GeoPackage, atomically and byte-identical for equal input.
+
+    Parameters
+    ----------
+    path
+        of the .gpkg file
+    catalogue
+        fold.fold's table; may be empty
+    scans
+        fold.newest_scans' rows; may be empty
+
+    Notes
+    -----
+    Layers `events`, `retracted` (MultiPolygon, EPSG:4326, columns of CATALOGUE_COLUMNS) and `scans` (no
+    geometry, columns of SCAN_KEYS), present also when empty. GeoPackage 1.3, since 1.4 makes older GDAL
+    (Debian's 3.6) warn. Footprints that cross 180 degrees are split.
+    """
+    split = [split_at_antimeridian(footprint) for footprint in catalogue.geometry]
+    catalogue = catalogue.set_geometry(gpd.GeoSeries(split, index=catalogue.index, crs="EPSG:4326"))
+    ordered = catalogue[[*(column.name for column in CATALOGUE_COLUMNS), "geometry"]]
+    # GDAL warns of names that do not end in .gpkg, and SQLite dislikes network file systems: so the file is
+    # made in a directory of its own, then copied beside its final name.
+    with tempfile.TemporaryDirectory(prefix="slipscan-") as scratch, _gdal_settings():
+        file = Path(scratch) / "catalogue.gpkg"
+        for layer, status in (("events", ACTIVE), ("retracted", RETRACTED)):
+            table = ordered[ordered["status"] == status].reset_index(drop=True)
+            _write_layer(file, layer, table, geometry_type="MultiPolygon", promote_to_multi=True)
+        _write_layer(file, "scans", _scan_table(scans))
+        with written_beside(path) as beside:
+            shutil.copyfile(file, beside)
+
+
+def _write_layer(file: Path, layer: str, table: pd.DataFrame, **geometry: Any) -> None:
+    pyogrio.write_dataframe(
+        table,
+        file,
+        layer=layer,
+        driver="GPKG",
+        dataset_options={} if file.exists() else {"VERSION": "1.3"},
+        layer_options={"DESCRIPTION": _DESCRIPTIONS[layer]},
+        **geometry,
+    )
+
+
+@contextlib.contextmanager
+def _gdal_settings() -> Iterator[None]:
+    before = {key: pyogrio.get_gdal_config_option(key) for key in _GDAL}
+    pyogrio.set_gdal_config_options(_GDAL)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
+
+
+def _scan_table(scans: list[dict[str, Any]]) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for key in SCAN_KEYS:
+        values = [scan[key] for scan in scans]
+        number = key in _SCAN_NUMBERS
+        columns[key] = (
+            np.array(values, dtype="float64") if number else np.array(list(map(str, values)), dtype=object)
+        )
+    return pd.DataFrame(columns)
+
+
+def read(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
+    """Read the layers `events`, `retracted` and `scans`.
+
+    Raises
+    ------
+    SlipscanError
+        the file is missing, or is no catalogue of slipscan
+    """
+    if not Path(path).is_file():
+        raise SlipscanError(
+            f"there is no catalogue {path}: run `slipscan catalogue` before, or check the path"
+        )
+    try:
+        events, retracted, scans = (pyogrio.read_dataframe(path, layer=layer) for layer in _DESCRIPTIONS)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise SlipscanError(f"{path} is no catalogue of slipscan ({error})") from error
+    lacking = [column.name for column in CATALOGUE_COLUMNS if column.name not in events]
+    if lacking:
+        raise SlipscanError(f"the catalogue {path} lacks the column '{lacking[0]}': it is of another version")
+    return events, retracted, scans

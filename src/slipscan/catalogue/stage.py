@@ -1,0 +1,86 @@
+"""The catalogue's two rules: append a region's increment, and fold all increments to the GeoPackage."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from slipscan.catalogue import geopackage, increment
+from slipscan.catalogue.fold import ACTIVE, fold, newest_scans
+from slipscan.errors import SlipscanError
+from slipscan.events import read_events
+from slipscan.settings import CatalogueSettings
+from slipscan.store import sha256_file, write_text
+
+log = logging.getLogger(__name__)
+
+
+def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
+    """Append a region's scan, with its GNSS verdicts, to its increments.
+
+    Parameters
+    ----------
+    events
+        events.parquet of the region, from source
+    gnss
+        gnss.parquet of the region, one row per event, station and track
+    directory
+        of the region's increments; nothing new is written when its newest one has the same content
+    out
+        JSON that names the increment: region, increment, sha256
+
+    Raises
+    ------
+    SlipscanError
+        a file is missing or holds something else, or the newest increment is damaged
+    """
+    found, scans = read_events(events)
+    path = increment.append(increment.with_verdicts(found, _read_verdicts(gnss)), scans, Path(directory))
+    pointer = {"region": str(scans[0]["region"]), "increment": path.name, "sha256": sha256_file(path)}
+    write_text(out, json.dumps(pointer, indent=1) + "\n")
+    log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
+
+
+def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> None:
+    """Fold every increment below `results_dir` to the catalogue, a GeoPackage.
+
+    Parameters
+    ----------
+    results_dir
+        holds {region}/increments/*.parquet
+    out
+        the GeoPackage: layers events, retracted, scans
+    settings
+        the rule of matching
+
+    Raises
+    ------
+    SlipscanError
+        there is no such directory, or an increment is damaged (named in the sentence)
+    """
+    results_dir = Path(results_dir)
+    if not results_dir.is_dir():
+        raise SlipscanError(
+            f"there is no results directory {results_dir}: run the regions before, or check the path"
+        )
+    paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
+    if not paths:
+        log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
+    increments = [increment.read(path) for path in paths]
+    catalogue = fold(increments, settings.match_gap_d)
+    geopackage.write(Path(out), catalogue, newest_scans(increments))
+    active = int((catalogue["status"] == ACTIVE).sum())
+    log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
+
+
+def _read_verdicts(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no GNSS table {path}: run gnss before, or check the path") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error

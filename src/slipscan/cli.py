@@ -1,0 +1,301 @@
+"""The command line: one typed function per subcommand; what is heavy is imported inside."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# Linear algebra on one thread: sums and decompositions differ between 1 and 2 threads, and byte identity
+# must not depend on the machine. Work is spread over processes and blocks instead.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+import typer  # noqa: E402
+
+from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.progress import set_up_logging  # noqa: E402
+
+app = typer.Typer(
+    help="A catalogue of slow slip events from the Sentinel-1 archive.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+archive_app = typer.Typer(help="Search and fetch: manifests, observations, stations.", no_args_is_help=True)
+cache_app = typer.Typer(help="The content-addressed cache.", no_args_is_help=True)
+app.add_typer(archive_app, name="archive")
+app.add_typer(cache_app, name="cache")
+
+log = logging.getLogger("slipscan")
+
+In = Annotated[Path, typer.Argument(help="input")]
+Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value of this stage's section of the configuration (config/README.md)"),
+]
+RegionsFile = Annotated[Path, typer.Option("--regions", help="GeoJSON of regions")]
+CacheDir = Annotated[Path, typer.Option("--cache", help="content-addressed cache")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="blocks that are worked on at once")]
+
+REGIONS_FILE = Path("config/regions.geojson")
+
+
+def main() -> None:
+    """Run the command line; what the user can mend ends in one sentence on stderr and status 1."""
+    set_up_logging()
+    try:
+        app()
+    except SlipscanError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+
+
+def _fail(sentence: str) -> None:
+    print(f"slipscan: error: {' '.join(sentence.split())}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+@archive_app.command("manifest")
+def archive_manifest(
+    region: str, track: str, out: Out, as_of: Annotated[str, typer.Option("--as-of", help="latest acquisition")],
+    regions: RegionsFile = REGIONS_FILE, options: Options = None,
+) -> None:  # fmt: skip
+    """Search: write the manifest of a region's track."""
+    from slipscan.archive.stage import write_manifest
+    from slipscan.regions import read_region
+    from slipscan.settings import ArchiveSettings, from_options
+
+    entry = read_region(regions, region)
+    write_manifest(entry, entry.track(track), from_options(ArchiveSettings, options or []), as_of, out)
+
+
+@archive_app.command("fetch")
+def archive_fetch(
+    region: str, track: str, manifest: In, observations: Out, inventory: Out,
+    regions: RegionsFile = REGIONS_FILE, cache: CacheDir = Path("cache"), options: Options = None,
+) -> None:  # fmt: skip
+    """Fetch what a manifest lists and write it in slipscan's units and signs, with the inventory as received."""
+    from slipscan.archive.stage import write_observations
+    from slipscan.regions import read_region
+    from slipscan.settings import ArchiveSettings, from_options
+
+    entry = read_region(regions, region)
+    settings = from_options(ArchiveSettings, options or [])
+    write_observations(entry, entry.track(track), settings, manifest, cache, observations, inventory)
+
+
+@archive_app.command("stations")
+def archive_stations(
+    region: str, out: Out, regions: RegionsFile = REGIONS_FILE, options: Options = None,
+    directory: Annotated[str | None, typer.Option(help="directory of .tenv3 files (gnss.directory)")] = None,
+) -> None:  # fmt: skip
+    """Gather the GNSS series of a region in one directory."""
+    from slipscan.archive.stage import write_stations
+    from slipscan.regions import read_region
+    from slipscan.settings import ArchiveSettings, from_options
+
+    write_stations(read_region(regions, region), from_options(ArchiveSettings, options or []), directory, out)
+
+
+@archive_app.command("truth")
+def archive_truth(
+    region: str, out: Out, regions: RegionsFile = REGIONS_FILE, options: Options = None
+) -> None:  # fmt: skip
+    """Write what a simulated region really holds (for `slipscan score`)."""
+    from slipscan.archive.stage import write_truth
+    from slipscan.regions import read_region
+    from slipscan.settings import ArchiveSettings, from_options
+
+    write_truth(read_region(regions, region), from_options(ArchiveSettings, options or []), out)
+
+
+@app.command()
+def timeseries(interferograms: In, stack: Out, options: Options = None) -> None:
+    """Invert interferograms (or bring a ready series) to a displacement stack."""
+    from slipscan.settings import TimeseriesSettings, from_options
+    from slipscan.timeseries.stage import run
+
+    run(interferograms, stack, from_options(TimeseriesSettings, options or []))
+
+
+@app.command()
+def noise(stack: In, out: Out, options: Options = None) -> None:
+    """Estimate what the air does in a stack."""
+    from slipscan.noise.stage import run
+    from slipscan.settings import NoiseSettings, from_options
+
+    run(stack, out, from_options(NoiseSettings, options or []))
+
+
+@app.command()
+def denoise(stack: In, out: Out, options: Options = None) -> None:
+    """Take the atmosphere out of a stack: rate, season and events, with sigma."""
+    from slipscan.denoise.stage import run
+    from slipscan.settings import DenoiseSettings, from_options
+
+    _one_thread()
+    run(stack, out, from_options(DenoiseSettings, options or []))
+
+
+@app.command()
+def calibrate(
+    stack: In, out: Out, options: Options = None, threads: Threads = 1,
+    until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
+) -> None:  # fmt: skip
+    """Find the threshold for the stated false-alarm rate from null stacks."""
+    from slipscan.detect.stage import run_calibrate
+    from slipscan.settings import DetectSettings, from_options
+
+    _one_thread()
+    run_calibrate(stack, out, from_options(DetectSettings, options or []), until, cache, threads)
+
+
+@app.command()
+def detect(
+    stack: In, out: Out, options: Options = None, threads: Threads = 1,
+    calibration: Annotated[Path | None, typer.Option(help="of `slipscan calibrate`; default: made here")] = None,
+) -> None:  # fmt: skip
+    """Detect transients in a stack, denoised or raw."""
+    from slipscan.detect.stage import run
+    from slipscan.settings import DetectSettings, from_options
+
+    _one_thread()
+    run(stack, out, from_options(DetectSettings, options or []), calibration, threads)
+
+
+@app.command()
+def source(
+    transients: Annotated[list[Path], typer.Argument(help="transients of every track of one region")],
+    out: Annotated[Path, typer.Option("--out", help="event table (.parquet)")],
+    options: Options = None,
+) -> None:
+    """Join the tracks of a region and invert what made each transient."""
+    from slipscan.settings import SourceSettings, from_options
+    from slipscan.source.stage import run
+
+    _one_thread()
+    run(transients, out, from_options(SourceSettings, options or []))
+
+
+@app.command()
+def gnss(
+    events: In,
+    stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],
+    transients: Annotated[list[Path], typer.Argument(help="transients of every track of the region")],
+    out: Annotated[Path, typer.Option("--out", help="table of comparisons (.parquet)")],
+    options: Options = None,
+) -> None:
+    """Compare events with GNSS series and give a verdict."""
+    from slipscan.gnss.stage import run
+    from slipscan.settings import GnssSettings, from_options
+
+    _one_thread()
+    run(events, transients, stations, out, from_options(GnssSettings, options or []))
+
+
+@app.command()
+def increment(
+    events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out
+) -> None:  # fmt: skip
+    """Append a region's scan as one immutable increment; `out` points to it."""
+    from slipscan.catalogue.stage import run_increment
+
+    run_increment(events, gnss, directory, out)
+
+
+@app.command()
+def catalogue(
+    results: Annotated[Path, typer.Argument(help="results directory: all increments below it are folded")],
+    out: Out,
+    options: Options = None,
+) -> None:
+    """Fold all increments into the catalogue, a GeoPackage."""
+    from slipscan.catalogue.stage import run_catalogue
+    from slipscan.settings import CatalogueSettings, from_options
+
+    run_catalogue(results, out, from_options(CatalogueSettings, options or []))
+
+
+@app.command()
+def report(
+    catalogue: In, results: Annotated[Path, typer.Argument(help="results directory")], page: Out, world_map: Out,
+    region: Annotated[list[str], typer.Option(help="ids of the regions on the page")],
+    regions: RegionsFile = REGIONS_FILE, options: Options = None,
+) -> None:  # fmt: skip
+    """Write the page and the map."""
+    from slipscan.report.stage import run
+    from slipscan.settings import ReportSettings, from_options
+
+    run(catalogue, results, regions, region, page, world_map, from_options(ReportSettings, options or []))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Argument(help="weights (.safetensors); the card goes beside it")],
+    config: Annotated[Path | None, typer.Option(help="YAML with a section 'train'")] = None,
+    options: Options = None,
+) -> None:
+    """Train the network on synthetic scenes."""
+    import json
+
+    import torch
+
+    from slipscan.denoise.train import train as run
+    from slipscan.settings import TrainSettings, from_options, read_settings
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1)))
+    settings = read_settings(config).train if config else from_options(TrainSettings, options or [])
+    print(json.dumps(run(settings, out), indent=2))
+
+
+@app.command()
+def score(catalogue: In, truth: In) -> None:
+    """Print found, missed and false events, onset and magnitude errors against a known truth."""
+    from slipscan.bench.score import run
+
+    print(run(catalogue, truth))
+
+
+@app.command()
+def summary(
+    results: Annotated[Path, typer.Argument(help="results directory")] = Path("results"),
+) -> None:
+    """Say where catalogue, report and map are, and what was found."""
+    from slipscan.catalogue.stage import summarise
+
+    print(summarise(results))
+
+
+@cache_app.command("prune")
+def cache_prune(
+    cache: CacheDir = Path("cache"),
+    max_gb: Annotated[float, typer.Option(min=0, help="size that is left")] = 10.0,
+) -> None:
+    """Delete the entries used longest ago until the cache is under a size."""
+    from slipscan.cache import prune
+
+    deleted, left = prune(cache, int(max_gb * 1e9))
+    print(f"{deleted} entries deleted, {left / 1e9:.2f} GB left in {cache}")
+
+
+@app.command()
+def docs(
+    bump: Annotated[list[str] | None, typer.Option(help="stage whose version is raised: its results changed")] = None,
+) -> None:
+    """Write what is generated from the code: schemas, config/README.md, docs/products.md, stage versions."""
+    from slipscan.reference import write_all
+
+    write_all(Path.cwd(), bump or [])
+
+
+def _one_thread() -> None:
+    """Torch on one thread, see above."""
+    import torch
+
+    torch.set_num_threads(1)

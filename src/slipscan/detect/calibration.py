@@ -1,0 +1,155 @@
+"""From the statistics of null stacks to a threshold for a stated false-alarm rate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from slipscan.errors import SlipscanError
+from slipscan.store import write_text
+
+Float = NDArray[np.float64]
+
+TAIL_FRACTION = 0.5
+"""Share of the null stacks' maxima that the tail is fitted to."""
+MIN_TAIL = 12
+"""Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The false-alarm rate above `start`: rate x (1 + shape (s - start) / scale)^(-1 / shape).
+
+    A generalised Pareto tail (Coles 2001, ch. 4) fitted to the null stacks' clusters; rates are per
+    10,000 km2 and year.
+    """
+
+    start: float
+    rate: float
+    shape: float
+    scale: float
+
+    def rate_above(self, statistic: Float | float) -> Float:
+        """False alarms per 10,000 km2 and year with a statistic at or above `statistic`."""
+        excess = np.maximum(np.asarray(statistic, float) - self.start, 0.0)
+        return np.asarray(self.rate * stats.genpareto.sf(excess, self.shape, scale=self.scale))
+
+    def threshold(self, rate: float) -> float:
+        """The statistic at which the tail reaches a rate; `start` where the rate is larger than the tail's."""
+        if rate >= self.rate:
+            return self.start
+        return self.start + float(stats.genpareto.isf(rate / self.rate, self.shape, scale=self.scale))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A track's false-alarm calibration.
+
+    Attributes
+    ----------
+    tails
+        per kind of null
+    false_alarms_per_1e4km2_yr, threshold
+        the stated rate, and the largest of the kinds' thresholds for it
+    redness
+        threshold of the blocks over that of the permutations
+    exposure
+        null data behind each tail, in 10,000 km2 x years
+    """
+
+    tails: dict[str, Tail]
+    false_alarms_per_1e4km2_yr: float
+    threshold: float
+    redness: float
+    exposure: float
+    nulls: int
+    seed: int
+    data_until: str
+    weights: str
+
+    @property
+    def id(self) -> str:
+        """Content-addressed identifier."""
+        return "cal-" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    def p_value(self, statistic: Float | float, exposure: float) -> Float:
+        """Probability of at least one false alarm this strong in a scan of `exposure` (10,000 km2 x years)."""
+        rates = np.max([tail.rate_above(statistic) for tail in self.tails.values()], axis=0)
+        return np.asarray(-np.expm1(-rates * exposure))
+
+
+def fit_tail(maxima: Float, exposure_each: float) -> Tail:
+    """Fit the tail to the strongest cluster of every null stack.
+
+    Parameters
+    ----------
+    maxima
+        (null,) strongest statistic of each, 0 where it had no cluster
+    exposure_each
+        area x time of one null, 10,000 km2 x years
+
+    Notes
+    -----
+    Maxima of independent stacks, not all clusters: at the rates that matter a stack holds at most one
+    false alarm, and the clusters of one stack are not independent.
+    """
+    values = np.sort(np.asarray(maxima, float))
+    positive = values[values > 0]
+    if not len(positive):
+        # No cluster at all in any null: the rate is below one in the whole exposure; the tail is unknown.
+        return Tail(start=0.0, rate=1 / (len(values) * exposure_each), shape=0.0, scale=1.0)
+    start = float(np.quantile(values, 1 - TAIL_FRACTION))
+    start = max(start, float(positive[0]) * (1 - 1e-9))
+    excess = values[values >= start] - start
+    rate = len(excess) / (len(values) * exposure_each)
+    scale = max(float(excess.mean()), 1e-3 * max(start, 1.0))
+    if len(excess) < MIN_TAIL:
+        return Tail(start, rate, 0.0, scale)
+    shape, _, fitted = stats.genpareto.fit(excess, floc=0.0)
+    # A bounded tail (negative shape) would state probabilities of exactly zero from a handful of nulls.
+    return Tail(start, rate, max(float(shape), 0.0), scale if shape < 0 else float(fitted))
+
+
+def calibrate(
+    maxima: dict[str, Float], exposure_each: float, rate: float, seed: int, data_until: str, weights: str
+) -> Calibration:
+    """The calibration from the maxima of each kind of null (SCIENCE.md section 10, 7 and 8)."""
+    tails = {kind: fit_tail(values, exposure_each) for kind, values in maxima.items()}
+    thresholds = {kind: tail.threshold(rate) for kind, tail in tails.items()}
+    lowest = min(thresholds.values())
+    nulls = min(len(values) for values in maxima.values())
+    return Calibration(
+        tails=tails,
+        false_alarms_per_1e4km2_yr=rate,
+        threshold=max(thresholds.values()),
+        redness=thresholds["blocks"] / max(thresholds["permutation"], 1e-9) if lowest > 0 else 1.0,
+        exposure=nulls * exposure_each,
+        nulls=nulls,
+        seed=seed,
+        data_until=data_until,
+        weights=weights,
+    )
+
+
+def write(path: Path, calibration: Calibration) -> None:
+    """Write a calibration as JSON, atomically."""
+    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n")
+
+
+def read(path: Path) -> Calibration:
+    """Read a calibration; raises SlipscanError where it is missing or damaged."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content.pop("id")
+        tails = {kind: Tail(**tail) for kind, tail in content.pop("tails").items()}
+        return Calibration(tails=tails, **content)
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no calibration {path}: run slipscan calibrate first") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise SlipscanError(f"{path} is no calibration of slipscan ({error})") from error

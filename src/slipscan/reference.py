@@ -1,0 +1,129 @@
+"""What is generated from the code: JSON Schemas, the configuration reference, the product reference.
+
+`slipscan docs` writes them; a test fails when they are out of step.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from slipscan import digest, vocabulary
+from slipscan.errors import SlipscanError
+from slipscan.regions import LocalSource, Region, Track
+from slipscan.settings import Settings
+from slipscan.store import write_text
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema(model: type[BaseModel]) -> str:
+    """A model's JSON Schema, with the dialect that editors look for."""
+    return json.dumps({"$schema": DIALECT, **model.model_json_schema()}, indent=2) + "\n"
+
+
+def generated() -> dict[str, str]:
+    """Every generated file's text, by its path in the repository."""
+    return {
+        "workflow/schemas/config.schema.json": schema(Settings),
+        "workflow/schemas/region.schema.json": schema(Region),
+        "config/README.md": config_reference(),
+        "docs/products.md": vocabulary.markdown(),
+    }
+
+
+def write_all(repository: Path, bump: list[str]) -> None:
+    """Write the generated files and the table of stage versions; raises SlipscanError outside a checkout."""
+    if not (repository / "workflow" / "schemas").is_dir():
+        raise SlipscanError(f"{repository} is no checkout of slipscan: run this at its root")
+    unknown = sorted(set(bump) - set(digest.STAGES))
+    if unknown:
+        raise SlipscanError(f"there is no stage {unknown[0]!r}: stages are {', '.join(digest.STAGES)}")
+    for name, text in generated().items():
+        write_text(repository / name, text)
+    previous = json.loads(digest.VERSIONS.read_text(encoding="utf-8")) if digest.VERSIONS.exists() else {}
+    write_text(digest.VERSIONS, json.dumps(digest.table(previous, bump), indent=2) + "\n")
+
+
+def config_reference() -> str:
+    """config/README.md: every key with type, default and meaning."""
+    lines = [
+        "# Configuration",
+        "",
+        "Generated from `slipscan.settings` by `slipscan docs`; do not edit. A missing key or section, or an empty",
+        "section, takes the defaults below; an unknown key is an error. Units are in the names. Dates are quoted",
+        "ISO dates. On the command line: `snakemake --configfile config/demo.yaml --config as_of=2019-06-30`.",
+        "",
+        "## Top level",
+        "",
+    ]
+    sections = {name: field for name, field in Settings.model_fields.items() if _is_model(field.annotation)}
+    lines += _rows(Settings, skip=set(sections))
+    for name, field in sections.items():
+        lines += _section(name, field.annotation)
+    lines += [
+        "",
+        "# Regions",
+        "",
+        "`regions_file` is a GeoJSON FeatureCollection: one feature a region, its geometry a",
+    ]
+    lines += ["Polygon in longitude and latitude, its properties:", ""]
+    lines += _rows(Region, skip={"polygon"})
+    lines += ["", "## Keys of a track", "", *_rows(Track, skip=set())]
+    lines += ["", "## Keys of a track's `local`", "", *_rows(LocalSource, skip=set())]
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, model: Any) -> list[str]:
+    """One section and those nested in it."""
+    nested = {key: field for key, field in model.model_fields.items() if _is_model(field.annotation)}
+    summary = (model.__doc__ or "").strip().splitlines()[0]
+    lines = ["", f"## `{name}`", "", summary, "", *_rows(model, skip=set(nested))]
+    for key, field in nested.items():
+        lines += _section(f"{name}.{key}", field.annotation)
+    return lines
+
+
+def _rows(model: type[BaseModel], skip: set[str]) -> list[str]:
+    """A table of a model's keys."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in model.model_fields.items():
+        if key in skip:
+            continue
+        required = field.default is PydanticUndefined
+        default = "required" if required else f"`{json.dumps(field.default)}`"
+        limits = ", ".join(_limit(m) for m in field.metadata if _limit(m))
+        kind = _type_name(field.annotation) + (f" ({limits})" if limits else "")
+        rows.append(f"| `{key}` | {kind} | {default} | {field.description or ''} |")
+    return rows
+
+
+def _limit(metadata: Any) -> str:
+    """A range as text."""
+    for name, symbol in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+        if hasattr(metadata, name):
+            return f"{symbol} {getattr(metadata, name)}"
+    return ""
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _type_name(annotation: Any) -> str:
+    """A type as a user reads it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{argument}`" for argument in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(a) for a in arguments if a is not type(None))
+    if origin is tuple:
+        return f"list of {_type_name(arguments[0])}"
+    if hasattr(annotation, "__metadata__"):
+        return _type_name(arguments[0])
+    return getattr(annotation, "__name__", str(annotation))

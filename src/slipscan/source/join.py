@@ -1,0 +1,122 @@
+"""Which transients of different tracks are one event (SCIENCE.md section 10.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.features import shapes
+from rasterio.transform import Affine
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from shapely.geometry import MultiPolygon, Polygon, shape
+
+from slipscan.geometry import Grid
+from slipscan.source.sources import local_crs
+
+JOIN_DISTANCE_KM = 20.0
+"""Footprints of two tracks closer than it (10 km around each) may be one event: each track sees other lobes."""
+
+
+@dataclass(frozen=True)
+class TrackTransient:
+    """One transient of one track.
+
+    Attributes
+    ----------
+    track
+        number of the track among those joined
+    number
+        of the transient in its store
+    t05, t50, t95
+        datetime64[ns]
+    statistic
+        of its cluster
+    footprint
+        polygons in longitude and latitude
+    """
+
+    track: int
+    number: int
+    t05: np.datetime64
+    t50: np.datetime64
+    t95: np.datetime64
+    statistic: float
+    footprint: MultiPolygon
+
+
+def footprint_polygons(footprint: NDArray[np.integer], grid: Grid) -> MultiPolygon:
+    """The outline of the pixels of a footprint (y, x) that are 1, in longitude and latitude."""
+    mask = (np.asarray(footprint) == 1).astype("uint8")
+    outlines = [shape(outline) for outline, _ in shapes(mask, mask=mask == 1, transform=Affine(*grid.transform))]
+    merged = shapely.union_all(outlines)
+    to_degrees = Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    return multi(shapely.transform(merged, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1]))))
+
+
+def multi(geometry: shapely.Geometry) -> MultiPolygon:
+    """A geometry's polygons as a MultiPolygon in a fixed order, also when there is only one, or none."""
+    parts = shapely.get_parts(shapely.normalize(geometry))
+    return MultiPolygon([part for part in parts if isinstance(part, Polygon)])
+
+
+def in_metres(geometry: shapely.Geometry, longitude: float, latitude: float) -> shapely.Geometry:
+    """A geometry in longitude and latitude, in the local frame about a point."""
+    to_metres = Transformer.from_crs(4326, local_crs(longitude, latitude), always_xy=True)
+    return shapely.transform(geometry, lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))
+
+
+def linked_in_time(
+    one: tuple[np.datetime64, np.datetime64], other: tuple[np.datetime64, np.datetime64], gap_d: float
+) -> bool:
+    """Whether the gap between two intervals is shorter than `gap_d` or than half the shorter one."""
+    day = np.timedelta64(1, "D")
+    gap = (max(one[0], other[0]) - min(one[1], other[1])) / day
+    shorter = min((interval[1] - interval[0]) / day for interval in (one, other))
+    return bool(gap < max(gap_d, shorter / 2))
+
+
+def join(transients: Sequence[TrackTransient], gap_d: float) -> list[list[TrackTransient]]:
+    """Group transients into events.
+
+    Two transients of different tracks are linked when the gap between them in time is shorter than `gap_d`
+    days or half the shorter duration, and their footprints lie within `JOIN_DISTANCE_KM`; what is linked
+    through others is one event too, so that an event may hold several transients of a track.
+
+    Returns
+    -------
+    events
+        in the order of the strongest member's t50, then of the members
+    """
+    if not transients:
+        return []
+    pairs = [
+        (i, j)
+        for i in range(len(transients))
+        for j in range(i + 1, len(transients))
+        if _linked(transients[i], transients[j], gap_d)
+    ]
+    rows, columns = np.array(pairs, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(transients),) * 2)
+    labels = connected_components(graph, directed=False)[1]
+    groups = [[transients[int(i)] for i in np.flatnonzero(labels == label)] for label in np.unique(labels)]
+    return sorted(groups, key=lambda g: (strongest(g).t50, [(member.track, member.number) for member in g]))
+
+
+def strongest(group: Sequence[TrackTransient]) -> TrackTransient:
+    """The member with the largest statistic, the first one where equal."""
+    return max(group, key=lambda member: member.statistic)
+
+
+def _linked(one: TrackTransient, other: TrackTransient, gap_d: float) -> bool:
+    if one.track == other.track:
+        return False  # detect has decided that these are two
+    if not linked_in_time((one.t05, one.t95), (other.t05, other.t95), gap_d):
+        return False
+    origin = one.footprint.centroid
+    first, second = (in_metres(t.footprint, origin.x, origin.y) for t in (one, other))
+    return bool(shapely.distance(first, second) <= JOIN_DISTANCE_KM * 1e3)

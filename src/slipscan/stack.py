@@ -1,0 +1,72 @@
+"""Reading a stack, ours or someone else's, and carrying its attributes along."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import slipscan
+from slipscan import vocabulary
+from slipscan.errors import SlipscanError
+from slipscan.geometry import read_grid
+from slipscan.store import open_dataset
+
+log = logging.getLogger(__name__)
+
+OPTIONAL_NOTES = {
+    "height": "no correction that follows topography",
+    "los_east": "no source inversion and no projection of GNSS",
+    "temporal_coherence": "no mask of incoherent pixels",
+}
+
+
+def open_stack(path: Path, product: str = "stack") -> xr.Dataset:
+    """Open a displacement stack (Zarr or NetCDF) that follows the contract, into memory.
+
+    A stack of someone else needs only `displacement(time, y, x)` with units, time, x, y and a CRS; what is
+    absent is said in the log. Float64 is cast to float32 and an ascending y axis is turned.
+
+    Raises
+    ------
+    SlipscanError
+        what the contract needs is missing or wrong, there is no valid pixel, or the grid is not metric
+    """
+    dataset = open_dataset(path)
+    if "y" in dataset.coords and dataset.sizes.get("y", 0) > 1 and dataset["y"][0] < dataset["y"][-1]:
+        dataset = dataset.isel(y=slice(None, None, -1))
+    table = vocabulary.variable_table(product)
+    for name in set(table) & set(map(str, dataset.data_vars)):
+        if dataset[name].dtype == np.float64 and table[name].dtype == "float32":
+            dataset[name] = dataset[name].astype("float32").assign_attrs(dataset[name].attrs)
+    vocabulary.check(dataset, product, str(path))
+    read_grid(dataset, str(path))
+    dataset = dataset.load()
+    if not np.isfinite(dataset["displacement"].values).any():
+        raise SlipscanError(f"the stack {path} has no valid pixel: every displacement is NaN")
+    for name, note in OPTIONAL_NOTES.items():
+        if name not in dataset:
+            log.info("%s has no %s: %s", path, name, note)
+    return dataset
+
+
+def segments(dataset: xr.Dataset) -> np.ndarray | None:
+    """The `segment` coordinate of a stack whose network was split, or None."""
+    if "segment" not in dataset.coords:
+        return None
+    return np.asarray(dataset["segment"].values)
+
+
+def heights(dataset: xr.Dataset) -> np.ndarray | None:
+    """The heights of a stack, (y, x) m, or None."""
+    return dataset["height"].values.astype(float) if "height" in dataset else None
+
+
+def add_history(dataset: xr.Dataset, line: str) -> xr.Dataset:
+    """Append a line to the history attribute (no wall clock: equal inputs give equal bytes)."""
+    before = dataset.attrs.get("history", "")
+    dataset.attrs["history"] = f"{before}\n{line}".strip()
+    dataset.attrs["slipscan_version"] = slipscan.__version__
+    return dataset

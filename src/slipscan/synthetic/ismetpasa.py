@@ -1,0 +1,292 @@
+"""The Ismetpasa twin: a synthetic piece of the North Anatolian Fault whose truth is known.
+
+Rate, season and slow slip events of the creeping section near (40.87 N, 32.63 E), with the numbers of the
+literature that SCIENCE.md section 5 collects: right-lateral plate motion of 20 mm/yr locked to 14 km, shallow
+creep of 7 mm/yr (Cetin et al. 2014; Jolivet et al. 2023), and two slow slip events of the kind seen there:
+one that breaks the surface (Rousset et al. 2016) and one that is buried, as Ozdemir et al. (2025) saw, but
+larger: an Mw 4.8 to 5.1 at 2 to 6 km is below what one track of 60 epochs can show (matched-filter SNR 3 at
+46 mm of slip), so that a detector would rightly miss it. Everything is a function of longitude, latitude and time alone, so that every track, grid and GNSS
+station sees the same ground; `terrain` holds heights and viewing geometry.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from slipscan import geometry
+from slipscan.forward.history import history
+from slipscan.forward.okada import okada_surface
+
+Float = NDArray[np.float64]
+Part = Literal["rate", "season", "events"]
+PARTS: Final[tuple[Part, ...]] = ("rate", "season", "events")
+
+CENTRE: Final = (32.6258, 40.8698)
+"""Longitude, latitude of a point of the trace."""
+STRIKE_DEG, DIP_DEG, RAKE_DEG = 261.5, 85.0, 180.0
+PLATE_RATE_M_YR, LOCKING_DEPTH_M = 0.020, 14e3
+CREEP_RATE_M_YR, CREEP_DEPTH_M, CREEP_LENGTH_M = 0.007, 4.5e3, 80e3
+SHEAR_MODULUS_PA = 30e9
+BOUNDS: Final = (31.6, 39.9, 33.7, 41.9)
+"""West, south, east, north of where the scenario is defined, degrees."""
+CRS: Final = geometry.utm_crs(*CENTRE)
+_DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class SlowSlipEvent:
+    """One planted event: uniform slip of a rectangle on the fault.
+
+    `along_m` is the distance of its centre from CENTRE along azimuth 81.5 degrees (east positive).
+    """
+
+    id: str
+    t50: datetime.date
+    duration_d: float
+    history: str
+    along_m: float
+    depth_top_m: float
+    length_m: float
+    width_m: float
+    slip_m: float
+
+    @property
+    def mw(self) -> float:
+        """Moment magnitude at a shear modulus of 30 GPa."""
+        moment = SHEAR_MODULUS_PA * self.length_m * self.width_m * self.slip_m
+        return (math.log10(moment) - 9.05) / 1.5
+
+    @property
+    def t50_d(self) -> float:
+        """Days since 2014-01-01."""
+        return float((self.t50 - datetime.date(2014, 1, 1)).days)
+
+    def date(self, share: Literal[0.05, 0.5, 0.95]) -> str:
+        """ISO date at which a share of the moment was released (the histories used here are symmetric)."""
+        offset = round(self.duration_d * (share - 0.5) / 0.9)
+        return (self.t50 + datetime.timedelta(days=offset)).isoformat()
+
+    def top_centre(self) -> tuple[float, float]:
+        """East and north (UTM, metres) of the surface projection of the centre of the top edge."""
+        x, y = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
+        strike, down = np.deg2rad(STRIKE_DEG), self.depth_top_m / math.tan(math.radians(DIP_DEG))
+        # against the strike (which points west), and to its right by what the dip takes
+        east = float(x) - self.along_m * math.sin(strike) + down * math.cos(strike)
+        return east, float(y) - self.along_m * math.cos(strike) - down * math.sin(strike)
+
+    def centre(self) -> tuple[float, float, float]:
+        """Longitude, latitude (degrees) and depth (metres) of the rectangle's centre."""
+        east, north = self.top_centre()
+        strike, dip = math.radians(STRIKE_DEG), math.radians(DIP_DEG)
+        down = self.width_m / 2 * math.cos(dip)
+        x, y = np.array(east + down * math.cos(strike)), np.array(north - down * math.sin(strike))
+        lon, lat = geometry.to_lonlat(x, y, CRS)
+        return float(lon), float(lat), self.depth_top_m + self.width_m / 2 * math.sin(dip)
+
+
+EVENTS: Final = (
+    SlowSlipEvent("A", datetime.date(2018, 6, 25), 31.0, "raised_cosine", -13e3, 0.0, 12e3, 4.0e3, 0.020),
+    SlowSlipEvent("B", datetime.date(2019, 6, 15), 30.0, "raised_cosine", 13e3, 1.5e3, 10e3, 4.2e3, 0.150),
+)
+"""A surface-breaking, Mw 4.9; B buried (1.5 to 5.7 km), Mw 5.5.
+
+Matched-filter signal-to-noise ratios with unknown rate and season (turbulence of 8 mm; offset, ramp, height
+slope unknown per epoch): A 15, B 12 (ascending) and 11 (descending); tests/test_synthetic.py computes them.
+"""
+
+
+@dataclass(frozen=True)
+class Station:
+    """One synthetic GNSS station, on one side of the fault: `along_m` as in SlowSlipEvent, `across_m` north."""
+
+    id: str
+    along_m: float
+    across_m: float
+
+    def lonlat(self) -> tuple[float, float]:
+        """Longitude, latitude, degrees."""
+        x, y = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
+        azimuth = math.radians(STRIKE_DEG - 180)
+        east = x + self.along_m * math.sin(azimuth) - self.across_m * math.cos(azimuth)
+        north = y + self.along_m * math.cos(azimuth) + self.across_m * math.sin(azimuth)
+        lon, lat = geometry.to_lonlat(east, north, CRS)
+        return float(lon), float(lat)
+
+
+STATIONS: Final = (
+    Station("ISA1", -12.5e3, 0.7e3),
+    Station("ISA2", -14.0e3, -2.5e3),
+    Station("ISB1", 12.0e3, 1.5e3),
+    Station("ISB2", 14.5e3, -3.0e3),
+    Station("ISC1", 0.5e3, -8.0e3),
+    Station("ISF1", 2.0e3, 20.0e3),
+)
+"""Two near event A, two near event B, one between them, one far as a control."""
+
+
+def events(scenario: str) -> tuple[SlowSlipEvent, ...]:
+    """The events of a scenario: 'ismetpasa' has two, 'quiet' none."""
+    return EVENTS if scenario == "ismetpasa" else ()
+
+
+def local_coordinates(lon: ArrayLike, lat: ArrayLike) -> tuple[Float, Float, Float, Float]:
+    """East and north (UTM), and distances along (azimuth 81.5) and across the fault (north positive), metres."""
+    east, north = geometry.from_lonlat(np.asarray(lon, float), np.asarray(lat, float), CRS)
+    x0, y0 = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
+    azimuth = np.deg2rad(STRIKE_DEG - 180)
+    de, dn = east - x0, north - y0
+    along = de * np.sin(azimuth) + dn * np.cos(azimuth)
+    return east, north, along, dn * np.sin(azimuth) - de * np.cos(azimuth)
+
+
+def _right_lateral(
+    east: Float, north: Float, top_centre: tuple[float, float], depth_top: float, length: float, width: float,
+    slip: float,
+) -> Float:  # fmt: skip
+    """Displacement (P, 3) of right-lateral slip of a rectangle on the fault."""
+    points = (torch.from_numpy(np.ascontiguousarray(v)) for v in (east, north))
+    return okada_surface(
+        *points, east0=top_centre[0], north0=top_centre[1], depth_top=depth_top, strike_deg=STRIKE_DEG,
+        dip_deg=DIP_DEG, length=length, width=width, rake_deg=RAKE_DEG, slip=slip,
+    )[0].numpy()  # fmt: skip
+
+
+def rate(lon: ArrayLike, lat: ArrayLike) -> Float:
+    """Secular rate (P, 3) east, north, up, m/yr.
+
+    A screw dislocation below the locking depth (Savage & Burford 1973), antisymmetric about the fault, and
+    shallow creep.
+    """
+    east, north, _, across = local_coordinates(lon, lat)
+    azimuth = math.radians(STRIKE_DEG - 180)
+    deep = PLATE_RATE_M_YR / math.pi * np.arctan(across / LOCKING_DEPTH_M)
+    out = deep[:, None] * np.array([math.sin(azimuth), math.cos(azimuth), 0.0])
+    x0, y0 = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
+    return out + _right_lateral(
+        east, north, (float(x0), float(y0)), 0.0, CREEP_LENGTH_M, CREEP_DEPTH_M, CREEP_RATE_M_YR
+    )
+
+
+def season(lon: ArrayLike, lat: ArrayLike) -> Float:
+    """Hydrological season (4, P, 3): coefficients of annual cosine and sine, semi-annual cosine and sine, metres.
+
+    A few millimetres, smooth, mostly vertical (the ground is lowest when the load of water is largest, in
+    March), with the horizontal gradient that an elastic load brings.
+    """
+    _, _, along, across = local_coordinates(lon, lat)
+    u, v = along / 25e3, across / 25e3
+    vertical = 2.5e-3 + 1.0e-3 * np.sin(u + 0.6) * np.cos(0.8 * v) + 0.6e-3 * v / (1 + v**2)
+    horizontal = np.stack((0.25 * np.cos(u + 0.6), 0.25 * np.sin(v)), axis=1)
+    pattern = np.concatenate((horizontal * vertical[:, None], vertical[:, None]), axis=1)
+    phase_annual, phase_semi = 2 * np.pi * 255 / _DAYS_PER_YEAR, 4 * np.pi * 120 / _DAYS_PER_YEAR
+    return np.stack(
+        (
+            math.cos(phase_annual) * pattern, math.sin(phase_annual) * pattern,
+            0.2 * math.cos(phase_semi) * pattern, 0.2 * math.sin(phase_semi) * pattern,
+        )
+    )  # fmt: skip
+
+
+def event_displacement(lon: ArrayLike, lat: ArrayLike, event: SlowSlipEvent) -> Float:
+    """Final displacement (P, 3) of one event: east, north, up, metres."""
+    east, north, _, _ = local_coordinates(lon, lat)
+    return _right_lateral(
+        east, north, event.top_centre(), event.depth_top_m, event.length_m, event.width_m, event.slip_m
+    )
+
+
+def patterns(
+    lon: ArrayLike, lat: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS
+) -> Float:
+    """Spatial patterns (pattern, P, 3) of the ground's motion; `courses` are theirs in time.
+
+    A project onto the line of sight before the product with time saves most of the memory of `ground`.
+    """
+    out = []
+    if "rate" in parts:
+        out.append(rate(lon, lat)[None])
+    if "season" in parts:
+        out.append(season(lon, lat))
+    if "events" in parts:
+        out += [event_displacement(lon, lat, event)[None] for event in planted]
+    return np.concatenate(out) if out else np.zeros((0, len(np.atleast_1d(lon)), 3))
+
+
+def courses(
+    days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS
+) -> Float:
+    """Courses in time (time, pattern) of `patterns`; days count from 2014-01-01, where the rate is zero."""
+    t = np.asarray(days, float)
+    out = []
+    if "rate" in parts:
+        out.append(t / _DAYS_PER_YEAR)
+    if "season" in parts:
+        for cycles in (1, 2):
+            angle = 2 * np.pi * cycles * t / _DAYS_PER_YEAR
+            out += [np.cos(angle), np.sin(angle)]
+    if "events" in parts:
+        out += [history(t, event.history, event.t50_d, event.duration_d) for event in planted]
+    return np.stack(out, axis=1) if out else np.zeros((len(t), 0))
+
+
+def ground(
+    lon: ArrayLike,
+    lat: ArrayLike,
+    days: ArrayLike,
+    planted: tuple[SlowSlipEvent, ...] = EVENTS,
+    parts: tuple[Part, ...] = PARTS,
+) -> Float:
+    """Position of the true ground relative to 2014-01-01.
+
+    Parameters
+    ----------
+    lon, lat
+        (P,) degrees
+    days
+        (time,) since 2014-01-01
+    planted
+        the events
+    parts
+        what is summed up, of 'rate', 'season', 'events'
+
+    Returns
+    -------
+    displacement
+        (time, P, 3): east, north, up, metres
+    """
+    return np.einsum("tk,kpc->tpc", courses(days, planted, parts), patterns(lon, lat, planted, parts))
+
+
+def truth_events(scenario: str, first_day: str, last_day: str) -> list[dict[str, Any]]:
+    """The planted events whose middle lies within a series, as rows of truth.json."""
+    return [
+        _truth_row(event) for event in events(scenario) if first_day <= event.t50.isoformat() <= last_day
+    ]
+
+
+def _truth_row(event: SlowSlipEvent) -> dict[str, Any]:
+    lon, lat, depth = event.centre()
+    return {
+        "id": event.id,
+        "type": "slow_slip",
+        "t05": event.date(0.05),
+        "t50": event.date(0.5),
+        "t95": event.date(0.95),
+        "longitude": round(lon, 6),
+        "latitude": round(lat, 6),
+        "depth_km": round(depth / 1e3, 4),
+        "mw": round(event.mw, 4),
+        "strike_deg": STRIKE_DEG,
+        "dip_deg": DIP_DEG,
+        "rake_deg": RAKE_DEG,
+        "length_km": event.length_m / 1e3,
+        "width_km": event.width_m / 1e3,
+        "slip_mm": round(event.slip_m * 1e3, 3),
+    }

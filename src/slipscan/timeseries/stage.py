@@ -1,0 +1,58 @@
+"""Files of the time-series stage: observations in, displacement stack out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import xarray as xr
+
+from slipscan.errors import SlipscanError
+from slipscan.settings import TimeseriesSettings
+from slipscan.stack import add_history, open_stack
+from slipscan.store import open_dataset, write_zarr
+from slipscan.timeseries.interferograms import stack_from_interferograms
+from slipscan.timeseries.series import stack_from_series
+from slipscan.vocabulary import annotate, check
+
+log = logging.getLogger(__name__)
+
+
+def run(observations: Path, out: Path, settings: TimeseriesSettings) -> None:
+    """Turn a track's interferograms, or a ready series, into the displacement stack.
+
+    Parameters
+    ----------
+    observations
+        Zarr store or NetCDF file of product 'interferograms' or 'stack'
+    out
+        the Zarr store of product 'stack'
+    settings
+        of the stage
+
+    Raises
+    ------
+    SlipscanError
+        the input breaks its contract, the network is disconnected, too few valid reference pixels, no valid pixel
+    """
+    dataset = open_dataset(observations)
+    if "interferogram" in dataset:
+        check(dataset, "interferograms", str(observations))
+        _check_pairs(dataset, observations)
+        stack = stack_from_interferograms(dataset, settings)
+        line = f"{dataset.sizes['pair']} interferograms, weights {settings.weights}"
+    else:
+        stack = stack_from_series(open_stack(observations), settings)
+        line = "ready series"
+    if title := stack.attrs.get("title"):
+        stack.attrs["title"] = str(title).replace("Interferograms of", "Displacement of")
+    stack = annotate(add_history(stack, f"slipscan timeseries: {line}, {stack.sizes['time']} epochs"), "stack")
+    check(stack, "stack", str(out))
+    write_zarr(stack, out)
+
+
+def _check_pairs(dataset: xr.Dataset, path: Path) -> None:
+    """Refuse interferograms without dates; raises SlipscanError."""
+    for name in ("reference_date", "secondary_date"):
+        if name not in dataset.coords or dataset[name].dims != ("pair",):
+            raise SlipscanError(f"the interferograms in {path} have no coordinate '{name}' (pair) of dates")

@@ -1,0 +1,97 @@
+rule manifest:
+    output:
+        path("{region}", "{track}", "manifest.csv"),
+    log:
+        path("logs", "{region}", "{track}", "manifest.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "manifest.tsv")
+    threads: 1
+    resources:
+        archive=1,
+        mem_mb=1000,
+        runtime=60,
+    params:
+        options=options("archive"),
+        settings=settings("archive"),
+        as_of=SETTINGS.as_of,
+        regions=SETTINGS.regions_file,
+        entry=region_entry,
+        code=code("manifest"),
+    shell:
+        "slipscan archive manifest {wildcards.region} {wildcards.track} {output:q} --as-of {params.as_of:q}"
+        " --regions {params.regions:q} {params.options:q} 2> {log:q}"
+
+
+rule archive:
+    input:
+        path("{region}", "{track}", "manifest.csv"),
+    output:
+        observations=directory(path("{region}", "{track}", "observations.zarr")),
+        inventory=path("{region}", "{track}", "inventory.csv"),
+    log:
+        path("logs", "{region}", "{track}", "archive.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "archive.tsv")
+    threads: 1
+    resources:
+        archive=1,
+        mem_mb=4000,
+        runtime=720,
+    params:
+        options=options("archive"),
+        settings=settings("archive"),
+        regions=SETTINGS.regions_file,
+        cache=SETTINGS.cache_dir,
+        entry=region_entry,
+        code=code("archive"),
+    shell:
+        "slipscan archive fetch {wildcards.region} {wildcards.track} {input:q} {output.observations:q}"
+        " {output.inventory:q} --regions {params.regions:q} --cache {params.cache:q} {params.options:q} 2> {log:q}"
+
+
+rule stations:
+    output:
+        directory(path("{region}", "stations")),
+    log:
+        path("logs", "{region}", "stations.log"),
+    benchmark:
+        path("benchmarks", "{region}", "stations.tsv")
+    threads: 1
+    resources:
+        archive=1,
+        mem_mb=1000,
+        runtime=60,
+    params:
+        options=options("archive"),
+        settings=settings("archive"),
+        directory=(
+            ["--directory", SETTINGS.gnss.directory] if SETTINGS.gnss.directory else []
+        ),
+        regions=SETTINGS.regions_file,
+        entry=region_entry,
+        code=code("archive"),
+    shell:
+        "slipscan archive stations {wildcards.region} {output:q} --regions {params.regions:q}"
+        " {params.directory:q} {params.options:q} 2> {log:q}"
+
+
+rule truth:
+    output:
+        path("{region}", "truth.json"),
+    log:
+        path("logs", "{region}", "truth.log"),
+    benchmark:
+        path("benchmarks", "{region}", "truth.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        options=options("archive"),
+        settings=settings("archive"),
+        regions=SETTINGS.regions_file,
+        entry=region_entry,
+        code=code("archive"),
+    shell:
+        "slipscan archive truth {wildcards.region} {output:q} --regions {params.regions:q}"
+        " {params.options:q} 2> {log:q}"

@@ -1,0 +1,84 @@
+# The configuration, the table of regions and tracks, and small helpers of the rules.
+import os
+import sys
+import hashlib
+
+from snakemake.exceptions import WorkflowError
+
+from slipscan.digest import code_identity, weights_identity
+from slipscan.errors import SlipscanError
+from slipscan.regions import read_regions, select
+from slipscan.settings import Settings, to_options, validate
+
+# The rules call `slipscan` of the environment that runs Snakemake, whether it is activated or not.
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
+
+try:
+    SETTINGS = validate(Settings, dict(config), "the configuration")
+    REGIONS = select(
+        read_regions(SETTINGS.regions_file), SETTINGS.regions, SETTINGS.shard
+    )
+except SlipscanError as error:
+    raise WorkflowError(f"slipscan: error: {error}") from None
+
+SIMULATED = [name for name, region in REGIONS.items() if region.archive == "simulated"]
+
+
+wildcard_constraints:
+    region="[A-Za-z0-9-]+",
+    track="[A-Za-z0-9-]+",
+
+
+def path(*parts):
+    """A path below the results directory."""
+    return os.path.join(SETTINGS.results_dir, *parts)
+
+
+def per_track(name):
+    """A file of every region and track."""
+    return [
+        path(region, track.id, name)
+        for region in REGIONS
+        for track in REGIONS[region].tracks
+    ]
+
+
+def tracks_of(name):
+    """An input function: a file of every track of the rule's region."""
+    return lambda wildcards: [
+        path(wildcards.region, track.id, name)
+        for track in REGIONS[wildcards.region].tracks
+    ]
+
+
+def options(stage):
+    """The stage's settings as options of the command line: what differs from the defaults."""
+    return [
+        part
+        for option in to_options(getattr(SETTINGS, stage))
+        for part in ("--set", option)
+    ]
+
+
+def settings(stage):
+    """All of a stage's settings as text, so that a changed default reruns the stage too."""
+    return getattr(SETTINGS, stage).model_dump_json(exclude={"data_root"})
+
+
+def code(stage):
+    """The identity of the code behind a stage."""
+    return code_identity(stage, SETTINGS.rerun.code)
+
+
+def region_entry(wildcards):
+    """The rule's region (and its track alone) as a digest: an edit of another region reruns nothing."""
+    region = REGIONS[wildcards.region]
+    track = getattr(wildcards, "track", None)
+    chosen = (
+        region.model_copy(update={"tracks": (region.track(track),)})
+        if track
+        else region
+    )
+    return hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:16]

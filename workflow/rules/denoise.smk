@@ -1,0 +1,21 @@
+rule denoise:
+    input:
+        path("{region}", "{track}", "stack.zarr"),
+    output:
+        directory(path("{region}", "{track}", "denoised.zarr")),
+    log:
+        path("logs", "{region}", "{track}", "denoise.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "denoise.tsv")
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        options=options("denoise"),
+        settings=settings("denoise"),
+        weights=weights_identity(SETTINGS.denoise),
+        code=code("denoise"),
+    shell:
+        "slipscan denoise {input:q} {output:q} {params.options:q} 2> {log:q}"

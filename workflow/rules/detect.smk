@@ -1,0 +1,44 @@
+rule calibrate:
+    input:
+        path("{region}", "{track}", "denoised.zarr"),
+    output:
+        path("{region}", "{track}", "calibration.json"),
+    log:
+        path("logs", "{region}", "{track}", "calibrate.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "calibrate.tsv")
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    params:
+        options=options("detect"),
+        settings=settings("detect"),
+        until=SETTINGS.calibration_as_of or SETTINGS.as_of,
+        cache=SETTINGS.cache_dir,
+        code=code("calibrate"),
+    shell:
+        "slipscan calibrate {input:q} {output:q} --until {params.until:q} --cache {params.cache:q}"
+        " --threads {threads} {params.options:q} 2> {log:q}"
+
+
+rule detect:
+    input:
+        stack=path("{region}", "{track}", "denoised.zarr"),
+        calibration=path("{region}", "{track}", "calibration.json"),
+    output:
+        directory(path("{region}", "{track}", "transients.zarr")),
+    log:
+        path("logs", "{region}", "{track}", "detect.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "detect.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        options=options("detect"),
+        settings=settings("detect"),
+        code=code("detect"),
+    shell:
+        "slipscan detect {input.stack:q} {output:q} --calibration {input.calibration:q} {params.options:q} 2> {log:q}"

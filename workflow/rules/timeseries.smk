@@ -1,0 +1,19 @@
+rule timeseries:
+    input:
+        path("{region}", "{track}", "observations.zarr"),
+    output:
+        directory(path("{region}", "{track}", "stack.zarr")),
+    log:
+        path("logs", "{region}", "{track}", "timeseries.log"),
+    benchmark:
+        path("benchmarks", "{region}", "{track}", "timeseries.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        options=options("timeseries"),
+        settings=settings("timeseries"),
+        code=code("timeseries"),
+    shell:
+        "slipscan timeseries {input:q} {output:q} {params.options:q} 2> {log:q}"

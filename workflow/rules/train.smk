@@ -1,0 +1,19 @@
+# Not part of `rule all`: the shipped weights are used. `snakemake train` makes new ones to be named in denoise.weights.
+rule train:
+    output:
+        path("weights", SETTINGS.train.name + ".safetensors"),
+    log:
+        path("logs", "train.log"),
+    benchmark:
+        path("benchmarks", "train.tsv")
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        options=options("train"),
+        settings=settings("train"),
+        code=code("train"),
+    shell:
+        "slipscan train {output:q} {params.options:q} 2> {log:q}"
