@@ -267,7 +267,7 @@ def summary(
     results: Annotated[Path, typer.Argument(help="results directory")] = Path("results"),
 ) -> None:
     """Say where catalogue, report and map are, and what was found."""
-    from slipscan.catalogue.stage import summarise
+    from slipscan.catalogue.summary import summarise
 
     print(summarise(results))
 

@@ -161,7 +161,7 @@ def open_dataset(path: Path) -> xr.Dataset:
         if not path.is_file():
             raise SlipscanError(f"there is no file {path}: check the path")
         try:
-            return xr.load_dataset(path, engine="h5netcdf", decode_coords="all")
+            return xr.load_dataset(path, engine="netcdf4", decode_coords="all")
         except Exception as error:
             raise SlipscanError(f"{path} cannot be read as NetCDF ({_first_line(error)})") from error
     return open_zarr(path)

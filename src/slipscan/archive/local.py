@@ -174,7 +174,6 @@ def read_interferograms(
     unwrapped = [read_header(path) for path in pairs["unwrapped"]]
     coherence = [read_header(path) for path in pairs["coherence"].dropna()]
     grid = common_grid([*unwrapped, *coherence, *geometry.values()], bounds)
-
     dims = ("pair", "y", "x")
     dataset = xr.Dataset(
         {"interferogram": (dims, _read_phase(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m)))},

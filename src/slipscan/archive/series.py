@@ -37,8 +37,8 @@ def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
     return [
         {
             "granule": path.name,
-            "reference_date": str(days.min()),
-            "secondary_date": str(days.max()),
+            "reference_date": min(days.tolist()),
+            "secondary_date": max(days.tolist()),
             "expected_bytes": str(path.stat().st_size) if path.is_file() else "",
             "expected_sha256": sha256_file(path) if path.is_file() else "",
         }
@@ -89,15 +89,7 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
     dataset = dataset.isel(x=columns, y=rows)
     grid = Grid(whole.x[columns], whole.y[rows], whole.crs)
 
-    table = variable_table("stack")
-    dropped = sorted(set(map(str, dataset.data_vars)) - set(table) - {"spatial_ref", "crs"})
-    if dropped:
-        log.info("%s: variables that are not part of a stack are dropped: %s", path, ", ".join(dropped))
-    variables = {
-        name: _in_contract_units(dataset[name], variable.dims, variable.units, path)
-        for name, variable in table.items()
-        if name in dataset
-    }
+    variables = _stack_variables(dataset, path)
     time = dataset["time"].values.astype("datetime64[ns]")
     out = xr.Dataset(variables, coords={"time": time, "reference_time": time[0]})
     if "segment" in dataset.coords:
@@ -121,6 +113,19 @@ def _days(dataset: xr.Dataset, path: Path) -> np.ndarray:
     if "time" not in dataset.coords or not np.issubdtype(dataset["time"].dtype, np.datetime64):
         raise SlipscanError(f"the series {path} has no coordinate 'time' of dates")
     return np.atleast_1d(dataset["time"].values).astype("datetime64[D]").astype(str)
+
+
+def _stack_variables(dataset: xr.Dataset, path: Path) -> dict[str, xr.DataArray]:
+    """Take the variables of the stack product, in its units; say in the log what is dropped."""
+    table = variable_table("stack")
+    dropped = sorted(set(map(str, dataset.data_vars)) - set(table) - {"spatial_ref", "crs"})
+    if dropped:
+        log.info("%s: variables that are not part of a stack are dropped: %s", path, ", ".join(dropped))
+    return {
+        name: _in_contract_units(dataset[name], variable.dims, variable.units, path)
+        for name, variable in table.items()
+        if name in dataset
+    }
 
 
 def _in_contract_units(array: xr.DataArray, dims: tuple[str, ...], units: str, path: Path) -> xr.DataArray:

@@ -12,15 +12,13 @@ IRLS_ITERATIONS = 4
 MAD_TO_STD = 1.4826
 
 
-def robust_std(values: Float, axis: int | None = None) -> Float:
+def robust_std(values: Float, axis: int) -> Float:
     """Standard deviation from the median absolute deviation, NaN-aware; 0 where there is no data."""
-    with np.errstate(invalid="ignore"):
-        centre = np.nanmedian(values, axis=axis, keepdims=True) if np.isfinite(values).any() else 0.0
-        spread = MAD_TO_STD * nanmedian_or_zero(np.abs(values - centre), axis)
-    return spread
+    centre = np.expand_dims(nanmedian_or_zero(values, axis), axis)
+    return MAD_TO_STD * nanmedian_or_zero(np.abs(values - centre), axis)
 
 
-def nanmedian_or_zero(values: Float, axis: int | None) -> Float:
+def nanmedian_or_zero(values: Float, axis: int) -> Float:
     """Median without NaN along an axis; 0 (not NaN with a warning) where every value is missing."""
     empty = ~np.isfinite(values).any(axis=axis, keepdims=True)
     return np.asarray(np.nanmedian(np.where(empty, 0.0, values), axis=axis))

@@ -30,6 +30,8 @@ VALIDATION_SEED_OFFSET = 1_000_000
 INTERVALS_PER_SCENE = 8
 EVENT_SHARE = 0.5
 """Share of the intervals that are drawn where something happens, if anything does."""
+EPOCHS_RANGE = (0.6, 1.4)
+"""Length of a scene over `train.epochs`: the network must not learn one length of series."""
 LOG_EVERY = 50
 COVERAGE = 0.68
 MEAN_WARM_UP = 0.15
@@ -82,7 +84,8 @@ def stream(settings: TrainSettings) -> Iterator[Batch]:
     while True:
         parts = []
         for _ in range(max(1, settings.batch // INTERVALS_PER_SCENE)):
-            scene = draw_scene(settings.seed, index, epochs=settings.epochs, pixels=settings.pixels)
+            epochs = round(settings.epochs * generator.uniform(*EPOCHS_RANGE))
+            scene = draw_scene(settings.seed, index, epochs=epochs, pixels=settings.pixels)
             parts.append(_augment(intervals_of(scene, INTERVALS_PER_SCENE, generator), generator))
             index += 1
         yield Batch(*(torch.cat([getattr(p, name) for p in parts]) for name in ("features", "truth", "valid")))

@@ -115,7 +115,8 @@ def amplitudes(field: Field, projected: Float) -> tuple[Float, Float]:
     from the valid epochs of the same projected column elsewhere.
     """
     information = (projected**2).T @ field.valid
-    safe = np.where(information > 1e-9, information, np.inf)
-    amplitude = (projected.T @ field.residual) / safe
-    std = field.std / np.sqrt(safe) if field.white else field.std
-    return amplitude, np.where(np.isfinite(safe), amplitude / std, 0.0)
+    known = (information > 1e-9) & np.isfinite(field.std)
+    safe = np.where(known, information, 1.0)
+    amplitude = np.where(known, (projected.T @ field.residual) / safe, 0.0)
+    std = np.where(np.isfinite(field.std), field.std, 1.0)
+    return amplitude, amplitude / (std / np.sqrt(safe) if field.white else std)

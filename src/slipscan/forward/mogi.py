@@ -47,7 +47,8 @@ def mogi_surface(
         torch.as_tensor(p, dtype=east.dtype, device=east.device).reshape(-1)
         for p in (east0, north0, depth, volume_change)
     ]
-    e0, n0, d, dv = (t[:, None] for t in torch.broadcast_tensors(*tensors))
+    count = max(len(t) for t in tensors)
+    e0, n0, d, dv = (t.expand(count)[:, None] for t in tensors)
     if (d <= 0).any():
         raise ValueError("the depth of a volume source is not positive")
     # Lengths in units of the depth: R^3 of metres overflows nothing, but loses what dV / R^3 needs in float32

@@ -99,9 +99,7 @@ def okada_surface(
     ValueError
         a dip outside 0 to 90, a top above the surface, a length or width that is not positive
     """
-    sources = _columns(
-        east, (east0, north0, depth_top, strike_deg, dip_deg, length, width, rake_deg, slip, opening)
-    )
+    sources = _columns(east, (east0, north0, depth_top, strike_deg, dip_deg, length, width, rake_deg, slip, opening))
     _check(*(sources[i] for i in (2, 4, 5, 6)))
     return _displacement(east, north, sources, 1 - 2 * poisson_ratio)
 
@@ -127,15 +125,14 @@ def _displacement(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], k: f
             ux, uy, uz = _corner_sum(_corner(xi, y_edge, depth, dip), dip, slips, k)
             sign = sign_x * sign_y / (2 * math.pi)
             along, across, up = along + sign * ux, across + sign * uy, up + sign * uz
-    return torch.stack(
-        (along * sin_strike - across * cos_strike, along * cos_strike + across * sin_strike, up), dim=-1
-    )
+    return torch.stack((along * sin_strike - across * cos_strike, along * cos_strike + across * sin_strike, up), dim=-1)
 
 
 def _columns(like: Tensor, parameters: tuple[Tensor | float, ...]) -> tuple[Tensor, ...]:
     """Each source parameter as a (S, 1) tensor of the points' dtype and device."""
     tensors = [torch.as_tensor(p, dtype=like.dtype, device=like.device).reshape(-1) for p in parameters]
-    return tuple(t[:, None] for t in torch.broadcast_tensors(*tensors))
+    count = max(len(t) for t in tensors)
+    return tuple(t.expand(count)[:, None] for t in tensors)
 
 
 def _check(top: Tensor, dip: Tensor, length: Tensor, width: Tensor) -> None:
@@ -179,11 +176,7 @@ def _corner_sum(c: _Corner, dip: _Dip, slip: _Slip, k: float) -> tuple[Tensor, T
     by_eta, by_xi = c.q / (c.r * c.r_eta), c.q / (c.r * c.r_xi)
     u1, u2, u3 = slip
     wedge = c.xi * by_eta - c.angle
-    ux = (
-        -u1 * (c.xi * by_eta + c.angle + i1 * s)
-        - u2 * (c.q / c.r - i3 * s * co)
-        + u3 * (c.q * by_eta - i3 * s**2)
-    )
+    ux = -u1 * (c.xi * by_eta + c.angle + i1 * s) - u2 * (c.q / c.r - i3 * s * co) + u3 * (c.q * by_eta - i3 * s**2)
     uy = (
         -u1 * (c.y * by_eta + c.q * co / c.r_eta + i2 * s)
         - u2 * (c.y * by_xi + co * c.angle - i1 * s * co)

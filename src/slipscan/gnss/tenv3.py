@@ -71,29 +71,6 @@ class Station:
     monument: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Step:
-    """A possible offset in a station's series.
-
-    Attributes
-    ----------
-    time
-        datetime64[ns], start of the day
-    kind
-        'equipment' or 'earthquake'
-    text
-        what changed, or the earthquake's identifier
-    magnitude, distance_km
-        of the earthquake; NaN for equipment
-    """
-
-    time: np.datetime64
-    kind: str
-    text: str
-    magnitude: float
-    distance_km: float
-
-
 def parse_date(text: str) -> np.datetime64:
     """Midnight of a YYMMMDD date such as 05JAN26 (English months whatever the locale; 80-99 is 19xx).
 
@@ -273,41 +250,3 @@ def _report_monuments(name: str, monument: NDArray[np.int64]) -> None:
             "%s: positions jump by over %.0f m: split into %d monuments (%s epochs), each with its offset",
             name, MONUMENT_JUMP_M, len(counts), ", ".join(map(str, counts)),
         )  # fmt: skip
-
-
-def read_steps(path: Path) -> dict[str, list[Step]]:
-    """Read NGL's steps.txt: equipment changes and earthquakes that may have moved a station, by station.
-
-    Lines are `SITE YYMMMDD 1 text` and `SITE YYMMMDD 2 threshold_km distance_km magnitude event_id`.
-    Repeated lines are given once.
-
-    Raises
-    ------
-    SlipscanError
-        no file, or a line that is neither
-    """
-    try:
-        lines = Path(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no table of steps {path}: check the path") from error
-    steps: dict[str, list[Step]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            name, step = _read_step(line.split())
-        except (ValueError, IndexError) as error:
-            raise SlipscanError(f"line {number} of {path} is no step of NGL's steps.txt: {line.strip()!r}") from error
-        known = steps.setdefault(name, [])
-        if all((step.time, step.kind, step.text) != (other.time, other.kind, other.text) for other in known):
-            known.append(step)
-    return {name: sorted(found, key=lambda s: (s.time, s.kind, s.text)) for name, found in sorted(steps.items())}
-
-
-def _read_step(fields: list[str]) -> tuple[str, Step]:
-    name, date, code = fields[:3]
-    if code == "1":
-        return name, Step(parse_date(date), "equipment", " ".join(fields[3:]), float("nan"), float("nan"))
-    if code == "2":
-        return name, Step(parse_date(date), "earthquake", fields[6], float(fields[5]), float(fields[4]))
-    raise ValueError(code)

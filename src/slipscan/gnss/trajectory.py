@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.gnss.covariance import fit_with_random_walk, flicker_covariance, random_walk_covariance
-from slipscan.gnss.tenv3 import Station, Step
+from slipscan.gnss.steps import Step
+from slipscan.gnss.tenv3 import Station
 from slipscan.seriesmodel import DAYS_PER_YEAR, MIN_EPOCHS, days_since_2014, design_matrix, transient_column
 from slipscan.settings import GnssSettings
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 
 Float = NDArray[np.float64]
 
 MIN_VALID_SHARE = 0.5
 """Epochs with fewer valid pixels do not enter the spectrum: too many gaps for a taper."""
-FIT_RANGE = (0.03, 0.6)
-"""Part of the Nyquist wavenumber in which the power law is fitted."""
+LOWEST_FITTED = 0.04
+"""Part of the Nyquist wavenumber from which the power law is fitted."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +112,29 @@ def spectrum(residual: Float, pixel_m: float, bins: int) -> Spectrum:
     mean = np.bincount(which[inside], power.ravel()[inside], minlength=bins) / np.maximum(count, 1)
     filled = (count > 0) & (mean > 0)
     centre = np.sqrt(edges[1:] * edges[:-1])[filled]
-    exponent, white = _fit_power_law(centre, mean[filled] * cells, nyquist) if used else (np.nan, np.nan)
+    # The taper bends the lowest wavenumbers: they are shown, but not fitted.
+    fitted = centre > LOWEST_FITTED * nyquist
+    exponent, white = _fit_power_law(centre[fitted], mean[filled][fitted] * cells)
     return Spectrum(centre, mean[filled], exponent, white)
 
 
-def _fit_power_law(k: Float, density: Float, nyquist: float) -> tuple[float, float]:
-    """Exponent and white standard deviation from the spectral density (m2, white noise = its variance)."""
-    chosen = (k > FIT_RANGE[0] * nyquist) & (k < FIT_RANGE[1] * nyquist)
-    highest = k > 0.8 * nyquist
-    white = float(np.median(density[highest])) if highest.any() else 0.0
-    if chosen.sum() < 3:
-        return float("nan"), float(np.sqrt(white))
-    above = np.maximum(density[chosen] - white, 0.05 * density[chosen])
-    slope = np.polyfit(np.log(k[chosen]), np.log(above), 1)[0]
-    return float(-slope), float(np.sqrt(white))
+def _fit_power_law(k: Float, density: Float) -> tuple[float, float]:
+    """Exponent and white standard deviation from the spectral density (m2, white noise = its variance).
+
+    A power law plus a constant, fitted to the logarithm of the density by least squares.
+    """
+    if len(k) < 4:
+        return float("nan"), float("nan")
+    observed = np.log(density)
+    unit = np.log(k) - np.log(k).mean()
+
+    def misfit(parameters: Float) -> Float:
+        level, exponent, floor = parameters
+        return np.logaddexp(level - exponent * unit, floor) - observed
+
+    steepness = max(-float(np.polyfit(unit, observed, 1)[0]), 0.1)
+    # A flat power law and a white floor are the same thing: an exponent of at least 1 keeps them apart.
+    starts = [(observed.mean(), max(steepness, 1.5), observed.min() - 1.0), (observed.min() - 3.0, 2.0, observed.mean())]
+    bounds = ([-np.inf, 1.0, -np.inf], [np.inf, 6.0, np.inf])
+    fitted = min((least_squares(misfit, start, bounds=bounds) for start in starts), key=lambda result: result.cost)
+    return float(fitted.x[1]), float(np.exp(fitted.x[2] / 2))

@@ -54,11 +54,11 @@ def power_spectrum(wavenumber: ArrayLike, outer_scale_m: float = OUTER_SCALE_M) 
 
 
 @lru_cache(maxsize=16)
-def _mode_amplitudes(shape: tuple[int, int], pixel_m: float, outer_scale_m: float) -> Float32:
+def _mode_amplitudes(shape: tuple[int, int], pixel_m: tuple[float, float], outer_scale_m: float) -> Float32:
     """Standard deviation of every Fourier mode of a torus (y, x); their squares add up to 1."""
-    ky, kx = (np.fft.fftfreq(n, pixel_m) for n in shape)
+    ky, kx = (np.fft.fftfreq(n, pixel) for n, pixel in zip(shape, pixel_m, strict=True))
     k = np.hypot(ky[:, None], kx[None, :])
-    cell = 1 / (shape[0] * shape[1] * pixel_m**2)
+    cell = 1 / (shape[0] * pixel_m[0] * shape[1] * pixel_m[1])
     variance = power_spectrum(k, outer_scale_m) * cell
     # The spectrum is far from constant over the cell of the mean: integrate it over a disc of equal area.
     k0_sq, edge_sq = outer_scale_m**-2, cell / math.pi
@@ -71,7 +71,7 @@ def _mode_amplitudes(shape: tuple[int, int], pixel_m: float, outer_scale_m: floa
 def turbulence(
     generator: np.random.Generator,
     shape: tuple[int, int],
-    pixel_m: float,
+    pixel_m: float | tuple[float, float],
     count: int,
     outer_scale_m: float = OUTER_SCALE_M,
 ) -> Float32:
@@ -86,7 +86,7 @@ def turbulence(
     shape
         (y, x)
     pixel_m
-        cell size
+        cell size, or height and width of a cell
     count
         number of independent fields
     outer_scale_m
@@ -99,7 +99,8 @@ def turbulence(
         outer scale, the rest being an offset that the scene shares
     """
     torus = tuple(fft.next_fast_len(2 * n) for n in shape)
-    amplitudes = _mode_amplitudes((torus[0], torus[1]), float(pixel_m), float(outer_scale_m))
+    pixel = pixel_m if isinstance(pixel_m, tuple) else (float(pixel_m), float(pixel_m))
+    amplitudes = _mode_amplitudes((torus[0], torus[1]), pixel, float(outer_scale_m))
     fields = np.empty((count, *shape), np.float32)
     for first in range(0, count, 2):
         # The real and the imaginary part of a complex field with independent modes are independent fields.
@@ -211,7 +212,11 @@ class NoiseModel:
     outer_scale_m: float = OUTER_SCALE_M
 
     def simulate(
-        self, generator: np.random.Generator, days: ArrayLike, height: NDArray[np.floating], pixel_m: float
+        self,
+        generator: np.random.Generator,
+        days: ArrayLike,
+        height: NDArray[np.floating],
+        pixel_m: float | tuple[float, float],
     ) -> Float32:
         """Delay of each epoch.
 
@@ -224,7 +229,7 @@ class NoiseModel:
         height
             (y, x) metres
         pixel_m
-            cell size
+            cell size, or height and width of a cell
 
         Returns
         -------

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from slipscan.geometry import Grid, from_lonlat, to_lonlat
 from slipscan.report import style
 
-MAP_WIDTH_IN = 4.3
-_METRES_PER_DEGREE = 111_195.0
+MAP_WIDTH_IN = 3.6
+METRES_PER_DEGREE = 111_195.0
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,13 @@ def draw_map(
     bar = figure.colorbar(
         image, ax=axes, orientation="horizontal", shrink=0.82, aspect=32, pad=0.02, label=label, extend=outside
     )
+    if centred:
+        bar.set_ticks([limits[1] * share for share in (-1, -0.5, 0, 0.5, 1)])
     bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(length=2.5, width=0.6)
     label_edges(axes, grid)
-    scale_bar(axes, grid)
+    metres_per_unit = METRES_PER_DEGREE / _stretch(grid) if grid.crs.is_geographic else 1.0
+    scale_bar(axes, extent(grid), metres_per_unit)
 
 
 def _extend(values: NDArray[np.floating], limits: tuple[float, float]) -> Any:
@@ -124,8 +127,8 @@ def label_edges(axes: Axes, grid: Grid) -> None:
     _, latitude = to_lonlat(np.full_like(y, west), y, grid.crs)
     longitude = np.unwrap(longitude, period=360)
     meridians, parallels = _round_values(longitude), _round_values(latitude)
-    axes.set_xticks(np.interp(meridians, longitude, x), [_degrees(v, "EW") for v in meridians])
-    axes.set_yticks(np.interp(parallels, latitude, y), [_degrees(v, "NS") for v in parallels])
+    axes.set_xticks(np.interp(meridians, longitude, x), [degrees(v, "EW") for v in meridians])
+    axes.set_yticks(np.interp(parallels, latitude, y), [degrees(v, "NS") for v in parallels])
     axes.tick_params(length=3, width=0.6)
 
 
@@ -135,18 +138,19 @@ def _round_values(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return ticks[(ticks >= low) & (ticks <= high)]
 
 
-def _degrees(value: float, letters: str) -> str:
+def degrees(value: float, letters: str) -> str:
+    """Format a longitude (letters 'EW', brought into -180..180) or latitude ('NS')."""
     value = (value + 180) % 360 - 180 if letters == "EW" else value
     letter = letters[0] if value > 0 else letters[1] if value < 0 else ""
     return f"{round(abs(value), 6):g}°{letter}"
 
 
-def scale_bar(axes: Axes, grid: Grid) -> None:
-    """Bar of a round length, about a quarter of the map, in the lower left corner."""
-    west, east, south, north = extent(grid)
-    metres_per_unit = 1.0
-    if grid.crs.is_geographic:
-        metres_per_unit = _METRES_PER_DEGREE / _stretch(grid)
+def scale_bar(axes: Axes, edges: tuple[float, float, float, float], metres_per_unit: float) -> None:
+    """Bar of a round length, about a quarter of the map, in the lower left corner.
+
+    edges: west, east, south, north in map units; metres_per_unit: length of a unit of x on the ground.
+    """
+    west, east, south, north = edges
     length_km = style.round_up((east - west) * metres_per_unit / 1000 / 6)
     length = length_km * 1000 / metres_per_unit
     x0, y0 = west + 0.05 * (east - west), south + 0.05 * (north - south)
@@ -154,7 +158,7 @@ def scale_bar(axes: Axes, grid: Grid) -> None:
     axes.plot([x0, x0 + length], [y0, y0], color=style.INK, lw=2, solid_capstyle="butt", zorder=9)
     axes.annotate(
         f"{length_km:g} km", (x0 + length / 2, y0), xytext=(0, 3), textcoords="offset points", ha="center",
-        va="bottom", fontsize=7.5, path_effects=style.halo(), zorder=9,
+        va="bottom", fontsize=7.5, path_effects=style.halo(3), zorder=9,
     )  # fmt: skip
 
 

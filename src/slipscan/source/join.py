@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import shapely
@@ -64,9 +65,14 @@ def multi(geometry: shapely.Geometry) -> MultiPolygon:
     return MultiPolygon([part for part in parts if isinstance(part, Polygon)])
 
 
+@lru_cache(maxsize=256)
+def _to_local(longitude: float, latitude: float) -> Transformer:
+    return Transformer.from_crs(4326, local_crs(longitude, latitude), always_xy=True)
+
+
 def in_metres(geometry: shapely.Geometry, longitude: float, latitude: float) -> shapely.Geometry:
     """A geometry in longitude and latitude, in the local frame about a point."""
-    to_metres = Transformer.from_crs(4326, local_crs(longitude, latitude), always_xy=True)
+    to_metres = _to_local(longitude, latitude)
     return shapely.transform(geometry, lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))
 
 

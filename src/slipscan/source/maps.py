@@ -15,8 +15,8 @@ from scipy.ndimage import distance_transform_edt
 from slipscan import vocabulary
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, from_lonlat, pixel_area_km2, read_grid, to_lonlat
-from slipscan.source.inversion import Observations
 from slipscan.source.join import TrackTransient, footprint_polygons
+from slipscan.source.projection import Observations
 from slipscan.source.sources import Float, local_crs
 from slipscan.store import open_zarr
 
@@ -82,7 +82,10 @@ def open_track(path: Path, track: int) -> TrackMaps:
         footprint = footprint_polygons(one["footprint"].values, grid)
         if footprint.is_empty:
             raise SlipscanError(f"transient {number} in {path} has an empty footprint: run detect again")
-        t05, t50, t95 = (np.datetime64(one[name].values, "ns") for name in ("t05", "t50", "t95"))
+        t05, t50, t95 = (
+            np.datetime64(int(one[name].values.astype("datetime64[ns]").astype("int64")), "ns")
+            for name in ("t05", "t50", "t95")
+        )
         records.append(TrackTransient(track, number, t05, t50, t95, float(one["statistic"]), footprint))
     return TrackMaps(str(dataset.attrs.get("track", path)), dataset, grid, los, tuple(records))
 

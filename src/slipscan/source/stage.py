@@ -15,9 +15,10 @@ from slipscan.errors import SlipscanError
 from slipscan.progress import progress
 from slipscan.settings import SourceSettings
 from slipscan.source.classify import choose, source_columns
-from slipscan.source.inversion import Inversion, Observations, invert_fault, invert_volume
+from slipscan.source.inversion import Inversion, invert_fault, invert_volume
 from slipscan.source.join import TrackTransient, in_metres, join, multi, strongest
 from slipscan.source.maps import TrackMaps, observations, open_track
+from slipscan.source.projection import Observations
 
 log = logging.getLogger(__name__)
 

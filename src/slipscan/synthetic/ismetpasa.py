@@ -1,12 +1,12 @@
 """The Ismetpasa twin: a synthetic piece of the North Anatolian Fault whose truth is known.
 
-Rate, season and slow slip events of the creeping section near (40.87 N, 32.63 E), with the numbers of the
-literature that SCIENCE.md section 5 collects: right-lateral plate motion of 20 mm/yr locked to 14 km, shallow
-creep of 7 mm/yr (Cetin et al. 2014; Jolivet et al. 2023), and two slow slip events of the kind seen there:
-one that breaks the surface (Rousset et al. 2016) and one that is buried, as Ozdemir et al. (2025) saw, but
-larger: an Mw 4.8 to 5.1 at 2 to 6 km is below what one track of 60 epochs can show (matched-filter SNR 3 at
-46 mm of slip), so that a detector would rightly miss it. Everything is a function of longitude, latitude and time alone, so that every track, grid and GNSS
-station sees the same ground; `terrain` holds heights and viewing geometry.
+Rate, season and slow slip events of the creeping section near (40.87 N, 32.63 E), with the numbers that
+SCIENCE.md section 5 collects: right-lateral plate motion of 20 mm/yr locked to 14 km, shallow creep of 7 mm/yr
+(Bilham et al. 2016; Jolivet et al. 2023), and two slow slip events: one that breaks the surface (Rousset et al.
+2016), and one that is buried like that of Ozdemir et al. (2025), but larger. An Mw 4.8 to 5.1 at 2 to 6 km is
+below what one track of 60 epochs can show (matched-filter signal-to-noise ratio 3 at 46 mm of slip), so that a
+detector would rightly miss it. Everything is a function of longitude, latitude and time alone, so that every
+track, grid and GNSS station sees the same ground; `terrain` holds heights and viewing geometry.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from pyproj import CRS
 
 from slipscan import geometry
 from slipscan.forward.history import history
@@ -36,8 +37,23 @@ CREEP_RATE_M_YR, CREEP_DEPTH_M, CREEP_LENGTH_M = 0.007, 4.5e3, 80e3
 SHEAR_MODULUS_PA = 30e9
 BOUNDS: Final = (31.6, 39.9, 33.7, 41.9)
 """West, south, east, north of where the scenario is defined, degrees."""
-CRS: Final = geometry.utm_crs(*CENTRE)
+FRAME: Final = CRS.from_proj4(f"+proj=tmerc +lon_0={CENTRE[0]} +lat_0={CENTRE[1]} +k=1 +datum=WGS84 +units=m")
+"""Transverse Mercator about CENTRE: its north is true north, its origin the point of the trace."""
+_AZIMUTH = math.radians(STRIKE_DEG - 180)
 _DAYS_PER_YEAR = 365.25
+
+
+def _frame_position(along_m: float, across_m: float) -> tuple[float, float]:
+    """East and north (FRAME) of distances along the fault (azimuth 81.5) and across it (north positive)."""
+    sin, cos = math.sin(_AZIMUTH), math.cos(_AZIMUTH)
+    return along_m * sin - across_m * cos, along_m * cos + across_m * sin
+
+
+def _lonlat(along_m: float, across_m: float) -> tuple[float, float]:
+    """Longitude and latitude of distances along and across the fault."""
+    east, north = _frame_position(along_m, across_m)
+    lon, lat = geometry.to_lonlat(np.array(east), np.array(north), FRAME)
+    return float(lon), float(lat)
 
 
 @dataclass(frozen=True)
@@ -68,27 +84,20 @@ class SlowSlipEvent:
         """Days since 2014-01-01."""
         return float((self.t50 - datetime.date(2014, 1, 1)).days)
 
-    def date(self, share: Literal[0.05, 0.5, 0.95]) -> str:
+    def date(self, share: float) -> str:
         """ISO date at which a share of the moment was released (the histories used here are symmetric)."""
         offset = round(self.duration_d * (share - 0.5) / 0.9)
         return (self.t50 + datetime.timedelta(days=offset)).isoformat()
 
     def top_centre(self) -> tuple[float, float]:
-        """East and north (UTM, metres) of the surface projection of the centre of the top edge."""
-        x, y = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
-        strike, down = np.deg2rad(STRIKE_DEG), self.depth_top_m / math.tan(math.radians(DIP_DEG))
-        # against the strike (which points west), and to its right by what the dip takes
-        east = float(x) - self.along_m * math.sin(strike) + down * math.cos(strike)
-        return east, float(y) - self.along_m * math.cos(strike) - down * math.sin(strike)
+        """East and north (FRAME, metres) of the surface projection of the centre of the top edge."""
+        return _frame_position(self.along_m, self.depth_top_m / math.tan(math.radians(DIP_DEG)))
 
     def centre(self) -> tuple[float, float, float]:
         """Longitude, latitude (degrees) and depth (metres) of the rectangle's centre."""
-        east, north = self.top_centre()
-        strike, dip = math.radians(STRIKE_DEG), math.radians(DIP_DEG)
-        down = self.width_m / 2 * math.cos(dip)
-        x, y = np.array(east + down * math.cos(strike)), np.array(north - down * math.sin(strike))
-        lon, lat = geometry.to_lonlat(x, y, CRS)
-        return float(lon), float(lat), self.depth_top_m + self.width_m / 2 * math.sin(dip)
+        middle = self.depth_top_m + self.width_m / 2 * math.sin(math.radians(DIP_DEG))
+        lon, lat = _lonlat(self.along_m, middle / math.tan(math.radians(DIP_DEG)))
+        return lon, lat, middle
 
 
 EVENTS: Final = (
@@ -112,12 +121,7 @@ class Station:
 
     def lonlat(self) -> tuple[float, float]:
         """Longitude, latitude, degrees."""
-        x, y = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
-        azimuth = math.radians(STRIKE_DEG - 180)
-        east = x + self.along_m * math.sin(azimuth) - self.across_m * math.cos(azimuth)
-        north = y + self.along_m * math.cos(azimuth) + self.across_m * math.sin(azimuth)
-        lon, lat = geometry.to_lonlat(east, north, CRS)
-        return float(lon), float(lat)
+        return _lonlat(self.along_m, self.across_m)
 
 
 STATIONS: Final = (
@@ -136,14 +140,12 @@ def events(scenario: str) -> tuple[SlowSlipEvent, ...]:
     return EVENTS if scenario == "ismetpasa" else ()
 
 
-def local_coordinates(lon: ArrayLike, lat: ArrayLike) -> tuple[Float, Float, Float, Float]:
-    """East and north (UTM), and distances along (azimuth 81.5) and across the fault (north positive), metres."""
-    east, north = geometry.from_lonlat(np.asarray(lon, float), np.asarray(lat, float), CRS)
-    x0, y0 = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
-    azimuth = np.deg2rad(STRIKE_DEG - 180)
-    de, dn = east - x0, north - y0
-    along = de * np.sin(azimuth) + dn * np.cos(azimuth)
-    return east, north, along, dn * np.sin(azimuth) - de * np.cos(azimuth)
+def local_coordinates(lon: ArrayLike, lat: ArrayLike) -> tuple[Float, ...]:
+    """East and north (FRAME), and distances along (azimuth 81.5) and across the fault (north positive), metres."""
+    x, y = geometry.from_lonlat(np.asarray(lon, float), np.asarray(lat, float), FRAME)
+    east, north = x.astype(np.float64), y.astype(np.float64)
+    sin, cos = math.sin(_AZIMUTH), math.cos(_AZIMUTH)
+    return east, north, east * sin + north * cos, north * sin - east * cos
 
 
 def _right_lateral(
@@ -165,13 +167,9 @@ def rate(lon: ArrayLike, lat: ArrayLike) -> Float:
     shallow creep.
     """
     east, north, _, across = local_coordinates(lon, lat)
-    azimuth = math.radians(STRIKE_DEG - 180)
     deep = PLATE_RATE_M_YR / math.pi * np.arctan(across / LOCKING_DEPTH_M)
-    out = deep[:, None] * np.array([math.sin(azimuth), math.cos(azimuth), 0.0])
-    x0, y0 = geometry.from_lonlat(np.array(CENTRE[0]), np.array(CENTRE[1]), CRS)
-    return out + _right_lateral(
-        east, north, (float(x0), float(y0)), 0.0, CREEP_LENGTH_M, CREEP_DEPTH_M, CREEP_RATE_M_YR
-    )
+    out = deep[:, None] * np.array([math.sin(_AZIMUTH), math.cos(_AZIMUTH), 0.0])
+    return out + _right_lateral(east, north, (0.0, 0.0), 0.0, CREEP_LENGTH_M, CREEP_DEPTH_M, CREEP_RATE_M_YR)
 
 
 def season(lon: ArrayLike, lat: ArrayLike) -> Float:
@@ -219,9 +217,7 @@ def patterns(
     return np.concatenate(out) if out else np.zeros((0, len(np.atleast_1d(lon)), 3))
 
 
-def courses(
-    days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS
-) -> Float:
+def courses(days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS) -> Float:
     """Courses in time (time, pattern) of `patterns`; days count from 2014-01-01, where the rate is zero."""
     t = np.asarray(days, float)
     out = []
@@ -264,14 +260,8 @@ def ground(
     return np.einsum("tk,kpc->tpc", courses(days, planted, parts), patterns(lon, lat, planted, parts))
 
 
-def truth_events(scenario: str, first_day: str, last_day: str) -> list[dict[str, Any]]:
-    """The planted events whose middle lies within a series, as rows of truth.json."""
-    return [
-        _truth_row(event) for event in events(scenario) if first_day <= event.t50.isoformat() <= last_day
-    ]
-
-
-def _truth_row(event: SlowSlipEvent) -> dict[str, Any]:
+def describe(event: SlowSlipEvent) -> dict[str, Any]:
+    """One event as a row of truth.json."""
     lon, lat, depth = event.centre()
     return {
         "id": event.id,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from slipscan.errors import SlipscanError
-from slipscan.geometry import read_grid, write_grid
+from slipscan.geometry import Grid, read_grid, write_grid
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid
 from slipscan.timeseries.reference import reference_area, reference_offsets
@@ -40,22 +40,11 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings) -> xr.D
     dataset = dataset.load()
     native = read_grid(dataset, where(dataset))
     polygon = region_polygon(dataset)
-    out = dataset
     if native.crs.is_geographic:
         target = target_grid(native, polygon, settings.pixel_m)
-        resampling = choose_resampling(native, settings.pixel_m)
-        log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
-        out = dataset.drop_dims(["y", "x"])
-        for name, array in dataset.data_vars.items():
-            if name not in (*LOS, "height"):
-                layers = array.values.reshape(-1, *native.shape)
-                values = project(layers, native, target, resampling)
-                out[name] = (array.dims, values.reshape(*array.shape[:-2], *target.shape))
-        for geometry, values in project_geometry(dataset, native, target, resampling).items():
-            out[geometry] = (("y", "x"), values)
-        out = write_grid(out, target)
+        out = _projected(dataset, native, target, settings.pixel_m)
     else:
-        target = native
+        out, target = dataset, native
         log.info("the series keeps its own metric grid of %g m (timeseries.pixel_m is not used)", native.spacing[0])
 
     values = out["displacement"].values.copy()
@@ -77,3 +66,18 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings) -> xr.D
         out = out.assign_coords(reference_time=out["time"].values[0])
     out.attrs = dict(dataset.attrs)
     return out
+
+
+def _projected(dataset: xr.Dataset, native: Grid, target: Grid, pixel_m: float) -> xr.Dataset:
+    """Project every variable of a stack to a metric grid."""
+    resampling = choose_resampling(native, pixel_m)
+    log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, pixel_m)
+    out = dataset.drop_dims(["y", "x"])
+    for name, array in dataset.data_vars.items():
+        if name not in (*LOS, "height"):
+            layers = array.values.reshape(-1, *native.shape)
+            values = project(layers, native, target, resampling)
+            out[name] = (array.dims, values.reshape(*array.shape[:-2], *target.shape))
+    for geometry, values in project_geometry(dataset, native, target, resampling).items():
+        out[geometry] = (("y", "x"), values)
+    return write_grid(out, target)

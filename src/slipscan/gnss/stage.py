@@ -1,0 +1,140 @@
+"""GNSS beside InSAR: every event of a region at every station around it, with a verdict."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from slipscan.errors import SlipscanError
+from slipscan.events import GNSS_COLUMNS, Column, read_events
+from slipscan.gnss.event import Comparison, Network, compare_event
+from slipscan.gnss.steps import read_steps
+from slipscan.gnss.tenv3 import read_stations
+from slipscan.progress import progress
+from slipscan.settings import GnssSettings
+from slipscan.source.maps import open_track
+from slipscan.store import written_beside
+
+log = logging.getLogger(__name__)
+
+COMPARISON_COLUMNS = (
+    Column("event", "int64", "row of the event in the region's event table"),
+    Column("station", "str", "name of the station; empty where the event has none"),
+    Column("track", "str", "track whose map and line of sight it is compared in"),
+    Column("longitude", "float64", "of the station, degrees east"),
+    Column("latitude", "float64", "of the station, degrees north"),
+    Column("distance_km", "float64", "from the event's footprint, 0 inside"),
+    Column("insar_mm", "float64", "median of the event's map around the station, + toward the satellite"),
+    Column("insar_std_mm", "float64", "its standard deviation"),
+    Column("gnss_mm", "float64", "transient of the station in the line of sight"),
+    Column("gnss_std_mm", "float64", "its standard deviation: white, flicker and random-walk noise"),
+    Column("predicted_mm", "float64", "by the event's source, or the InSAR sample where it has none"),
+    Column("reference_station", "str", "station subtracted from all (double difference); empty: single difference"),
+    *GNSS_COLUMNS,
+)
+"""Columns of gnss.parquet: one row per event, station and track; the verdict's columns repeat per event."""
+
+
+def run(events: Path, transients: list[Path], stations: Path, out: Path, settings: GnssSettings) -> None:
+    """Compare the events of a region with GNSS.
+
+    Parameters
+    ----------
+    events
+        event table of the source stage
+    transients
+        transients stores of the region's tracks
+    stations
+        directory of .tenv3 files, and perhaps NGL's steps.txt; may be empty
+    out
+        table (Parquet) of COMPARISON_COLUMNS
+    settings
+        of this stage
+
+    Raises
+    ------
+    SlipscanError
+        a missing or unreadable input
+    """
+    table, _ = read_events(Path(events))
+    tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
+    steps = Path(stations) / "steps.txt"
+    network = Network(tuple(read_stations(Path(stations))), read_steps(steps) if steps.is_file() else {})
+    log.info("%d events, %d stations", len(table), len(network.stations))
+    records: list[dict[str, Any]] = table.to_dict("records")
+    rows: list[dict[str, Any]] = []
+    for number, event in enumerate(progress(records, "GNSS comparison")):
+        others = [other for i, other in enumerate(records) if i != number]
+        comparison = compare_event(event, others, tracks, network, settings)
+        _say(number, event, comparison)
+        rows += _rows(number, comparison)
+    write_comparison(Path(out), pd.DataFrame(rows, columns=[c.name for c in COMPARISON_COLUMNS]))
+
+
+def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:
+    reference = {row["reference_station"] for row in comparison.rows} - {""}
+    log.info(
+        "event %d of %s: %s by %d stations (%s)",
+        number, event["t50"], comparison.judgement.verdict, comparison.stations,
+        f"double differences with {', '.join(sorted(reference))}" if reference
+        else "single differences: no station near the InSAR reference point",
+    )  # fmt: skip
+
+
+def _rows(number: int, comparison: Comparison) -> list[dict[str, Any]]:
+    """Rows of the table of one event; one with an empty station where there is none."""
+    verdict = {
+        "event": number,
+        "gnss_verdict": comparison.judgement.verdict,
+        "gnss_stations": comparison.stations,
+        "gnss_log_likelihood_ratio": comparison.judgement.log_likelihood_ratio,
+    }
+    nothing = {c.name: "" if c.dtype == "str" else float("nan") for c in COMPARISON_COLUMNS}
+    return [{**nothing, **row, **verdict} for row in comparison.rows or [{}]]
+
+
+def write_comparison(path: Path, table: pd.DataFrame) -> None:
+    """Write a comparison table as Parquet, atomically; byte-identical for equal input."""
+    types = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
+    schema = pa.schema([pa.field(c.name, types[c.dtype]) for c in COMPARISON_COLUMNS])
+    arrays = [pa.array(table[f.name].tolist(), type=f.type) for f in schema]
+    with written_beside(path) as beside:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), beside, compression="zstd")
+
+
+def read_comparison(path: Path) -> pd.DataFrame:
+    """Read a comparison table; raises SlipscanError where the file is missing or is none."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no GNSS table {path}: run the stage before, or check the path") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error
+    missing = [c.name for c in COMPARISON_COLUMNS if c.name not in table.column_names]
+    if missing:
+        raise SlipscanError(f"{path} is no GNSS table of slipscan: it lacks the column '{missing[0]}'")
+    frame: pd.DataFrame = table.to_pandas()
+    for column in COMPARISON_COLUMNS:
+        if column.dtype == "str":
+            frame[column.name] = frame[column.name].astype(object)
+    return frame
+
+
+def verdicts(table: pd.DataFrame, n_events: int) -> pd.DataFrame:
+    """The verdict of every event, indexed by its row in the event table; columns events.GNSS_COLUMNS.
+
+    An event that the table does not hold has the verdict 'no_data'.
+    """
+    names = [c.name for c in GNSS_COLUMNS]
+    first = table.drop_duplicates("event").set_index("event")[names]
+    out = first.reindex(np.arange(n_events))
+    out["gnss_verdict"] = out["gnss_verdict"].astype(object).fillna("no_data")
+    out["gnss_stations"] = out["gnss_stations"].fillna(0).astype("int64")
+    out["gnss_log_likelihood_ratio"] = out["gnss_log_likelihood_ratio"].astype("float64")
+    return out

@@ -1,0 +1,213 @@
+"""The report stage: the catalogue and the stores behind it in, one page and one map out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from slipscan.catalogue import geopackage
+from slipscan.errors import SlipscanError
+from slipscan.events import read_events
+from slipscan.geometry import read_grid
+from slipscan.progress import progress
+from slipscan.regions import Region, read_regions
+from slipscan.report import event_figures, map, page, track_figures, words
+from slipscan.report.figures import Picture
+from slipscan.report.observed import TrackStores, sighting
+from slipscan.settings import ReportSettings
+from slipscan.store import open_zarr, write_text, written_beside
+
+log = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+
+
+def run(
+    catalogue: Path,
+    results_dir: Path,
+    regions_file: Path,
+    region_ids: list[str],
+    out_html: Path,
+    out_map: Path,
+    settings: ReportSettings,
+) -> None:
+    """Write the page and the overview map.
+
+    Parameters
+    ----------
+    catalogue
+        the GeoPackage
+    results_dir
+        holds {region}/{track}/denoised.zarr, transients.zarr and perhaps noise.zarr, {region}/events.parquet
+        and perhaps gnss.parquet
+    regions_file
+        GeoJSON of the regions
+    region_ids
+        the regions of the page
+    out_html
+        one self-contained file
+    out_map
+        PNG of all regions and events in longitude and latitude
+    settings
+        the title
+
+    Raises
+    ------
+    SlipscanError
+        an unknown region, a region that the catalogue does not hold, a missing or unreadable file
+    """
+    regions = _select(read_regions(regions_file), region_ids, regions_file)
+    layers = geopackage.read(catalogue)
+    events, retracted, scans = (layer[layer["region"].isin(region_ids)].reset_index(drop=True) for layer in layers)
+    for region in regions:
+        if region.id not in set(scans["region"]):
+            raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {region.id}: run it first")
+    stores = {region.id: _open_tracks(Path(results_dir), region) for region in regions}
+    png = map.overview(regions, events, [r for tracks in stores.values() for r in _reliefs(tracks)])
+    sections = []
+    for event in progress(events.to_dict("records"), "event pages"):
+        sections.append(_event_section(event, stores[event["region"]], Path(results_dir)))
+    html = page.render(
+        page.Page(
+            title=settings.title,
+            overview=Picture(png, "Map of all regions and events", _map_caption(events)),
+            events=events,
+            retracted=retracted,
+            scans=scans,
+            event_sections=sections,
+            region_sections=[
+                _region_section(r, stores[r.id], events, scans) for r in progress(regions, "region pages")
+            ],
+        )
+    )
+    with written_beside(Path(out_map)) as beside:
+        beside.write_bytes(png)
+    write_text(Path(out_html), html)
+    log.info("%s: %d events, %d regions", out_html, len(events), len(regions))
+
+
+def _select(regions: dict[str, Region], region_ids: list[str], regions_file: Path) -> list[Region]:
+    unknown = [region_id for region_id in region_ids if region_id not in regions]
+    if unknown:
+        raise SlipscanError(f"{regions_file} has no region {unknown[0]}: it has {', '.join(regions)}")
+    if not region_ids:
+        raise SlipscanError("a report needs at least one region")
+    return [regions[region_id] for region_id in region_ids]
+
+
+def _open_tracks(results_dir: Path, region: Region) -> list[TrackStores]:
+    tracks = []
+    for track in region.tracks:
+        directory = results_dir / region.id / track.id
+        denoised = open_zarr(directory / "denoised.zarr")
+        noise = directory / "noise.zarr"
+        tracks.append(
+            TrackStores(
+                region.id,
+                track.id,
+                read_grid(denoised, str(directory / "denoised.zarr")),
+                denoised,
+                open_zarr(directory / "transients.zarr"),
+                open_zarr(noise) if noise.is_dir() else None,
+            )
+        )
+    return tracks
+
+
+def _reliefs(tracks: list[TrackStores]) -> list[map.Relief]:
+    """Topography of the first track that has it."""
+    for stores in tracks:
+        if "height" in stores.denoised:
+            return [map.Relief(stores.grid, stores.denoised["height"].values)]
+    return []
+
+
+def _map_caption(events: gpd.GeoDataFrame) -> str:
+    if events.empty:
+        return "Regions scanned, over shaded relief where the data hold a height. No event."
+    return (
+        "Regions scanned, footprints of the events, and circles at the centres of their sources, larger for larger Mw."
+    )
+
+
+def _event_section(event: Event, tracks: list[TrackStores], results_dir: Path) -> page.EventSection:
+    gnss = _gnss_of(event, results_dir / event["region"])
+    seen_by = _tracks_of(event)
+    pictures: list[tuple[str, list[Picture]]] = []
+    for stores in tracks:
+        if stores.track not in seen_by:
+            continue
+        seen = sighting(stores, event)
+        shown = []
+        if seen is not None:
+            shown = [
+                event_figures.transient_map(stores, seen, event, gnss),
+                event_figures.history(stores, seen, event),
+            ]
+        pictures.append((stores.track, shown))
+    return page.EventSection(
+        event_id=event["event_id"],
+        type=event["type"],
+        verdict=event["gnss_verdict"],
+        cells=words.table_cells(event),
+        facts=words.facts(event),
+        tracks=pictures,
+        gnss=None if gnss is None else event_figures.gnss_comparison(gnss, event["event_id"]),
+        gnss_rows=[] if gnss is None else words.gnss_rows(gnss),
+    )
+
+
+def _tracks_of(event: Event) -> set[str]:
+    return {track.strip() for track in event["tracks"].split(",")}
+
+
+def _gnss_of(event: Event, directory: Path) -> pd.DataFrame | None:
+    """Rows of gnss.parquet of an event; None without any station, or where a newer scan replaced the event."""
+    path = directory / "gnss.parquet"
+    if not path.is_file():
+        return None
+    found, _ = read_events(directory / "events.parquet")
+    same = (found["t50"] == event["t50"]) & (found["t05"] == event["t05"])
+    same &= (found["longitude"] == event["longitude"]) & (found["latitude"] == event["latitude"])
+    table = pd.read_parquet(path)
+    if "station" not in table:
+        return None
+    of_event = table["event"].isin(np.flatnonzero(same))
+    named = table["station"].notna() & (table["station"] != "")
+    rows = table[of_event & named]
+    return None if rows.empty else rows.reset_index(drop=True)
+
+
+def _region_section(
+    region: Region, tracks: list[TrackStores], events: gpd.GeoDataFrame, scans: pd.DataFrame
+) -> page.RegionSection:
+    own = events[events["region"] == region.id]
+    return page.RegionSection(
+        region=region.id,
+        name=region.name,
+        setting=region.tectonic_setting,
+        events=list(own["event_id"]),
+        tracks=[_track_section(stores, own, scans) for stores in tracks],
+    )
+
+
+def _track_section(stores: TrackStores, events: gpd.GeoDataFrame, scans: pd.DataFrame) -> page.TrackSection:
+    seen = [event for event in events.to_dict("records") if stores.track in _tracks_of(event)]
+    strongest = max(seen, key=lambda event: event["statistic"], default=None)
+    rows = scans[(scans["region"] == stores.region) & (scans["track"] == stores.track)].to_dict("records")
+    maps = [track_figures.velocity(stores), track_figures.coherence(stores)]
+    noise = [track_figures.epoch_noise(stores), track_figures.spectrum(stores)]
+    return page.TrackSection(
+        track=stores.track,
+        orbit_direction=str(stores.denoised.attrs.get("orbit_direction", "")),
+        scanned=words.scanned(rows[0]) if rows else "The catalogue holds no scan of this track.",
+        change_of=f"over event {strongest['event_id']}" if strongest else "from the first to the last epoch",
+        change=track_figures.change(stores, strongest),
+        maps=[picture for picture in maps if picture is not None],
+        noise=[picture for picture in noise if picture is not None],
+    )

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulated import SHAPE, dates, stack_dataset, turbulence  # tests/simulated.py
+from slipscan import seriesmodel
+from slipscan.denoise import background, pretrained
+from slipscan.denoise.apply import denoise
+from slipscan.denoise.network import CHANNELS, IncrementNet, odd_prediction
+from slipscan.denoise.nuisance import fit_nuisance, spatial_design
+from slipscan.denoise.stage import denoise_stack
+from slipscan.errors import SlipscanError
+from slipscan.settings import DenoiseSettings
+
+SHIPPED = "slipscan-small"
+
+
+def test_nuisance_of_known_planes_is_recovered_beside_outliers() -> None:
+    generator = np.random.default_rng(0)
+    height = 500 * generator.random(SHAPE)
+    design = spatial_design(height, SHAPE)
+    truth = generator.normal(size=(7, 4)) @ design.T
+    residual = truth + 0.01 * generator.normal(size=truth.shape)
+    residual[:, :40] += 20.0  # an unwrapping block
+    residual[3, 100:300] = np.nan
+    np.testing.assert_allclose(fit_nuisance(residual, design), truth, atol=0.02)
+
+
+def test_an_epoch_without_data_gets_no_nuisance() -> None:
+    residual = np.full((2, SHAPE[0] * SHAPE[1]), np.nan)
+    assert (fit_nuisance(residual, spatial_design(None, SHAPE)) == 0).all()
+
+
+def test_step_statistics_by_hand() -> None:
+    residual = np.array([0.0, 0.0, 2.0, 2.0], np.float32)[:, None, None] * np.ones((1, 1, 2), np.float32)
+    residual[2, 0, 1] = np.nan
+    statistic, std = background.step_statistics(residual, np.ones(4), (2,))
+    # Two epochs of unit noise on either side of the middle interval: step 2, variance 1/2 + 1/2.
+    assert statistic[0, 1, 0, 0] == pytest.approx(2.0)
+    assert std[0, 1, 0, 1] == pytest.approx(np.sqrt(1.5))
+    assert (statistic[0, :, 0, 0] == statistic[0, ::-1, 0, 0]).all()
+    empty, no_std = background.step_statistics(np.full((4, 1, 1), np.nan, np.float32), np.ones(4), (2,))
+    assert (empty == 0).all() and np.isinf(no_std).all()
+
+
+@pytest.mark.parametrize("method", ["network", "classical"])
+def test_rate_season_and_event_are_recovered(method: str) -> None:
+    time = dates(48)
+    field = turbulence(np.random.default_rng(1), len(time), std_m=4e-3)
+    yy, xx = np.indices(SHAPE)
+    bump = 30e-3 * np.exp(-((yy - 24) ** 2 + (xx - 20) ** 2) / (2 * 5**2))
+    event = bump * (np.arange(len(time)) >= 26)[:, None, None]
+    rate = np.full(SHAPE, 8e-3)
+    years = seriesmodel.days_since_2014(time) / seriesmodel.DAYS_PER_YEAR
+    season = 5e-3 * np.cos(2 * np.pi * years)
+    series = (field + event + rate * years[:, None, None] + season[:, None, None]).astype("f4")
+    weights = pretrained.load(SHIPPED) if method == "network" else None
+    parts = denoise(series, time, None, None, weights)
+    change = parts.transient[-1] - parts.transient[0]
+    assert change[24, 20] == pytest.approx(30e-3, rel=0.45)
+    assert np.abs(parts.rate[40:, 40:] - 8e-3).mean() < 3e-3
+    # Season and rate common to all pixels are taken for delay by no method: they are in the background.
+    assert parts.seasonal_amplitude[40:, 40:].mean() == pytest.approx(5e-3, rel=0.3)
+    away = np.abs(change[40:, 40:]).mean()
+    assert away < 3e-3
+
+
+@given(seed=st.integers(0, 1000), constant=st.floats(-1, 1), epoch=st.integers(0, 29))
+@settings(max_examples=5, deadline=None)
+def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: int) -> None:
+    time = dates(30)
+    series = turbulence(np.random.default_rng(seed), 30).astype("f4")
+    weights = pretrained.load(SHIPPED)
+    one = denoise(series, time, None, None, weights)
+    other = denoise(series - series[[epoch]] + np.float32(constant), time, None, None, weights)
+    for name in ("transient", "rate"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=3e-5)
+    np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=2e-2)
+
+
+def test_the_sign_of_the_data_is_the_sign_of_the_answer() -> None:
+    time = dates(30)
+    series = turbulence(np.random.default_rng(2), 30).astype("f4")
+    series[15:, 10:20, 10:20] += 0.02
+    weights = pretrained.load(SHIPPED)
+    one, other = (denoise(sign * series, time, None, None, weights) for sign in (np.float32(1), np.float32(-1)))
+    np.testing.assert_allclose(one.transient, -other.transient, atol=1e-6)
+    network, features = IncrementNet(4), torch.randn(2, CHANNELS, 16, 16)
+    flipped = features.clone()
+    flipped[:, :-2] *= -1
+    torch.nn.init.normal_(network.head.weight)
+    torch.testing.assert_close(odd_prediction(network, features).mean, -odd_prediction(network, flipped).mean)
+
+
+@pytest.mark.parametrize("method", ["network", "classical"])
+def test_the_product_follows_the_contract(method: str) -> None:
+    dataset = stack_dataset(epochs=20, missing=0.1)
+    chosen = DenoiseSettings(method=method)
+    weights = pretrained.load(SHIPPED) if method == "network" else None
+    out = denoise_stack(dataset, chosen, weights)
+    removed = np.float32(out["displacement"].values - out["denoised"].values)
+    np.testing.assert_array_equal(out["removed"].values, removed)
+    np.testing.assert_array_equal(out["displacement"].values, dataset["displacement"].values)
+    assert out["denoised_std"].values[np.isfinite(out["denoised"].values)].min() > 0
+    again = denoise_stack(dataset, chosen, weights)
+    np.testing.assert_array_equal(out["denoised"].values, again["denoised"].values)
+
+
+def test_a_pixel_with_few_epochs_is_nan_and_harms_no_other() -> None:
+    time = dates(30)
+    series = turbulence(np.random.default_rng(3), 30).astype("f4")
+    series[3:, 5, 5] = np.nan
+    parts = denoise(series, time, None, None, None)
+    assert np.isnan(parts.denoised[:, 5, 5]).all()
+    assert np.isfinite(np.delete(parts.denoised.reshape(30, -1), 5 * SHAPE[1] + 5, axis=1)).all()
+
+
+def test_constant_and_short_stacks() -> None:
+    constant = denoise(np.ones((8, *SHAPE), "f4"), dates(8), None, None, pretrained.load(SHIPPED))
+    np.testing.assert_allclose(constant.denoised, 1.0, atol=1e-4)
+    assert np.isnan(constant.seasonal_amplitude).all()
+    with pytest.raises(SlipscanError, match="too short"):
+        denoise(np.ones((3, *SHAPE), "f4"), dates(3), None, None, None)
+
+
+def test_a_grid_smaller_than_the_receptive_field() -> None:
+    series = np.random.default_rng(0).normal(size=(12, 3, 5)).astype("f4")
+    parts = denoise(series, dates(12), None, None, pretrained.load(SHIPPED))
+    assert np.isfinite(parts.denoised).all()
+
+
+def test_weights_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(SlipscanError, match="there are no weights 'none': shipped are slipscan-small"):
+        pretrained.load("none")
+    network = IncrementNet(4)
+    pretrained.save(network, tmp_path / "w.safetensors", {"name": "w", "std_factor": 1.5})
+    loaded = pretrained.load(str(tmp_path / "w.safetensors"))
+    assert loaded.std_factor == 1.5 and loaded.label.startswith("w:")
+    (tmp_path / "w.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes() + b"x")
+    with pytest.raises(SlipscanError, match="do not match the sha256"):
+        pretrained.load(str(tmp_path / "w.safetensors"))

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from simulated import dates, stack_dataset
+from slipscan import vocabulary
+from slipscan.denoise import pretrained
+from slipscan.denoise.stage import denoise_stack
+from slipscan.detect import calibration as calibration_module
+from slipscan.detect import stage
+from slipscan.detect.calibration import Tail, calibrate, fit_tail
+from slipscan.detect.cluster import Rules, best_cluster, label_lobes
+from slipscan.detect.nulls import KINDS, null_order, null_stack
+from slipscan.detect.statistic import amplitudes, candidates, columns, prepare
+from slipscan.errors import SlipscanError
+from slipscan.seriesmodel import days_since_2014, design_matrix
+from slipscan.settings import DenoiseSettings, DetectSettings
+from slipscan.store import same_store, write_zarr
+
+FAST = DetectSettings(nulls=8, durations_d=(0.0, 48.0), false_alarms_per_1e4km2_yr=1.0)
+
+
+@pytest.mark.parametrize("duration", [0.0, 48.0])
+def test_the_amplitude_of_a_known_ramp_is_recovered_beside_rate_and_season(duration: float) -> None:
+    time = dates(60)
+    tried = candidates(time, (0.0, 48.0), 4)
+    truth = next(c for c in tried if c.duration_d == duration and c.middle_d > days_since_2014(time)[28])
+    matrix, names = design_matrix(time)
+    days = days_since_2014(time)
+    ramp = np.clip((days - truth.start_d) / duration, 0, 1) if duration else (days >= truth.start_d).astype(float)
+    series = (matrix @ np.linspace(0.01, 0.05, len(names)))[:, None] + 0.007 * ramp[:, None]
+    field = prepare(np.hstack([series, series]), time, None, None)
+    amplitude, _ = amplitudes(field, columns(time, None, tried))
+    assert amplitude[tried.index(truth), 0] == pytest.approx(0.007, rel=1e-6)
+
+
+def test_candidates_stay_off_the_edges() -> None:
+    time = dates(20)
+    middles = {c.middle_d for c in candidates(time, (0.0,), 4)}
+    days = days_since_2014(time)
+    assert min(middles) == pytest.approx((days[3] + days[4]) / 2)
+    assert max(middles) == pytest.approx((days[-4] + days[-5]) / 2)
+    with pytest.raises(SlipscanError, match="no interval between edges"):
+        candidates(dates(7), (0.0,), 4)
+
+
+def test_lobes_of_both_signs_that_share_a_history_are_one() -> None:
+    statistic = np.zeros((20, 30))
+    statistic[4:7, 4:7], statistic[10:13, 4:7], statistic[4:7, 24:27], statistic[0, 29] = 5.0, -5.0, 4.0, 9.0
+    history = np.random.default_rng(0).normal(size=(40, 1))
+    residual = np.repeat(history, 600, axis=1) * statistic.ravel()
+    rules = Rules(pixel_threshold=3.0, min_pixels=4, join_distance_px=5.0, join_correlation=0.7)
+    assert sorted(map(len, label_lobes(statistic, rules))) == [9, 9, 9]
+    both = best_cluster(statistic, 0.25, rules, residual)
+    assert len(both.pixels) == 18
+    assert both.statistic == pytest.approx(np.sqrt(18 * 25 * 0.25))
+    other = residual.copy()
+    other[:, (statistic < 0).ravel()] = np.random.default_rng(1).normal(size=(40, 9))
+    assert len(best_cluster(statistic, 0.25, rules, other).pixels) == 9
+    assert best_cluster(np.zeros((5, 5)), 1.0, rules, np.zeros((3, 25))) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nulls_hold_every_epoch_once_and_repeat(kind: str) -> None:
+    time = dates(60)
+    order = null_order(kind, time, np.random.default_rng(0))
+    assert sorted(order) == list(range(60))
+    assert not (order == np.arange(60)).all()
+    if kind == "blocks":
+        runs = np.split(order, np.flatnonzero(np.diff(order) != 1) + 1)
+        days = days_since_2014(time)
+        assert min(days[run[-1]] - days[run[0]] for run in runs) >= 90 - 2 * 12  # epochs that a block of 90 days surely holds
+    residual = np.random.default_rng(0).normal(size=(60, 2, 2)).astype("f4")
+    np.testing.assert_array_equal(null_stack(residual, kind, time, 1, 3), null_stack(residual, kind, time, 1, 3))
+    assert not np.array_equal(null_stack(residual, kind, time, 1, 3), null_stack(residual, kind, time, 1, 4))
+
+
+def test_the_tail_states_the_rate_it_was_drawn_from() -> None:
+    maxima = 5 + np.random.default_rng(0).exponential(2.0, 4000)
+    tail = fit_tail(maxima, exposure_each=0.5)
+    # Maxima above s per null: exp(-(s - 5) / 2); per exposure twice that.
+    # The shape is known to 1 / sqrt(2000 excesses): 3 % near the data's middle, a third far out in the tail.
+    for statistic, tolerance in ((7.0, 0.1), (9.0, 0.15), (13.0, 0.3), (17.0, 0.6)):
+        assert float(tail.rate_above(statistic)) == pytest.approx(2 * np.exp(-(statistic - 5) / 2), rel=tolerance)
+    assert float(tail.rate_above(tail.threshold(0.01))) == pytest.approx(0.01, rel=1e-6)
+
+
+def test_the_worse_kind_of_null_sets_the_threshold(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    maxima = {"permutation": 5 + generator.exponential(1, 50), "blocks": 7 + generator.exponential(1, 50)}
+    made = calibrate(maxima, 0.5, 0.1, seed=1, data_until="2020-01-01", weights="x")
+    assert made.threshold == max(tail.threshold(0.1) for tail in made.tails.values())
+    assert made.redness > 1.1
+    assert float(made.p_value(made.threshold, 1.0)) == pytest.approx(1 - np.exp(-0.1), rel=1e-6)
+    calibration_module.write(tmp_path / "c.json", made)
+    assert calibration_module.read(tmp_path / "c.json") == made
+    assert json.loads((tmp_path / "c.json").read_text())["id"] == made.id
+    with pytest.raises(SlipscanError, match="there is no calibration"):
+        calibration_module.read(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(SlipscanError, match="is no calibration"):
+        calibration_module.read(tmp_path / "bad.json")
+
+
+def test_nulls_without_any_cluster_still_state_a_bound() -> None:
+    assert fit_tail(np.zeros(10), 0.5) == Tail(start=0.0, rate=0.2, shape=0.0, scale=1.0)
+
+
+@pytest.mark.parametrize("method", ["raw", "classical", "network"])
+def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty(method: str) -> None:
+    weights = pretrained.load("slipscan-small") if method == "network" else None
+
+    def field(event_m: float) -> xr.Dataset:
+        dataset = stack_dataset(epochs=40, seed=3, event_m=event_m, missing=0.05)
+        return dataset if method == "raw" else denoise_stack(dataset, DenoiseSettings(method=method), weights)
+
+    # A raw field is scanned pixel by pixel against turbulence that is not whitened: it needs more.
+    planted = field(0.09 if method == "raw" else 0.03)
+    calibration = stage.calibrate_stack(planted, FAST, threads=2)
+    out = stage.detect(planted, FAST, calibration)
+    vocabulary.check(out, "transients")
+    assert out.sizes["transient"] == 1
+    middle = dates(40)[20] - np.timedelta64(6, "D")
+    assert abs(out["t50"].values[0] - middle) <= np.timedelta64(12, "D")
+    assert out["map"].values[0, 18, 26] > 0.012 and out["map"].values[0, 30, 26] < -0.012
+    footprint = out["footprint"].values[0]
+    assert footprint[18, 26] and footprint[30, 26] and not footprint[45, 3]
+    assert out["p_value"].values[0] < 0.05
+    quiet = field(0.0)
+    assert stage.detect(quiet, FAST, stage.calibrate_stack(quiet, FAST, threads=1)).sizes["transient"] == 0
+
+
+def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_path: Path) -> None:
+    write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
+    for threads in (1, 2):
+        stage.run_calibrate(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, None, None, threads)
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    stage.run_calibrate(tmp_path / "stack.zarr", tmp_path / "3.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    entries = list((tmp_path / "cache").rglob("*"))
+    longer = stack_dataset(epochs=24)
+    write_zarr(longer.isel(time=slice(0, 22)), tmp_path / "shorter.zarr")
+    stage.run_calibrate(tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    # Epochs past calibration_as_of neither change nor recompute the calibration.
+    assert list((tmp_path / "cache").rglob("*")) == entries
+    assert (tmp_path / "3.json").read_bytes() == (tmp_path / "4.json").read_bytes()
+
+
+def test_a_foreign_stack_of_displacement_alone_is_enough(tmp_path: Path) -> None:
+    dataset = stack_dataset(epochs=20).drop_vars("reference_time")
+    dataset.attrs = {}
+    dataset.isel(y=slice(None, None, -1)).astype("f8").assign(
+        displacement=lambda d: d["displacement"].assign_attrs(units="m")
+    ).to_netcdf(tmp_path / "stack.nc", engine="netcdf4")
+    for name in ("a", "b"):
+        stage.run(tmp_path / "stack.nc", tmp_path / f"{name}.zarr", FAST, None, 1)
+    assert same_store(tmp_path / "a.zarr", tmp_path / "b.zarr")
+
+
+def test_a_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
+    dataset = stack_dataset(epochs=20)
+    write_zarr(dataset, tmp_path / "stack.zarr")
+    maxima = {kind: np.array([5.0, 6.0, 7.0]) for kind in KINDS}
+    calibration_module.write(tmp_path / "c.json", calibrate(maxima, 1.0, 0.1, 1, "2020-01-01", "other"))
+    with pytest.raises(SlipscanError, match="is for weights other"):
+        stage.run(tmp_path / "stack.zarr", tmp_path / "t.zarr", FAST, tmp_path / "c.json", 1)
+    assert not (tmp_path / "t.zarr").exists()

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from slipscan.errors import SlipscanError
+from slipscan.regions import read_region, read_regions, select
+
+SQUARE = [[[30.0, 40.0], [31.0, 40.0], [31.0, 41.0], [30.0, 41.0], [30.0, 40.0]]]
+
+
+def feature(**changes) -> dict:
+    properties = {
+        "id": "TEST", "name": "a test", "archive": "simulated", "reference_point": [30.5, 40.5],
+        "tectonic_setting": "none", "tracks": [{"id": "001A", "relative_orbit": 1, "orbit_direction": "ascending"}],
+    }  # fmt: skip
+    properties.update(changes)
+    properties = {key: value for key, value in properties.items() if value is not None}
+    geometry = {"type": "Polygon", "coordinates": SQUARE}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def write(path: Path, *features: dict) -> Path:
+    file = path / "regions.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
+    return file
+
+
+def test_the_shipped_file_is_valid() -> None:
+    regions = read_regions(Path(__file__).resolve().parents[1] / "config/regions.geojson")
+    assert {"ISMT-TWIN", "MEXC"} <= set(regions)
+    assert regions["MEXC"].track("005A").local.convention == "gamma"
+
+
+def test_a_region_is_read(tmp_path: Path) -> None:
+    region = read_region(write(tmp_path, feature()), "TEST")
+    assert region.polygon[0] == (30.0, 40.0)
+    assert region.wkt().startswith("POLYGON ((30 40")
+    with pytest.raises(SlipscanError, match="has no track '002D': it has 001A"):
+        region.track("002D")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"reference_point": None}, "region TEST in .*: reference_point: missing key"),
+        ({"colour": "red"}, "colour: unknown key"),
+        ({"tracks": []}, "tracks"),
+        ({"archive": "local"}, "track 001A of archive 'local' has no key 'local'"),
+        ({"id": "a/b"}, "id"),
+        ({"fault_strike_deg": 400}, "fault_strike_deg"),
+    ],
+)
+def test_a_wrong_entry_is_one_sentence(tmp_path: Path, changes, sentence) -> None:
+    with pytest.raises(SlipscanError, match=sentence) as caught:
+        read_regions(write(tmp_path, feature(**changes)))
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_files(tmp_path: Path) -> None:
+    with pytest.raises(SlipscanError, match="holds region TEST twice"):
+        read_regions(write(tmp_path, feature(), feature()))
+    with pytest.raises(SlipscanError, match="no regions file"):
+        read_regions(tmp_path / "none.geojson")
+    (tmp_path / "bad.geojson").write_text("{}")
+    with pytest.raises(SlipscanError, match="no GeoJSON"):
+        read_regions(tmp_path / "bad.geojson")
+    point = feature()
+    point["geometry"] = {"type": "Point", "coordinates": [1, 2]}
+    with pytest.raises(SlipscanError, match="has no Polygon geometry"):
+        read_regions(write(tmp_path, point))
+
+
+def test_shards_cover_every_region_once(tmp_path: Path) -> None:
+    regions = read_regions(write(tmp_path, *(feature(id=f"R{i}") for i in range(7))))
+    shards = [set(select(regions, None, f"{i}/3")) for i in range(3)]
+    assert set.union(*shards) == set(regions)
+    assert sum(map(len, shards)) == 7
+    assert list(select(regions, ("R4",), None)) == ["R4"]
+    with pytest.raises(SlipscanError, match="no region 'X'"):
+        select(regions, ("X",), None)
+    with pytest.raises(SlipscanError, match="shard 3/3"):
+        select(regions, None, "3/3")

@@ -1,0 +1,241 @@
+"""The Ismetpasa twin and the training scenes: their truth is what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+
+import numpy as np
+import pytest
+from scipy.linalg import cho_factor, cho_solve
+
+from slipscan import geometry
+from slipscan.forward.history import history
+from slipscan.noise.simulate import power_spectrum
+from slipscan.synthetic import ismetpasa, terrain
+from slipscan.synthetic.backdrop import Frame
+from slipscan.synthetic.scene import NO_EVENT_SHARE, draw_scene, source_map
+
+A, B = ismetpasa.EVENTS
+AZIMUTH = math.radians(81.5)
+FAULT_PARALLEL = np.array([math.sin(AZIMUTH), math.cos(AZIMUTH), 0.0])
+
+
+def at(along_m: float, across_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude of a place beside the fault."""
+    lon, lat = ismetpasa.Station("XXXX", along_m, across_m).lonlat()
+    return np.array([lon]), np.array([lat])
+
+
+def parallel(displacement: np.ndarray) -> float:
+    return float(displacement[0] @ FAULT_PARALLEL)
+
+
+def test_places_beside_the_fault_come_back_from_longitude_and_latitude():
+    _, _, along, across = ismetpasa.local_coordinates(*at(12e3, -3e3))
+    assert along[0] == pytest.approx(12e3, abs=0.01) and across[0] == pytest.approx(-3e3, abs=0.01)
+    lon, lat = at(0, 1e3)
+    assert lat[0] > ismetpasa.CENTRE[1]  # across is positive to the north
+
+
+def test_creep_and_plates_move_the_north_side_east():
+    step = parallel(ismetpasa.rate(*at(0, 30))) - parallel(ismetpasa.rate(*at(0, -30)))
+    assert step == pytest.approx(7e-3, rel=0.02)
+    far = parallel(ismetpasa.rate(*at(0, 60e3))) - parallel(ismetpasa.rate(*at(0, -60e3)))
+    assert 16e-3 < far < 20e-3
+
+
+def test_event_a_breaks_the_surface_by_its_slip_and_b_does_not():
+    for event, slip in ((A, 20e-3), (B, 0.0)):
+        jump = parallel(ismetpasa.event_displacement(*at(event.along_m, 20), event))
+        jump -= parallel(ismetpasa.event_displacement(*at(event.along_m, -20), event))
+        assert jump == pytest.approx(slip, abs=1e-3)
+    beyond = ismetpasa.event_displacement(*at(A.along_m + 12e3, 20), A)
+    assert np.abs(beyond).max() < 1e-3
+
+
+def test_the_ground_is_the_sum_of_its_parts_and_of_the_events_after_them():
+    lon, lat = (np.concatenate(v) for v in zip(at(-12e3, 500), at(13e3, -4e3), strict=True))
+    days = np.array([1400.0, A.t50_d, 1900.0, 2300.0])
+    whole = ismetpasa.ground(lon, lat, days)
+    assert whole.shape == (4, 2, 3)
+    parts = sum(ismetpasa.ground(lon, lat, days, parts=(part,)) for part in ismetpasa.PARTS)
+    np.testing.assert_allclose(whole, parts, atol=1e-12)
+    quiet = ismetpasa.ground(lon, lat, days, planted=ismetpasa.events("quiet"))
+    moved = whole - quiet
+    np.testing.assert_allclose(moved[0], 0, atol=1e-12)
+    np.testing.assert_allclose(moved[1, 0], ismetpasa.event_displacement(lon, lat, A)[0] / 2, atol=1e-6)
+    np.testing.assert_allclose(moved[3], sum(ismetpasa.event_displacement(lon, lat, e) for e in (A, B)), atol=1e-9)
+
+
+def test_the_season_is_a_few_millimetres_and_mostly_vertical():
+    lon, lat = np.meshgrid(np.linspace(32.28, 32.98, 12), np.linspace(40.6, 41.14, 12))
+    days = np.arange(0, 366, 6.0)
+    motion = ismetpasa.ground(lon.ravel(), lat.ravel(), days, parts=("season",))
+    vertical, horizontal = (np.ptp(motion[..., c], axis=0).max() for c in (2, 0))
+    assert 3e-3 < vertical < 12e-3
+    assert 0.2e-3 < horizontal < vertical / 2
+    assert days[motion[..., 2].mean(axis=1).argmin()] == pytest.approx(75, abs=45)  # lowest when wet, in spring
+
+
+def test_dates_of_the_truth_hold_5_and_95_per_cent():
+    for event in ismetpasa.EVENTS:
+        row = ismetpasa.describe(event)
+        days = [(datetime.date.fromisoformat(row[k]) - datetime.date(2014, 1, 1)).days for k in ("t05", "t50", "t95")]
+        reached = history(days, event.history, event.t50_d, event.duration_d)
+        np.testing.assert_allclose(reached, [0.05, 0.5, 0.95], atol=0.02)
+        assert row["mw"] == pytest.approx(
+            (math.log10(30e9 * row["length_km"] * row["width_km"] * 1e6 * row["slip_mm"] / 1e3) - 9.05) / 1.5, abs=1e-3
+        )
+    assert 8 * 30 < (B.t50 - A.t50).days < 14 * 31
+
+
+def test_the_centre_of_an_event_lies_on_the_fault():
+    lon, lat, depth = B.centre()
+    _, _, along, across = ismetpasa.local_coordinates([lon], [lat])
+    assert along[0] == pytest.approx(B.along_m, abs=0.1)
+    assert across[0] == pytest.approx(depth / math.tan(math.radians(85)), abs=0.1)  # dips to the north
+    assert depth == pytest.approx(B.depth_top_m + B.width_m / 2, rel=0.01)
+
+
+def test_each_track_alone_can_show_the_buried_event():
+    """Known template in turbulence of 8 mm; offset, ramp, height slope per epoch, rate and season unknown."""
+    grid = geometry.metric_grid(np.array([32.28, 32.98]), np.array([40.60, 41.14]), 2000.0)
+    lon, lat = (v.ravel() for v in grid.lonlat())
+    nuisance, solve = _space_noise(grid, terrain.height(lon, lat), 8e-3)
+    days = (datetime.date(2018, 1, 4) - datetime.date(2014, 1, 1)).days + 12.0 * np.arange(60)
+    for direction in ("ascending", "descending"):
+        los = terrain.line_of_sight(lon, lat, direction)
+        shape = np.einsum("pc,pc->p", ismetpasa.event_displacement(lon, lat, B), los)
+        left = shape - nuisance @ np.linalg.solve(nuisance.T @ solve(nuisance), nuisance.T @ solve(shape))
+        snr = math.sqrt(float(left @ solve(left)) * _time_power(days))
+        assert 10 < snr < 16
+
+
+def _space_noise(grid, height, std_m):
+    """Nuisance patterns (pixel, 4) and the solver of the covariance of turbulence between pixels."""
+    rows, columns = grid.shape
+    n, pixel = 8 * max(rows, columns), grid.spacing[0]
+    k = np.hypot(*np.meshgrid(np.fft.fftfreq(n, pixel), np.fft.fftfreq(n, pixel)))
+    correlation = np.fft.ifft2(power_spectrum(k)).real / pixel**2
+    i, j = np.divmod(np.arange(rows * columns), columns)
+    covariance = std_m**2 * correlation[np.abs(i[:, None] - i), np.abs(j[:, None] - j)]
+    factor = cho_factor(covariance)
+    return np.stack([np.ones(len(i)), i, j, height / 1e3], axis=1), lambda v: cho_solve(factor, v)
+
+
+def _time_power(days):
+    """Power of B's history that offset, rate and season do not explain."""
+    years = days / 365.25
+    waves = [wave(2 * np.pi * cycles * years) for cycles in (1, 2) for wave in (np.cos, np.sin)]
+    matrix = np.stack([np.ones(len(days)), years - years.mean(), *waves], axis=1)
+    course = history(days, B.history, B.t50_d, B.duration_d)
+    left = course - matrix @ np.linalg.lstsq(matrix, course, rcond=None)[0]
+    return float(left @ left)
+
+
+def test_terrain_is_fixed_and_has_the_valley_of_the_fault():
+    lon, lat = (v.ravel() for v in np.meshgrid(np.linspace(32.28, 32.98, 60), np.linspace(40.6, 41.14, 60)))
+    height = terrain.height(lon, lat)
+    assert 600 < height.min() < 800 and 1700 < height.max() < 2000
+    _, _, _, across = ismetpasa.local_coordinates(lon, lat)
+    assert height[np.abs(across) < 1500].mean() < height[np.abs(across) > 6e3].mean() - 150
+    np.testing.assert_array_equal(terrain.height(lon[:7], lat[:7]), height[:7])  # not a matter of the grid
+
+
+def test_lines_of_sight_are_those_of_right_looking_tracks():
+    lon, lat = (v.ravel() for v in np.meshgrid(np.linspace(32.28, 32.98, 9), np.linspace(40.6, 41.14, 9)))
+    for direction, far in (("ascending", lon.argmax()), ("descending", lon.argmin())):
+        los = terrain.line_of_sight(lon, lat, direction)
+        geometry.check_los(*los.T, direction, "the twin")
+        np.testing.assert_allclose(np.linalg.norm(los, axis=1), 1, atol=1e-12)
+        incidence = np.rad2deg(np.arccos(los[:, 2]))
+        assert 34.5 < incidence.min() and incidence.max() < 40.5
+        assert incidence[far] > incidence.mean() + 1  # grows away from the satellite
+
+
+def test_stations_lie_at_their_distances():
+    assert len({s.id for s in ismetpasa.STATIONS}) == 6
+    distances = [abs(s.across_m) / 1e3 for s in ismetpasa.STATIONS]
+    assert min(distances) >= 0.5 and max(distances) == 20
+    for event in ismetpasa.EVENTS:
+        near = [s for s in ismetpasa.STATIONS if abs(s.along_m - event.along_m) < event.length_m / 2]
+        moved = [
+            np.linalg.norm(ismetpasa.event_displacement(*(np.array([v]) for v in s.lonlat()), event)) for s in near
+        ]
+        assert len(near) == 2 and max(moved) > 4e-3
+
+
+SCENE = {"epochs": 14, "pixels": 32}
+
+
+def scenes(count: int, seed: int = 5):
+    return [draw_scene(seed, index, **SCENE) for index in range(count)]
+
+
+def test_a_scene_is_a_function_of_seed_and_index():
+    one, same = draw_scene(5, 3, **SCENE), draw_scene(5, 3, **SCENE)
+    for name in ("days", "displacement", "height", "los", "events", "background", "mask"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
+    assert one.sources == same.sources
+    for other in (draw_scene(5, 4, **SCENE), draw_scene(6, 3, **SCENE)):
+        assert not np.array_equal(other.height, one.height)
+
+
+def test_scenes_keep_their_contract():
+    for scene in scenes(30):
+        assert scene.displacement.shape == scene.events.shape == scene.background.shape == (14, 32, 32)
+        assert scene.displacement.dtype == scene.events.dtype == scene.height.dtype == np.float32
+        assert scene.days[0] == 0 and (np.diff(scene.days) >= 6).all() and (np.diff(scene.days) <= 60).all()
+        np.testing.assert_array_equal(np.isfinite(scene.displacement), np.broadcast_to(scene.mask, (14, 32, 32)))
+        assert not scene.displacement[0][scene.mask].any()
+        assert not scene.events[0].any() and not scene.background[0].any()
+        assert np.isfinite(scene.events).all() and np.isfinite(scene.background).all()
+        assert scene.mask.mean() >= 0.79
+        assert np.linalg.norm(scene.los) == pytest.approx(1)
+        geometry.check_los(
+            *(np.array([c]) for c in scene.los), "ascending" if scene.los[0] < 0 else "descending", "a scene"
+        )
+        assert 0 <= scene.height.min() and scene.height.max() < 9000
+        noise = (scene.displacement - scene.events - scene.background)[1:][:, scene.mask]
+        assert 1e-3 < noise.std() < 0.2  # metres, not millimetres
+        assert bool(scene.sources) == bool(scene.events.any()) or max(s.t50_d for s in scene.sources) < 40
+
+
+def test_the_mix_of_scenes():
+    sources = [scene.sources for scene in scenes(200, seed=9)]
+    assert np.mean([not s for s in sources]) == pytest.approx(NO_EVENT_SHARE, abs=0.1)
+    flat = [s for one in sources for s in one]
+    assert {s.kind for s in flat} == {"creep", "buried", "volume"}
+    assert {s.history for s in flat} == {"linear", "gaussian_cdf", "raised_cosine", "exponential", "log"}
+    peaks = np.array([s.peak_m for s in flat])
+    assert peaks.min() > 1e-3 and peaks.max() < 60e-3
+    assert np.median(np.log10(peaks * 1e3)) == pytest.approx(math.log10(60) / 2, abs=0.2)
+    for s in flat:
+        assert 1 <= s.duration_d <= 150
+        assert {"creep": s.depth == 0, "buried": 1.5e3 <= s.depth <= 12e3, "volume": 2e3 <= s.depth <= 10e3}[s.kind]
+
+
+def test_the_map_of_a_source_has_its_peak_and_turns_with_its_sign():
+    frame = Frame.square(32, 500.0)
+    los = np.array([-0.6, -0.1, math.sqrt(1 - 0.37)])
+    for source in {s.kind: s for scene in scenes(30) for s in scene.sources}.values():
+        shape = source_map(source, frame, los)
+        assert np.abs(shape).max() == pytest.approx(source.peak_m, rel=1e-5)
+        turned = dataclasses.replace(source, sign=-source.sign)
+        np.testing.assert_allclose(source_map(turned, frame, los), -shape, atol=1e-9)
+        if source.kind != "volume":
+            other = dataclasses.replace(source, rake_deg=source.rake_deg + 180)
+            np.testing.assert_allclose(source_map(other, frame, los), -shape, atol=1e-6)
+
+
+def test_inflation_comes_toward_the_satellite():
+    frame = Frame.square(32, 500.0)
+    assert frame.north[0, 0] > frame.north[-1, 0] and frame.east[0, 0] < frame.east[0, -1]
+    source = next(s for scene in scenes(60) for s in scene.sources if s.kind == "volume")
+    source = dataclasses.replace(source, sign=1, east=2e3, north=-3e3, depth=3e3, peak_m=0.01)
+    shape = source_map(source, frame, np.array([0.0, 0.0, 1.0]))
+    row, column = np.unravel_index(shape.argmax(), shape.shape)
+    assert shape.max() == pytest.approx(0.01)
+    assert abs(frame.east[row, column] - 2e3) <= 250 and abs(frame.north[row, column] + 3e3) <= 250
