@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
-from event_builders import event, scan, table
 from shapely.geometry import MultiPolygon, box
 from shapely.ops import unary_union
 
+from event_builders import event, scan, table
 from slipscan import vocabulary
 from slipscan.catalogue import stage
 from slipscan.events import GNSS_COLUMNS, write_events
@@ -242,8 +242,8 @@ def write_region(results, rows, scans, gnss=None, region="AAAA"):
     )
 
 
-def write_results(root, *, with_events=True, grid=None, count=30, tracks=("087A", "094D"), bare=False):
-    """Write one region of two tracks with two events (or none), and the catalogue.
+def write_results(root, *, events=2, grid=None, count=30, tracks=("087A", "094D"), bare=False):
+    """Write one region, with at most two events, and the catalogue.
 
     Returns results directory, catalogue and regions file.
     """
@@ -256,12 +256,12 @@ def write_results(root, *, with_events=True, grid=None, count=30, tracks=("087A"
         slips = [
             (sign * slip_map(grid, place, 261.5, 6e3, 2e3, peak), *when)
             for place, when, peak in zip(places, times, (0.009, 0.006), strict=True)
-        ] if with_events else []  # fmt: skip
+        ][:events]  # fmt: skip
         footprints[track] = write_track(
             results / "AAAA" / track, track=track, grid=grid, count=count, slips=slips, seed=number, bare=bare
         )
     rows = []
-    for k in range(2 if with_events else 0):
+    for k in range(events):
         t05, t50, t95 = times[k]
         rows.append(event(
             tracks=",".join(tracks), t50=t50, t05=t05, t95=t95, lon=places[k][0], lat=places[k][1],
@@ -273,7 +273,7 @@ def write_results(root, *, with_events=True, grid=None, count=30, tracks=("087A"
         ))  # fmt: skip
     until = str(epochs(count)[-1])[:10]
     scans = [scan(track=track, until=until, end=until) for track in tracks]
-    gnss = gnss_table(0, tracks) if with_events else None
+    gnss = gnss_table(0, tracks) if events else None
     write_region(results, rows, scans, gnss)
     stage.run_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
     lon, lat = to_lonlat(grid.x[[0, -1, -1, 0]], grid.y[[-1, -1, 0, 0]], grid.crs)

@@ -213,12 +213,13 @@ def test_stations_show_the_events_and_where_they_stand(stations):
         np.testing.assert_allclose(white, [1.87e-3, 1.85e-3, 4.5e-3], rtol=0.1)  # white, common mode, flicker's day
 
 
-def test_station_files_are_a_function_of_the_settings(stations, tmp_path):
-    simulated.write_stations(REGION, archive(), tmp_path / "again")
-    simulated.write_stations(REGION, archive(seed=1), tmp_path / "other")
-    for file in stations.iterdir():
-        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
-        assert file.read_bytes() != (tmp_path / "other" / file.name).read_bytes()
+def test_station_files_are_a_function_of_seed_and_scenario(stations):
+    station = ismetpasa.STATIONS[2]
+    written = (stations / f"{station.id}.tenv3").read_text()
+    seed = archive().simulated.seed
+    assert written == positions.tenv3(station, ismetpasa.EVENTS, seed)
+    assert written != positions.tenv3(station, ismetpasa.EVENTS, seed + 1)
+    assert written != positions.tenv3(station, (), seed)
 
 
 def test_flicker_noise_has_the_power_of_williams():
@@ -239,7 +240,7 @@ def test_lines_are_those_of_real_ngl_files():
     if not file.is_file():
         pytest.skip(f"real NGL series are not here: {file}")
     header, *lines = file.read_text().splitlines()
-    assert positions.HEADER == header
+    assert header == positions.HEADER
     line = lines[1000]
     field = line.split()
     date = datetime.date.fromordinal(int(field[3]) - positions._MJD_OF_ORDINAL_ZERO)

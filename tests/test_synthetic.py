@@ -35,7 +35,7 @@ def parallel(displacement: np.ndarray) -> float:
 def test_places_beside_the_fault_come_back_from_longitude_and_latitude():
     _, _, along, across = ismetpasa.local_coordinates(*at(12e3, -3e3))
     assert along[0] == pytest.approx(12e3, abs=0.01) and across[0] == pytest.approx(-3e3, abs=0.01)
-    lon, lat = at(0, 1e3)
+    _, lat = at(0, 1e3)
     assert lat[0] > ismetpasa.CENTRE[1]  # across is positive to the north
 
 
@@ -151,7 +151,7 @@ def test_lines_of_sight_are_those_of_right_looking_tracks():
         geometry.check_los(*los.T, direction, "the twin")
         np.testing.assert_allclose(np.linalg.norm(los, axis=1), 1, atol=1e-12)
         incidence = np.rad2deg(np.arccos(los[:, 2]))
-        assert 34.5 < incidence.min() and incidence.max() < 40.5
+        assert incidence.min() > 34.5 and incidence.max() < 40.5
         assert incidence[far] > incidence.mean() + 1  # grows away from the satellite
 
 
@@ -197,21 +197,21 @@ def test_scenes_keep_their_contract():
         geometry.check_los(
             *(np.array([c]) for c in scene.los), "ascending" if scene.los[0] < 0 else "descending", "a scene"
         )
-        assert 0 <= scene.height.min() and scene.height.max() < 9000
+        assert scene.height.min() >= 0 and scene.height.max() < 9000
         noise = (scene.displacement - scene.events - scene.background)[1:][:, scene.mask]
         assert 1e-3 < noise.std() < 0.2  # metres, not millimetres
         assert bool(scene.sources) == bool(scene.events.any()) or max(s.t50_d for s in scene.sources) < 40
 
 
 def test_the_mix_of_scenes():
-    sources = [scene.sources for scene in scenes(200, seed=9)]
-    assert np.mean([not s for s in sources]) == pytest.approx(NO_EVENT_SHARE, abs=0.1)
+    sources = [draw_scene(9, index, epochs=5, pixels=8).sources for index in range(600)]
+    assert np.mean([not s for s in sources]) == pytest.approx(NO_EVENT_SHARE, abs=0.07)
     flat = [s for one in sources for s in one]
     assert {s.kind for s in flat} == {"creep", "buried", "volume"}
     assert {s.history for s in flat} == {"linear", "gaussian_cdf", "raised_cosine", "exponential", "log"}
     peaks = np.array([s.peak_m for s in flat])
     assert peaks.min() > 1e-3 and peaks.max() < 60e-3
-    assert np.median(np.log10(peaks * 1e3)) == pytest.approx(math.log10(60) / 2, abs=0.2)
+    assert np.median(np.log10(peaks * 1e3)) == pytest.approx(math.log10(60) / 2, abs=0.15)
     for s in flat:
         assert 1 <= s.duration_d <= 150
         assert {"creep": s.depth == 0, "buried": 1.5e3 <= s.depth <= 12e3, "volume": 2e3 <= s.depth <= 10e3}[s.kind]

@@ -46,9 +46,7 @@ def run(catalogue: Path, truth: Path) -> str:
     planted = _read_truth(Path(truth))
     events, _, scans = read(catalogue)
     if planted["region"] not in set(scans["region"]):
-        raise SlipscanError(
-            f"the catalogue {catalogue} holds no scan of region {planted['region']}: run it first"
-        )
+        raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {planted['region']}: run it first")
     return format_table(score(events, planted))
 
 
@@ -87,12 +85,8 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     for e, event in enumerate(ours):
         if e not in match.values():
             result = "duplicate" if e in on_a_truth else "false"
-            rows.append(
-                {"truth": None, "event_id": event["event_id"], "result": result, "type": event["type"]}
-            )
-    count = {
-        result: sum(row["result"] == result for row in rows) for result in ("found", "missed", "duplicate")
-    }
+            rows.append({"truth": None, "event_id": event["event_id"], "result": result, "type": event["type"]})
+    count = {result: sum(row["result"] == result for row in rows) for result in ("found", "missed", "duplicate")}
     return {
         "region": planted["region"],
         "scenario": planted.get("scenario", ""),
@@ -128,14 +122,9 @@ def format_table(result: Row) -> str:
                 _signed(row["depth_error_km"], ".1f", " km"),
                 f"{row['distance_km']:.1f} km",
             )
-        lines.append(
-            (row["truth"] or "-", row["event_id"] or "-", row["result"], row["type"] or "-", *errors)
-        )
+        lines.append((row["truth"] or "-", row["event_id"] or "-", row["result"], row["type"] or "-", *errors))
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text.insert(1, "-" * sum(widths, 2 * (len(widths) - 1)))
     duplicates = f" ({result['duplicates']} duplicate)" if result["duplicates"] else ""
     planted = result["found"] + result["missed"]
@@ -165,17 +154,12 @@ def _read_truth(path: Path) -> Row:
 
 def _is_hit(event: Row, truth: Row) -> bool:
     reach_km = max(MAX_DISTANCE_KM, 0.5 * truth["length_km"])
-    return (
-        abs(_days(event["t50"], truth["t50"])) <= MAX_T50_ERROR_D and _distance_km(event, truth) <= reach_km
-    )
+    return abs(_days(event["t50"], truth["t50"])) <= MAX_T50_ERROR_D and _distance_km(event, truth) <= reach_km
 
 
 def _badness(event: Row, truth: Row) -> float:
     """Distance of a pair in units of what is allowed, so that days and kilometres weigh alike."""
-    return (
-        abs(_days(event["t50"], truth["t50"])) / MAX_T50_ERROR_D
-        + _distance_km(event, truth) / MAX_DISTANCE_KM
-    )
+    return abs(_days(event["t50"], truth["t50"])) / MAX_T50_ERROR_D + _distance_km(event, truth) / MAX_DISTANCE_KM
 
 
 def _row(truth: Row, event: Row | None) -> Row:

@@ -43,9 +43,7 @@ def fold(increments: Sequence[Increment], match_gap_d: float) -> gpd.GeoDataFram
     for increment in sorted(increments, key=lambda i: (i.data_until, i.region, i.seq, i.sha)):
         known = regions.setdefault(increment.region, [])
         _apply(increment, known, match_gap_d)
-    rows = sorted(
-        (row for known in regions.values() for row in known), key=lambda row: _id_order(row["event_id"])
-    )
+    rows = sorted((row for known in regions.values() for row in known), key=lambda row: _id_order(row["event_id"]))
     return event_table(rows, CATALOGUE_COLUMNS)
 
 
@@ -83,9 +81,7 @@ def _apply(increment: Increment, known: list[Row], match_gap_d: float) -> None:
             known[partner[number]] = {**row, **kept, "status": ACTIVE, "updated": cut_off}
         else:
             event_id = _mint(increment.region, row, known)
-            known.append(
-                {**row, "event_id": event_id, "status": ACTIVE, "created": cut_off, "updated": cut_off}
-            )
+            known.append({**row, "event_id": event_id, "status": ACTIVE, "created": cut_off, "updated": cut_off})
 
 
 def _matches(known: list[Row], found: list[Row], match_gap_d: float) -> dict[int, int]:

@@ -91,9 +91,7 @@ def _scan_table(scans: list[dict[str, Any]]) -> pd.DataFrame:
     for key in SCAN_KEYS:
         values = [scan[key] for scan in scans]
         number = key in _SCAN_NUMBERS
-        columns[key] = (
-            np.array(values, dtype="float64") if number else np.array(list(map(str, values)), dtype=object)
-        )
+        columns[key] = np.array(values, dtype="float64") if number else np.array(list(map(str, values)), dtype=object)
     return pd.DataFrame(columns)
 
 
@@ -106,9 +104,7 @@ def read(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
         the file is missing, or is no catalogue of slipscan
     """
     if not Path(path).is_file():
-        raise SlipscanError(
-            f"there is no catalogue {path}: run `slipscan catalogue` before, or check the path"
-        )
+        raise SlipscanError(f"there is no catalogue {path}: run `slipscan catalogue` before, or check the path")
     try:
         events, retracted, scans = (pyogrio.read_dataframe(path, layer=layer) for layer in _DESCRIPTIONS)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:

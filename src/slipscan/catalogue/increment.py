@@ -87,9 +87,7 @@ def with_verdicts(found: gpd.GeoDataFrame, verdicts: pd.DataFrame) -> gpd.GeoDat
         raise SlipscanError(f"the GNSS table lacks the column '{lacking[0]}': run gnss again")
     first = verdicts.drop_duplicates("event").set_index("event")
     if not set(first.index) <= set(range(len(found))):
-        raise SlipscanError(
-            "the GNSS table speaks of events that the event table does not hold: run gnss again"
-        )
+        raise SlipscanError("the GNSS table speaks of events that the event table does not hold: run gnss again")
     out = found.reset_index(drop=True)
     numbers = range(len(out))
     out["gnss_verdict"] = np.array(

@@ -64,9 +64,7 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> 
     """
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
-        raise SlipscanError(
-            f"there is no results directory {results_dir}: run the regions before, or check the path"
-        )
+        raise SlipscanError(f"there is no results directory {results_dir}: run the regions before, or check the path")
     paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
     if not paths:
         log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)

@@ -13,7 +13,7 @@ from slipscan import seriesmodel
 from slipscan.denoise import background
 from slipscan.denoise.features import Features
 from slipscan.denoise.network import odd_prediction
-from slipscan.denoise.nuisance import robust_std
+from slipscan.denoise.nuisance import temporal_noise
 from slipscan.denoise.pretrained import Weights
 
 Float32 = NDArray[np.float32]
@@ -91,7 +91,7 @@ def denoise(
     parameters = seriesmodel.fit(closed.matrix, cleaned, 1 / closed.epoch_std**2)
     undetermined = ~np.isfinite(parameters).all(axis=0)
     transient[:, undetermined] = np.nan
-    pixel_noise = np.clip(robust_std(closed.residual / closed.epoch_std[:, None], axis=0), *PIXEL_NOISE_RANGE)
+    pixel_noise = np.clip(temporal_noise(closed.residual / closed.epoch_std[:, None]), *PIXEL_NOISE_RANGE)
     formal = background.formal_std(closed.matrix, closed.epoch_std)
     std = np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance) * (weights.std_factor if weights else 1.0)
     std[:, undetermined] = np.nan

@@ -24,7 +24,7 @@ LEVELS = 4
 MULTIPLE = 2 ** (LEVELS - 1)
 """A scene's sides are padded to a multiple of this."""
 HEIGHT_UNIT_M = 500.0
-MIN_LOG_STD, MAX_LOG_STD = -6.0, 4.0
+MIN_LOG_STD, MAX_LOG_STD = -4.0, 4.0
 
 
 class Prediction(NamedTuple):

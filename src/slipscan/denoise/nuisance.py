@@ -18,6 +18,15 @@ def robust_std(values: Float, axis: int) -> Float:
     return MAD_TO_STD * nanmedian_or_zero(np.abs(values - centre), axis)
 
 
+def temporal_noise(series: Float) -> Float:
+    """Noise of every pixel from the differences of consecutive epochs, (time, pixel) to (pixel,).
+
+    White noise is assumed; unlike the scatter about a mean, a step or a slow event does not inflate it
+    (von Neumann's estimator with a robust scale).
+    """
+    return robust_std(np.diff(series, axis=0), axis=0) / np.sqrt(2)
+
+
 def nanmedian_or_zero(values: Float, axis: int) -> Float:
     """Median without NaN along an axis; 0 (not NaN with a warning) where every value is missing."""
     empty = ~np.isfinite(values).any(axis=axis, keepdims=True)

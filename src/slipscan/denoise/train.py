@@ -36,7 +36,10 @@ LOG_EVERY = 50
 COVERAGE = 0.68
 MEAN_WARM_UP = 0.15
 """Share of the steps with a plain squared loss, before the standard deviation is learnt too."""
-MAX_ERROR_UNITS = 30.0
+POWER_FLOOR = 0.02
+"""Mean square of an interval's truth, in units of the noise, below which errors count as on a quiet one."""
+LINEAR_FROM = 3.0
+STD_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -104,22 +107,24 @@ def _augment(batch: Batch, generator: np.random.Generator) -> Batch:
 
 
 def loss_of(network: IncrementNet, batch: Batch, with_std: bool) -> torch.Tensor:
-    """Gaussian negative log likelihood (or squared error) per pixel, with scenes' loud pixels tempered.
+    """Relative squared error of the mean, and a robust Gaussian likelihood of its standard deviation.
 
-    The error of an interval is weighted by one over the power of its truth, so that a large event does not
-    outweigh a hundred small ones.
+    The squared error of an interval is weighted by one over the power of its truth, so that a large event
+    does not outweigh a hundred small ones. The likelihood sees the error as given (no gradient to the mean)
+    and grows linearly beyond LINEAR_FROM standard deviations, or a single bad pixel could wreck a step.
     """
     rows, columns = batch.truth.shape[-2:]
     prediction = network(batch.features.to(memory_format=torch.channels_last))
     mean, log_std = prediction.mean[..., :rows, :columns], prediction.log_std[..., :rows, :columns]
-    error = (mean - batch.truth).clamp(-MAX_ERROR_UNITS, MAX_ERROR_UNITS)
+    error = mean - batch.truth
     power = (batch.truth**2).mean(dim=(-1, -2), keepdim=True)
-    weight = batch.valid / (0.02 + power)
-    squared = (weight * error**2).sum() / batch.valid.sum().clamp(min=1)
-    if not with_std:
-        return squared
-    likelihood = (batch.valid * (log_std + 0.5 * (error * torch.exp(-log_std)) ** 2)).sum()
-    return squared + 0.2 * likelihood / batch.valid.sum().clamp(min=1)
+    weight = batch.valid / (POWER_FLOOR + power)
+    loss = (weight * error**2).sum() / batch.valid.sum().clamp(min=1)
+    if with_std:
+        size = error.detach().abs() * torch.exp(-log_std)
+        misfit = torch.where(size < LINEAR_FROM, 0.5 * size**2, LINEAR_FROM * (size - 0.5 * LINEAR_FROM))
+        loss = loss + STD_WEIGHT * (batch.valid * (log_std + misfit)).sum() / batch.valid.sum().clamp(min=1)
+    return loss
 
 
 def train(settings: TrainSettings, out: Path) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from slipscan.denoise.pretrained import Weights
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.nulls import KINDS, null_stack
-from slipscan.detect.scan import Transient, scan
-from slipscan.detect.statistic import Field, prepare
+from slipscan.detect.scan import MAX_TRANSIENTS, Transient, scan
+from slipscan.detect.statistic import Field, columns, prepare
 from slipscan.errors import SlipscanError
 from slipscan.geometry import pixel_area_km2, read_grid
 from slipscan.progress import progress
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 Float = NDArray[np.float64]
 
 FIRST_PASS_NULLS = 8
+MAX_SUSPECTS = 4
 P_OF_EVENTS_REMOVED = 1e-3
 """Events below it are taken out of the residual before the nulls are made, once (SCIENCE.md 10.7)."""
 RAW = "none"
@@ -93,20 +94,30 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def calibrate_stack(dataset: xr.Dataset, settings: DetectSettings, threads: int) -> Calibration:
-    """Two passes over null stacks: with and without the events that stand out in the first."""
+    """Two passes over null stacks, the second without the events that stand out in the first.
+
+    An event shuffled in time is noise of its own shape and would hide itself. The first pass therefore
+    judges the strongest candidates against nulls that they are not in; those that are not significant
+    there go back into the residual of the second pass, which sets the threshold.
+    """
     exposure = exposure_of(dataset, settings)
     residual = _residual(dataset)
-    first = _calibrate(dataset, residual, settings, FIRST_PASS_NULLS, threads, exposure)
-    events = _find(dataset, settings, first.tails["permutation"].start)
-    strong = [e for e in events if first.p_value(e.statistic, exposure) < P_OF_EVENTS_REMOVED]
+    suspects = _find(dataset, settings, floor=0.0, at_most=MAX_SUSPECTS)
+    first = _calibrate(dataset, _without(residual, suspects, dataset), settings, FIRST_PASS_NULLS, threads, exposure)
+    strong = [e for e in suspects if first.p_value(e.statistic, exposure) < P_OF_EVENTS_REMOVED]
     log.info("%d transient(s) with p < %g taken out of the residual", len(strong), P_OF_EVENTS_REMOVED)
-    for event in strong:
-        column = seriesmodel.transient_column(
-            dataset["time"].values, event.candidate.start_d, event.candidate.duration_d
-        )
-        shape = dataset["displacement"].shape
-        residual -= (column[:, None] * event.amplitude[None, :]).reshape(shape).astype(np.float32)
-    return _calibrate(dataset, residual, settings, settings.nulls, threads, exposure)
+    return _calibrate(dataset, _without(residual, strong, dataset), settings, settings.nulls, threads, exposure)
+
+
+def _without(residual: NDArray[np.float32], events: Sequence[Transient], dataset: xr.Dataset) -> NDArray[np.float32]:
+    """A residual less some transients (as the background fit left them), (time, y, x) m."""
+    out = residual.copy()
+    if not events:
+        return out
+    histories = columns(dataset["time"].values, segments(dataset), [event.candidate for event in events])
+    for event, history in zip(events, histories.T, strict=True):
+        out -= (history[:, None] * np.nan_to_num(event.amplitude)).reshape(out.shape).astype(np.float32)
+    return out
 
 
 def _calibrate(
@@ -168,20 +179,19 @@ def _denoiser(dataset: xr.Dataset) -> tuple[DenoiseSettings | None, Weights | No
 
 
 def _residual(dataset: xr.Dataset) -> NDArray[np.float32]:
-    """Displacement less rate and season (and offset), events still in it, (time, y, x) m."""
+    """Displacement less offset, rate and season, events still in it, (time, y, x) m."""
     displacement = dataset["displacement"].values
-    if "denoised" in dataset:
-        return np.asarray(displacement - (dataset["denoised"].values - dataset["transient"].values))
-    matrix, _ = seriesmodel.design_matrix(dataset["time"].values, segments(dataset))
-    series = _flat(displacement)
-    fitted = matrix @ seriesmodel.fit(matrix, series)
-    return (series - fitted).reshape(displacement.shape).astype(np.float32)
+    field = prepare(_flat(displacement), dataset["time"].values, segments(dataset), None)
+    residual = np.where(field.valid, field.residual, np.nan)
+    return residual.reshape(displacement.shape).astype(np.float32)
 
 
-def _find(dataset: xr.Dataset, settings: DetectSettings, floor: float) -> list[Transient]:
-    """Transients of a stack above a statistic."""
+def _find(
+    dataset: xr.Dataset, settings: DetectSettings, floor: float, at_most: int = MAX_TRANSIENTS
+) -> list[Transient]:
+    """Transients of a stack above a statistic, strongest first."""
     time, segment = dataset["time"].values, segments(dataset)
-    return scan(_field(dataset), time, segment, read_grid(dataset), settings, floor)
+    return scan(_field(dataset), time, segment, read_grid(dataset), settings, floor, at_most)
 
 
 def _field(dataset: xr.Dataset) -> Field:

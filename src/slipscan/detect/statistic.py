@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan import seriesmodel
-from slipscan.denoise.nuisance import robust_std
+from slipscan.denoise.nuisance import temporal_noise
 from slipscan.errors import SlipscanError
 
 Float = NDArray[np.float64]
@@ -74,7 +74,7 @@ def prepare(
     valid = np.isfinite(residual)
     seen = valid.any(axis=0)
     if field_std is None:
-        std = robust_std(residual, axis=0)
+        std = temporal_noise(residual)
     else:
         squared = np.where(np.isfinite(field_std), field_std, 0.0) ** 2
         std = np.sqrt(squared.sum(axis=0) / np.maximum(np.isfinite(field_std).sum(axis=0), 1))

@@ -90,7 +90,8 @@ def judge(
     -------
     judgement
         log likelihood ratio: (chi2 of zero - chi2 of the prediction) / 2, each with its own covariance and
-        its determinant (Gaussian marginal likelihoods); expected strength: predicted' C^-1 predicted
+        its determinant (Gaussian marginal likelihoods); expected strength: predicted' C^-1 predicted. Since the
+        size of the prediction is uncertain, no silence of GNSS counts for much less than -6.
     """
     if len(observed) == 0:
         return Judgement("no_data", float("nan"), 0.0)

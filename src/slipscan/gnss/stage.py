@@ -83,7 +83,7 @@ def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:
         "event %d of %s: %s by %d stations (%s)",
         number, event["t50"], comparison.judgement.verdict, comparison.stations,
         f"double differences with {', '.join(sorted(reference))}" if reference
-        else "single differences: no station near the InSAR reference point",
+        else "single differences: no station near the InSAR reference point and clear of the event",
     )  # fmt: skip
 
 

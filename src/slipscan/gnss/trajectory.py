@@ -23,8 +23,9 @@ from slipscan.settings import GnssSettings
 Float = NDArray[np.float64]
 Interval = tuple[np.datetime64, np.datetime64]
 
-BIN_D = 3.0
-"""Daily positions are averaged over three days: flicker hardly changes within, and matrices stay small."""
+BIN_D, NEAR_D = 3, 15.0
+"""Positions are averaged over three days, which keeps the matrices small, but kept daily within 15 days of t05
+and t95, where they tell the event from a wandering station."""
 MIN_BINS_AROUND = 5
 """Binned positions needed before t05 and after t95; fewer do not tell a transient from noise."""
 OUTLIER = 6.0
@@ -35,20 +36,18 @@ _MAD = 1.4826
 
 @dataclass(frozen=True)
 class Binned:
-    """A station's positions within a window, averaged over `BIN_D` days.
+    """A station's positions within a window, averaged.
 
     Attributes
     ----------
     time
-        (time,) datetime64[ns], centres; ascending, twice the same where two monuments were occupied
+        (time,) datetime64[ns], mean of the days; ascending, save where two monuments were occupied at once
     enu, white_std
         (time, 3) metres; white_std is the white part of the noise of a mean
     monument
         (time,)
-    bin_number
-        (time,) counts bins from the window's first one
-    days
-        number of daily positions used
+    day, group
+        (day,) number of each daily position's day from the window's first one, and of its mean
     correlation
         (3,) median formal correlations east-north, east-up, north-up
     """
@@ -57,8 +56,8 @@ class Binned:
     enu: Float
     white_std: Float
     monument: NDArray[np.int64]
-    bin_number: NDArray[np.int64]
-    days: int
+    day: NDArray[np.int64]
+    group: NDArray[np.int64]
     correlation: Float
 
 
@@ -72,23 +71,20 @@ class TransientEstimate:
         (3,) east, north, up, metres
     covariance
         (3, 3) m2, white and flicker noise, increased where the residuals are larger than both
-    days
-        daily positions used
     binned, model, background
         the series behind it; (time, 3) metres: the whole fit, and the fit without the transient
     """
 
     displacement: Float
     covariance: Float
-    days: int
     binned: Binned
     model: Float
     background: Float
 
 
-def bin_positions(station: Station, start: np.datetime64, end: np.datetime64) -> Binned | None:
-    """Average the positions of a window over three days, without outliers; None where hardly any are."""
-    inside = (station.time >= start) & (station.time <= end)
+def bin_positions(station: Station, interval: Interval, margin: np.timedelta64) -> Binned | None:
+    """Average the positions around an event, without outliers; None where there are hardly any."""
+    inside = (station.time >= interval[0] - margin) & (station.time <= interval[1] + margin)
     if inside.sum() < _RUNNING:
         return None
     monument = station.monument[inside]
@@ -98,23 +94,35 @@ def bin_positions(station: Station, start: np.datetime64, end: np.datetime64) ->
         enu[monument == part] -= np.median(enu[monument == part], axis=0)
     white = _white_std(enu, monument, station.sigma[inside])
     kept = ~_outliers(enu, monument, white)
-    day = days_since_2014(station.time[inside])[kept]
-    number = np.floor(day / BIN_D).astype(np.int64)
-    keys, group = np.unique(np.stack([number, monument[kept]], axis=1), axis=0, return_inverse=True)
-    group = group.ravel()
-    weight = 1.0 / white[kept] ** 2
-    total = np.stack([np.bincount(group, weight[:, c]) for c in range(3)], axis=1)
-    mean = np.stack([np.bincount(group, weight[:, c] * enu[kept][:, c]) for c in range(3)], axis=1) / total
-    centre = np.datetime64("2014-01-01", "ns") + ((keys[:, 0] + 0.5) * BIN_D * 86400e9).astype("timedelta64[ns]")
+    day = days_since_2014(station.time[inside][kept])
+    group = _groups(day, monument[kept], interval)
+    order = np.argsort(group, kind="stable")
+    day, group = day[order], group[order]
+    sizes = np.bincount(group)[:, None]
+
+    def mean(values: Float) -> Float:
+        rows = values[kept][order]
+        return np.stack([np.bincount(group, rows[:, c]) for c in range(rows.shape[1])], axis=1) / sizes
+
     return Binned(
-        time=centre,
-        enu=mean,
-        white_std=1.0 / np.sqrt(total),
-        monument=keys[:, 1],
-        bin_number=keys[:, 0] - keys[0, 0],
-        days=int(kept.sum()),
+        time=np.datetime64("2014-01-01", "ns") + (np.bincount(group, day) / sizes[:, 0] * 86400e9).astype("m8[ns]"),
+        enu=mean(enu),
+        white_std=np.sqrt(mean(white**2) / sizes),
+        monument=monument[kept][order][np.searchsorted(group, np.arange(len(sizes)))],
+        day=(np.floor(day) - np.floor(day.min())).astype(np.int64),
+        group=group,
         correlation=np.median(station.correlation[inside][kept], axis=0),
     )
+
+
+def _groups(day: Float, monument: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
+    """Number of the mean that each daily position belongs to, ascending in time."""
+    ends = days_since_2014(np.array(interval, "datetime64[ns]"))
+    near = np.abs(day[:, None] - ends[None, :]).min(axis=1) <= NEAR_D
+    first = np.floor(np.where(near, day, BIN_D * np.floor(day / BIN_D)))
+    # A coarse bin cut by the edge of the daily stretch may begin at a day of its own: `near` keeps them apart.
+    keys = np.stack([first, ~near, monument], axis=1)
+    return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1]).ravel()
 
 
 def _white_std(enu: Float, monument: NDArray[np.int64], sigma: Float) -> Float:
@@ -167,8 +175,8 @@ def fit_transient(
         event, or cannot tell the event from a step at the same time
     """
     margin = np.timedelta64(int(settings.window_yr * DAYS_PER_YEAR), "D")
-    binned = bin_positions(station, interval[0] - margin, interval[1] + margin)
-    if binned is None or binned.days < settings.min_epochs or len(binned.time) < MIN_EPOCHS:
+    binned = bin_positions(station, interval, margin)
+    if binned is None or len(binned.day) < settings.min_epochs or len(binned.time) < MIN_EPOCHS:
         return None
     if min((binned.time < interval[0]).sum(), (binned.time > interval[1]).sum()) < MIN_BINS_AROUND:
         return None
@@ -201,8 +209,8 @@ def interval_column(time: NDArray[np.datetime64], interval: Interval) -> Float:
 
 def _estimate(matrix: Float, binned: Binned, settings: GnssSettings) -> TransientEstimate:
     """Fit the three components by generalised least squares; the transient is column 0."""
-    unit_flicker = flicker_covariance(binned.bin_number, BIN_D)
-    unit_walk = random_walk_covariance(binned.bin_number, BIN_D)
+    unit_flicker = flicker_covariance(binned.day, binned.group)
+    unit_walk = random_walk_covariance(np.bincount(binned.group, binned.day) / np.bincount(binned.group) + 1.0)
     displacement, std = np.empty(3), np.empty(3)
     model, background = np.empty_like(binned.enu), np.empty_like(binned.enu)
     for component in range(3):
@@ -214,4 +222,4 @@ def _estimate(matrix: Float, binned: Binned, settings: GnssSettings) -> Transien
         background[:, component] = matrix[:, 1:] @ fit.parameters[1:]
     en, eu, nu = binned.correlation
     correlation = np.array([[1.0, en, eu], [en, 1.0, nu], [eu, nu, 1.0]])
-    return TransientEstimate(displacement, correlation * np.outer(std, std), binned.days, binned, model, background)
+    return TransientEstimate(displacement, correlation * np.outer(std, std), binned, model, background)

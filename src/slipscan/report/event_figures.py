@@ -206,9 +206,11 @@ def gnss_comparison(table: pd.DataFrame, event_id: str) -> Picture:
         axes.set_axisbelow(True)
         figure.legend(loc="outside lower center", ncols=3)
         png = style.to_png(figure)
+    references = ", ".join(sorted(set(table["reference_station"]) - {""}))
+    relative = f", relative to {references}" if references else ""
     more = f" The {MAX_STATIONS} nearest of {len(table)} rows." if len(table) > MAX_STATIONS else ""
     caption = (
-        "Line-of-sight displacement over the event relative to the reference station, one standard deviation,"
-        f" nearest station first. Positive toward the satellite.{more}"
+        f"Line-of-sight displacement over the event{relative}, with one standard deviation, nearest station first."
+        f" Positive toward the satellite.{more}"
     )
     return Picture(png, f"GNSS and InSAR displacements of event {event_id}", caption)

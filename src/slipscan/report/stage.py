@@ -45,14 +45,10 @@ def run(
     results_dir
         holds {region}/{track}/denoised.zarr, transients.zarr and perhaps noise.zarr, {region}/events.parquet
         and perhaps gnss.parquet
-    regions_file
-        GeoJSON of the regions
-    region_ids
-        the regions of the page
-    out_html
-        one self-contained file
-    out_map
-        PNG of all regions and events in longitude and latitude
+    regions_file, region_ids
+        GeoJSON of the regions, and those of the page
+    out_html, out_map
+        one self-contained file, and a PNG of all regions and events in longitude and latitude
     settings
         the title
 
@@ -69,22 +65,16 @@ def run(
             raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {region.id}: run it first")
     stores = {region.id: _open_tracks(Path(results_dir), region) for region in regions}
     png = map.overview(regions, events, [r for tracks in stores.values() for r in _reliefs(tracks)])
-    sections = []
-    for event in progress(events.to_dict("records"), "event pages"):
-        sections.append(_event_section(event, stores[event["region"]], Path(results_dir)))
-    html = page.render(
-        page.Page(
-            title=settings.title,
-            overview=Picture(png, "Map of all regions and events", _map_caption(events)),
-            events=events,
-            retracted=retracted,
-            scans=scans,
-            event_sections=sections,
-            region_sections=[
-                _region_section(r, stores[r.id], events, scans) for r in progress(regions, "region pages")
-            ],
-        )
+    content = page.Page(
+        title=settings.title,
+        overview=Picture(png, "Map of all regions and events", _map_caption(events)),
+        events=events,
+        retracted=retracted,
+        scans=scans,
+        event_sections=_event_sections(events, stores, Path(results_dir)),
+        region_sections=[_region_section(r, stores[r.id], events, scans) for r in progress(regions, "region pages")],
     )
+    html = page.render(content)
     with written_beside(Path(out_map)) as beside:
         beside.write_bytes(png)
     write_text(Path(out_html), html)
@@ -133,6 +123,13 @@ def _map_caption(events: gpd.GeoDataFrame) -> str:
     return (
         "Regions scanned, footprints of the events, and circles at the centres of their sources, larger for larger Mw."
     )
+
+
+def _event_sections(
+    events: gpd.GeoDataFrame, stores: dict[str, list[TrackStores]], results_dir: Path
+) -> list[page.EventSection]:
+    rows: list[Event] = events.to_dict("records")
+    return [_event_section(row, stores[row["region"]], results_dir) for row in progress(rows, "event pages")]
 
 
 def _event_section(event: Event, tracks: list[TrackStores], results_dir: Path) -> page.EventSection:

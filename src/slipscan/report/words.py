@@ -172,11 +172,11 @@ def gnss_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "InSAR": _with_std(row["insar_mm"], row["insar_std_mm"]),
             "GNSS": _with_std(row["gnss_mm"], row["gnss_std_mm"]),
             "Source predicts": number(row["predicted_mm"], 1, "mm", signed=True),
-            "Relative to": str(row["reference_station"]),
+            "Relative to": str(row["reference_station"]) or NONE,
         }
         for row in ordered.to_dict("records")
     ]
 
 
 def _with_std(value: float, std: float) -> str:
-    return f"{number(value, 1, signed=True)} ± {number(std, 1, 'mm')}"
+    return f"{number(value, 1, signed=True)} ± {number(std, 1, 'mm')}" if math.isfinite(value) else NONE

@@ -106,8 +106,9 @@ EVENTS: Final = (
 )
 """A surface-breaking, Mw 4.9; B buried (1.5 to 5.7 km), Mw 5.5.
 
-Matched-filter signal-to-noise ratios with unknown rate and season (turbulence of 8 mm; offset, ramp, height
-slope unknown per epoch): A 15, B 12 (ascending) and 11 (descending); tests/test_synthetic.py computes them.
+Signal-to-noise ratios of the known pattern in one track of 60 epochs, turbulence of 8 mm, with offset, ramp and
+height slope of every epoch, rate and season unknown: A 30 (17) with pixels of 500 m (1 km), its trace known to
+the pixel; B 12 ascending, 11 descending, at any of these pixels (tests/test_synthetic.py computes B's).
 """
 
 
@@ -205,7 +206,7 @@ def patterns(
 ) -> Float:
     """Spatial patterns (pattern, P, 3) of the ground's motion; `courses` are theirs in time.
 
-    A project onto the line of sight before the product with time saves most of the memory of `ground`.
+    Projecting them onto the line of sight before the product with time saves most of the memory of `ground`.
     """
     out = []
     if "rate" in parts:

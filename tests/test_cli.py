@@ -1,0 +1,72 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulated import stack_dataset
+from slipscan.store import open_zarr, write_zarr
+from slipscan.vocabulary import check
+
+
+def slipscan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).parent / "slipscan", *arguments]
+    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False, timeout=120)
+
+
+def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> None:
+    dataset = stack_dataset(epochs=16).drop_vars("reference_time")
+    dataset.attrs = {}
+    write_zarr(dataset, tmp_path / "stack.zarr")
+    done = slipscan("noise", "stack.zarr", "noise.zarr", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check(open_zarr(tmp_path / "noise.zarr"), "noise")
+    done = slipscan("denoise", "stack.zarr", "denoised.zarr", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "has no height: no correction that follows topography" in done.stderr
+    check(open_zarr(tmp_path / "denoised.zarr"), "denoised")
+    done = slipscan("detect", "denoised.zarr", "out.zarr", "--set", "nulls=8", "--threads", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "calibrating on this stack" in done.stderr
+    check(open_zarr(tmp_path / "out.zarr"), "transients")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("noise", "none.zarr", "out.zarr"), "there is no Zarr store at none.zarr"),
+        (("denoise", "stack.zarr", "out.zarr", "--set", "methd=network"), "--set: methd: unknown key"),
+        (("denoise", "stack.zarr", "out.zarr", "--set", "weights=none"), "there are no weights 'none'"),
+        (("denoise", "stack.zarr", "out.zarr", "--set", "device=cuda"), "torch sees no CUDA device"),
+        (("detect", "stack.zarr", "/proc/out.zarr", "--set", "nulls=8"), "/proc"),
+        (("archive", "manifest", "X", "1", "out.csv", "--as-of", "2020-01-01"), "there is no regions file"),
+    ],
+)
+def test_failures_are_one_sentence_and_leave_nothing(tmp_path: Path, arguments, sentence: str) -> None:
+    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
+    before = sorted(tmp_path.iterdir())
+    done = slipscan(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("slipscan: error: ") and sentence in last
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
+    # A limit on the size of a file fails the write in the middle, as a full disk does.
+    script = f"ulimit -f 8; trap '' XFSZ; exec {Path(sys.executable).parent}/slipscan noise stack.zarr noise.zarr"
+    limited = script.replace("noise stack.zarr noise.zarr", "denoise stack.zarr out.zarr --set method=classical")
+    done = subprocess.run(
+        ["bash", "-c", limited], cwd=tmp_path, text=True, capture_output=True, check=False, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("slipscan: error: ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["stack.zarr"]
+
+
+def test_help_names_every_stage(tmp_path: Path) -> None:
+    shown = slipscan("--help", cwd=tmp_path).stdout
+    for stage in ("archive", "timeseries", "noise", "denoise", "calibrate", "detect", "source", "gnss", "catalogue"):
+        assert stage in shown

@@ -1,0 +1,445 @@
+"""GNSS: files read, transients recovered with honest errors, and verdicts on events that happened or did not."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slipscan.errors import SlipscanError
+from slipscan.events import GNSS_COLUMNS, read_events, write_events
+from slipscan.geometry import from_lonlat, to_lonlat
+from slipscan.gnss import stage
+from slipscan.gnss.compare import judge, project, sample, series_in_los, stacked_covariance
+from slipscan.gnss.covariance import flicker_covariance, generalised_least_squares, random_walk_covariance
+from slipscan.gnss.steps import Step, read_steps
+from slipscan.gnss.tenv3 import Station, monuments, parse_date, read_stations, read_tenv3
+from slipscan.gnss.trajectory import fit_transient
+from slipscan.settings import GnssSettings, SourceSettings
+from slipscan.source import stage as source_stage
+from slipscan.source.sources import Fault, displacement, local_crs
+from transient_builders import CENTRE, daily, flicker, line_of_sight, tenv3_text, transients
+
+FAULT = Fault(1e3, -2e3, 3.0e3, 261.5, 85.0, 10e3, 4e3, -0.08, 0.0)
+DATES = ("2018-12-01", "2018-12-31")
+DAYS = daily("2016-12-16", 1460)
+FLICKER_M = np.array([3e-3, 3e-3, 10e-3])
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, name="TEST.tenv3"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def short_series(count=8):
+    return np.arange(3 * count, dtype=float).reshape(count, 3) * 1e-3
+
+
+def test_new_files_of_23_columns(written):
+    time = daily("2019-12-30", 8)
+    station = read_tenv3(written(tenv3_text("TEST", time, short_series())))
+    assert station.name == "TEST"
+    assert (station.longitude, station.latitude, station.height) == pytest.approx((32.6, 40.87, 900.0), abs=0.02)
+    np.testing.assert_array_equal(station.time, time)
+    np.testing.assert_allclose(station.enu - station.enu[0], short_series(), atol=2e-6)
+    np.testing.assert_allclose(station.sigma, np.tile([0.8e-3, 0.8e-3, 3e-3], (8, 1)))
+
+
+@pytest.mark.parametrize("origin", [(32.6, 40.87, 900.0), (-155.31, -19.29, 700.0)])
+def test_old_files_of_20_columns_hold_their_place_too(written, origin):
+    lines = tenv3_text("TEST", daily("2009-01-01", 8), short_series(), origin).splitlines()
+    station = read_tenv3(written("\n".join(" ".join(line.split()[:20]) for line in lines)))
+    assert station.longitude == pytest.approx(origin[0], abs=2e-4)
+    assert station.latitude == pytest.approx(origin[1], abs=2e-4)
+    assert station.height == pytest.approx(origin[2], abs=0.1)
+
+
+def test_whole_metres_and_fractions_are_summed_whatever_their_split(written):
+    text = tenv3_text("TEST", daily("2019-01-01", 2), np.zeros((2, 3)))
+    header, first, second = text.splitlines()
+    fields = second.split()
+    fields[7], fields[8] = str(int(fields[7]) - 3), f"{float(fields[8]) + 3:.6f}"
+    station = read_tenv3(written("\n".join([header, first, " ".join(fields)])))
+    assert station.enu[1, 0] == pytest.approx(station.enu[0, 0], abs=1e-6)
+
+
+def test_longitudes_from_0_to_360(written):
+    lines = tenv3_text("TEST", daily("2019-01-01", 6), np.zeros((6, 3)), (-155.31, 19.29, 700.0)).splitlines()
+    fields = [line.split() for line in lines]
+    for row in fields[1:]:
+        row[21] = f"{float(row[21]) + 360:.8f}"
+    assert read_tenv3(written("\n".join(map(" ".join, fields)))).longitude == pytest.approx(-155.31, abs=1e-6)
+
+
+def test_duplicate_days_keep_the_first_line_and_are_said(written, caplog):
+    text = tenv3_text("TEST", np.repeat(daily("2019-01-01", 6), 2), short_series(12))
+    with caplog.at_level(logging.INFO):
+        station = read_tenv3(written(text))
+    assert len(station.time) == 6
+    np.testing.assert_allclose(station.enu - station.enu[0], short_series(12)[::2], atol=2e-6)
+    assert "6 duplicate days" in caplog.text
+
+
+def test_two_monuments_are_told_apart_and_gross_errors_dropped(written, caplog):
+    enu = np.zeros((40, 3))
+    second = [20, 22, 23, *range(26, 40)]
+    enu[second] = [-17.4, -5.9, 0.02]
+    enu[5] = [300.0, 0.0, 0.0]
+    with caplog.at_level(logging.WARNING):
+        station = read_tenv3(written(tenv3_text("HLNA", daily("2013-06-20", 40), enu)))
+    assert len(station.time) == 39
+    expected = np.zeros(40, int)
+    expected[second] = 1
+    np.testing.assert_array_equal(station.monument, np.delete(expected, 5))
+    assert "split into 2 monuments (22, 17 epochs)" in caplog.text
+    assert "1 positions more than 1 m from all others dropped" in caplog.text
+
+
+def test_a_fast_station_is_one_monument():
+    assert (monuments(np.linspace(0, 30, 3000)[:, None] * [1.0, 0.5, 0.0]) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda lines: lines[1:], "no header"),
+        (lambda lines: lines[:1], "no position"),
+        (lambda lines: [lines[0].replace("__east(m)", "westward"), *lines[1:]], "no column 'east'"),
+        (lambda lines: [*lines[:-1], lines[-1][:60]], "line 9 .* cut or damaged"),
+        (lambda lines: [*lines[:3], lines[3].replace("19JAN", "19JAM"), *lines[4:]], "line 4 .* date '19JAM03'"),
+    ],
+)
+def test_bad_files_are_said_in_a_sentence(written, change, sentence):
+    lines = tenv3_text("TEST", daily("2019-01-01", 8), short_series()).splitlines()
+    with pytest.raises(SlipscanError, match=sentence):
+        read_tenv3(written("\n".join(change(lines))))
+
+
+def test_missing_files_are_said(tmp_path):
+    with pytest.raises(SlipscanError, match="no GNSS file"):
+        read_tenv3(tmp_path / "none.tenv3")
+    with pytest.raises(SlipscanError, match="no directory of stations"):
+        read_stations(tmp_path / "none")
+    with pytest.raises(SlipscanError, match="no table of steps"):
+        read_steps(tmp_path / "steps.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "date"), [("99MAY30", "1999-05-30"), ("05JAN26", "2005-01-26"), ("80dec01", "1980-12-01")]
+)
+def test_dates(text, date):
+    assert parse_date(text) == np.datetime64(date)
+
+
+def test_steps(written):
+    path = written(
+        "HLNA  13JUN27  1  Logfile_Changed\nHLNA  13JUN27  1  Logfile_Changed\n"
+        "AHUP  06OCT15  2   363.078    89.267  6.7 hv5532127\nHLNA  06AUG23  1  Antenna_Type_Changed\n",
+        "steps.txt",
+    )
+    steps = read_steps(path)
+    assert [(str(s.time)[:10], s.kind, s.text) for s in steps["HLNA"]] == [
+        ("2006-08-23", "equipment", "Antenna_Type_Changed"),
+        ("2013-06-27", "equipment", "Logfile_Changed"),
+    ]
+    quake = steps["AHUP"][0]
+    assert (quake.kind, quake.magnitude, quake.distance_km) == ("earthquake", 6.7, 89.267)
+    with pytest.raises(SlipscanError, match="line 1 of .* is no step"):
+        read_steps(written("HLNA  13JUN27  3  what", "steps.txt"))
+
+
+# --- trajectory ------------------------------------------------------------------------------------------
+
+
+def station(seed=0, enu=(5e-3, -3e-3, 2e-3), interval=DATES, noise=1.0, days=DAYS, name="TEST"):
+    """A station with rate, season, white (1, 1, 3 mm) and flicker (3, 3, 10 mm) noise, gaps and a transient."""
+    generator = np.random.default_rng(seed)
+    count = len(days)
+    start, end = (np.datetime64(d, "ns") for d in interval)
+    share = np.clip((days - start) / max(end - start, np.timedelta64(1, "h")), 0, 1)
+    year = np.arange(count) / 365.25
+    series = share[:, None] * np.array(enu) + year[:, None] * [0.02, -0.01, 0.002]
+    series += 2e-3 * np.cos(2 * np.pi * year + 1)[:, None] + [1056.0, 2134135.0, 700.0]
+    white = generator.standard_normal((count, 3)) * [1e-3, 1e-3, 3e-3]
+    series += noise * (white + np.stack([flicker(generator, count, f) for f in FLICKER_M], axis=1))
+    kept = generator.random(count) > 0.1
+    sigma = np.tile([0.8e-3, 0.8e-3, 3e-3], (kept.sum(), 1))
+    zero = np.zeros((kept.sum(), 3))
+    return Station(name, *CENTRE, 700.0, days[kept], series[kept], sigma, zero, np.zeros(kept.sum(), np.int64))
+
+
+INTERVAL = tuple(np.datetime64(d, "ns") for d in DATES)
+
+
+def test_flicker_covariance_by_hand():
+    # h = 1, 1/2, 3/8: T T' of three days is [[1, .5, .375], [.5, 1.25, .6875], [.375, .6875, 1.390625]]
+    daily_covariance = np.array([[1, 0.5, 0.375], [0.5, 1.25, 0.6875], [0.375, 0.6875, 1.390625]])
+    each = flicker_covariance(np.arange(3), np.arange(3)) * np.sqrt(365.25)
+    np.testing.assert_allclose(each, daily_covariance)
+    pair = flicker_covariance(np.array([0, 2]), np.array([0, 0])) * np.sqrt(365.25)
+    np.testing.assert_allclose(pair, [[(1 + 1.390625 + 2 * 0.375) / 4]])
+
+
+def test_random_walk_covariance_by_hand():
+    np.testing.assert_allclose(random_walk_covariance(np.array([1.0, 3.0])) * 365.25, [[1, 1], [1, 3]])
+
+
+def test_least_squares_with_correlated_noise_by_hand():
+    # The mean of (1, 4) with variances 1 and 4 is (1/1 + 4/4) / (1 + 1/4) = 1.6, its variance 0.8
+    fit = generalised_least_squares(np.ones((2, 1)), np.array([1.0, 4.0]), np.diag([1.0, 4.0]))
+    assert (fit.parameters[0], fit.covariance[0, 0]) == pytest.approx((1.6, 0.8))
+    assert fit.chi2 == pytest.approx(0.36 + 2.4**2 / 4)
+    assert fit.log_likelihood == pytest.approx(-0.5 * (fit.chi2 + np.log(4.0) + np.log(1.25)))
+
+
+def test_transient_is_recovered_without_noise():
+    estimate = fit_transient(station(noise=1e-3), INTERVAL, GnssSettings())
+    np.testing.assert_allclose(estimate.displacement, [5e-3, -3e-3, 2e-3], atol=2e-4)
+
+
+def test_errors_are_honest():
+    """Errors over sigma have unit scatter; a white-only model would be several times too sure."""
+    truth = np.array([5e-3, -3e-3, 2e-3])
+    estimates = [fit_transient(station(seed), INTERVAL, GnssSettings()) for seed in range(12)]
+    errors = np.array([e.displacement - truth for e in estimates])
+    sigma = np.array([np.sqrt(np.diag(e.covariance)) for e in estimates])
+    assert 0.75 < np.sqrt(np.mean((errors / sigma) ** 2)) < 1.3
+    one = estimates[0].binned
+    years = (one.time - one.time[0]) / np.timedelta64(365, "D")
+    ramp = np.clip((one.time - INTERVAL[0]) / (INTERVAL[1] - INTERVAL[0]), 0, 1)
+    season = [np.cos(2 * np.pi * years), np.sin(2 * np.pi * years)]
+    matrix = np.column_stack([ramp, np.ones(len(years)), years, *season])
+    white = generalised_least_squares(matrix, one.enu[:, 0], np.diag(one.white_std[:, 0] ** 2))
+    assert sigma[0, 0] > 4 * np.sqrt(white.covariance[0, 0])
+    assert np.sqrt(np.mean(errors[:, 0] ** 2)) > 3 * np.sqrt(white.covariance[0, 0])
+
+
+def test_steps_and_monuments_do_not_leak_into_the_transient():
+    clean = station(noise=0.1)
+    moved = clean.enu.copy()
+    jump = np.datetime64("2018-06-01", "ns")
+    moved[clean.time >= jump] += [0.02, 0.01, -0.03]
+    monument = (clean.time >= np.datetime64("2019-06-01", "ns")).astype(np.int64)
+    moved[monument == 1] += [-17.4, -5.9, 0.0]
+    fields = {**vars(clean), "enu": moved, "monument": monument}
+    steps = [Step(jump, "equipment", "antenna", np.nan, np.nan)]
+    estimate = fit_transient(Station(**fields), INTERVAL, GnssSettings(), steps)
+    sigma = np.sqrt(np.diag(estimate.covariance))
+    assert (np.abs(estimate.displacement - [5e-3, -3e-3, 2e-3]) < 3 * sigma).all()
+    ignorant = fit_transient(Station(**fields), INTERVAL, GnssSettings())
+    assert abs(ignorant.displacement[0] - 5e-3) > 2 * abs(estimate.displacement[0] - 5e-3)
+
+
+def test_another_event_is_estimated_beside():
+    both = station(noise=0.1)
+    other = tuple(np.datetime64(d, "ns") for d in ("2018-08-01", "2018-09-01"))
+    share = np.clip((both.time - other[0]) / (other[1] - other[0]), 0, 1)[:, None]
+    both = Station(**{**vars(both), "enu": both.enu + share * [0.02, 0.02, 0.02]})
+    estimate = fit_transient(both, INTERVAL, GnssSettings(), others=[other])
+    np.testing.assert_allclose(estimate.displacement[:2], [5e-3, -3e-3], atol=5e-4)
+
+
+def test_no_estimate_where_data_cannot_tell():
+    days = station()
+    settings = GnssSettings()
+    assert fit_transient(station(days=DAYS[:90]), INTERVAL, settings) is None  # ends long before
+    assert fit_transient(station(days=DAYS[:722]), INTERVAL, settings) is None  # nothing after t95
+    assert fit_transient(days, INTERVAL, GnssSettings(min_epochs=5000)) is None
+    sudden = (INTERVAL[0], INTERVAL[0])
+    assert fit_transient(days, sudden, settings, [Step(INTERVAL[0], "earthquake", "x", 6.0, 10.0)]) is None
+    split = np.where(days.time < INTERVAL[0], 0, 1)
+    assert fit_transient(Station(**{**vars(days), "monument": split}), sudden, settings) is None
+
+
+def test_outliers_do_not_count():
+    clean = station(noise=0.3)
+    spoilt = clean.enu.copy()
+    spoilt[[100, 400, 700, 760]] += [0.5, -0.3, 0.4]
+    one, other = (
+        fit_transient(s, INTERVAL, GnssSettings()) for s in (clean, Station(**{**vars(clean), "enu": spoilt}))
+    )
+    np.testing.assert_allclose(one.displacement, other.displacement, atol=2e-4)
+
+
+# --- comparison ------------------------------------------------------------------------------------------
+
+
+def test_line_of_sight_by_hand():
+    los = np.array([-0.6, 0.0, 0.8])
+    covariance = np.array([[4.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 9.0]])
+    # 5 west and 10 up: 0.6 * 5 + 0.8 * 10 = 11; variance 0.36 * 4 - 2 * 0.48 * 1 + 0.64 * 9 = 6.24
+    assert project(np.array([-5.0, 7.0, 10.0]), covariance, los) == pytest.approx((11.0, np.sqrt(6.24)))
+
+
+def test_sample_is_the_median_around_a_point():
+    x, y = 100.0 * np.arange(5), 100.0 * np.arange(4, -1, -1)
+    values = np.arange(25.0).reshape(5, 5)
+    std = np.full((5, 5), 2.0)
+    assert sample(values, std, x, y, (200.0, 200.0), 101.0) == (12.0, 2.0)
+    values[2, 2] = np.nan
+    assert sample(values, std, x, y, (200.0, 200.0), 101.0)[0] == 12.0  # 7, 11, 13, 17
+    assert sample(values, std, x, y, (110.0, 310.0), 1.0)[0] == values[1, 1]
+    assert np.isnan(sample(values, std, x, y, (900.0, 200.0), 101.0)[0])
+    assert np.isnan(sample(values, std, x, y, (200.0, 200.0), 10.0)[0])
+
+
+def test_reference_noise_is_common_to_all_stations():
+    total = stacked_covariance([np.eye(3), 2 * np.eye(3)], 4 * np.eye(3))
+    np.testing.assert_allclose(np.diag(total), [5, 5, 5, 6, 6, 6])
+    np.testing.assert_allclose(total[:3, 3:], 4 * np.eye(3))
+    np.testing.assert_allclose(stacked_covariance([np.eye(3)], None), np.eye(3))
+
+
+def test_verdicts_by_hand():
+    one = np.eye(1)
+
+    def verdict(observed, predicted):
+        return judge(np.array([observed]), one, np.array([predicted]), 3.0).verdict
+
+    assert verdict(10.0, 10.0) == verdict(6.0, 10.0) == verdict(14.0, 10.0) == "confirmed"
+    assert verdict(0.0, 10.0) == verdict(-5.0, 10.0) == "contradicted"
+    assert verdict(2.9, 5.0) == "inconclusive"
+    assert verdict(0.0, 2.9) == verdict(2.9, 2.9) == "insensitive"
+    assert judge(np.empty(0), np.empty((0, 0)), np.empty(0), 3.0).verdict == "no_data"
+    # Predicted exactly: (chi2 of zero 100 - chi2 of the prediction 0 - ln(1 + 0.09 * 100)) / 2
+    sure = judge(np.array([10.0]), one, np.array([10.0]), 3.0)
+    assert sure.log_likelihood_ratio == pytest.approx((100 - np.log(10.0)) / 2)
+    assert sure.expected_strength == pytest.approx(100.0)
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory):
+    """Two tracks that saw FAULT, and the event table of the source stage."""
+    directory = tmp_path_factory.mktemp("region")
+    paths = [
+        transients(directory / "a.zarr", "087A", [FAULT], [DATES], seed=1),
+        transients(directory / "d.zarr", "065D", [FAULT], [DATES], orbit="descending", seed=2),
+    ]
+    source_stage.run(paths, directory / "events.parquet", SourceSettings(max_points=150))
+    return directory / "events.parquet", paths
+
+
+NEAR = {"NRTH": (1e3, 3e3), "STHH": (2e3, -6e3)}
+FAR = {"AWAY": (24e3, 24e3)}
+REFERENCE = {"REFS": (-21e3, 20e3)}
+
+
+def network(directory, places, factor, common=(0.0, 0.0, 0.0)):
+    """Stations at (east, north) about CENTRE that moved by `factor` of what FAULT does, and by `common`."""
+    directory.mkdir()
+    for seed, (name, (east, north)) in enumerate(sorted(places.items())):
+        lon, lat = (float(v) for v in to_lonlat(np.array(east), np.array(north), local_crs(*CENTRE)))
+        moved = displacement(FAULT, np.array([east]), np.array([north]))[0]
+        series = station(seed, factor * moved + np.array(common))
+        enu = series.enu - [1056.0, 2134135.0, 700.0]
+        (directory / f"{name}.tenv3").write_text(tenv3_text(name, series.time, enu, (lon, lat, 900.0)))
+    return directory
+
+
+def compared(region, directory, tmp_path, **options):
+    events, paths = region
+    stage.run(events, paths, directory, tmp_path / "gnss.parquet", GnssSettings(**options))
+    return stage.read_comparison(tmp_path / "gnss.parquet")
+
+
+def test_an_event_that_happened_is_confirmed_by_double_differences(region, tmp_path):
+    common = (8e-3, 8e-3, 0.0)  # a common-mode step would spoil single differences
+    table = compared(region, network(tmp_path / "g", NEAR | REFERENCE, 1.0, common), tmp_path)
+    assert table["station"].tolist() == ["NRTH", "NRTH", "STHH", "STHH"]
+    assert table["track"].tolist() == ["065D", "087A"] * 2
+    assert set(table["reference_station"]) == {"REFS"}
+    assert set(table["gnss_verdict"]) == {"confirmed"}
+    assert set(table["gnss_stations"]) == {2}
+    assert (table["gnss_log_likelihood_ratio"] > 10).all()
+    places = {**NEAR, **REFERENCE}
+    for row in table.itertuples():
+        moved = [
+            displacement(FAULT, np.array([places[n][0]]), np.array([places[n][1]]))[0] for n in (row.station, "REFS")
+        ]
+        los = line_of_sight({"A": "ascending", "D": "descending"}[row.track[-1]])
+        truth = 1e3 * float(los @ (moved[0] - moved[1]))
+        assert abs(row.gnss_mm - truth) < 3.5 * row.gnss_std_mm
+        assert abs(row.insar_mm - truth) < 3.5 * row.insar_std_mm
+        assert row.predicted_mm == pytest.approx(truth, abs=1.5)
+
+
+def test_an_event_that_did_not_happen_is_contradicted(region, tmp_path):
+    table = compared(region, network(tmp_path / "g", NEAR, 0.0), tmp_path)
+    assert set(table["gnss_verdict"]) == {"contradicted"}
+    assert set(table["reference_station"]) == {""}
+
+
+def test_far_stations_are_insensitive_and_farther_ones_left_out(region, tmp_path):
+    directory = network(tmp_path / "g", FAR, 1.0)
+    table = compared(region, directory, tmp_path)
+    assert set(table["gnss_verdict"]) == {"insensitive"}
+    assert table["distance_km"].between(15, 35).all()
+    table = compared(region, directory, tmp_path, max_distance_km=5.0)
+    assert table["gnss_verdict"].tolist() == ["no_data"]
+    assert table["station"].tolist() == [""]
+
+
+def test_no_station_is_no_data_and_no_event_is_an_empty_table(region, tmp_path):
+    (tmp_path / "g").mkdir()
+    table = compared(region, tmp_path / "g", tmp_path)
+    assert list(table.columns) == [c.name for c in stage.COMPARISON_COLUMNS]
+    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_data", 0]]
+    events, scans = read_events(region[0])
+    write_events(tmp_path / "none.parquet", events.iloc[:0], scans)
+    assert len(compared((tmp_path / "none.parquet", region[1]), tmp_path / "g", tmp_path)) == 0
+    with pytest.raises(SlipscanError, match="no directory of stations"):
+        compared(region, tmp_path / "nowhere", tmp_path)
+
+
+def test_an_event_without_source_is_judged_in_the_line_of_sight(region, tmp_path):
+    events, scans = read_events(region[0])
+    events["type"] = "residue"
+    events[["slip_mm", "depth_km", "rake_deg"]] = np.nan
+    write_events(tmp_path / "events.parquet", events, scans)
+    directory = network(tmp_path / "g", NEAR | REFERENCE, 1.0)
+    table = compared((tmp_path / "events.parquet", region[1]), directory, tmp_path)
+    assert set(table["gnss_verdict"]) == {"confirmed"}
+    np.testing.assert_allclose(table["predicted_mm"], table["insar_mm"])
+
+
+def test_equal_input_gives_equal_bytes(region, tmp_path):
+    directory = network(tmp_path / "g", {"NRTH": NEAR["NRTH"]}, 1.0)
+    written = []
+    for name in ("one", "two"):
+        stage.run(*region, directory, tmp_path / name, GnssSettings())
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
+
+
+def test_verdicts_are_one_row_an_event():
+    columns = [c.name for c in stage.COMPARISON_COLUMNS]
+    rows = [dict.fromkeys(columns, "") | {"event": e, "gnss_verdict": v, "gnss_stations": n, "gnss_log_likelihood_ratio": r}
+            for e, v, n, r in ((0, "confirmed", 2, 5.0), (0, "confirmed", 2, 5.0), (2, "insensitive", 1, 0.5))]  # fmt: skip
+    table = stage.verdicts(pd.DataFrame(rows), 4)
+    assert list(table.columns) == [c.name for c in GNSS_COLUMNS]
+    assert table["gnss_verdict"].tolist() == ["confirmed", "no_data", "insensitive", "no_data"]
+    assert table["gnss_stations"].tolist() == [2, 0, 1, 0]
+    assert len(stage.verdicts(pd.DataFrame(columns=columns), 0)) == 0
+
+
+def test_series_in_the_line_of_sight_shows_the_event():
+    los = line_of_sight("ascending")
+    table = series_in_los(station(noise=0.1), los, INTERVAL, GnssSettings())
+    truth = 1e3 * float(los @ np.array([5e-3, -3e-3, 2e-3]))
+    after, before = (table[m]["los_mm"].mean() for m in (table["time"] > INTERVAL[1], table["time"] < INTERVAL[0]))
+    assert after - before == pytest.approx(truth, abs=0.5)
+    assert table["transient_mm"].iloc[-1] == pytest.approx(truth, abs=0.5)
+    assert (table["white_std_mm"] > 0).all()
+    assert series_in_los(station(days=DAYS[:90]), los, INTERVAL, GnssSettings()) is None
+
+
+def test_place_of_the_far_station_is_what_the_test_says():
+    lon, lat = to_lonlat(np.array(24e3), np.array(24e3), local_crs(*CENTRE))
+    east, north = from_lonlat(lon, lat, local_crs(*CENTRE))
+    assert (float(east), float(north)) == pytest.approx((24e3, 24e3), abs=1e-3)

@@ -1,0 +1,179 @@
+"""The workflow through Snakemake itself, on a small quiet region: contracts, increments, failures."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import insar_scene
+from slipscan.regions import Region
+from slipscan.store import same_store
+from workflow import REPOSITORY, Workflow, feature_collection
+
+SMALL = {
+    "regions": ["SMALL"],
+    "as_of": "2018-09-30",
+    "archive": {"simulated": {"scenario": "quiet", "epochs": 36, "posting_deg": 0.01}},
+    "timeseries": {"pixel_m": 1000},
+    "denoise": {"method": "classical"},
+    "detect": {"nulls": 8},
+}
+
+
+def small_region(identifier: str = "SMALL") -> Region:
+    ring = ((32.45, 40.75), (32.75, 40.75), (32.75, 41.0), (32.45, 41.0), (32.45, 40.75))
+    track = {"id": "087A", "relative_orbit": 87, "orbit_direction": "ascending"}
+    return Region.model_validate(
+        {
+            "id": identifier, "name": "small", "archive": "simulated", "tracks": [track],
+            "reference_point": (32.5, 40.97), "tectonic_setting": "continental transform", "polygon": ring,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A region run to the end on one core."""
+    flow = Workflow(tmp_path_factory.mktemp("one"), SMALL, feature_collection(small_region()))
+    flow.run(cores=1)
+    return flow
+
+
+def copy_of(flow: Workflow, directory: Path) -> Workflow:
+    """The same run in another place, to be changed; time stamps are kept."""
+    copied = Workflow.__new__(Workflow)
+    copied.directory, copied.environment = directory, dict(flow.environment)
+    shutil.copytree(flow.directory, directory, dirs_exist_ok=True)
+    return copied
+
+
+def test_a_finished_run_has_nothing_to_do(finished: Workflow) -> None:
+    assert "Nothing to be done" in finished.run()
+    for name in ("catalogue.gpkg", "report.html", "map.png", "SMALL/truth.json", "SMALL/087A/inventory.csv"):
+        assert (finished.directory / "results" / name).is_file(), name
+    assert len(finished.files("SMALL/increments/00001-*.parquet")) == 1
+
+
+def test_one_core_or_two_give_the_same_bytes(finished: Workflow, tmp_path: Path) -> None:
+    other = Workflow(tmp_path, SMALL, feature_collection(small_region()))
+    other.run(cores=2)
+    for name in ("catalogue.gpkg", "report.html", "map.png", "SMALL/events.parquet", "SMALL/gnss.parquet"):
+        one, two = (flow.directory / "results" / name for flow in (finished, other))
+        assert one.read_bytes() == two.read_bytes(), name
+    for store in ("observations", "stack", "noise", "denoised", "transients"):
+        one, two = (flow.directory / f"results/SMALL/087A/{store}.zarr" for flow in (finished, other))
+        assert same_store(one, two), store
+
+
+def test_time_stamps_of_the_search_and_new_epochs(finished: Workflow, tmp_path: Path) -> None:
+    flow = copy_of(finished, tmp_path)
+    flow.configure({**SMALL, "as_of": "2018-10-01"})  # no acquisition on the day that was added
+    assert "manifest" in flow.run("--", "manifests")
+    assert "Nothing to be done" in flow.run()
+    flow.configure({**SMALL, "as_of": "2018-12-31"})  # new acquisitions
+    flow.run("--", "manifests")
+    flow.run()
+    increments = flow.files("SMALL/increments/*.parquet")
+    assert [path.name[:5] for path in increments] == ["00001", "00002"]
+    assert increments[0].read_bytes() == finished.files("SMALL/increments/*.parquet")[0].read_bytes()
+    with sqlite3.connect(flow.directory / "results/catalogue.gpkg") as database:
+        (until,) = database.execute("SELECT data_until FROM scans").fetchone()
+    assert until > "2018-10-01"
+
+
+def test_edits_of_the_code(finished: Workflow, tmp_path: Path) -> None:
+    flow = copy_of(finished, tmp_path / "run")
+    shutil.copytree(REPOSITORY / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    flow.environment["PYTHONPATH"] = str(tmp_path / "src")
+    assert flow.would_run() == {}
+    stage = tmp_path / "src/slipscan/source/classify.py"
+    text = stage.read_text()
+    stage.write_text('"""Another docstring."""\n' + text.split('"""', 2)[2] + "\n# and a comment\n")
+    assert flow.would_run() == {}
+    stage.write_text(text + "\nEXTRA = 1\n")
+    after = flow.would_run()
+    assert {"source", "gnss", "increment", "catalogue", "report"} <= set(after)
+    assert not {"manifest", "archive", "timeseries", "noise", "denoise", "detect"} & set(after)
+
+
+def test_another_region_leaves_the_first_untouched(finished: Workflow, tmp_path: Path) -> None:
+    flow = copy_of(finished, tmp_path)
+    regions = feature_collection(small_region(), small_region("OTHER"))
+    (tmp_path / "config/regions.geojson").write_text(json.dumps(regions))
+    flow.configure({**SMALL, "regions": ["SMALL", "OTHER"]})
+    planned = flow.would_run()
+    assert planned["timeseries"] == 1 and planned["increment"] == 1
+    assert flow.run("--dry-run", "--config", "shard=1/2").count("OTHER") == 0  # OTHER is first in order
+
+
+PAIRS = [(0, 1), (1, 2), (3, 4), (4, 5), (5, 6)]
+
+
+def local_workflow(tmp_path: Path, **changes: object) -> Workflow:
+    """A workflow over GeoTIFFs in the GAMMA convention below tmp_path/data."""
+    config = {"regions": ["TEST"], "as_of": "2020-12-31", "archive": {"data_root": str(tmp_path / "data")}}
+    regions = feature_collection(insar_scene.region("gamma", **changes))
+    return Workflow(tmp_path / "run", {**config, "timeseries": {"pixel_m": 250}}, regions)
+
+
+def spoil_tif(data: Path) -> None:
+    victim = sorted(data.glob("*unw.tif"))[2]
+    victim.write_bytes(victim.read_bytes()[:900])
+
+
+def mix_conventions(data: Path) -> None:
+    insar_scene.write_licsar(data, insar_scene.scene())
+
+
+FAILURES = {
+    "unreadable": (spoil_tif, insar_scene.scene(), {}, 0.7, "unw.tif"),
+    "mixed": (mix_conventions, insar_scene.scene(), {}, 0.7, "convention"),
+    "disconnected": (None, insar_scene.scene(PAIRS), {}, 0.7, "2020-01-27"),
+    "outside": (
+        None,
+        insar_scene.scene(),
+        {"polygon": ((10, 10), (10.1, 10), (10.1, 10.1), (10, 10)), "reference_point": (10.05, 10.02)},
+        0.7,
+        "outside",
+    ),
+    "no valid pixel": (None, insar_scene.scene(), {}, 0.01, "min_coherence"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_bad_data_ends_in_one_sentence_in_the_log_and_on_the_screen(name: str, tmp_path: Path) -> None:
+    spoil, scene, changes, coherence, word = FAILURES[name]
+    insar_scene.write_gamma(tmp_path / "data", scene, coherence)
+    if spoil is not None:
+        spoil(tmp_path / "data")
+    flow = local_workflow(tmp_path, **changes)
+    output = flow.run("--", "results/TEST/087A/stack.zarr", expect=1)
+    last = [log.read_text().splitlines()[-1] for log in flow.files("logs/TEST/087A/*.log") if log.stat().st_size]
+    sentences = [line for line in last if line.startswith("slipscan: error: ")]
+    assert len(sentences) == 1
+    assert word in sentences[0]
+    assert sentences[0] in output  # shown by Snakemake
+    assert "Traceback" not in output
+    assert not flow.files("TEST/087A/stack.zarr") and not flow.files("TEST/087A/.*partial*")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda properties: properties.pop("reference_point"), "reference_point: missing key"),
+        (lambda properties: properties.update(colour="red"), "colour: unknown key"),
+    ],
+)
+def test_a_bad_region_is_refused_before_any_job(tmp_path: Path, change, sentence: str) -> None:
+    regions = feature_collection(small_region())
+    change(regions["features"][0]["properties"])
+    output = Workflow(tmp_path, SMALL, regions).run(expect=1)
+    assert sentence in output and "Traceback" not in output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_bad_configuration_is_refused_before_any_job(tmp_path: Path) -> None:
+    output = Workflow(tmp_path, {**SMALL, "detect": {"treshold": 3}}, feature_collection(small_region())).run(expect=1)
+    assert "detect.treshold: unknown key" in output and "Traceback" not in output
