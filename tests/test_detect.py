@@ -14,7 +14,7 @@ from slipscan.detect import stage
 from slipscan.detect.calibration import Tail, calibrate, fit_tail
 from slipscan.detect.cluster import Rules, best_cluster, label_lobes
 from slipscan.detect.nulls import KINDS, null_order, null_stack
-from slipscan.detect.statistic import amplitudes, candidates, columns, prepare
+from slipscan.detect.statistic import amplitudes, candidates, denoised_field, raw_field, templates
 from slipscan.errors import SlipscanError
 from slipscan.seriesmodel import days_since_2014, design_matrix
 from slipscan.settings import DenoiseSettings, DetectSettings
@@ -32,9 +32,22 @@ def test_the_amplitude_of_a_known_ramp_is_recovered_beside_rate_and_season(durat
     days = days_since_2014(time)
     ramp = np.clip((days - truth.start_d) / duration, 0, 1) if duration else (days >= truth.start_d).astype(float)
     series = (matrix @ np.linspace(0.01, 0.05, len(names)))[:, None] + 0.007 * ramp[:, None]
-    field = prepare(np.hstack([series, series]), time, None, None)
-    amplitude, _ = amplitudes(field, columns(time, None, tried))
-    assert amplitude[tried.index(truth), 0] == pytest.approx(0.007, rel=1e-6)
+    series += 1e-9 * np.arange(60)[:, None] ** 2 % 3e-9  # noise scales of zero mean no data
+    field = raw_field(np.hstack([series, series]), time, None)
+    amplitude, _ = amplitudes(field, templates(field, time, None, tried, 4).filters)
+    assert amplitude[tried.index(truth), 0] == pytest.approx(0.007, rel=1e-4)
+
+
+def test_the_amplitude_in_a_denoised_transient_is_local() -> None:
+    time = dates(60)
+    tried = candidates(time, (0.0,), 4)
+    transient = (0.007 * (np.arange(60) >= 30) + 0.1 * (np.arange(60) >= 45))[:, None]
+    field = denoised_field(transient, np.array([0.001]))
+    amplitude, statistic = amplitudes(field, templates(field, time, None, tried, 4).filters)
+    days = days_since_2014(time)
+    index = next(i for i, c in enumerate(tried) if c.middle_d > days[29])
+    assert amplitude[index, 0] == pytest.approx(0.007)
+    assert statistic[index, 0] == pytest.approx(7.0)
 
 
 def test_candidates_stay_off_the_edges() -> None:
@@ -72,7 +85,9 @@ def test_nulls_hold_every_epoch_once_and_repeat(kind: str) -> None:
     if kind == "blocks":
         runs = np.split(order, np.flatnonzero(np.diff(order) != 1) + 1)
         days = days_since_2014(time)
-        assert min(days[run[-1]] - days[run[0]] for run in runs) >= 90 - 2 * 12  # epochs that a block of 90 days surely holds
+        assert (
+            min(days[run[-1]] - days[run[0]] for run in runs) >= 90 - 2 * 12
+        )  # epochs that a block of 90 days surely holds
     residual = np.random.default_rng(0).normal(size=(60, 2, 2)).astype("f4")
     np.testing.assert_array_equal(null_stack(residual, kind, time, 1, 3), null_stack(residual, kind, time, 1, 3))
     assert not np.array_equal(null_stack(residual, kind, time, 1, 3), null_stack(residual, kind, time, 1, 4))

@@ -39,6 +39,7 @@ def summarise(results: Path) -> str:
         lines.append(
             f"  {event.event_id}  {event.type}, {mw}{event.t05} to {event.t95}, "
             f"{event.latitude:.2f} N {event.longitude:.2f} E, "
-            f"{event.peak_negative_mm:.0f} to {event.peak_positive_mm:+.0f} mm in line of sight, GNSS: {event.gnss_verdict}"
+            f"{event.peak_negative_mm:.0f} to {event.peak_positive_mm:+.0f} mm in line of sight, "
+            f"GNSS: {event.gnss_verdict}"
         )
     return "\n".join(lines)

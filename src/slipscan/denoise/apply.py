@@ -31,6 +31,8 @@ class Denoised:
     ----------
     denoised, denoised_std, transient
         (time, y, x); `denoised` is offset + rate + season + transient
+    transient_std
+        (y, x) standard deviation of `transient`, root mean square over time
     rate
         (y, x) m/yr
     seasonal_amplitude, seasonal_phase
@@ -40,6 +42,7 @@ class Denoised:
     denoised: Float32
     denoised_std: Float32
     transient: Float32
+    transient_std: Float32
     rate: Float32
     seasonal_amplitude: Float32
     seasonal_phase: Float32
@@ -48,7 +51,7 @@ class Denoised:
 def denoise(
     displacement: Float32,
     time: NDArray[np.datetime64],
-    height: Float | None,
+    height: NDArray[np.floating] | None,
     segment: NDArray[np.integer] | None,
     weights: Weights | None,
     *,
@@ -93,8 +96,10 @@ def denoise(
     transient[:, undetermined] = np.nan
     pixel_noise = np.clip(temporal_noise(closed.residual / closed.epoch_std[:, None]), *PIXEL_NOISE_RANGE)
     formal = background.formal_std(closed.matrix, closed.epoch_std)
-    std = np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance) * (weights.std_factor if weights else 1.0)
+    factor = weights.std_factor if weights else 1.0
+    std = factor * np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance)
     std[:, undetermined] = np.nan
+    transient_std = np.where(undetermined, np.nan, factor * np.sqrt(variance.mean(axis=0)))
     amplitude, phase = _season(closed.names, parameters)
     rate = parameters[closed.names.index("rate")]
     return Denoised(
@@ -102,7 +107,7 @@ def denoise(
             part.reshape(-1, *shape).astype(np.float32)
             for part in (closed.matrix @ parameters + transient, std, transient)
         ),
-        *(part.reshape(shape).astype(np.float32) for part in (rate, amplitude, phase)),
+        *(part.reshape(shape).astype(np.float32) for part in (transient_std, rate, amplitude, phase)),
     )
 
 
@@ -137,7 +142,7 @@ def _temporal_filter(
 
 
 def _network_transient(
-    closed: background.Background, height: Float | None, shape: tuple[int, int], weights: Weights, batch: int
+    closed: background.Background, height: NDArray[np.floating] | None, shape: tuple[int, int], weights: Weights, batch: int
 ) -> tuple[Float, Float]:
     """The network's transient and its variance, each (time, pixel)."""
     residual = closed.residual.reshape(-1, *shape).astype(np.float32)

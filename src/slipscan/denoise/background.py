@@ -46,7 +46,7 @@ class Background:
 def estimate(
     displacement: Float,
     time: NDArray[np.datetime64],
-    height: Float | None,
+    height: NDArray[np.floating] | None,
     shape: tuple[int, int],
     segment: NDArray[np.integer] | None = None,
 ) -> Background:

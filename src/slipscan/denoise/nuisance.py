@@ -33,7 +33,7 @@ def nanmedian_or_zero(values: Float, axis: int) -> Float:
     return np.asarray(np.nanmedian(np.where(empty, 0.0, values), axis=axis))
 
 
-def spatial_design(height: Float | None, shape: tuple[int, int]) -> Float:
+def spatial_design(height: NDArray[np.floating] | None, shape: tuple[int, int]) -> Float:
     """Columns 1, x, y and, where heights are known and vary, height; each of order one.
 
     Parameters

@@ -55,7 +55,7 @@ def label_lobes(statistic: Float, rules: Rules) -> list[NDArray[np.intp]]:
     return lobes
 
 
-def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, residual: Float) -> Cluster | None:
+def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, values: Float) -> Cluster | None:
     """The strongest cluster of one map.
 
     Parameters
@@ -66,7 +66,7 @@ def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, residual
         area of a cell
     rules
         thresholds and joining
-    residual
+    values
         (time, pixel) the field, for the histories of lobes
 
     Returns
@@ -79,7 +79,7 @@ def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, residual
         return None
     flat = statistic.ravel()
     strength = np.array([pixel_area_km2 * float((flat[lobe] ** 2).sum()) for lobe in lobes])
-    groups = _join(lobes, flat, statistic.shape, rules, residual)
+    groups = _join(lobes, flat, statistic.shape, rules, values)
     totals = np.array([strength[groups == g].sum() for g in range(groups.max() + 1)])
     best = int(np.argmax(totals))
     pixels = np.sort(np.concatenate([lobe for lobe, g in zip(lobes, groups, strict=True) if g == best]))
@@ -87,14 +87,15 @@ def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, residual
 
 
 def _join(
-    lobes: list[NDArray[np.intp]], flat: Float, shape: tuple[int, ...], rules: Rules, residual: Float
+    lobes: list[NDArray[np.intp]], flat: Float, shape: tuple[int, ...], rules: Rules, values: Float
 ) -> NDArray[np.intp]:
     """Group number of every lobe: near one another and with correlated (signed) histories."""
     n = len(lobes)
     if n == 1:
         return np.zeros(1, int)
     trees = [cKDTree(np.column_stack(np.unravel_index(lobe, shape))) for lobe in lobes]
-    histories = np.stack([residual[:, lobe] @ flat[lobe] for lobe in lobes])
+    histories = np.stack([values[:, lobe] @ flat[lobe] for lobe in lobes])
+    histories -= histories.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(histories, axis=1)
     pairs = []
     for i in range(n):

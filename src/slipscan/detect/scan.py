@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from slipscan.detect.cluster import Cluster, Rules, best_cluster
-from slipscan.detect.statistic import Candidate, Field, amplitudes, candidates, columns
+from slipscan.detect.statistic import Candidate, Field, amplitudes, candidates, templates
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, pixel_area_km2
 from slipscan.settings import DetectSettings
@@ -69,7 +69,7 @@ def scan(
     Parameters
     ----------
     field
-        from `statistic.prepare`; pixels in row-major order of the grid
+        from `statistic.raw_field` or `denoised_field`; pixels in row-major order of the grid
     time, segment
         (time,)
     grid
@@ -88,18 +88,17 @@ def scan(
     """
     rules = rules_of(settings, grid)
     tried = candidates(time, settings.durations_d, settings.edge_epochs)
-    projected = columns(time, segment, tried)
-    residual = field.residual.copy()
+    shapes = templates(field, time, segment, tried, settings.edge_epochs)
+    values = field.values.copy()
     area = pixel_area_km2(grid)
     found: list[Transient] = []
     for _ in range(MAX_TRANSIENTS):
-        current = Field(residual, field.valid, field.std, field.white)
-        amplitude, statistic = amplitudes(current, projected)
-        best = _strongest(statistic, grid.shape, area, rules, residual)
+        amplitude, statistic = amplitudes(replace(field, values=values), shapes.filters)
+        best = _strongest(statistic, grid.shape, area, rules, values)
         if best is None or best[1].statistic < floor or len(found) == at_most:
             return found
         index, cluster = best
-        footprint = np.zeros(residual.shape[1], bool)
+        footprint = np.zeros(values.shape[1], bool)
         footprint[cluster.pixels] = True
         new = Transient(
             tried[index],
@@ -110,7 +109,8 @@ def scan(
         around = _within(footprint.reshape(grid.shape), rules.join_distance_px).ravel()
         if not any(_same(new, other, around) for other in found):
             found.append(new)
-        residual[:, around] -= np.where(field.valid, projected[:, [index]] * amplitude[index], 0.0)[:, around]
+        taken_out = shapes.histories[:, [index]] * amplitude[index, around]
+        values[:, around] -= np.where(field.valid[:, around], taken_out, 0.0)
     raise SlipscanError(
         f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
         "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
@@ -118,7 +118,7 @@ def scan(
 
 
 def _strongest(
-    statistic: Float, shape: tuple[int, int], area: float, rules: Rules, residual: Float
+    statistic: Float, shape: tuple[int, int], area: float, rules: Rules, values: Float
 ) -> tuple[int, Cluster] | None:
     """The candidate with the strongest cluster; a bound on the sum skips most candidates."""
     above = np.where(np.abs(statistic) >= rules.pixel_threshold, statistic**2, 0.0).sum(axis=1)
@@ -126,7 +126,7 @@ def _strongest(
     for index in np.argsort(-above, kind="stable"):
         if above[index] == 0 or (best is not None and area * above[index] <= best[1].statistic ** 2):
             break
-        cluster = best_cluster(statistic[index].reshape(shape), area, rules, residual)
+        cluster = best_cluster(statistic[index].reshape(shape), area, rules, values)
         if cluster is not None and (best is None or cluster.statistic > best[1].statistic):
             best = int(index), cluster
     return best

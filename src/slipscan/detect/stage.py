@@ -20,7 +20,7 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.nulls import KINDS, null_stack
 from slipscan.detect.scan import MAX_TRANSIENTS, Transient, scan
-from slipscan.detect.statistic import Field, columns, prepare
+from slipscan.detect.statistic import Field, denoised_field, raw_field, without_background
 from slipscan.errors import SlipscanError
 from slipscan.geometry import pixel_area_km2, read_grid
 from slipscan.progress import progress
@@ -114,7 +114,7 @@ def _without(residual: NDArray[np.float32], events: Sequence[Transient], dataset
     out = residual.copy()
     if not events:
         return out
-    histories = columns(dataset["time"].values, segments(dataset), [event.candidate for event in events])
+    histories = without_background(dataset["time"].values, segments(dataset), [event.candidate for event in events])
     for event, history in zip(events, histories.T, strict=True):
         out -= (history[:, None] * np.nan_to_num(event.amplitude)).reshape(out.shape).astype(np.float32)
     return out
@@ -140,12 +140,12 @@ def _calibrate(
     def maximum(task: tuple[str, int]) -> float:
         kind, index = task
         null = null_stack(residual, kind, time, settings.seed, index)
-        field_std = None
-        if denoise_settings is not None:
+        if denoise_settings is None:
+            field = raw_field(_flat(null), time, segment)
+        else:
             parts = denoise(null, time, height, segment, weights,
                             filter_d=denoise_settings.filter_d, batch=denoise_settings.batch)  # fmt: skip
-            null, field_std = parts.denoised, _flat(parts.denoised_std)
-        field = prepare(_flat(null), time, segment, field_std)
+            field = denoised_field(_flat(parts.transient), parts.transient_std.ravel().astype(float))
         found = scan(field, time, segment, grid, settings, floor=0.0, at_most=1)
         return found[0].statistic if found else 0.0
 
@@ -181,8 +181,8 @@ def _denoiser(dataset: xr.Dataset) -> tuple[DenoiseSettings | None, Weights | No
 def _residual(dataset: xr.Dataset) -> NDArray[np.float32]:
     """Displacement less offset, rate and season, events still in it, (time, y, x) m."""
     displacement = dataset["displacement"].values
-    field = prepare(_flat(displacement), dataset["time"].values, segments(dataset), None)
-    residual = np.where(field.valid, field.residual, np.nan)
+    field = raw_field(_flat(displacement), dataset["time"].values, segments(dataset))
+    residual = np.where(field.valid, field.values, np.nan)
     return residual.reshape(displacement.shape).astype(np.float32)
 
 
@@ -195,11 +195,11 @@ def _find(
 
 
 def _field(dataset: xr.Dataset) -> Field:
-    """The field that is scanned: denoised where there is one."""
-    time, segment = dataset["time"].values, segments(dataset)
+    """The field that is scanned: the denoised transient where there is one."""
     if "denoised" in dataset:
-        return prepare(_flat(dataset["denoised"].values), time, segment, _flat(dataset["denoised_std"].values))
-    return prepare(_flat(dataset["displacement"].values), time, segment, None)
+        std = dataset["transient_std"].values.ravel().astype(float)
+        return denoised_field(_flat(dataset["transient"].values), std)
+    return raw_field(_flat(dataset["displacement"].values), dataset["time"].values, segments(dataset))
 
 
 def window(time: NDArray[np.datetime64], edge_epochs: int) -> tuple[np.datetime64, np.datetime64]:

@@ -38,48 +38,55 @@ class Field:
 
     Attributes
     ----------
-    residual
-        (time, pixel) what the background model leaves, m, 0 where there is no data
+    values
+        (time, pixel) m, without rate and season, 0 where there is no data
     valid
         (time, pixel)
     std
         (pixel,) noise scale of an amplitude, m; infinite where the pixel has no data
-    white
-        whether `std` is that of one epoch and averages down over epochs (raw displacement), or that of
-        the whole field (denoised, whose errors are correlated in time)
+    denoised
+        whether the field is a denoised transient, whose errors are correlated in time, so that `std` is
+        that of an amplitude; else `std` is that of one epoch and averages down over epochs
     """
 
-    residual: Float
+    values: Float
     valid: NDArray[np.bool_]
     std: Float
-    white: bool
+    denoised: bool
 
 
-def prepare(
-    series: Float, time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, field_std: Float | None
-) -> Field:
-    """Take the background model out of a field, jointly for every pixel.
+@dataclass(frozen=True)
+class Templates:
+    """What a candidate looks like in a field.
 
-    Parameters
+    Attributes
     ----------
-    series
-        (time, pixel) m, NaN = no data: `denoised`, or raw `displacement`
-    time, segment
-        (time,)
-    field_std
-        (time, pixel) `denoised_std`, or None for a raw field, whose scatter in time is taken
+    filters
+        (time, candidate) f; the amplitude of a series d is (f . d) / (f . f)
+    histories
+        (time, candidate) what a transient of amplitude 1 leaves in the field
     """
+
+    filters: Float
+    histories: Float
+
+
+def raw_field(series: Float, time: NDArray[np.datetime64], segment: NDArray[np.integer] | None) -> Field:
+    """A field of raw displacement, (time, pixel) m with NaN = no data: the background model is taken out."""
     matrix, _ = seriesmodel.design_matrix(time, segment)
     residual = series - matrix @ seriesmodel.fit(matrix, series)
-    valid = np.isfinite(residual)
-    seen = valid.any(axis=0)
-    if field_std is None:
-        std = temporal_noise(residual)
-    else:
-        squared = np.where(np.isfinite(field_std), field_std, 0.0) ** 2
-        std = np.sqrt(squared.sum(axis=0) / np.maximum(np.isfinite(field_std).sum(axis=0), 1))
-    std = np.where(seen & (std > 0), std, np.inf)
-    return Field(np.where(valid, residual, 0.0), valid, std, white=field_std is None)
+    return _field(residual, temporal_noise(residual), denoised=False)
+
+
+def denoised_field(transient: Float, std: Float) -> Field:
+    """A field of a denoised `transient`, (time, pixel) m, and its `transient_std`, (pixel,) m."""
+    return _field(transient, std, denoised=True)
+
+
+def _field(values: Float, std: Float, *, denoised: bool) -> Field:
+    valid = np.isfinite(values)
+    known = valid.any(axis=0) & np.isfinite(std) & (std > 0)
+    return Field(np.where(valid, values, 0.0), valid, np.where(known, std, np.inf), denoised)
 
 
 def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_epochs: int) -> list[Candidate]:
@@ -101,22 +108,55 @@ def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_
     return [Candidate(float(middle), float(duration)) for duration in durations_d for middle in inner]
 
 
-def columns(time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, tried: Sequence[Candidate]) -> Float:
-    """The candidates' columns with the background model projected out, (time, candidate)."""
+def templates(
+    field: Field,
+    time: NDArray[np.datetime64],
+    segment: NDArray[np.integer] | None,
+    tried: Sequence[Candidate],
+    side: int,
+) -> Templates:
+    """Filters and histories of the candidates.
+
+    In a raw field an amplitude is estimated jointly with offset, rate and season. In a denoised transient
+    these are gone, and the amplitude is the mean of `side` epochs after the ramp less that of as many
+    before it: local, so that another event at the same place does not leak in.
+    """
+    if not field.denoised:
+        projected = without_background(time, segment, tried)
+        return Templates(projected, projected)
+    days = seriesmodel.days_since_2014(time)
+    filters = np.zeros((len(time), len(tried)))
+    for column, candidate in enumerate(tried):
+        before = np.flatnonzero(days <= candidate.start_d)[-side:]
+        after = np.flatnonzero(days >= candidate.reached(1.0))[:side]
+        if len(before) and len(after):
+            filters[before, column], filters[after, column] = -1 / len(before), 1 / len(after)
+            filters[:, column] /= (filters[:, column] ** 2).sum()
+    return Templates(filters, _ramps(time, tried))
+
+
+def _ramps(time: NDArray[np.datetime64], tried: Sequence[Candidate]) -> Float:
+    return np.stack([seriesmodel.transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
+
+
+def without_background(
+    time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, tried: Sequence[Candidate]
+) -> Float:
+    """The candidates' ramps with the background model projected out, (time, candidate)."""
     matrix, _ = seriesmodel.design_matrix(time, segment)
-    raw = np.stack([seriesmodel.transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
-    return raw - matrix @ np.linalg.lstsq(matrix, raw, rcond=None)[0]
+    ramps = _ramps(time, tried)
+    return ramps - matrix @ np.linalg.lstsq(matrix, ramps, rcond=None)[0]
 
 
-def amplitudes(field: Field, projected: Float) -> tuple[Float, Float]:
+def amplitudes(field: Field, filters: Float) -> tuple[Float, Float]:
     """Amplitude and its statistic for every candidate and pixel, each (candidate, pixel).
 
-    The amplitude is the joint least-squares estimate where a pixel's series is complete, and the estimate
-    from the valid epochs of the same projected column elsewhere.
+    The amplitude is the least-squares estimate where a pixel's series is complete, and the estimate from
+    the valid epochs of the same filter elsewhere.
     """
-    information = (projected**2).T @ field.valid
+    information = (filters**2).T @ field.valid
     known = (information > 1e-9) & np.isfinite(field.std)
     safe = np.where(known, information, 1.0)
-    amplitude = np.where(known, (projected.T @ field.residual) / safe, 0.0)
+    amplitude = np.where(known, (filters.T @ field.values) / safe, 0.0)
     std = np.where(np.isfinite(field.std), field.std, 1.0)
-    return amplitude, amplitude / (std / np.sqrt(safe) if field.white else std)
+    return amplitude, amplitude / (std if field.denoised else std / np.sqrt(safe))

@@ -89,16 +89,19 @@ def judge(
     Returns
     -------
     judgement
-        log likelihood ratio: (chi2 of zero - chi2 of the prediction) / 2, each with its own covariance and
-        its determinant (Gaussian marginal likelihoods); expected strength: predicted' C^-1 predicted. Since the
-        size of the prediction is uncertain, no silence of GNSS counts for much less than -6.
+        log likelihood ratio: (chi2 of no event - chi2 of the prediction) / 2, each with its own covariance
+        and its determinant (Gaussian marginal likelihoods); expected strength: predicted' C^-1 predicted. No
+        event means no displacement, or one of the opposite sense. Since the size of the prediction is
+        uncertain, silence of GNSS counts for about -6 at most.
     """
     if len(observed) == 0:
         return Judgement("no_data", float("nan"), 0.0)
     noise = covariance + np.diag(np.broadcast_to(predicted_std, observed.shape) ** 2)
     with_event = noise + PREDICTION_ERROR**2 * np.outer(predicted, predicted)
     strength = float(predicted @ np.linalg.solve(noise, predicted))
-    ratio = _log_likelihood(observed - predicted, with_event) - _log_likelihood(observed, noise)
+    seen = float(predicted @ np.linalg.solve(noise, observed)) / strength if strength > 0 else 0.0
+    opposite = min(0.0, seen) * predicted
+    ratio = _log_likelihood(observed - predicted, with_event) - _log_likelihood(observed - opposite, noise)
     if strength < SENSITIVE:
         verdict = "insensitive"
     elif ratio > min_log_likelihood_ratio:

@@ -104,7 +104,7 @@ def read_tenv3(path: Path) -> Station:
     """
     table = _read_table(Path(path))
     name = str(table["site"].iloc[0])
-    days = _days(table["YYMMMDD"].to_numpy(str), Path(path))
+    days = _days(table["YYMMMDD"].tolist(), Path(path))
     order = np.argsort(days, kind="stable")
     kept = order[np.concatenate([[True], np.diff(days[order]) > np.timedelta64(0, "ns")])]
     if len(kept) < len(table):
@@ -175,11 +175,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     return checked
 
 
-def _days(texts: NDArray[np.str_], path: Path) -> NDArray[np.datetime64]:
+def _days(texts: list[str], path: Path) -> NDArray[np.datetime64]:
     days = np.empty(len(texts), "datetime64[ns]")
     for row, text in enumerate(texts):
         try:
-            days[row] = parse_date(str(text))
+            days[row] = parse_date(text)
         except ValueError as error:
             raise SlipscanError(f"line {row + 2} of {path} has the date {text!r}, not one like 05JAN26") from error
     return days

@@ -134,7 +134,10 @@ def _fit_power_law(k: Float, density: Float) -> tuple[float, float]:
 
     steepness = max(-float(np.polyfit(unit, observed, 1)[0]), 0.1)
     # A flat power law and a white floor are the same thing: an exponent of at least 1 keeps them apart.
-    starts = [(observed.mean(), max(steepness, 1.5), observed.min() - 1.0), (observed.min() - 3.0, 2.0, observed.mean())]
+    starts = [
+        (observed.mean(), max(steepness, 1.5), observed.min() - 1.0),
+        (observed.min() - 3.0, 2.0, observed.mean()),
+    ]
     bounds = ([-np.inf, 1.0, -np.inf], [np.inf, 6.0, np.inf])
     fitted = min((least_squares(misfit, start, bounds=bounds) for start in starts), key=lambda result: result.cost)
     return float(fitted.x[1]), float(np.exp(fitted.x[2] / 2))
