@@ -10,7 +10,7 @@ from simulated import SHAPE, dates, stack_dataset, turbulence  # tests/simulated
 from slipscan import seriesmodel
 from slipscan.denoise import background, pretrained
 from slipscan.denoise.apply import denoise
-from slipscan.denoise.network import CHANNELS, IncrementNet, odd_prediction
+from slipscan.denoise.network import CHANNELS, ContrastNet, odd_prediction
 from slipscan.denoise.nuisance import fit_nuisance, spatial_design
 from slipscan.denoise.stage import denoise_stack
 from slipscan.errors import SlipscanError
@@ -89,7 +89,7 @@ def test_the_sign_of_the_data_is_the_sign_of_the_answer() -> None:
     weights = pretrained.load(SHIPPED)
     one, other = (denoise(sign * series, time, None, None, weights) for sign in (np.float32(1), np.float32(-1)))
     np.testing.assert_allclose(one.transient, -other.transient, atol=1e-6)
-    network, features = IncrementNet(4), torch.randn(2, CHANNELS, 16, 16)
+    network, features = ContrastNet(4), torch.randn(2, CHANNELS, 16, 16)
     flipped = features.clone()
     flipped[:, :-2] *= -1
     torch.nn.init.normal_(network.head.weight)
@@ -136,7 +136,7 @@ def test_a_grid_smaller_than_the_receptive_field() -> None:
 def test_weights_are_checked(tmp_path: Path) -> None:
     with pytest.raises(SlipscanError, match="there are no weights 'none': shipped are slipscan-small"):
         pretrained.load("none")
-    network = IncrementNet(4)
+    network = ContrastNet(4)
     pretrained.save(network, tmp_path / "w.safetensors", {"name": "w", "std_factor": 1.5})
     loaded = pretrained.load(str(tmp_path / "w.safetensors"))
     assert loaded.std_factor == 1.5 and loaded.label.startswith("w:")

@@ -9,6 +9,7 @@ from simulated import dates, stack_dataset
 from slipscan import vocabulary
 from slipscan.denoise import pretrained
 from slipscan.denoise.stage import denoise_stack
+from slipscan.detect import calibrate as calibrate_stage
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect import stage
 from slipscan.detect.calibration import Tail, calibrate, fit_tail
@@ -134,7 +135,7 @@ def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty(method: str) 
 
     # A raw field is scanned pixel by pixel against turbulence that is not whitened: it needs more.
     planted = field(0.09 if method == "raw" else 0.05)
-    calibration = stage.calibrate_stack(planted, FAST, threads=2)
+    calibration = calibrate_stage.calibrate_stack(planted, FAST, threads=2)
     out = stage.detect(planted, FAST, calibration)
     vocabulary.check(out, "transients")
     assert out.sizes["transient"] == 1
@@ -145,19 +146,19 @@ def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty(method: str) 
     assert footprint[18, 26] and footprint[30, 26] and not footprint[45, 3]
     assert out["p_value"].values[0] < 0.05
     quiet = field(0.0)
-    assert stage.detect(quiet, FAST, stage.calibrate_stack(quiet, FAST, threads=1)).sizes["transient"] == 0
+    assert stage.detect(quiet, FAST, calibrate_stage.calibrate_stack(quiet, FAST, threads=1)).sizes["transient"] == 0
 
 
 def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_path: Path) -> None:
     write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
     for threads in (1, 2):
-        stage.run_calibrate(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, None, None, threads)
+        calibrate_stage.run(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, None, None, threads)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
-    stage.run_calibrate(tmp_path / "stack.zarr", tmp_path / "3.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    calibrate_stage.run(tmp_path / "stack.zarr", tmp_path / "3.json", FAST, "2018-09-15", tmp_path / "cache", 1)
     entries = list((tmp_path / "cache").rglob("*"))
     longer = stack_dataset(epochs=24)
     write_zarr(longer.isel(time=slice(0, 22)), tmp_path / "shorter.zarr")
-    stage.run_calibrate(tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    calibrate_stage.run(tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, "2018-09-15", tmp_path / "cache", 1)
     # Epochs past calibration_as_of neither change nor recompute the calibration.
     assert list((tmp_path / "cache").rglob("*")) == entries
     assert (tmp_path / "3.json").read_bytes() == (tmp_path / "4.json").read_bytes()

@@ -149,11 +149,11 @@ def calibrate(
     cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
-    from slipscan.detect.stage import run_calibrate
+    from slipscan.detect.calibrate import run
     from slipscan.settings import DetectSettings, from_options
 
     _one_thread()
-    run_calibrate(stack, out, from_options(DetectSettings, options or []), until, cache, threads)
+    run(stack, out, from_options(DetectSettings, options or []), until, cache, threads)
 
 
 @app.command()

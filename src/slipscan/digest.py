@@ -25,7 +25,7 @@ STAGES = {
     "timeseries": "slipscan.timeseries.stage",
     "noise": "slipscan.noise.stage",
     "denoise": "slipscan.denoise.stage",
-    "calibrate": "slipscan.detect.stage",
+    "calibrate": "slipscan.detect.calibrate",
     "detect": "slipscan.detect.stage",
     "source": "slipscan.source.stage",
     "gnss": "slipscan.gnss.stage",

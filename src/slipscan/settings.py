@@ -169,11 +169,11 @@ class TrainSettings(Frozen):
 
     name: str = Field("slipscan-small", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0)
-    steps: int = Field(3000, ge=1, description="optimiser steps")
+    steps: int = Field(5000, ge=1, description="optimiser steps")
     batch: int = Field(16, ge=1, description="intervals a step")
     width: int = Field(12, ge=4, le=128, description="channels at full resolution")
     pixels: int = Field(64, ge=32, le=512, description="side of a training scene, pixels of 500 m")
-    epochs: int = Field(36, ge=20, le=500, description="median number of epochs of a training scene")
+    epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene")
     learning_rate: float = Field(2e-3, gt=0)
     validation_scenes: int = Field(64, ge=1)
     max_minutes: float = Field(30.0, gt=0, description="stop and save after this wall time")

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from slipscan import seriesmodel
 from slipscan.denoise import background
 from slipscan.denoise.features import Features
-from slipscan.denoise.network import odd_prediction
+from slipscan.denoise.network import CONTRAST_EPOCHS, odd_prediction
 from slipscan.denoise.nuisance import temporal_noise
 from slipscan.denoise.pretrained import Weights
 
@@ -89,7 +89,7 @@ def denoise(
     if weights is None:
         transient, variance = _temporal_filter(closed, time, filter_d)
     else:
-        transient, variance = _network_transient(closed, height, shape, weights, batch)
+        transient, variance = _network_transient(closed, time, height, shape, weights, batch)
     cleaned = series - closed.nuisance - transient
     parameters = seriesmodel.fit(closed.matrix, cleaned, 1 / closed.epoch_std**2)
     undetermined = ~np.isfinite(parameters).all(axis=0)
@@ -142,22 +142,27 @@ def _temporal_filter(
 
 
 def _network_transient(
-    closed: background.Background, height: NDArray[np.floating] | None, shape: tuple[int, int], weights: Weights, batch: int
+    closed: background.Background,
+    time: NDArray[np.datetime64],
+    height: NDArray[np.floating] | None,
+    shape: tuple[int, int],
+    weights: Weights,
+    batch: int,
 ) -> tuple[Float, Float]:
     """The network's transient and its variance, each (time, pixel)."""
-    residual = closed.residual.reshape(-1, *shape).astype(np.float32)
-    features = Features(residual, closed.epoch_std, height)
-    increments, variances = predict_increments(features, weights, batch)
-    n = len(residual)
-    transient = np.concatenate([np.zeros((1, increments.shape[1])), np.cumsum(increments, axis=0)])
-    # Relative to the temporal mean, an interval's error enters epoch t with this factor.
+    features = Features(closed, time, height, shape)
+    steps, variances = predict_contrasts(features, weights, batch)
+    n = len(time)
+    transient = np.concatenate([np.zeros((1, steps.shape[1])), np.cumsum(steps, axis=0)]) / CONTRAST_EPOCHS
+    # Relative to the temporal mean, an interval's error enters epoch t with this factor. Neighbouring
+    # contrasts share their epochs: errors of CONTRAST_EPOCHS of them add up in amplitude, not in power.
     after = np.arange(n)[:, None] > np.arange(n - 1)[None, :]
     factor = after - (n - 1 - np.arange(n - 1)) / n
-    return transient, factor**2 @ variances
+    return transient, factor**2 @ variances / CONTRAST_EPOCHS
 
 
-def predict_increments(features: Features, weights: Weights, batch: int) -> tuple[Float, Float]:
-    """Mean (m) and variance (m2) of the displacement in every interval, each (interval, pixel)."""
+def predict_contrasts(features: Features, weights: Weights, batch: int) -> tuple[Float, Float]:
+    """Mean (m) and variance (m2) of the contrast at every interval, each (interval, pixel)."""
     rows, columns = features.shape
     mean = np.zeros((len(features), rows * columns))
     variance = np.zeros_like(mean)

@@ -93,6 +93,59 @@ def formal_std(matrix: Float, epoch_std: Float) -> Float:
     return np.sqrt(np.einsum("tk,kl,tl->t", matrix, covariance, matrix))
 
 
+def joint_statistics(
+    closed: Background, days: Float, residual: NDArray[np.float32], durations_d: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Ramps in every interval, estimated jointly with offset, rate and season, over their standard deviation.
+
+    Local averages of the residual miss most of an event that rate and season have taken up (a year of data
+    holds hardly anything else); this estimate does not, at the price of a larger error.
+
+    Parameters
+    ----------
+    closed
+        background of the stack
+    days
+        (time,) days since 2014-01-01
+    residual
+        (time, y, x) `closed.residual`
+    durations_d
+        of the ramps, days, centred on the interval; 0 is a step
+
+    Returns
+    -------
+    statistic
+        (duration, interval, y, x); 0 where there is no data
+    """
+    middles = (days[1:] + days[:-1]) / 2
+    weight = 1 / closed.epoch_std**2
+    solve = np.linalg.pinv(closed.matrix * np.sqrt(weight)[:, None]) * np.sqrt(weight)[None, :]
+    valid = np.isfinite(residual).reshape(len(days), -1).astype(np.float32)
+    filled = np.nan_to_num(residual).reshape(len(days), -1)
+    out = np.zeros((len(durations_d), len(middles), filled.shape[1]), np.float32)
+    for i, duration in enumerate(durations_d):
+        ramps = np.clip((days[:, None] - middles[None, :]) / max(duration, 1e-3) + 0.5, 0.0, 1.0)
+        projected = ramps - closed.matrix @ (solve @ ramps)
+        filters = (projected * weight[:, None]).T.astype(np.float32)
+        information = (projected**2 * weight[:, None]).T.astype(np.float32) @ valid
+        out[i] = np.where(information > 0, (filters @ filled) / np.sqrt(np.maximum(information, 1e-30)), 0.0)
+    return out.reshape(len(durations_d), len(middles), *residual.shape[1:])
+
+
+def contrast(field: NDArray[np.floating], half_window: int) -> NDArray[np.floating]:
+    """Mean of the epochs after every interval less that of the epochs before it, (interval, y, x).
+
+    `half_window` epochs on either side, fewer at the ends: what `step_statistics` estimates from data with
+    equal weights. Over all intervals it sums to half_window times the total change (the ends apart).
+    """
+    n = len(field)
+    total = np.concatenate([np.zeros((1, *field.shape[1:])), np.cumsum(field, axis=0, dtype=float)])
+    middle = np.arange(1, n)
+    low, high = np.maximum(middle - half_window, 0), np.minimum(middle + half_window, n)
+    after = (total[high] - total[middle]) / (high - middle)[:, None, None]
+    return after - (total[middle] - total[low]) / (middle - low)[:, None, None]
+
+
 def step_statistics(
     residual: NDArray[np.float32], epoch_std: Float, half_windows: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,8 +1,10 @@
-"""The network: from step statistics around an interval to the displacement that happened in it.
+"""The network: from step statistics around an interval to the true step there.
 
 A small U-Net, convolutional in space, one pass per interval, so that any grid and any number of epochs
-fit. It predicts the mean and the standard deviation of the displacement between two epochs, in units of
-the noise; the mean of a sum is the sum of the means, so the transient is their cumulative sum.
+fit. It predicts the mean and the standard deviation of the *contrast*: mean displacement of the four epochs
+after an interval less that of the four before, in units of the noise. The contrasts of a series sum to four
+times its change, so a cumulative sum over four gives the transient, smoothed in time by a triangle of four
+epochs on either side; the mean of a sum is the sum of the means.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from torch import nn
 HALF_WINDOWS = (1, 2, 4, 8)
 """Half windows (epochs) of the step statistics."""
 SCALE_WINDOW = 2
-"""Index into HALF_WINDOWS of the statistic whose standard deviation is the unit of the output."""
+"""Index into HALF_WINDOWS of the contrast that is predicted; its standard deviation is the unit of the output."""
+CONTRAST_EPOCHS = HALF_WINDOWS[SCALE_WINDOW]
+RAMPS_D = (0.0, 36.0, 96.0)
+"""Durations (days) of the ramps that are estimated jointly with rate and season."""
 NEIGHBOURS = (-8, -4, 4, 8)
-"""Intervals whose SCALE_WINDOW statistic is a channel too: what happened before and after."""
-CHANNELS = len(HALF_WINDOWS) + len(NEIGHBOURS) + 2
-"""Step statistics, neighbours, height, validity."""
+"""Intervals whose joint step statistic is a channel too: what happened before and after."""
+CHANNELS = len(HALF_WINDOWS) + len(RAMPS_D) + len(NEIGHBOURS) + 2
+"""Step statistics, joint ramps, neighbours, height, validity."""
 LEVELS = 4
 MULTIPLE = 2 ** (LEVELS - 1)
 """A scene's sides are padded to a multiple of this."""
@@ -49,7 +54,7 @@ class Block(nn.Module):
         return nn.functional.relu(out + self.skip(x))
 
 
-class IncrementNet(nn.Module):
+class ContrastNet(nn.Module):
     """U-Net over LEVELS scales with a thin branch at full resolution.
 
     Parameters
@@ -68,9 +73,10 @@ class IncrementNet(nn.Module):
         self.up = nn.ModuleList(
             Block(sizes[level + 1] + sizes[level], sizes[level]) for level in reversed(range(LEVELS - 1))
         )
-        self.head = nn.Conv2d(width, 2, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.mean_head = nn.Conv2d(width, 1, 1)
+        self.std_head = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1))
+        nn.init.zeros_(self.mean_head.weight)
+        nn.init.zeros_(self.mean_head.bias)  # type: ignore[arg-type]
 
     def forward(self, features: torch.Tensor) -> Prediction:
         """Predict from features (batch, CHANNELS, y, x); sides must be multiples of MULTIPLE."""
@@ -85,8 +91,9 @@ class IncrementNet(nn.Module):
         for block in self.up:
             x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = block(torch.cat([x, scales.pop()], dim=1))
-        mean, log_std = self.head(x).unbind(dim=1)
-        return Prediction(mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD))
+        # The standard deviation learns from the features of the mean without changing them.
+        log_std = self.std_head(x.detach())[:, 0].clamp(MIN_LOG_STD, MAX_LOG_STD)
+        return Prediction(self.mean_head(x)[:, 0], log_std)
 
 
 def odd_prediction(network: nn.Module, features: torch.Tensor) -> Prediction:
@@ -100,6 +107,6 @@ def odd_prediction(network: nn.Module, features: torch.Tensor) -> Prediction:
     return Prediction((one.mean - other.mean) / 2, (one.log_std + other.log_std) / 2)
 
 
-def channels_last(network: IncrementNet) -> IncrementNet:
+def channels_last(network: ContrastNet) -> ContrastNet:
     """Lay the weights out as (batch, y, x, channel): faster convolutions on CPUs and tensor cores."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from slipscan.denoise.network import CHANNELS, IncrementNet, channels_last
+from slipscan.denoise.network import CHANNELS, ContrastNet, channels_last
 from slipscan.errors import SlipscanError
 from slipscan.store import sha256_file, write_text, written_beside
 
@@ -31,7 +31,7 @@ class Weights:
         what `denoised_std` is multiplied by, so that 68 % of held-out synthetic truth lies within one
     """
 
-    network: IncrementNet
+    network: ContrastNet
     label: str
     std_factor: float
 
@@ -54,7 +54,7 @@ def load(name: str, device: str = "cpu") -> Weights:
         card = json.loads(card_path.read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise SlipscanError(f"the weights {path} do not match the sha256 of {card_path}: fetch them again")
-        network = IncrementNet(card["architecture"]["width"])
+        network = ContrastNet(card["architecture"]["width"])
         network.load_state_dict(load_file(path))
     except (FileNotFoundError, json.JSONDecodeError, KeyError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
@@ -63,13 +63,13 @@ def load(name: str, device: str = "cpu") -> Weights:
     return Weights(network, f"{card['name']}:{digest[:12]}", float(card["std_factor"]))
 
 
-def save(network: IncrementNet, path: Path, card: dict[str, Any]) -> None:
+def save(network: ContrastNet, path: Path, card: dict[str, Any]) -> None:
     """Write weights and card; the card gets architecture and sha256."""
     with written_beside(path) as beside:
         save_file({key: value.contiguous() for key, value in network.state_dict().items()}, beside)
     card = {
         **card,
-        "architecture": {"class": "IncrementNet", "width": network.width, "channels": CHANNELS},
+        "architecture": {"class": "ContrastNet", "width": network.width, "channels": CHANNELS},
         "sha256": sha256_file(path),
         "license": "Apache-2.0",
     }

@@ -1,0 +1,81 @@
+"""The history of a transient: the raw series projected on its map, and the ramp that fits it best.
+
+The denoised transient is smoothed in time; the data projected on the map that was found are not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipscan import seriesmodel
+from slipscan.detect.statistic import Candidate, without_background
+
+Float = NDArray[np.float64]
+
+SEARCH_D = 48.0
+"""The middle is searched within so many days of the candidate's: the smoothing of the denoised transient."""
+STEP_D = 3.0
+DURATIONS_D = (0.0, 6.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0, 72.0, 96.0, 120.0, 160.0, 200.0)
+MIN_SHARE_OF_PEAK = 0.1
+"""Pixels whose amplitude is a smaller share of the peak carry no weight."""
+
+
+def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
+    """A series in units of the transient: the data projected on its signed map.
+
+    Parameters
+    ----------
+    series
+        (time, pixel) raw displacement, m, NaN = no data
+    amplitude
+        (pixel,) the transient's map, m
+    coordinates
+        (pixel, column) what delay may look like here (x, y, height); with a constant it is projected out of
+        the map, so that most of the turbulence, which is red in space, does not enter
+
+    Returns
+    -------
+    projected
+        (time,), 1 is the whole transient; NaN for an epoch without data
+    """
+    strong = np.abs(amplitude) > MIN_SHARE_OF_PEAK * np.nanmax(np.abs(amplitude))
+    design = np.column_stack([np.ones(int(strong.sum())), coordinates[strong]])
+    weight = amplitude[strong]
+    scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
+    if len(design) > 3 * design.shape[1]:
+        weight = weight - design @ (np.linalg.pinv(design / scale) @ weight / scale)
+    valid = np.isfinite(series[:, strong])
+    information = valid @ (weight * amplitude[strong])
+    total = np.where(valid, series[:, strong], 0.0) @ weight
+    enough = information > 0.2 * float(weight @ amplitude[strong])
+    return np.where(enough, total / np.where(enough, information, 1.0), np.nan)
+
+
+def refine(
+    projected: Float, time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, first: Candidate
+) -> Candidate:
+    """The ramp that fits a projected series best, jointly with offset, rate and season.
+
+    Parameters
+    ----------
+    projected
+        (time,) from `projection`
+    time, segment
+        (time,)
+    first
+        the candidate that was detected; kept where no ramp of positive amplitude fits
+    """
+    known = np.isfinite(projected)
+    if known.sum() < seriesmodel.MIN_EPOCHS + 5:
+        return first
+    time, projected = time[known], projected[known]
+    segment = None if segment is None else segment[known]
+    middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
+    tried = [Candidate(float(middle), duration) for duration in DURATIONS_D for middle in middles]
+    ramps = without_background(time, segment, tried)
+    power = (ramps**2).sum(axis=0)
+    fitted = ramps.T @ projected
+    gain = np.where((fitted > 0) & (power > 1e-6), fitted**2 / np.maximum(power, 1e-6), -np.inf)
+    best = int(np.argmax(gain))
+    return tried[best] if np.isfinite(gain[best]) else first
