@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from simulated import dates, stack_dataset
+from simulated import SHAPE, dates, stack_dataset, turbulence
 from slipscan import vocabulary
 from slipscan.denoise import pretrained
 from slipscan.denoise.stage import denoise_stack
@@ -14,10 +14,11 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect import stage
 from slipscan.detect.calibration import Tail, calibrate, fit_tail
 from slipscan.detect.cluster import Rules, best_cluster, label_lobes
+from slipscan.detect.history import projection, refine
 from slipscan.detect.nulls import KINDS, null_order, null_stack
-from slipscan.detect.statistic import amplitudes, candidates, denoised_field, raw_field, templates
+from slipscan.detect.statistic import Candidate, amplitudes, candidates, denoised_field, raw_field, templates
 from slipscan.errors import SlipscanError
-from slipscan.seriesmodel import days_since_2014, design_matrix
+from slipscan.seriesmodel import days_since_2014, design_matrix, transient_column
 from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.store import same_store, write_zarr
 
@@ -110,6 +111,7 @@ def test_the_worse_kind_of_null_sets_the_threshold(tmp_path: Path) -> None:
     made = calibrate(maxima, 0.5, 0.1, seed=1, data_until="2020-01-01", weights="x")
     assert made.threshold == max(tail.threshold(0.1) for tail in made.tails.values())
     assert made.redness > 1.1
+    assert made.threshold_low < made.threshold < made.threshold_high
     assert float(made.p_value(made.threshold, 1.0)) == pytest.approx(1 - np.exp(-0.1), rel=1e-6)
     calibration_module.write(tmp_path / "c.json", made)
     assert calibration_module.read(tmp_path / "c.json") == made
@@ -152,13 +154,17 @@ def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty(method: str) 
 def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_path: Path) -> None:
     write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
     for threads in (1, 2):
-        calibrate_stage.run(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, None, None, threads)
+        calibrate_stage.run(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, threads=threads)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
-    calibrate_stage.run(tmp_path / "stack.zarr", tmp_path / "3.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    calibrate_stage.run(
+        tmp_path / "stack.zarr", tmp_path / "3.json", FAST, until="2018-09-15", cache_dir=tmp_path / "cache"
+    )
     entries = list((tmp_path / "cache").rglob("*"))
     longer = stack_dataset(epochs=24)
     write_zarr(longer.isel(time=slice(0, 22)), tmp_path / "shorter.zarr")
-    calibrate_stage.run(tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, "2018-09-15", tmp_path / "cache", 1)
+    calibrate_stage.run(
+        tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, until="2018-09-15", cache_dir=tmp_path / "cache"
+    )
     # Epochs past calibration_as_of neither change nor recompute the calibration.
     assert list((tmp_path / "cache").rglob("*")) == entries
     assert (tmp_path / "3.json").read_bytes() == (tmp_path / "4.json").read_bytes()
@@ -183,3 +189,30 @@ def test_a_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SlipscanError, match="is for weights other"):
         stage.run(tmp_path / "stack.zarr", tmp_path / "t.zarr", FAST, tmp_path / "c.json", 1)
     assert not (tmp_path / "t.zarr").exists()
+
+
+@pytest.mark.parametrize(("middle_epoch", "duration"), [(20, 0.0), (31, 36.0), (24, 96.0)])
+def test_the_history_of_a_transient_comes_from_the_raw_series(middle_epoch: int, duration: float) -> None:
+    time = dates(60)
+    generator = np.random.default_rng(0)
+    rows, columns = np.indices(SHAPE).reshape(2, -1).astype(float)
+    bell = 0.02 * np.exp(-((rows - 24) ** 2 + (columns - 25) ** 2) / (2 * 4.0**2))
+    truth = Candidate(float(days_since_2014(time)[middle_epoch]) + 6.0, duration)
+    matrix, names = design_matrix(time)
+    background = matrix @ np.linspace(0.005, 0.02, len(names))
+    ramp = transient_column(time, truth.start_d, duration)
+    series = turbulence(generator, 60).reshape(60, -1) + background[:, None] + ramp[:, None] * bell
+    series[generator.random(series.shape) < 0.1] = np.nan
+    projected = projection(series, bell, np.column_stack([columns, rows]))
+    smoothed = Candidate(truth.middle_d + 18.0, 96.0)  # what a denoised transient, smoothed in time, suggests
+    found = refine(projected, time, None, smoothed)
+    # RMS over 36 such series: 7 days in the middle, 20 days in the duration.
+    assert abs(found.middle_d - truth.middle_d) <= 18.0
+    assert abs(found.duration_d - duration) <= 48.0
+
+
+def test_a_history_without_data_is_kept() -> None:
+    time = dates(60)
+    first = Candidate(days_since_2014(time)[30], 48.0)
+    assert refine(np.full(60, np.nan), time, None, first) == first
+    assert np.isnan(projection(np.full((60, 9), np.nan), np.ones(9), np.arange(18.0).reshape(9, 2))).all()

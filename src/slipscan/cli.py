@@ -150,10 +150,14 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
     from slipscan.detect.calibrate import run
+    from slipscan.digest import code_digest
     from slipscan.settings import DetectSettings, from_options
 
     _one_thread()
-    run(stack, out, from_options(DetectSettings, options or []), until, cache, threads)
+    run(
+        stack, out, from_options(DetectSettings, options or []),
+        until=until, cache_dir=cache, threads=threads, code=code_digest("calibrate"),
+    )  # fmt: skip
 
 
 @app.command()

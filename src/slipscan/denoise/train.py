@@ -142,7 +142,8 @@ def loss_of(network: ContrastNet, batch: Batch, with_std: bool) -> torch.Tensor:
 
     The squared error of an interval is weighted by one over the amplitude of its truth: with equal weights a
     few large events are all that counts, and with one over the power the best answer to small ones is zero.
-    The likelihood sees the error as given (no gradient to the mean) and grows linearly beyond LINEAR_FROM standard deviations, or a single bad pixel could wreck a step.
+    The likelihood sees the error as given (no gradient to the mean) and grows linearly beyond LINEAR_FROM
+    standard deviations, or a single bad pixel could wreck a step.
     """
     rows, columns = batch.truth.shape[-2:]
     prediction = network(batch.features.to(memory_format=torch.channels_last))

@@ -37,17 +37,24 @@ P_OF_EVENTS_REMOVED = 1e-3
 
 
 def run(
-    stack: Path, out: Path, settings: DetectSettings, until: str | None, cache_dir: Path | None, threads: int
+    stack: Path,
+    out: Path,
+    settings: DetectSettings,
+    *,
+    until: str | None = None,
+    cache_dir: Path | None = None,
+    threads: int = 1,
+    code: str = "",
 ) -> None:
     """Calibrate a (denoised) stack with epochs up to `until` and write the calibration to `out`.
 
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past
-    `until` do not change or recompute it.
+    `until` do not change or recompute it; `code` is the identity of the code, which enters too.
     """
     dataset = open_field(stack)
     if until is not None:
         dataset = dataset.sel(time=slice(None, np.datetime64(until)))
-    key = cache.key("calibration-1", dataset["displacement"].values, dataset["time"].values.astype("int64"),
+    key = cache.key(code, dataset["displacement"].values, dataset["time"].values.astype("int64"),
                     dataset.attrs.get("weights", RAW), dataset.attrs.get("denoise_settings", ""),
                     settings.model_dump_json())  # fmt: skip
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
@@ -58,10 +65,14 @@ def run(
         if cache_dir is not None:
             calibration_module.write(cache.path(cache_dir, "calibrations", key), calibration)
     log.info(
-        "threshold %.1f for %.3g false alarms per 10,000 km2 and year; redness %.2f; %d nulls of each kind, "
-        "%.2g x 10,000 km2 x years", calibration.threshold, calibration.false_alarms_per_1e4km2_yr,
-        calibration.redness, calibration.nulls, calibration.exposure,
-    )  # fmt: skip
+        "threshold %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
+        calibration.threshold,
+        calibration.threshold_low,
+        calibration.threshold_high,
+        calibration.false_alarms_per_1e4km2_yr,
+        calibration.redness,
+    )
+    log.info("%d nulls of each kind, %.2g x 10,000 km2 x years", calibration.nulls, calibration.exposure)
     calibration_module.write(out, calibration)
 
 

@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 
 TAIL_FRACTION = 0.5
 """Share of the null stacks' maxima that the tail is fitted to."""
+BOOTSTRAP_DRAWS = 100
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
 
@@ -57,6 +58,8 @@ class Calibration:
         per kind of null
     false_alarms_per_1e4km2_yr, threshold
         the stated rate, and the largest of the kinds' thresholds for it
+    threshold_low, threshold_high
+        16th and 84th percentile of the threshold when the nulls are drawn again (bootstrap)
     redness
         threshold of the blocks over that of the permutations
     exposure
@@ -66,6 +69,8 @@ class Calibration:
     tails: dict[str, Tail]
     false_alarms_per_1e4km2_yr: float
     threshold: float
+    threshold_low: float
+    threshold_high: float
     redness: float
     exposure: float
     nulls: int
@@ -121,6 +126,7 @@ def calibrate(
 ) -> Calibration:
     """The calibration from the maxima of each kind of null (SCIENCE.md section 10, 7 and 8)."""
     tails = {kind: fit_tail(values, exposure_each) for kind, values in maxima.items()}
+    low, high = np.quantile(_bootstrap(maxima, exposure_each, rate, seed), [0.16, 0.84])
     thresholds = {kind: tail.threshold(rate) for kind, tail in tails.items()}
     lowest = min(thresholds.values())
     nulls = min(len(values) for values in maxima.values())
@@ -128,6 +134,8 @@ def calibrate(
         tails=tails,
         false_alarms_per_1e4km2_yr=rate,
         threshold=max(thresholds.values()),
+        threshold_low=float(low),
+        threshold_high=float(high),
         redness=thresholds["blocks"] / max(thresholds["permutation"], 1e-9) if lowest > 0 else 1.0,
         exposure=nulls * exposure_each,
         nulls=nulls,
@@ -135,6 +143,16 @@ def calibrate(
         data_until=data_until,
         weights=weights,
     )
+
+
+def _bootstrap(maxima: dict[str, Float], exposure_each: float, rate: float, seed: int) -> Float:
+    """Thresholds from nulls drawn again with replacement, (draw,)."""
+    generator = np.random.default_rng(seed)
+    draws = [
+        [fit_tail(generator.choice(values, len(values)), exposure_each).threshold(rate) for values in maxima.values()]
+        for _ in range(BOOTSTRAP_DRAWS)
+    ]
+    return np.max(np.array(draws), axis=1)
 
 
 def write(path: Path, calibration: Calibration) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan import seriesmodel
+from slipscan.denoise.nuisance import temporal_noise
 from slipscan.detect.statistic import Candidate, without_background
 
 Float = NDArray[np.float64]
@@ -17,6 +18,10 @@ SEARCH_D = 48.0
 """The middle is searched within so many days of the candidate's: the smoothing of the denoised transient."""
 STEP_D = 3.0
 DURATIONS_D = (0.0, 6.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0, 72.0, 96.0, 120.0, 160.0, 200.0)
+AMPLITUDE_STD = 0.5
+"""The projection of a transient rises by about 1. Without this prior, long ramps that rate and season nearly
+hide fit best, with amplitudes of many times the transient's."""
+TIE = 1e-6
 MIN_SHARE_OF_PEAK = 0.1
 """Pixels whose amplitude is a smaller share of the peak carry no weight."""
 
@@ -74,8 +79,18 @@ def refine(
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
     tried = [Candidate(float(middle), duration) for duration in DURATIONS_D for middle in middles]
     ramps = without_background(time, segment, tried)
-    power = (ramps**2).sum(axis=0)
-    fitted = ramps.T @ projected
-    gain = np.where((fitted > 0) & (power > 1e-6), fitted**2 / np.maximum(power, 1e-6), -np.inf)
-    best = int(np.argmax(gain))
-    return tried[best] if np.isfinite(gain[best]) else first
+    variance = max(float(temporal_noise(projected[:, None])[0]) ** 2, 1e-12)
+    precision = (ramps**2).sum(axis=0) / variance
+    prior = 1 / AMPLITUDE_STD**2
+    amplitude = (ramps.T @ projected / variance + prior) / (precision + prior)
+    misfit = -amplitude * (2 * ramps.T @ projected / variance - precision * amplitude)
+    misfit += prior * (amplitude - 1) ** 2
+    misfit = np.where(amplitude > 0, misfit, np.inf)
+    best = tried[int(np.argmin(misfit))]
+    # A step is the same to the data wherever between two epochs it happens: say half way.
+    equal = [
+        candidate.middle_d
+        for candidate, value in zip(tried, misfit, strict=True)
+        if value <= misfit.min() + TIE and candidate.duration_d == best.duration_d
+    ]
+    return Candidate(float(np.mean(equal)), best.duration_d)
