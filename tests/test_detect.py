@@ -191,24 +191,27 @@ def test_a_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "t.zarr").exists()
 
 
-@pytest.mark.parametrize(("middle_epoch", "duration"), [(20, 0.0), (31, 36.0), (24, 96.0)])
-def test_the_history_of_a_transient_comes_from_the_raw_series(middle_epoch: int, duration: float) -> None:
+@pytest.mark.parametrize("duration", [0.0, 36.0, 96.0])
+def test_the_history_of_a_transient_comes_from_the_raw_series(duration: float) -> None:
     time = dates(60)
-    generator = np.random.default_rng(0)
     rows, columns = np.indices(SHAPE).reshape(2, -1).astype(float)
     bell = 0.02 * np.exp(-((rows - 24) ** 2 + (columns - 25) ** 2) / (2 * 4.0**2))
-    truth = Candidate(float(days_since_2014(time)[middle_epoch]) + 6.0, duration)
     matrix, names = design_matrix(time)
     background = matrix @ np.linspace(0.005, 0.02, len(names))
-    ramp = transient_column(time, truth.start_d, duration)
-    series = turbulence(generator, 60).reshape(60, -1) + background[:, None] + ramp[:, None] * bell
-    series[generator.random(series.shape) < 0.1] = np.nan
-    projected = projection(series, bell, np.column_stack([columns, rows]))
-    smoothed = Candidate(truth.middle_d + 18.0, 96.0)  # what a denoised transient, smoothed in time, suggests
-    found = refine(projected, time, None, smoothed)
-    # RMS over 36 such series: 7 days in the middle, 20 days in the duration.
-    assert abs(found.middle_d - truth.middle_d) <= 18.0
-    assert abs(found.duration_d - duration) <= 48.0
+    errors = []
+    for seed in range(6):
+        generator = np.random.default_rng(seed)
+        truth = Candidate(float(days_since_2014(time)[generator.integers(12, 48)]) + 6.0, duration)
+        ramp = transient_column(time, truth.start_d, duration)
+        series = turbulence(generator, 60).reshape(60, -1) + background[:, None] + ramp[:, None] * bell
+        series[generator.random(series.shape) < 0.1] = np.nan
+        projected = projection(series, bell, np.column_stack([columns, rows]))
+        smoothed = Candidate(truth.middle_d + 18.0, 96.0)  # what a denoised transient, smoothed in time, suggests
+        found = refine(projected, time, None, smoothed)
+        errors.append((abs(found.middle_d - truth.middle_d), abs(found.duration_d - duration)))
+    middle_error, duration_error = np.median(errors, axis=0)
+    assert middle_error <= 9.0
+    assert duration_error <= 24.0
 
 
 def test_a_history_without_data_is_kept() -> None:

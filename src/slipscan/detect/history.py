@@ -36,25 +36,22 @@ def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
     amplitude
         (pixel,) the transient's map, m
     coordinates
-        (pixel, column) what delay may look like here (x, y, height); with a constant it is projected out of
-        the map, so that most of the turbulence, which is red in space, does not enter
+        (pixel, column) what delay may look like here (x, y, height); with a constant it is estimated beside
+        the map in every epoch, so that most of the turbulence, which is red in space, does not enter
 
     Returns
     -------
     projected
         (time,), 1 is the whole transient; NaN for an epoch without data
     """
-    strong = np.abs(amplitude) > MIN_SHARE_OF_PEAK * np.nanmax(np.abs(amplitude))
-    design = np.column_stack([np.ones(int(strong.sum())), coordinates[strong]])
-    weight = amplitude[strong]
-    scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
-    if len(design) > 3 * design.shape[1]:
-        weight = weight - design @ (np.linalg.pinv(design / scale) @ weight / scale)
-    valid = np.isfinite(series[:, strong])
-    information = valid @ (weight * amplitude[strong])
-    total = np.where(valid, series[:, strong], 0.0) @ weight
-    enough = information > 0.2 * float(weight @ amplitude[strong])
-    return np.where(enough, total / np.where(enough, information, 1.0), np.nan)
+    peak = np.nanmax(np.abs(amplitude))
+    strong = np.abs(amplitude) > MIN_SHARE_OF_PEAK * peak
+    nuisance = coordinates[strong] - coordinates[strong].mean(axis=0)
+    nuisance = nuisance / np.maximum(np.abs(nuisance).max(axis=0), 1e-12)
+    design = np.column_stack([amplitude[strong] / peak, np.ones(len(nuisance)), nuisance])
+    if len(design) <= 3 * design.shape[1]:
+        design = design[:, :1]
+    return seriesmodel.fit(design, series[:, strong].T)[0] / peak
 
 
 def refine(
