@@ -88,7 +88,8 @@ def test_dates_of_the_truth_hold_5_and_95_per_cent():
         assert row["mw"] == pytest.approx(
             (math.log10(30e9 * row["length_km"] * row["width_km"] * 1e6 * row["slip_mm"] / 1e3) - 9.05) / 1.5, abs=1e-3
         )
-    assert 8 * 30 < (B.t50 - A.t50).days < 14 * 31
+    # Not a year apart: beside an unknown rate and season two such events look like one another in time.
+    assert 6 * 30 < (B.t50 - A.t50).days < 10 * 30
 
 
 def test_the_centre_of_an_event_lies_on_the_fault():

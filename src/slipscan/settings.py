@@ -109,14 +109,19 @@ class DetectSettings(Frozen):
     false_alarms_per_1e4km2_yr: float = Field(
         0.1, gt=0, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"
     )
-    nulls: int = Field(24, ge=8, le=10000, description="null stacks per track for the calibration")
+    nulls: int = Field(32, ge=8, le=10000, description="null stacks of each kind, per track, for the calibration")
     seed: int = Field(1, ge=0, description="of the null stacks")
+    scales_km: tuple[float, ...] = Field(
+        (0.5, 1.0, 2.0, 4.0, 8.0),
+        min_length=1,
+        description="bands: differences of Gaussians of this width and twice it",
+    )
     durations_d: tuple[float, ...] = Field(
-        (0.0, 24.0, 48.0, 96.0),
+        (0.0, 36.0, 96.0),
         min_length=1,
         description="durations of the ramps that are tried; 0 is a step",
     )
-    pixel_threshold: float = Field(3.0, gt=0, description="|statistic| from which a pixel joins a cluster")
+    pixel_threshold: float = Field(3.5, gt=0, description="|statistic| from which a pixel joins a cluster")
     min_area_km2: float = Field(2.0, gt=0, description="smallest footprint")
     join_distance_km: float = Field(30.0, ge=0, description="lobes within it that share a history are one event")
     join_correlation: float = Field(0.7, ge=-1, le=1, description="of the histories of two lobes of one event")

@@ -1,36 +1,28 @@
-"""Calibration of a stack: its null stacks through the same denoiser and scan."""
+"""Calibration of a stack: null stacks made of its own residual, through the same scan."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan import cache
-from slipscan.denoise import stage as denoise_stage
-from slipscan.denoise.apply import denoise
-from slipscan.denoise.pretrained import Weights
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect.calibration import Calibration, calibrate
-from slipscan.detect.field import RAW, exposure_of, find, flat, open_field
-from slipscan.detect.nulls import KINDS, null_stack
-from slipscan.detect.scan import Transient, scan
-from slipscan.detect.statistic import denoised_field, raw_field, without_background
-from slipscan.errors import SlipscanError
-from slipscan.geometry import read_grid
+from slipscan.detect.field import Track, exposure_of, find, open_track, track_of
+from slipscan.detect.nulls import KINDS, null_order
+from slipscan.detect.scan import Scan, scan
+from slipscan.detect.statistic import Field
 from slipscan.progress import progress
-from slipscan.settings import DenoiseSettings, DetectSettings, from_options
-from slipscan.stack import heights, segments
+from slipscan.settings import DetectSettings
 
 log = logging.getLogger(__name__)
 
-FIRST_PASS_NULLS = 8
+FIRST_PASS_NULLS = 16
 MAX_SUSPECTS = 4
 P_OF_EVENTS_REMOVED = 1e-3
 """Events below it are taken out of the residual before the nulls are made, once (SCIENCE.md 10.7)."""
@@ -51,17 +43,15 @@ def run(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past
     `until` do not change or recompute it; `code` is the identity of the code, which enters too.
     """
-    dataset = open_field(stack)
+    track = open_track(stack)
     if until is not None:
-        dataset = dataset.sel(time=slice(None, np.datetime64(until)))
-    key = cache.key(code, dataset["displacement"].values, dataset["time"].values.astype("int64"),
-                    dataset.attrs.get("weights", RAW), dataset.attrs.get("denoise_settings", ""),
-                    settings.model_dump_json())  # fmt: skip
+        track = track_of(track.dataset.sel(time=slice(None, np.datetime64(until))))
+    key = cache.key(code, track.residual, track.time.astype("int64"), settings.model_dump_json())
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
         calibration = calibration_module.read(stored)
     else:
-        calibration = calibrate_stack(dataset, settings, threads)
+        calibration = calibrate_track(track, settings, threads)
         if cache_dir is not None:
             calibration_module.write(cache.path(cache_dir, "calibrations", key), calibration)
     log.info(
@@ -76,60 +66,29 @@ def run(
     calibration_module.write(out, calibration)
 
 
-def calibrate_stack(dataset: xr.Dataset, settings: DetectSettings, threads: int) -> Calibration:
+def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Calibration:
     """Two passes over null stacks, the second without the events that stand out in the first.
 
     An event shuffled in time is noise of its own shape and would hide itself. The first pass therefore
     judges the strongest candidates against nulls that they are not in; those that are not significant
     there go back into the residual of the second pass, which sets the threshold.
     """
-    exposure = exposure_of(dataset, settings)
-    residual = _residual(dataset)
-    suspects = find(dataset, settings, floor=0.0, at_most=MAX_SUSPECTS)
-    first = _calibrate(dataset, _without(residual, suspects, dataset), settings, FIRST_PASS_NULLS, threads, exposure)
-    strong = [e for e in suspects if first.p_value(e.statistic, exposure) < P_OF_EVENTS_REMOVED]
-    log.info("%d transient(s) with p < %g taken out of the residual", len(strong), P_OF_EVENTS_REMOVED)
-    return _calibrate(dataset, _without(residual, strong, dataset), settings, settings.nulls, threads, exposure)
+    exposure = exposure_of(track, settings)
+    suspects = find(track, settings, floor=0.0, at_most=MAX_SUSPECTS)
+    first = _calibrate(track, suspects, settings, FIRST_PASS_NULLS, threads)
+    p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects.found]
+    count = sum(p < P_OF_EVENTS_REMOVED for p in p_values)
+    log.info("%d transient(s) with p < %g taken out of the residual", count, P_OF_EVENTS_REMOVED)
+    return _calibrate(track, find(track, settings, floor=0.0, at_most=count), settings, settings.nulls, threads)
 
 
-def _without(residual: NDArray[np.float32], events: Sequence[Transient], dataset: xr.Dataset) -> NDArray[np.float32]:
-    """A residual less some transients (as the background fit left them), (time, y, x) m."""
-    out = residual.copy()
-    if not events:
-        return out
-    histories = without_background(dataset["time"].values, segments(dataset), [event.candidate for event in events])
-    for event, history in zip(events, histories.T, strict=True):
-        out -= (history[:, None] * np.nan_to_num(event.amplitude)).reshape(out.shape).astype(np.float32)
-    return out
-
-
-def _calibrate(
-    dataset: xr.Dataset,
-    residual: NDArray[np.float32],
-    settings: DetectSettings,
-    nulls: int,
-    threads: int,
-    exposure: float,
-) -> Calibration:
-    """Maxima over null stacks that go through the same denoiser and scan as the data."""
-    denoise_settings, weights = _denoiser(dataset)
-    time, segment, height, grid = (
-        dataset["time"].values,
-        segments(dataset),
-        heights(dataset),
-        read_grid(dataset),
-    )
+def _calibrate(track: Track, cleaned: Scan, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
+    """Maxima over null stacks, made of what a scan left, that go through the same scan as the data."""
 
     def maximum(task: tuple[str, int]) -> float:
-        kind, index = task
-        null = null_stack(residual, kind, time, settings.seed, index)
-        if denoise_settings is None:
-            field = raw_field(flat(null), time, segment)
-        else:
-            parts = denoise(null, time, height, segment, weights,
-                            filter_d=denoise_settings.filter_d, batch=denoise_settings.batch)  # fmt: skip
-            field = denoised_field(flat(parts.transient), parts.transient_std.ravel().astype(float))
-        found = scan(field, time, segment, grid, settings, floor=0.0, at_most=1)
+        order, sign = null_order(task[0], track.time, settings.seed, task[1])
+        null = [null_field(field, order, sign) for field in cleaned.left]
+        found = scan(null, track.time, track.segment, track.grid, settings, floor=0.0, at_most=1).found
         return found[0].statistic if found else 0.0
 
     tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
@@ -137,28 +96,20 @@ def _calibrate(
         values = np.array(list(progress(pool.map(maximum, tasks), f"{len(tasks)} null stacks")))
     maxima = {kind: values[i * nulls : (i + 1) * nulls] for i, kind in enumerate(KINDS)}
     return calibrate(
-        maxima, exposure, settings.false_alarms_per_1e4km2_yr, settings.seed,
-        str(dataset["time"].values[-1].astype("datetime64[D]")), dataset.attrs.get("weights", RAW),
-    )  # fmt: skip
+        maxima,
+        exposure_of(track, settings),
+        settings.false_alarms_per_1e4km2_yr,
+        settings.seed,
+        str(track.time[-1].astype("datetime64[D]")),
+    )
 
 
-def _denoiser(dataset: xr.Dataset) -> tuple[DenoiseSettings | None, Weights | None]:
-    """The settings and weights that denoised this stack, (None, None) for a raw one."""
-    if "denoised" not in dataset:
-        return None, None
-    settings = from_options(DenoiseSettings, json.loads(dataset.attrs.get("denoise_settings", "[]")))
-    weights = denoise_stage.load_weights(settings)
-    if denoise_stage.label(weights) != dataset.attrs.get("weights"):
-        raise SlipscanError(
-            f"the stack was denoised with weights {dataset.attrs.get('weights')}, but "
-            f"{denoise_stage.label(weights)} are installed: run slipscan denoise again"
-        )
-    return settings, weights
+def null_field(field: Field, order: NDArray[np.intp], sign: float) -> Field:
+    """A field with its epochs (and their noise) in another order and with another sign.
 
-
-def _residual(dataset: xr.Dataset) -> NDArray[np.float32]:
-    """Displacement less offset, rate and season, events still in it, (time, y, x) m."""
-    displacement = dataset["displacement"].values
-    field = raw_field(flat(displacement), dataset["time"].values, segments(dataset))
-    residual = np.where(field.valid, field.values, np.nan)
-    return residual.reshape(displacement.shape).astype(np.float32)
+    What a fit leaves is smaller than the noise: the residual is scaled up by its lost degrees of freedom.
+    """
+    count = np.isfinite(field.values).sum(axis=0)
+    freedom = np.maximum(count - field.parameters, 1)
+    scale = sign * np.sqrt(np.where(count > field.parameters, count / freedom, 1.0))
+    return replace(field, values=scale * field.values[order], weight=field.weight[order])

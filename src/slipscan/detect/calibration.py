@@ -76,7 +76,6 @@ class Calibration:
     nulls: int
     seed: int
     data_until: str
-    weights: str
 
     @property
     def id(self) -> str:
@@ -121,9 +120,7 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
     return Tail(start, rate, max(float(shape), 0.0), scale if shape < 0 else float(fitted))
 
 
-def calibrate(
-    maxima: dict[str, Float], exposure_each: float, rate: float, seed: int, data_until: str, weights: str
-) -> Calibration:
+def calibrate(maxima: dict[str, Float], exposure_each: float, rate: float, seed: int, data_until: str) -> Calibration:
     """The calibration from the maxima of each kind of null (SCIENCE.md section 10, 7 and 8)."""
     tails = {kind: fit_tail(values, exposure_each) for kind, values in maxima.items()}
     low, high = np.quantile(_bootstrap(maxima, exposure_each, rate, seed), [0.16, 0.84])
@@ -141,7 +138,6 @@ def calibrate(
         nulls=nulls,
         seed=seed,
         data_until=data_until,
-        weights=weights,
     )
 
 

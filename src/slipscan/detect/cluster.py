@@ -11,8 +11,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-Float = NDArray[np.float64]
+Float = NDArray[np.floating]
 
+OVERLAP_INTERVALS = 4
+"""Intervals within which the strongest response of a lobe lies from that of the cluster: beside an unknown rate and
+season, events half a year apart look alike, but each is strongest at its own time."""
 EIGHT_NEIGHBOURS = np.ones((3, 3), int)
 
 
@@ -30,8 +33,8 @@ class Rules:
 class Cluster:
     """Pixels (flat indices) that belong together, and the statistic of the whole.
 
-    The statistic is sqrt(sum of squares of the pixels' statistics x pixel area in km2): an integrated
-    signal-to-noise ratio, in units that do not depend on the pixel size.
+    The statistic is sqrt(sum of squares of the pixels' statistics x pixel area / area of a noise cell): the
+    signal-to-noise ratio of the whole, since so many pixels share one independent value of the noise.
     """
 
     pixels: NDArray[np.intp]
@@ -55,31 +58,34 @@ def label_lobes(statistic: Float, rules: Rules) -> list[NDArray[np.intp]]:
     return lobes
 
 
-def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, values: Float) -> Cluster | None:
+def best_cluster(statistic: Float, cells_per_pixel: float, rules: Rules, responses: Float, at: int) -> Cluster | None:
     """The strongest cluster of one map.
 
     Parameters
     ----------
     statistic
         (y, x)
-    pixel_area_km2
-        area of a cell
+    cells_per_pixel
+        pixel area over the area in which noise is correlated
     rules
         thresholds and joining
-    values
-        (time, pixel) the field, for the histories of lobes
+    responses
+        (middle, pixel) the statistic for every middle of a ramp, for the histories of lobes: filtered in time, they
+        tell more of a history than the series themselves
+    at
+        the row of `responses` that `statistic` is
 
     Returns
     -------
     Cluster or None
-        lobes of either sign within the joining distance whose histories correlate, as one
+        lobes of either sign within the joining distance whose histories overlap in time and correlate, as one
     """
     lobes = label_lobes(statistic, rules)
     if not lobes:
         return None
     flat = statistic.ravel()
-    strength = np.array([pixel_area_km2 * float((flat[lobe] ** 2).sum()) for lobe in lobes])
-    groups = _join(lobes, flat, statistic.shape, rules, values)
+    strength = np.array([cells_per_pixel * float((flat[lobe] ** 2).sum()) for lobe in lobes])
+    groups = _join(lobes, flat, statistic.shape, rules, responses, at)
     totals = np.array([strength[groups == g].sum() for g in range(groups.max() + 1)])
     best = int(np.argmax(totals))
     pixels = np.sort(np.concatenate([lobe for lobe, g in zip(lobes, groups, strict=True) if g == best]))
@@ -87,21 +93,21 @@ def best_cluster(statistic: Float, pixel_area_km2: float, rules: Rules, values: 
 
 
 def _join(
-    lobes: list[NDArray[np.intp]], flat: Float, shape: tuple[int, ...], rules: Rules, values: Float
+    lobes: list[NDArray[np.intp]], flat: Float, shape: tuple[int, ...], rules: Rules, responses: Float, at: int
 ) -> NDArray[np.intp]:
     """Group number of every lobe: near one another and with correlated (signed) histories."""
     n = len(lobes)
     if n == 1:
         return np.zeros(1, int)
     trees = [cKDTree(np.column_stack(np.unravel_index(lobe, shape))) for lobe in lobes]
-    histories = np.stack([values[:, lobe] @ flat[lobe] for lobe in lobes])
-    histories -= histories.mean(axis=1, keepdims=True)
+    histories = np.stack([responses[:, lobe] @ flat[lobe] for lobe in lobes])
     norms = np.linalg.norm(histories, axis=1)
+    in_time = np.abs(np.abs(histories).argmax(axis=1) - at) <= OVERLAP_INTERVALS
     pairs = []
     for i in range(n):
         for j in range(i + 1, n):
             correlation = histories[i] @ histories[j] / max(norms[i] * norms[j], 1e-300)
-            if correlation < rules.join_correlation:
+            if correlation < rules.join_correlation or not (in_time[i] and in_time[j]):
                 continue
             near = trees[i].query(trees[j].data, distance_upper_bound=rules.join_distance_px + 1e-9)[0]
             if np.isfinite(near).any():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slipscan import seriesmodel
 from slipscan.denoise.nuisance import temporal_noise
-from slipscan.detect.statistic import Candidate, without_background
+from slipscan.detect.statistic import Candidate, model_matrix, projected_out, ramps
 
 Float = NDArray[np.float64]
 
@@ -75,12 +75,12 @@ def refine(
     segment = None if segment is None else segment[known]
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
     tried = [Candidate(float(middle), duration) for duration in DURATIONS_D for middle in middles]
-    ramps = without_background(time, segment, tried)
+    shapes = projected_out(ramps(time, tried), model_matrix(time, segment, []))
     variance = max(float(temporal_noise(projected[:, None])[0]) ** 2, 1e-12)
-    precision = (ramps**2).sum(axis=0) / variance
+    precision = (shapes**2).sum(axis=0) / variance
     prior = 1 / AMPLITUDE_STD**2
-    amplitude = (ramps.T @ projected / variance + prior) / (precision + prior)
-    misfit = -amplitude * (2 * ramps.T @ projected / variance - precision * amplitude)
+    amplitude = (shapes.T @ projected / variance + prior) / (precision + prior)
+    misfit = -amplitude * (2 * shapes.T @ projected / variance - precision * amplitude)
     misfit += prior * (amplitude - 1) ** 2
     misfit = np.where(amplitude > 0, misfit, np.inf)
     best = tried[int(np.argmin(misfit))]

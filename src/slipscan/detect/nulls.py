@@ -17,8 +17,10 @@ KINDS = ("permutation", "blocks")
 BLOCK_D = 90.0
 
 
-def null_order(kind: str, time: NDArray[np.datetime64], generator: np.random.Generator) -> NDArray[np.intp]:
-    """The epochs of a null stack, as indices into the real one.
+def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -> tuple[NDArray[np.intp], float]:
+    """The epochs of one null stack, as indices into the real one, and a sign for the whole.
+
+    Masks travel with their epochs. Depends on (seed, kind, index) alone.
 
     Parameters
     ----------
@@ -26,29 +28,15 @@ def null_order(kind: str, time: NDArray[np.datetime64], generator: np.random.Gen
         one of KINDS
     time
         (time,)
-    generator
-        random numbers
     """
-    n = len(time)
+    generator = np.random.default_rng([seed, KINDS.index(kind), index])
+    sign = float(generator.choice([-1.0, 1.0]))
     if kind == "permutation":
-        return generator.permutation(n)
+        return generator.permutation(len(time)), sign
     days = days_since_2014(time)
     shift = generator.uniform(0, BLOCK_D)
     block = np.floor((days - days[0] + shift) / BLOCK_D).astype(int)
     # The first and last block may be short: each joins its neighbour, so that no block is under 90 days.
     block = np.clip(block, 1, max(1, block.max() - 1))
     order = generator.permutation(np.unique(block))
-    return np.concatenate([np.flatnonzero(block == b) for b in order])
-
-
-def null_stack(
-    residual: NDArray[np.float32], kind: str, time: NDArray[np.datetime64], seed: int, index: int
-) -> NDArray[np.float32]:
-    """One null stack, (time, y, x) m: epochs of `residual` in another order, the whole with a random sign.
-
-    Masks travel with their epochs. Depends on (seed, kind, index) alone.
-    """
-    generator = np.random.default_rng([seed, KINDS.index(kind), index])
-    order = null_order(kind, time, generator)
-    sign = np.float32(generator.choice([-1.0, 1.0]))
-    return sign * residual[order]
+    return np.concatenate([np.flatnonzero(block == b) for b in order]), sign

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,74 +14,69 @@ from scipy.ndimage import distance_transform_edt
 
 from slipscan import seriesmodel, vocabulary
 from slipscan.detect import calibration as calibration_module
-from slipscan.detect.calibrate import calibrate_stack
+from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
-from slipscan.detect.field import RAW, area_of, exposure_of, field_of, find, flat, open_field, window
+from slipscan.detect.field import Track, amplitude_map, area_of, exposure_of, find, flat, open_track, window
 from slipscan.detect.history import projection, refine
 from slipscan.detect.scan import Transient
-from slipscan.errors import SlipscanError
+from slipscan.detect.statistic import Candidate
 from slipscan.settings import DetectSettings
-from slipscan.stack import add_history, heights, segments
+from slipscan.stack import add_history
 from slipscan.store import write_zarr
 
 log = logging.getLogger(__name__)
+
+Float = NDArray[np.float64]
 
 HISTORY_MARGIN_PX = 6.0
 """Pixels around a footprint that enter the projection for its history."""
 
 
+@dataclass(frozen=True)
+class Described:
+    """A transient with its final history, and its map and standard deviation, each (pixel,) m."""
+
+    found: Transient
+    history: Candidate
+    amplitude: Float
+    std: Float
+
+
 def run(stack: Path, out: Path, settings: DetectSettings, calibration: Path | None, threads: int) -> None:
     """Detect transients in a (denoised) stack and write the transients product to `out`."""
-    dataset = open_field(stack)
+    track = open_track(stack)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")
-        used = calibrate_stack(dataset, settings, threads)
+        used = calibrate_track(track, settings, threads)
     else:
         used = calibration_module.read(calibration)
-        if used.weights != dataset.attrs.get("weights", RAW):
-            raise SlipscanError(
-                f"the calibration {calibration} is for weights {used.weights}, but {stack} was denoised with "
-                f"{dataset.attrs.get('weights', RAW)}: run slipscan calibrate on it"
-            )
-    write_zarr(detect(dataset, settings, used), out)
+    write_zarr(detect(track, settings, used), out)
 
 
-def _with_history(transient: Transient, dataset: xr.Dataset) -> Transient:
-    """The transient with its history from the raw series around it."""
-    shape = dataset["displacement"].shape[1:]
-    rows, columns = np.indices(shape).reshape(2, -1).astype(float)
-    around = distance_transform_edt(~transient.footprint.reshape(shape)).ravel() <= HISTORY_MARGIN_PX
-    parts = [columns[around], rows[around]]
-    if (height := heights(dataset)) is not None:
-        parts.append(np.nan_to_num(height.ravel()[around]))
-    series = flat(dataset["displacement"].values)[:, around]
-    projected = projection(series, np.nan_to_num(transient.amplitude[around]), np.column_stack(parts))
-    refined = refine(projected, dataset["time"].values, segments(dataset), transient.candidate)
-    return replace(transient, candidate=refined)
-
-
-def detect(dataset: xr.Dataset, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
-    """The transients product of a (denoised) stack at the calibration's threshold."""
-    found = [_with_history(t, dataset) for t in find(dataset, settings, calibration.threshold)]
+def detect(track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
+    """The transients product of a track at the calibration's threshold."""
+    found = [describe(track, transient) for transient in find(track, settings, calibration.threshold).found]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
-    exposure = exposure_of(dataset, settings)
-    start, end = window(dataset["time"].values, settings.edge_epochs)
-    out = _product(dataset, found, [float(calibration.p_value(t.statistic, exposure)) for t in found])
+    exposure = exposure_of(track, settings)
+    start, end = window(track.time, settings.edge_epochs)
+    out = _product(track, found, [float(calibration.p_value(t.found.statistic, exposure)) for t in found])
+    attrs = track.dataset.attrs
+    until = str(track.time[-1].astype("datetime64[D]"))
     out.attrs.update(
-        {key: value for key, value in dataset.attrs.items() if key not in ("product", "title")},
+        {key: value for key, value in attrs.items() if key not in ("product", "title")},
         title="transients",
         window_start=str(start),
         window_end=str(end),
-        area_km2=area_of(dataset),
+        area_km2=area_of(track),
         threshold=calibration.threshold,
         false_alarms_per_1e4km2_yr=calibration.false_alarms_per_1e4km2_yr,
         calibration_id=calibration.id,
         redness=calibration.redness,
-        weights=dataset.attrs.get("weights", RAW),
-        region=dataset.attrs.get("region", "unnamed"),
-        track=dataset.attrs.get("track", "unnamed"),
-        data_until=dataset.attrs.get("data_until", str(dataset["time"].values[-1].astype("datetime64[D]"))),
-        inventory_sha256=dataset.attrs.get("inventory_sha256", ""),
+        weights=attrs.get("weights", "none"),
+        region=attrs.get("region", "unnamed"),
+        track=attrs.get("track", "unnamed"),
+        data_until=attrs.get("data_until", until),
+        inventory_sha256=attrs.get("inventory_sha256", ""),
     )
     add_history(out, f"detect: {len(found)} transient(s) at {calibration.id}")
     out = vocabulary.annotate(out, "transients")
@@ -89,43 +84,57 @@ def detect(dataset: xr.Dataset, settings: DetectSettings, calibration: Calibrati
     return out
 
 
-def _product(dataset: xr.Dataset, found: Sequence[Transient], p_values: Sequence[float]) -> xr.Dataset:
+def describe(track: Track, transient: Transient) -> Described:
+    """Map and history of a transient, in turn: the map of the candidate, the history on it, the map of that."""
+    shape = track.grid.shape
+    amplitude, _ = amplitude_map(track, transient.candidate)
+    rows, columns = np.indices(shape).reshape(2, -1).astype(float)
+    around = distance_transform_edt(~transient.footprint.reshape(shape)).ravel() <= HISTORY_MARGIN_PX
+    parts = [columns[around], rows[around]]
+    if track.height is not None:
+        parts.append(np.nan_to_num(track.height.ravel()[around]))
+    series = flat(track.dataset["displacement"].values)[:, around]
+    projected = projection(series, np.nan_to_num(amplitude[around]), np.column_stack(parts))
+    history = refine(projected, track.time, track.segment, transient.candidate)
+    return Described(transient, history, *amplitude_map(track, history))
+
+
+def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product."""
-    time = dataset["time"].values
-    days = seriesmodel.days_since_2014(time)
-    n, shape = len(found), dataset["displacement"].shape[1:]
-    field = field_of(dataset)
-    std = np.where(np.isfinite(field.std), field.std, np.nan).reshape(shape)
+    n, shape = len(found), track.grid.shape
+    days = seriesmodel.days_since_2014(track.time)
     origin = np.datetime64("2014-01-01", "ns")
 
     def dates(fraction: float) -> NDArray[np.datetime64]:
-        reached = [t.candidate.reached(fraction) for t in found]
+        reached = [t.history.reached(fraction) for t in found]
         return origin + (np.array(reached, float) * 86400e9).round().astype("timedelta64[ns]")
 
-    histories = [seriesmodel.transient_column(time, t.candidate.start_d, t.candidate.duration_d) for t in found]
+    def maps(values: list[NDArray[np.generic]]) -> tuple[tuple[str, str, str], NDArray[np.generic]]:
+        return ("transient", "y", "x"), np.array(values).reshape(n, *shape)
+
+    histories = [seriesmodel.transient_column(track.time, t.history.start_d, t.history.duration_d) for t in found]
+    ongoing = [t.history.reached(0.95) >= days[-1] for t in found]
+    left_censored = [t.history.reached(0.05) <= days[0] for t in found]
     out = xr.Dataset(
         {
-            "map": (("transient", "y", "x"), np.array([t.amplitude for t in found]).reshape(n, *shape)),
-            "map_std": (("transient", "y", "x"), np.broadcast_to(std, (n, *shape)).copy()),
-            "footprint": (("transient", "y", "x"), np.array([t.footprint for t in found]).reshape(n, *shape)),
-            "history": (("transient", "time"), np.array(histories).reshape(n, len(time))),
-            "ongoing": ("transient", np.array([t.candidate.reached(0.95) >= days[-1] for t in found], bool)),
-            "left_censored": (
-                "transient",
-                np.array([t.candidate.reached(0.05) <= days[0] for t in found], bool),
-            ),
-            "statistic": ("transient", np.array([t.statistic for t in found], float)),
+            "map": maps([t.amplitude for t in found]),
+            "map_std": maps([t.std for t in found]),
+            "footprint": maps([t.found.footprint for t in found]),
+            "history": (("transient", "time"), np.array(histories).reshape(n, len(days))),
+            "ongoing": ("transient", np.array(ongoing, bool)),
+            "left_censored": ("transient", np.array(left_censored, bool)),
+            "statistic": ("transient", np.array([t.found.statistic for t in found], float)),
             "p_value": ("transient", np.array(p_values, float)),
         },
         coords={
             "transient": np.arange(n),
-            "time": dataset["time"],
+            "time": track.dataset["time"],
             "t05": ("transient", dates(0.05)),
             "t50": ("transient", dates(0.5)),
             "t95": ("transient", dates(0.95)),
         },
     )
     for name in ("los_east", "los_north", "los_up", "height"):
-        if name in dataset:
-            out[name] = dataset[name]
-    return out.assign_coords(x=dataset["x"], y=dataset["y"], spatial_ref=dataset["spatial_ref"])
+        if name in track.dataset:
+            out[name] = track.dataset[name]
+    return out.assign_coords({name: track.dataset[name] for name in ("x", "y", "spatial_ref")})

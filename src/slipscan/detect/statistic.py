@@ -14,6 +14,13 @@ from slipscan.errors import SlipscanError
 
 Float = NDArray[np.float64]
 
+MIN_RELATIVE_NOISE = 0.5
+"""A pixel is not believed to be quieter than half the epoch's noise."""
+MIN_SHAPE = 1e-3
+"""Share of a series' information below which rate, season and other events leave nothing of a candidate."""
+MIN_INFORMATION = 0.2
+"""Share of a filter's information that the valid epochs of a pixel must hold."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -34,59 +41,44 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Field:
-    """A displacement field ready to be scanned.
+    """A displacement field ready to be scanned: one band of spatial scales.
 
     Attributes
     ----------
     values
-        (time, pixel) m, without rate and season, 0 where there is no data
-    valid
-        (time, pixel)
+        (time, pixel) m, less rate and season, NaN = no data
+    weight
+        (time,) inverse variance of an epoch, m^-2
     std
-        (pixel,) noise scale of an amplitude, m; infinite where the pixel has no data
-    denoised
-        whether the field is a denoised transient, whose errors are correlated in time, so that `std` is
-        that of an amplitude; else `std` is that of one epoch and averages down over epochs
+        (pixel,) noise of the pixel over that of the epoch; infinite where the pixel has no data
+    cell_km2
+        area over which the noise is correlated
+    parameters
+        (pixel,) how many were fitted to the series and taken out
     """
 
     values: Float
-    valid: NDArray[np.bool_]
+    weight: Float
     std: Float
-    denoised: bool
+    cell_km2: float
+    parameters: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Templates:
-    """What a candidate looks like in a field.
+def field_of(residual: Float, epoch_std: Float, cell_km2: float, parameters: int) -> Field:
+    """A field of displacement less its background model.
 
-    Attributes
+    Parameters
     ----------
-    filters
-        (time, candidate) f; the amplitude of a series d is (f . d) / (f . f)
-    histories
-        (time, candidate) what a transient of amplitude 1 leaves in the field
+    residual
+        (time, pixel) m, NaN = no data
+    epoch_std
+        (time,) noise of an epoch, m
+    parameters
+        fitted to every pixel
     """
-
-    filters: Float
-    histories: Float
-
-
-def raw_field(series: Float, time: NDArray[np.datetime64], segment: NDArray[np.integer] | None) -> Field:
-    """A field of raw displacement, (time, pixel) m with NaN = no data: the background model is taken out."""
-    matrix, _ = seriesmodel.design_matrix(time, segment)
-    residual = series - matrix @ seriesmodel.fit(matrix, series)
-    return _field(residual, temporal_noise(residual), denoised=False)
-
-
-def denoised_field(transient: Float, std: Float) -> Field:
-    """A field of a denoised `transient`, (time, pixel) m, and its `transient_std`, (pixel,) m."""
-    return _field(transient, std, denoised=True)
-
-
-def _field(values: Float, std: Float, *, denoised: bool) -> Field:
-    valid = np.isfinite(values)
-    known = valid.any(axis=0) & np.isfinite(std) & (std > 0)
-    return Field(np.where(valid, values, 0.0), valid, np.where(known, std, np.inf), denoised)
+    relative = temporal_noise(residual / epoch_std[:, None])
+    std = np.where(relative > 0, np.maximum(relative, MIN_RELATIVE_NOISE), np.inf)
+    return Field(residual, 1 / epoch_std**2, std, cell_km2, np.full(residual.shape[1], parameters))
 
 
 def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_epochs: int) -> list[Candidate]:
@@ -108,55 +100,52 @@ def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_
     return [Candidate(float(middle), float(duration)) for duration in durations_d for middle in inner]
 
 
-def templates(
-    field: Field,
-    time: NDArray[np.datetime64],
-    segment: NDArray[np.integer] | None,
-    tried: Sequence[Candidate],
-    side: int,
-) -> Templates:
-    """Filters and histories of the candidates.
-
-    In a raw field an amplitude is estimated jointly with offset, rate and season. In a denoised transient
-    these are gone, and the amplitude is the mean of `side` epochs after the ramp less that of as many
-    before it: local, so that another event at the same place does not leak in.
-    """
-    if not field.denoised:
-        projected = without_background(time, segment, tried)
-        return Templates(projected, projected)
-    days = seriesmodel.days_since_2014(time)
-    filters = np.zeros((len(time), len(tried)))
-    for column, candidate in enumerate(tried):
-        before = np.flatnonzero(days <= candidate.start_d)[-side:]
-        after = np.flatnonzero(days >= candidate.reached(1.0))[:side]
-        if len(before) and len(after):
-            filters[before, column], filters[after, column] = -1 / len(before), 1 / len(after)
-            filters[:, column] /= (filters[:, column] ** 2).sum()
-    return Templates(filters, _ramps(time, tried))
+def model_matrix(
+    time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, beside: Sequence[Candidate]
+) -> Float:
+    """Columns of the background model and of the ramps that are estimated beside it, (time, column)."""
+    matrix, _ = seriesmodel.design_matrix(time, segment)
+    return np.hstack([matrix, ramps(time, beside)])
 
 
-def _ramps(time: NDArray[np.datetime64], tried: Sequence[Candidate]) -> Float:
+def ramps(time: NDArray[np.datetime64], tried: Sequence[Candidate]) -> Float:
+    """The histories of candidates, (time, candidate)."""
+    if not tried:
+        return np.empty((len(time), 0))
     return np.stack([seriesmodel.transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
 
 
-def without_background(
-    time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, tried: Sequence[Candidate]
-) -> Float:
-    """The candidates' ramps with the background model projected out, (time, candidate)."""
-    matrix, _ = seriesmodel.design_matrix(time, segment)
-    ramps = _ramps(time, tried)
-    return ramps - matrix @ np.linalg.lstsq(matrix, ramps, rcond=None)[0]
+def projected_out(columns: Float, matrix: Float, weight: Float | None = None) -> Float:
+    """What a weighted least-squares fit of `matrix` leaves of `columns`, (time, column)."""
+    root = np.ones(len(matrix)) if weight is None else np.sqrt(weight / weight.mean())
+    solve = np.linalg.pinv(matrix * root[:, None]) * root[None, :]
+    return columns - matrix @ (solve @ columns)
 
 
-def amplitudes(field: Field, filters: Float) -> tuple[Float, Float]:
-    """Amplitude and its statistic for every candidate and pixel, each (candidate, pixel).
+def amplitudes(field: Field, shapes: Float) -> tuple[Float, Float]:
+    """Amplitude (m) and its statistic for every candidate and pixel, each (candidate, pixel).
 
-    The amplitude is the least-squares estimate where a pixel's series is complete, and the estimate from
-    the valid epochs of the same filter elsewhere.
+    Parameters
+    ----------
+    field
+        what is scanned
+    shapes
+        (time, candidate) the candidates' ramps with the model projected out, by the field's weights
+
+    Returns
+    -------
+    amplitude, statistic
+        the joint generalised least-squares estimate where a pixel's series is complete, and the estimate from the
+        valid epochs of the same filter elsewhere; 0 where too little of the filter's information is there
     """
-    information = (filters**2).T @ field.valid
-    known = (information > 1e-9) & np.isfinite(field.std)
-    safe = np.where(known, information, 1.0)
-    amplitude = np.where(known, (filters.T @ field.values) / safe, 0.0)
-    std = np.where(np.isfinite(field.std), field.std, 1.0)
-    return amplitude, amplitude / (std if field.denoised else std / np.sqrt(safe))
+    # Single precision: these two products are nearly all that detection costs.
+    filters = (shapes * field.weight[:, None]).astype(np.float32)
+    valid = np.isfinite(field.values)
+    information = (filters * shapes.astype(np.float32)).T @ valid.astype(np.float32)
+    least = MIN_INFORMATION * information.max(axis=1, keepdims=True) + MIN_SHAPE * float(field.weight.sum())
+    known = (information > least) & np.isfinite(field.std)
+    safe = np.where(known, information, np.float32(1.0))
+    total = filters.T @ np.where(valid, field.values, 0.0).astype(np.float32)
+    amplitude = np.where(known, total / safe, np.float32(0.0))
+    std = np.where(np.isfinite(field.std), field.std, 1.0).astype(np.float32)
+    return amplitude, amplitude * np.sqrt(safe) / std

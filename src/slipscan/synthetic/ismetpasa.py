@@ -101,7 +101,7 @@ class SlowSlipEvent:
 
 
 EVENTS: Final = (
-    SlowSlipEvent("A", datetime.date(2018, 6, 25), 31.0, "raised_cosine", -13e3, 0.0, 12e3, 4.0e3, 0.020),
+    SlowSlipEvent("A", datetime.date(2018, 10, 20), 31.0, "raised_cosine", -13e3, 0.0, 15e3, 4.0e3, 0.020),
     SlowSlipEvent("B", datetime.date(2019, 6, 15), 30.0, "raised_cosine", 13e3, 1.5e3, 10e3, 4.2e3, 0.150),
 )
 """A surface-breaking, Mw 4.9; B buried (1.5 to 5.7 km), Mw 5.5.
