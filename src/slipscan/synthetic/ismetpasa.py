@@ -104,11 +104,12 @@ EVENTS: Final = (
     SlowSlipEvent("A", datetime.date(2018, 10, 20), 31.0, "raised_cosine", -13e3, 0.0, 15e3, 4.0e3, 0.020),
     SlowSlipEvent("B", datetime.date(2019, 6, 15), 30.0, "raised_cosine", 13e3, 1.5e3, 10e3, 4.2e3, 0.150),
 )
-"""A surface-breaking, Mw 4.9; B buried (1.5 to 5.7 km), Mw 5.5.
+"""A surface-breaking, Mw 5.0; B buried (1.5 to 5.7 km), Mw 5.5.
 
-Signal-to-noise ratios of the known pattern in one track of 60 epochs, turbulence of 8 mm, with offset, ramp and
-height slope of every epoch, rate and season unknown: A 30 (17) with pixels of 500 m (1 km), its trace known to
-the pixel; B 12 ascending, 11 descending, at any of these pixels (tests/test_synthetic.py computes B's).
+Signal-to-noise ratio of B's known pattern in one track of 60 epochs, turbulence of 8 mm, with offset, ramp and height
+slope of every epoch, rate and season unknown: 12 ascending, 11 descending (tests/test_synthetic.py computes them). A's
+depends on how well the trace is known: 30 to the pixel of 500 m, half of that to a kilometre. Eight months lie between
+them: events a year apart look alike beside an unknown season.
 """
 
 
