@@ -89,7 +89,6 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         Variable("seasonal_amplitude", _YX, "m", "amplitude of the annual part of displacement"),
         Variable("seasonal_phase", _YX, "rad", "phase of the annual part: its maximum, 1 January = 0"),
         Variable("transient", _TYX, "m", "events in displacement: departure from rate and season", TOWARD),
-        Variable("transient_std", _YX, "m", "standard deviation of transient, root mean square over time"),
         Variable("removed", _TYX, "m", "displacement - denoised: delay, decorrelation, unwrapping errors"),
     ),
     "transients": (

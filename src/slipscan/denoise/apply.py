@@ -31,8 +31,6 @@ class Denoised:
     ----------
     denoised, denoised_std, transient
         (time, y, x); `denoised` is offset + rate + season + transient
-    transient_std
-        (y, x) standard deviation of `transient`, root mean square over time
     rate
         (y, x) m/yr
     seasonal_amplitude, seasonal_phase
@@ -42,7 +40,6 @@ class Denoised:
     denoised: Float32
     denoised_std: Float32
     transient: Float32
-    transient_std: Float32
     rate: Float32
     seasonal_amplitude: Float32
     seasonal_phase: Float32
@@ -99,7 +96,6 @@ def denoise(
     factor = weights.std_factor if weights else 1.0
     std = factor * np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance)
     std[:, undetermined] = np.nan
-    transient_std = np.where(undetermined, np.nan, factor * np.sqrt(variance.mean(axis=0)))
     amplitude, phase = _season(closed.names, parameters)
     rate = parameters[closed.names.index("rate")]
     return Denoised(
@@ -107,7 +103,7 @@ def denoise(
             part.reshape(-1, *shape).astype(np.float32)
             for part in (closed.matrix @ parameters + transient, std, transient)
         ),
-        *(part.reshape(shape).astype(np.float32) for part in (transient_std, rate, amplitude, phase)),
+        *(part.reshape(shape).astype(np.float32) for part in (rate, amplitude, phase)),
     )
 
 

@@ -63,7 +63,7 @@ def denoise_stack(dataset: xr.Dataset, settings: DenoiseSettings, weights: Weigh
     out = dataset.copy()
     for name in ("denoised", "denoised_std", "transient"):
         out[name] = (("time", "y", "x"), getattr(parts, name))
-    for name in ("transient_std", "rate", "seasonal_amplitude", "seasonal_phase"):
+    for name in ("rate", "seasonal_amplitude", "seasonal_phase"):
         out[name] = (("y", "x"), getattr(parts, name))
     out["removed"] = (("time", "y", "x"), np.float32(displacement - parts.denoised))
     out = vocabulary.annotate(out, "denoised")
