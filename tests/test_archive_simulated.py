@@ -187,7 +187,7 @@ def test_truth_lists_the_events_within_the_series():
     full = simulated.truth(REGION, archive(epochs=60))
     assert full["region"] == "TWIN" and [e["id"] for e in full["events"]] == ["A", "B"]
     assert full["events"][1]["depth_km"] == pytest.approx(3.6, abs=0.1)
-    assert [e["id"] for e in simulated.truth(REGION, archive(epochs=20))["events"]] == ["A"]
+    assert [e["id"] for e in simulated.truth(REGION, archive(epochs=30))["events"]] == ["A"]
     assert simulated.truth(REGION, archive(epochs=60, scenario="quiet"))["events"] == []
 
 

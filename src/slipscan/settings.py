@@ -205,7 +205,7 @@ class Settings(Frozen):
     cache_dir: str = Field("cache", description="content-addressed cache of granules and calibrations")
     as_of: IsoDate = Field("2026-06-30", description="latest end of an acquisition (quoted date)")
     calibration_as_of: IsoDate | None = Field(
-        None, description="epochs up to it set noise and thresholds (a vintage); default: as_of"
+        None, description="epochs up to it set noise and thresholds (a vintage); default: all epochs"
     )
     rerun: RerunSettings = RerunSettings()
     archive: ArchiveSettings = ArchiveSettings()

@@ -14,11 +14,16 @@ rule calibrate:
     params:
         options=options("detect"),
         settings=settings("detect"),
-        until=SETTINGS.calibration_as_of or SETTINGS.as_of,
+        # Not as_of by default: a search that finds nothing new must rerun nothing.
+        until=(
+            ["--until", SETTINGS.calibration_as_of]
+            if SETTINGS.calibration_as_of
+            else []
+        ),
         cache=SETTINGS.cache_dir,
         code=code("calibrate"),
     shell:
-        "slipscan calibrate {input:q} {output:q} --until {params.until:q} --cache {params.cache:q}"
+        "slipscan calibrate {input:q} {output:q} {params.until:q} --cache {params.cache:q}"
         " --threads {threads} {params.options:q} 2> {log:q}"
 
 
