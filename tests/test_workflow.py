@@ -119,7 +119,7 @@ def local_workflow(tmp_path: Path, **changes: object) -> Workflow:
 
 
 def spoil_tif(data: Path) -> None:
-    victim = sorted(data.glob("*unw.tif"))[2]
+    victim = sorted(data.rglob("*unw.tif"))[2]
     victim.write_bytes(victim.read_bytes()[:900])
 
 
@@ -138,7 +138,7 @@ FAILURES = {
         0.7,
         "outside",
     ),
-    "no valid pixel": (None, insar_scene.scene(), {}, 0.01, "min_coherence"),
+    "no valid pixel": (None, insar_scene.scene(), {}, 0.01, "0 valid pixels"),
 }
 
 
