@@ -37,7 +37,7 @@ rule catalogue:
         options=options("catalogue"),
         settings=settings("catalogue"),
         # A fold over every increment on disk, also those of regions that this run does not touch.
-        results=SETTINGS.results_dir,
+        results=lambda wildcards, output: os.path.dirname(output[0]),
         code=code("catalogue"),
     shell:
         "slipscan catalogue {params.results:q} {output:q} {params.options:q} 2> {log:q}"

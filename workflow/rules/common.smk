@@ -1,5 +1,6 @@
 # The configuration, the table of regions and tracks, and small helpers of the rules.
 import os
+import shlex
 import sys
 import hashlib
 
@@ -11,9 +12,7 @@ from slipscan.regions import read_regions, select
 from slipscan.settings import Settings, to_options, validate
 
 # The rules call `slipscan` of the environment that runs Snakemake, whether it is activated or not.
-os.environ["PATH"] = os.pathsep.join(
-    [os.path.dirname(sys.executable), os.environ["PATH"]]
-)
+shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
 
 try:
     SETTINGS = validate(Settings, dict(config), "the configuration")

@@ -1,15 +1,15 @@
 rule report:
     input:
-        rules.catalogue.output,
-        [
+        regions=[
             path(region, name)
             for region in REGIONS
             for name in ("events.parquet", "gnss.parquet", "stations")
         ],
-        per_track("stack.zarr"),
-        per_track("noise.zarr"),
-        per_track("denoised.zarr"),
-        per_track("transients.zarr"),
+        stacks=per_track("stack.zarr"),
+        noise=per_track("noise.zarr"),
+        denoised=per_track("denoised.zarr"),
+        transients=per_track("transients.zarr"),
+        catalogue=rules.catalogue.output[0],
     output:
         page=path("report.html"),
         map=path("map.png"),
@@ -24,10 +24,10 @@ rule report:
     params:
         options=options("report"),
         settings=settings("report"),
-        results=SETTINGS.results_dir,
+        results=lambda wildcards, input: os.path.dirname(input.catalogue),
         regions=SETTINGS.regions_file,
         ids=[part for region in REGIONS for part in ("--region", region)],
         code=code("report"),
     shell:
-        "slipscan report {input[0]:q} {params.results:q} {output.page:q} {output.map:q} {params.ids:q}"
+        "slipscan report {input.catalogue:q} {params.results:q} {output.page:q} {output.map:q} {params.ids:q}"
         " --regions {params.regions:q} {params.options:q} 2> {log:q}"
