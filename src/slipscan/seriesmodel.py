@@ -15,6 +15,7 @@ from slipscan.errors import SlipscanError
 DAYS_PER_YEAR = 365.25
 MIN_SPAN_FOR_SEASON_YR = 1.0
 MIN_EPOCHS = 5
+SHORTEST_RAMP_D = 1e-6
 MIN_EIGENVALUE = 1e-6
 """Smallest over largest eigenvalue of the normal matrix, below which a pixel is undetermined."""
 
@@ -71,10 +72,10 @@ def design_matrix(time: NDArray[np.datetime64], segment: NDArray[np.integer] | N
 def transient_column(time: NDArray[np.datetime64], start_d: float, duration_d: float) -> Float:
     """Fraction (0 to 1) of a linear transient that starts `start_d` days since 2014-01-01.
 
-    A duration of 0 is a step: an epoch at its very time has seen it.
+    A duration of 0 (or under a tenth of a second) is a step: an epoch at its very time has seen it.
     """
     days = days_since_2014(time)
-    if duration_d <= 0:
+    if duration_d < SHORTEST_RAMP_D:
         return (days >= start_d).astype(float)
     return np.clip((days - start_d) / duration_d, 0.0, 1.0)
 
