@@ -55,6 +55,30 @@ _STACK = (
     *_GEOMETRY,
 )
 
+_NOISE_NUMBERS = tuple(
+    Variable(name, (), units, long_name, dtype="float64", required=False)
+    for name, units, long_name in (
+        ("exponent_error", "1", "standard error of exponent"),
+        ("exponent_middle", "1", "exponent between wavelengths of 1.5 and 0.25 km"),
+        ("outer_scale", "m", "wavelength above which turbulence saturates"),
+        ("outer_scale_error", "m", "standard error of outer_scale"),
+        ("anisotropy", "1", "correlation length of turbulence along its long axis over that across, >= 1"),
+        ("anisotropy_error", "1", "standard error of anisotropy"),
+        ("anisotropy_azimuth", "degree", "azimuth of the long axis of turbulence, clockwise from north, 0 to 180"),
+        ("turbulence_std", "m", "standard deviation of the turbulence of an epoch of median strength"),
+        ("turbulence_std_error", "m", "standard error of turbulence_std"),
+        ("strength_log_std", "1", "standard deviation between epochs of the logarithm of the strength"),
+        ("strength_log_std_error", "1", "standard error of strength_log_std"),
+        ("white_std_error", "m", "standard error of white_std"),
+        ("ramp_std", "m", "standard deviation of planes across the scene"),
+        ("ramp_std_error", "m", "standard error of ramp_std"),
+        ("stratified_std", "1", "standard deviation between epochs of the slope with height (m per m)"),
+        ("stratified_std_error", "1", "standard error of stratified_std"),
+        ("stratified_annual", "1", "amplitude of the annual part of the slope with height (m per m)"),
+        ("stratified_annual_error", "1", "standard error of stratified_annual"),
+    )
+)
+
 PRODUCTS: dict[str, tuple[Variable, ...]] = {
     "interferograms": (
         Variable(
@@ -80,6 +104,20 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         Variable("power_spectrum", ("wavenumber",), "m2", "isotropic power of the residual per wavenumber bin"),
         Variable("white_std", (), "m", "standard deviation of the white floor", dtype="float64"),
         Variable("exponent", (), "1", "exponent of the 2-D power law below the white floor", dtype="float64"),
+        Variable(
+            "band_std",
+            ("time", "band"),
+            "m",
+            "standard deviation of an epoch's delay between Gaussians of width band/2 and band, height's part removed",
+            required=False,
+        ),
+        Variable(
+            "turbulence_epoch_std", ("time",), "m", "standard deviation of the turbulence of an epoch", required=False
+        ),
+        Variable(
+            "stratified_slope_error", ("time",), "1", "standard error of stratified_slope (m per m)", required=False
+        ),
+        *_NOISE_NUMBERS,
     ),
     "denoised": (
         *_STACK,

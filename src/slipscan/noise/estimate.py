@@ -1,143 +1,258 @@
-"""What the air does in a stack: strength per epoch, slope with height, and the spectrum in space."""
+"""What the air does in a stack, measured, and the simulator of the same air."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+
+from slipscan import seriesmodel
+from slipscan.errors import SlipscanError
+from slipscan.noise.estimate_bands import band_power, epoch_variance, fill_gaps, residual_gain
+from slipscan.noise.estimate_slope import height_slope
+from slipscan.noise.estimate_spectrum import SpectrumFit, fit_spectrum
+from slipscan.noise.estimate_structure import levels, structure_function
+from slipscan.noise.simulate import NoiseModel
+from slipscan.noise.simulate_turbulence import EXPONENTS, TurbulenceSpectrum
 
 Float = NDArray[np.float64]
 
+LARGEST_LOG_STD = 1.5
 MIN_VALID_SHARE = 0.5
-"""Epochs with fewer valid pixels do not enter the spectrum: too many gaps for a taper."""
-LOWEST_FITTED = 0.04
-"""Part of the Nyquist wavenumber from which the power law is fitted."""
+"""Epochs of fewer valid pixels, and pixels of fewer valid epochs, do not count."""
 
 
 @dataclass(frozen=True)
-class Spectrum:
-    """Isotropic power of the residual.
+class StratifiedFit:
+    """Slope of a stack's delay with height, with standard errors; m per m.
 
     Attributes
     ----------
-    wavenumber
-        (wavenumber,) cycles per km, bin centres
-    power
-        (wavenumber,) m2 per 2-D Fourier cell times the number of cells: summed over the plane it is the variance
-    exponent
-        b of the 2-D power law k^-b plus a white floor
-    white_std
-        standard deviation of the white floor, m
+    slope, slope_error
+        (time,) of the residual of each epoch; NaN = no data or no relief
+    std, std_error
+        standard deviation of the slope between epochs, without its annual part and its own error
+    annual, annual_error
+        amplitude of its annual part (NaN in series of less than a year): what of the season follows height,
+        whether delay or ground
     """
 
-    wavenumber: Float
-    power: Float
-    exponent: float
-    white_std: float
+    slope: Float
+    slope_error: Float
+    std: float
+    std_error: float
+    annual: float
+    annual_error: float
 
 
-def epoch_rms(residual: Float) -> Float:
-    """RMS over space of every epoch about its mean, (time,), m; NaN for an empty epoch.
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """Noise of a stack, measured from what rate and season leave of it.
+
+    All of it is relative to the fit and corrected for the degrees of freedom that the fit took, so that the
+    choice of the reference epoch plays no part.
+
+    Attributes
+    ----------
+    residual
+        (time, y, x) m: what rate and season leave, heights still in it
+    band_m, band_std
+        (band,) widths s of Gaussians; (time, band) standard deviation between widths s/2 and s, m (see
+        `estimate_bands.band_power`)
+    turbulence
+        spectrum and strength per epoch, white floor, ramps; None where there is too little data
+    stratified
+        None without heights
+    """
+
+    residual: Float
+    band_m: Float
+    band_std: Float
+    turbulence: SpectrumFit | None
+    stratified: StratifiedFit | None
+
+    @property
+    def median_std(self) -> tuple[float, float]:
+        """Standard deviation of the turbulence of an epoch of median strength, m, and its standard error."""
+        if self.turbulence is None:
+            return math.nan, math.nan
+        logs = self._log_strengths
+        std = math.exp(float(logs.mean()))
+        error = math.hypot(self.strength_log_std[0] / math.sqrt(len(logs)), self.turbulence.power_log_error / 2)
+        return std, std * error
+
+    @property
+    def strength_log_std(self) -> tuple[float, float]:
+        """Standard deviation between epochs of the logarithm of the strength, and its standard error."""
+        if self.turbulence is None:
+            return math.nan, math.nan
+        logs = self._log_strengths
+        total = float(logs.var(ddof=1))
+        own = math.sqrt(max(total - self.turbulence.epoch_std_log_error**2, 0.0))
+        return own, math.sqrt(total / (2 * (len(logs) - 1))) * math.sqrt(total) / max(own, math.sqrt(total) / 2)
+
+    @property
+    def _log_strengths(self) -> Float:
+        assert self.turbulence is not None
+        return np.log(self.turbulence.epoch_std[np.isfinite(self.turbulence.epoch_std)])
+
+
+def estimate(
+    displacement: NDArray[np.floating],
+    matrix: Float,
+    names: list[str],
+    pixel_m: tuple[float, float],
+    height: NDArray[np.floating] | None = None,
+) -> NoiseEstimate:
+    """Measure the noise of a displacement series.
 
     Parameters
     ----------
-    residual
-        (time, pixel) m, NaN = no data
-    """
-    valid = np.isfinite(residual)
-    count = valid.sum(axis=1)
-    safe = np.maximum(count, 1)
-    filled = np.where(valid, residual, 0.0)
-    mean = filled.sum(axis=1) / safe
-    rms = np.sqrt(np.where(valid, (filled - mean[:, None]) ** 2, 0.0).sum(axis=1) / safe)
-    return np.where(count > 0, rms, np.nan)
-
-
-def stratified_slope(residual: Float, height: Float) -> Float:
-    """Slope of every epoch's residual with height, (time,), m per m; NaN for an empty epoch.
-
-    Parameters
-    ----------
-    residual
-        (time, pixel) m
-    height
-        (pixel,) m
-    """
-    valid = np.isfinite(residual) & np.isfinite(height)
-    count = np.maximum(valid.sum(axis=1), 1)
-    filled = np.where(valid, residual, 0.0)
-    relief = np.where(np.isfinite(height), height, 0.0)
-    mean_height = (valid @ relief) / count
-    centred = np.where(valid, relief[None, :] - mean_height[:, None], 0.0)
-    spread = (centred**2).sum(axis=1)
-    return np.where(spread > 0, (centred * filled).sum(axis=1) / np.where(spread > 0, spread, 1.0), np.nan)
-
-
-def spectrum(residual: Float, pixel_m: float, bins: int) -> Spectrum:
-    """Isotropic power spectrum, the mean over epochs.
-
-    Parameters
-    ----------
-    residual
-        (time, y, x) m; gaps are set to the epoch's mean under a Hann taper and the power is rescaled by
-        the share of valid pixels
+    displacement
+        (time, y, x) m, relative to whichever epoch, NaN = no data
+    matrix, names
+        (time, column) of the background model and its columns, of `seriesmodel.design_matrix`
     pixel_m
-        cell size, m
-    bins
-        logarithmic bins of wavenumber
+        height and width of a cell
+    height
+        (y, x) m, or None
+
+    Raises
+    ------
+    SlipscanError
+        arrays that do not match
     """
-    _, rows, columns = residual.shape
-    taper = np.hanning(rows)[:, None] * np.hanning(columns)[None, :]
-    power = np.zeros((rows, columns))
-    used = 0
-    for epoch in residual:
-        valid = np.isfinite(epoch)
-        if valid.mean() < MIN_VALID_SHARE:
-            continue
-        window = taper * valid
-        centred = np.where(valid, epoch - epoch[valid].mean(), 0.0)
-        power += np.abs(np.fft.fft2(centred * taper)) ** 2 / (window**2).sum()
-        used += 1
-    cells = rows * columns
-    power = power / max(used, 1) / cells
-    ky, kx = np.fft.fftfreq(rows, pixel_m / 1e3), np.fft.fftfreq(columns, pixel_m / 1e3)
-    k = np.hypot(ky[:, None], kx[None, :])
-    nyquist = 0.5 / (pixel_m / 1e3)
-    edges = np.geomspace(max(k[k > 0].min(), 1e-6), nyquist, bins + 1)
-    which = np.digitize(k.ravel(), edges) - 1
-    inside = (which >= 0) & (which < bins)
-    count = np.bincount(which[inside], minlength=bins)
-    mean = np.bincount(which[inside], power.ravel()[inside], minlength=bins) / np.maximum(count, 1)
-    filled = (count > 0) & (mean > 0)
-    centre = np.sqrt(edges[1:] * edges[:-1])[filled]
-    # The taper bends the lowest wavenumbers: they are shown, but not fitted.
-    fitted = centre > LOWEST_FITTED * nyquist
-    exponent, white = _fit_power_law(centre[fitted], mean[filled][fitted] * cells)
-    return Spectrum(centre, mean[filled], exponent, white)
+    shape = displacement.shape
+    if len(matrix) != shape[0] or (height is not None and height.shape != shape[1:]):
+        raise SlipscanError(f"displacement {shape} does not match {len(matrix)} epochs of the model or the heights")
+    series = displacement.reshape(shape[0], -1).astype(float)
+    parameters = seriesmodel.fit(matrix, series)
+    flat = series - matrix @ parameters
+    known = np.isfinite(flat)
+    if not known.any():
+        return NoiseEstimate(flat.reshape(shape), np.empty(0), np.empty((shape[0], 0)), None, None)
+    used = known.sum(axis=1) > MIN_VALID_SHARE * known.any(axis=0).sum()
+    sparse = known[used].sum(axis=0) < np.maximum(MIN_VALID_SHARE * used.sum(), matrix.shape[1] + 1)
+    residual = np.where(sparse, np.nan, flat).reshape(shape)
+    residual[used] = fill_gaps(residual[used], matrix[used])
+    turbulent, gain, stratified = residual[used], residual_gain(matrix[used]), None
+    if height is not None:
+        heights = np.asarray(height, dtype=float)
+        stratified = _fit_stratified(residual, parameters.reshape(-1, *shape[1:]), names, matrix, heights)
+        turbulent = turbulent - _credible_slope(stratified)[used, None, None] * (heights - np.nanmean(heights))
+    band_m, power = band_power(turbulent, pixel_m)
+    band_std = _placed(np.sqrt(np.maximum(epoch_variance(power, gain), 0)), used)
+    grids = levels((shape[1], shape[2]), pixel_m)
+    squared = [_placed(epoch_variance(structure_function(turbulent, grid), gain), used) for grid in grids]
+    return NoiseEstimate(residual, band_m, band_std, fit_spectrum(squared, grids), stratified)
 
 
-def _fit_power_law(k: Float, density: Float) -> tuple[float, float]:
-    """Exponent and white standard deviation from the spectral density (m2, white noise = its variance).
+def _placed(values: Float, used: NDArray[np.bool_]) -> Float:
+    """Values of the used epochs (used, ...) among all epochs (time, ...); NaN elsewhere."""
+    out = np.full((len(used), *values.shape[1:]), np.nan)
+    out[used] = values
+    return out
 
-    A power law plus a constant, fitted to the logarithm of the density by least squares.
+
+def _fit_stratified(
+    residual: Float, parameters: Float, names: list[str], matrix: Float, height: Float
+) -> StratifiedFit:
+    """Slopes of the residual and of the season with height."""
+    slope, error = height_slope(residual, height)
+    # The mean over epochs of the variance, freed of the slopes' own errors and of what the fit took.
+    known = np.isfinite(slope)
+    freedom = max(float(known.sum() - matrix.shape[1]), 1.0)
+    spread, own = float((slope[known] ** 2).sum() / freedom), float((error[known] ** 2).sum() / freedom)
+    variance = max(spread - own, 0.0) if known.any() else math.nan
+    std_error = _root_error(variance, spread * math.sqrt(2 / freedom)) if known.any() else math.nan
+    annual, annual_error = math.nan, math.nan
+    if "annual_cos" in names and known.any():
+        season = [names.index("annual_cos"), names.index("annual_sin")]
+        waves, wave_errors = height_slope(parameters[season], height)
+        in_time = np.linalg.pinv(matrix.T @ matrix).diagonal()[season] * variance
+        noise = wave_errors**2 + in_time
+        amplitude = max(float((waves**2 - noise).sum()), 0.0)
+        annual, annual_error = (
+            math.sqrt(amplitude),
+            _root_error(amplitude, 2 * float(np.sqrt((waves**2 * noise).sum()))),
+        )
+        annual_error = max(annual_error, float(np.sqrt(noise.mean())) / 2)
+    return StratifiedFit(slope, error, math.sqrt(variance), std_error, annual, annual_error)
+
+
+def _credible_slope(fit: StratifiedFit) -> Float:
+    """Slopes shrunk by how far they stand above their errors (time,); 0 where unknown."""
+    error = np.where(np.isfinite(fit.slope_error), fit.slope_error, np.inf)
+    share = fit.std**2 / np.maximum(fit.std**2 + error**2, 1e-300) if fit.std > 0 else np.zeros(len(error))
+    return np.where(np.isfinite(fit.slope), fit.slope, 0.0) * share
+
+
+def _root_error(variance: float, error: float) -> float:
+    """Standard error of a standard deviation whose variance has the standard error `error`; finite at zero."""
+    std = math.sqrt(variance)
+    return error / (std + math.sqrt(variance + error)) if error > 0 else 0.0
+
+
+def to_model(found: NoiseEstimate) -> NoiseModel:
+    """The simulator of the noise that was measured.
+
+    Raises
+    ------
+    SlipscanError
+        the stack had too little data for the turbulence
     """
-    if len(k) < 4:
-        return float("nan"), float("nan")
-    observed = np.log(density)
-    unit = np.log(k) - np.log(k).mean()
+    fit, slopes = found.turbulence, found.stratified
+    if fit is None:
+        raise SlipscanError("the noise of this stack is unknown: it has too few epochs or pixels to simulate from")
+    return NoiseModel(
+        turbulence_std_m=found.median_std[0],
+        strength_log_std=min(found.strength_log_std[0], LARGEST_LOG_STD),
+        stratified_std=_or_zero(slopes.std) if slopes else 0.0,
+        stratified_annual=_or_zero(slopes.annual) if slopes else 0.0,
+        ramp_std_m=fit.ramp_std,
+        white_std_m=fit.white_std,
+        spectrum=fit.spectrum,
+    )
 
-    def misfit(parameters: Float) -> Float:
-        level, exponent, floor = parameters
-        return np.logaddexp(level - exponent * unit, floor) - observed
 
-    steepness = max(-float(np.polyfit(unit, observed, 1)[0]), 0.1)
-    # A flat power law and a white floor are the same thing: an exponent of at least 1 keeps them apart.
-    starts = [
-        (observed.mean(), max(steepness, 1.5), observed.min() - 1.0),
-        (observed.min() - 3.0, 2.0, observed.mean()),
-    ]
-    bounds = ([-np.inf, 1.0, -np.inf], [np.inf, 6.0, np.inf])
-    fitted = min((least_squares(misfit, start, bounds=bounds) for start in starts), key=lambda result: result.cost)
-    return float(fitted.x[1]), float(np.exp(fitted.x[2] / 2))
+def model_of(dataset: xr.Dataset) -> NoiseModel:
+    """The simulator of a region's noise, from its noise product.
+
+    Parameters
+    ----------
+    dataset
+        the 'noise' product (see docs/products.md)
+
+    Raises
+    ------
+    SlipscanError
+        the product lacks what the simulator needs, or the stack had too little data
+    """
+    needed = ("turbulence_std", "exponent", "outer_scale", "white_std")
+    values = {str(name): float(dataset[name]) for name in dataset.data_vars if dataset[name].ndim == 0}
+    for name in needed:
+        if not math.isfinite(values.get(name, math.nan)):
+            raise SlipscanError(f"the noise product has no '{name}': estimate the noise of a longer stack anew")
+    spectrum = TurbulenceSpectrum(
+        exponents=(values["exponent"], values.get("exponent_middle", values["exponent"] + 1), EXPONENTS[2]),
+        outer_scale_m=values["outer_scale"],
+        anisotropy=max(values.get("anisotropy", 1.0), 1.0),
+        azimuth_deg=values.get("anisotropy_azimuth", 0.0),
+    )
+    return NoiseModel(
+        turbulence_std_m=values["turbulence_std"],
+        strength_log_std=min(_or_zero(values.get("strength_log_std", 0.0)), LARGEST_LOG_STD),
+        stratified_std=_or_zero(values.get("stratified_std", 0.0)),
+        stratified_annual=_or_zero(values.get("stratified_annual", 0.0)),
+        ramp_std_m=_or_zero(values.get("ramp_std", 0.0)),
+        white_std_m=values["white_std"],
+        spectrum=spectrum,
+    )
+
+
+def _or_zero(value: float) -> float:
+    """Zero for what is unknown."""
+    return value if math.isfinite(value) else 0.0

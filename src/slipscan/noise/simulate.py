@@ -1,190 +1,68 @@
 """Simulate what the atmosphere and the surface add to a line-of-sight series: numpy, explicit generators.
 
-Every part can be called alone; `NoiseModel` adds them up. Delays are those of single EPOCHS, in metres of
-line of sight; an interferogram holds the difference of two.
+Every part can be called alone; `NoiseModel` draws them all, returns them apart and adds them up. Delays are
+those of single EPOCHS, in metres of line of sight; an interferogram holds the difference of two.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
 
+from slipscan.errors import SlipscanError
+from slipscan.noise.simulate_checks import checked_series
+from slipscan.noise.simulate_gaps import missing_epochs, missing_pixels
+from slipscan.noise.simulate_parts import (
+    NoiseParts,
+    coherence_after,
+    decorrelation,
+    ramps,
+    red_series,
+    solar_activity,
+)
+from slipscan.noise.simulate_stratified import annual, bent_stratified, relative_height, stratified
+from slipscan.noise.simulate_surface import CYCLE_M, land_cover, phase_bias, reference_offset, unwrapping_blocks
+from slipscan.noise.simulate_turbulence import (
+    BREAKS_M,
+    HANSSEN,
+    OUTER_SCALE_M,
+    TurbulenceSpectrum,
+    draw_modes,
+    epoch_strength,
+    power_spectrum,
+    random_fields,
+    torus_shape,
+    turbulence,
+)
+
+__all__ = [
+    "BREAKS_M", "CYCLE_M", "HANSSEN", "OUTER_SCALE_M", "NoiseModel", "NoiseParts", "TurbulenceSpectrum",
+    "coherence_after", "decorrelation", "epoch_strength", "land_cover", "missing_epochs", "missing_pixels",
+    "phase_bias", "power_spectrum", "ramps", "random_fields", "red_series", "reference_offset", "stratified",
+    "torus_shape", "turbulence", "unwrapping_blocks",
+]  # fmt: skip
+
+Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-OUTER_SCALE_M = 80e3
-"""Turbulence saturates at larger scales (50-100 km)."""
-BREAKS_M = (1500.0, 250.0)
-"""Scales at which the exponent of the power spectrum changes (Hanssen 2001, Radar Interferometry)."""
-STRATIFIED_PEAK_D = 200.0
-"""Day of the year at which the annual part of the slope with height peaks (humid summer)."""
-_DAYS_PER_YEAR = 365.25
-
-
-def power_spectrum(wavenumber: ArrayLike, outer_scale_m: float = OUTER_SCALE_M) -> NDArray[np.float64]:
-    """Two-dimensional power spectral density of turbulent delay of unit variance.
-
-    Proportional to k^-8/3 from 50 to 1.5 km, k^-11/3 from 1.5 to 0.25 km, k^-5/3 below (Hanssen 2001: one
-    less in one dimension, -5/3, -8/3, -2/3), constant well above the outer scale.
-
-    Parameters
-    ----------
-    wavenumber
-        cycles per metre, any shape, >= 0
-    outer_scale_m
-        scale at which it saturates
-
-    Returns
-    -------
-    density
-        of the same shape, m2 per (cycle/m)2, for a variance of about 1 m2 over the plane of wavenumbers
-    """
-    k = np.asarray(wavenumber, dtype=float)
-    k0 = 1 / outer_scale_m
-    # The steep middle part holds next to nothing of the variance; the integral of the first part is exact:
-    # 2 pi k (k^2 + k0^2)^(-4/3) integrates to 3 pi k0^(-2/3).
-    density = (k**2 + k0**2) ** (-4 / 3) / (3 * math.pi * k0 ** (-2 / 3))
-    first, second = 1 / BREAKS_M[0], 1 / BREAKS_M[1]
-    density = density * np.minimum(1.0, first / np.maximum(k, first))
-    return np.asarray(density * (np.maximum(k, second) / second) ** 2)
-
-
-@lru_cache(maxsize=16)
-def _mode_amplitudes(shape: tuple[int, int], pixel_m: tuple[float, float], outer_scale_m: float) -> Float32:
-    """Standard deviation of every Fourier mode of a torus (y, x); their squares add up to 1."""
-    ky, kx = (np.fft.fftfreq(n, pixel) for n, pixel in zip(shape, pixel_m, strict=True))
-    k = np.hypot(ky[:, None], kx[None, :])
-    cell = 1 / (shape[0] * pixel_m[0] * shape[1] * pixel_m[1])
-    variance = power_spectrum(k, outer_scale_m) * cell
-    # The spectrum is far from constant over the cell of the mean: integrate it over a disc of equal area.
-    k0_sq, edge_sq = outer_scale_m**-2, cell / math.pi
-    variance[0, 0] = 1 - (k0_sq / (k0_sq + edge_sq)) ** (1 / 3)
-    amplitudes = np.sqrt(variance / variance.sum()).astype(np.float32)
-    amplitudes.flags.writeable = False
-    return amplitudes
-
-
-def turbulence(
-    generator: np.random.Generator,
-    shape: tuple[int, int],
-    pixel_m: float | tuple[float, float],
-    count: int,
-    outer_scale_m: float = OUTER_SCALE_M,
-) -> Float32:
-    """Isotropic turbulent delays: independent Gaussian random fields with Hanssen's power law.
-
-    The fields are cut out of tori of twice the size, so that opposite edges know nothing of each other.
-
-    Parameters
-    ----------
-    generator
-        of random numbers
-    shape
-        (y, x)
-    pixel_m
-        cell size, or height and width of a cell
-    count
-        number of independent fields
-    outer_scale_m
-        scale at which the spectrum saturates
-
-    Returns
-    -------
-    fields
-        (count, y, x), variance 1 of a pixel over the ensemble; less within a scene that is smaller than the
-        outer scale, the rest being an offset that the scene shares
-    """
-    torus = tuple(fft.next_fast_len(2 * n) for n in shape)
-    pixel = pixel_m if isinstance(pixel_m, tuple) else (float(pixel_m), float(pixel_m))
-    amplitudes = _mode_amplitudes((torus[0], torus[1]), pixel, float(outer_scale_m))
-    fields = np.empty((count, *shape), np.float32)
-    for first in range(0, count, 2):
-        # The real and the imaginary part of a complex field with independent modes are independent fields.
-        modes = generator.standard_normal((*torus, 2), dtype=np.float32).view(np.complex64)[..., 0]
-        modes *= amplitudes
-        cut = fft.ifft(fft.ifft(modes, axis=1, norm="forward", overwrite_x=True)[:, : shape[1]], axis=0, norm="forward")
-        fields[first] = cut[: shape[0]].real
-        if first + 1 < count:
-            fields[first + 1] = cut[: shape[0]].imag
-    return fields
-
-
-def epoch_strength(generator: np.random.Generator, count: int, log_std: float) -> NDArray[np.float64]:
-    """Log-normal factor of each epoch (count,), median 1."""
-    return np.exp(log_std * generator.standard_normal(count))
-
-
-def stratified(
-    generator: np.random.Generator,
-    days: ArrayLike,
-    height: NDArray[np.floating],
-    slope_std: float,
-    slope_annual: float = 0.0,
-) -> Float32:
-    """Stratified delay: proportional to height, with a slope per epoch that also has an annual cycle.
-
-    Parameters
-    ----------
-    generator
-        of random numbers
-    days
-        (time,) since 2014-01-01
-    height
-        (y, x) metres; delays are relative to the mean height
-    slope_std, slope_annual
-        standard deviation of the random part, amplitude of the annual part, metres per metre
-
-    Returns
-    -------
-    delay
-        (time, y, x), metres
-    """
-    t = np.asarray(days, dtype=float)
-    slope = slope_std * generator.standard_normal(len(t))
-    slope += slope_annual * np.cos(2 * np.pi * (t - STRATIFIED_PEAK_D) / _DAYS_PER_YEAR)
-    relative = np.asarray(height, np.float32) - np.float32(np.nanmean(height, dtype=float))
-    return slope.astype(np.float32)[:, None, None] * relative
-
-
-def ramps(generator: np.random.Generator, shape: tuple[int, int], count: int) -> Float32:
-    """Planes of random direction (count, y, x): ionosphere and orbits.
-
-    Zero at the centre; variance over scene and ensemble 1.
-    """
-    gradients = generator.standard_normal((count, 2)).astype(np.float32)
-    y, x = (_unit_axis(n) for n in shape)
-    return gradients[:, 0, None, None] * y[:, None] + gradients[:, 1, None, None] * x
-
-
-def _unit_axis(n: int) -> Float32:
-    """Positions along an axis, of variance 1/2 (0 for a single one)."""
-    position = np.arange(n) - (n - 1) / 2
-    spread = position.std()
-    return (position / spread / math.sqrt(2) if spread > 0 else position).astype(np.float32)
-
-
-def decorrelation(
-    generator: np.random.Generator, shape: tuple[int, ...], coherence: NDArray[np.floating] | None = None
-) -> Float32:
-    """White noise of decorrelated pixels, of the given shape.
-
-    Unit variance, or, with a coherence, a standard deviation of sqrt(1 - g^2) / g relative to that at
-    g = 0.6 (the Cramer-Rao bound of the phase; Rodriguez & Martin 1992), at most 3.
-    """
-    white = generator.standard_normal(shape, dtype=np.float32)
-    if coherence is None:
-        return white
-    g = np.clip(np.asarray(coherence, np.float32), 1e-3, 1.0)
-    return white * np.minimum(np.sqrt(1 - g**2) / g * np.float32(0.6 / 0.8), np.float32(3.0))
+INTERANNUAL_MEMORY_D = 500.0
+"""Time constant of the interannual part of the stratified slope."""
+_SHARES = ("ramp_solar", "unwrapping_persistent")
+_OWN = ("stratified", "land_cover", "unwrapping", "reference", "phase_bias")
+"""Parts with generators of their own; append only, the order is part of every seeded data set."""
+_OWN_STRENGTHS = (
+    "stratified_interannual", "stratified_quadratic", "stratified_spatial", "unwrapping_rate", "reference_std_m",
+    "phase_bias_m_yr", "phase_bias_wander_m",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """What one track's epochs suffer, in SI units.
+    """What one track's epochs suffer, in SI units; every part but turbulence is off unless given.
 
     Attributes
     ----------
@@ -198,9 +76,28 @@ class NoiseModel:
     ramp_std_m
         standard deviation of a plane across the scene
     white_std_m
-        standard deviation of the white part of a pixel in an epoch
-    outer_scale_m
-        scale at which turbulence saturates
+        standard deviation of the white part of a pixel in an epoch (where the coherence is 0.6, if given)
+    spectrum
+        of the turbulence
+    stratified_interannual
+        standard deviation of a temporally red part of the slope, m per m
+    stratified_quadratic
+        standard deviation between epochs of the delay per squared height, 1/m
+    stratified_spatial
+        standard deviation over space of the slope, as a share of it: a smooth pattern that stays
+    ramp_solar
+        0 to 1: how much the solar cycle modulates the ramps
+    unwrapping_rate, unwrapping_size_m, unwrapping_persistent
+        new blocks per epoch and 10^4 km2, their median radius, the share of them that last to the end
+    reference_std_m
+        standard deviation of the reference pixel's own noise
+    phase_bias_m_yr, phase_bias_wander_m
+        where all is vegetation: rate, positive toward the satellite, and standard deviation of a red part
+
+    Raises
+    ------
+    SlipscanError
+        a negative or infinite strength, a share above 1
     """
 
     turbulence_std_m: float
@@ -209,7 +106,30 @@ class NoiseModel:
     stratified_annual: float = 0.0
     ramp_std_m: float = 0.0
     white_std_m: float = 0.0
-    outer_scale_m: float = OUTER_SCALE_M
+    spectrum: TurbulenceSpectrum = HANSSEN
+    stratified_interannual: float = 0.0
+    stratified_quadratic: float = 0.0
+    stratified_spatial: float = 0.0
+    ramp_solar: float = 0.0
+    unwrapping_rate: float = 0.0
+    unwrapping_size_m: float = 4e3
+    unwrapping_persistent: float = 0.0
+    reference_std_m: float = 0.0
+    phase_bias_m_yr: float = 0.0
+    phase_bias_wander_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse strengths that are no strengths."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "spectrum":
+                continue
+            if not math.isfinite(value) or (value < 0 and field.name != "phase_bias_m_yr"):
+                raise SlipscanError(f"the noise model's {field.name} is {value}: give a finite number, 0 or more")
+            if field.name in _SHARES and value > 1:
+                raise SlipscanError(f"the noise model's {field.name} is {value}: it is a share, from 0 to 1")
+        if self.unwrapping_size_m == 0:
+            raise SlipscanError("the noise model's unwrapping_size_m is 0: give metres above 0")
 
     def simulate(
         self,
@@ -217,35 +137,158 @@ class NoiseModel:
         days: ArrayLike,
         height: NDArray[np.floating],
         pixel_m: float | tuple[float, float],
+        *,
+        fields: NDArray[np.floating] | None = None,
+        coherence: NDArray[np.floating] | None = None,
     ) -> Float32:
-        """Delay of each epoch.
+        """Delay of each epoch: the sum of `parts`.
 
         Parameters
         ----------
         generator
-            of random numbers; parts of zero strength draw none
+            of random numbers
         days
-            (time,) since 2014-01-01
+            (time,) since 2014-01-01, ascending
         height
             (y, x) metres
         pixel_m
             cell size, or height and width of a cell
+        fields
+            (time, y, x) ready turbulence of unit variance, from a pool: none is drawn (which changes the
+            numbers that ramps, slopes and decorrelation get)
+        coherence
+            (y, x), 0 to 1: sets decorrelation, unwrapping blocks and phase bias. None: even decorrelation,
+            and a random land cover for the rest
 
         Returns
         -------
         delay
             (time, y, x), metres of line of sight, positive toward the satellite like a displacement
+
+        Raises
+        ------
+        SlipscanError
+            no epoch, unsorted or double days, an empty scene, a bad pixel size, arrays that do not match
         """
-        count, shape = len(np.asarray(days)), (height.shape[0], height.shape[1])
-        delay = np.zeros((count, *shape), np.float32)
-        if self.turbulence_std_m > 0:
-            strength = self.turbulence_std_m * epoch_strength(generator, count, self.strength_log_std)
-            delay = turbulence(generator, shape, pixel_m, count, self.outer_scale_m)
-            delay *= strength.astype(np.float32)[:, None, None]
-        if self.stratified_std > 0 or self.stratified_annual > 0:
-            delay += stratified(generator, days, height, self.stratified_std, self.stratified_annual)
-        if self.ramp_std_m > 0:
-            delay += np.float32(self.ramp_std_m) * ramps(generator, shape, count)
+        return self.parts(generator, days, height, pixel_m, fields=fields, coherence=coherence).total
+
+    def parts(
+        self,
+        generator: np.random.Generator,
+        days: ArrayLike,
+        height: NDArray[np.floating],
+        pixel_m: float | tuple[float, float],
+        *,
+        fields: NDArray[np.floating] | None = None,
+        coherence: NDArray[np.floating] | None = None,
+    ) -> NoiseParts:
+        """Delay of each epoch, part by part.
+
+        Switching a part off changes none of the others.
+
+        Parameters are those of `simulate`; raises the same.
+        """
+        t, scene, pixel = checked_series(days, height, pixel_m, fields, coherence)
+        shape = (len(t), *scene)
+        # The order of these draws is part of every seeded data set: do not change it. What is off draws too.
+        delay = self._turbulence(generator, shape, pixel, fields)
+        slope = self.stratified_std * generator.standard_normal(len(t)) + self.stratified_annual * annual(t)
+        ramp = self._ramp(generator, t, scene)
+        white = None
         if self.white_std_m > 0:
-            delay += np.float32(self.white_std_m) * decorrelation(generator, delay.shape)
+            white = np.float32(self.white_std_m) * decorrelation(generator, shape, coherence)
+        # Later additions have generators of their own; the stream above does not know of them.
+        own = dict(zip(_OWN, generator.spawn(len(_OWN)), strict=True)) if self._needs_own else {}
+        return NoiseParts(
+            shape,
+            turbulence=delay,
+            stratified=self._stratified(own.get("stratified"), t, slope, height, pixel),
+            ramp=ramp,
+            decorrelation=white,
+            **self._surface(own, t, scene, pixel, coherence),
+        )
+
+    def _turbulence(
+        self,
+        generator: np.random.Generator,
+        shape: tuple[int, int, int],
+        pixel_m: tuple[float, float],
+        fields: NDArray[np.floating] | None,
+    ) -> Float32 | None:
+        """Turbulent delay (time, y, x); its numbers are drawn even when it is off and a later part is on."""
+        count, scene = shape[0], (shape[1], shape[2])
+        if max(self.turbulence_std_m, self.stratified_std, self.ramp_std_m, self.white_std_m) == 0:
+            return None
+        strength = self.turbulence_std_m * epoch_strength(generator, count, self.strength_log_std)
+        factor = strength.astype(np.float32)[:, None, None]
+        if fields is not None:
+            return np.asarray(fields, np.float32) * factor if self.turbulence_std_m > 0 else None
+        if self.turbulence_std_m == 0:
+            for _ in range(0, count, 2):
+                draw_modes(generator, torus_shape(scene))
+            return None
+        delay = turbulence(generator, scene, pixel_m, count, self.spectrum)
+        delay *= factor
         return delay
+
+    def _ramp(self, generator: np.random.Generator, t: Float, scene: tuple[int, int]) -> Float32 | None:
+        """Planes (time, y, x)."""
+        if self.ramp_std_m == 0:
+            generator.standard_normal((len(t), 2))
+            return None
+        std = np.full(len(t), self.ramp_std_m)
+        if self.ramp_solar > 0:
+            std *= 1 + self.ramp_solar * solar_activity(t)
+        return std.astype(np.float32)[:, None, None] * ramps(generator, scene, len(t))
+
+    @property
+    def _needs_own(self) -> bool:
+        """Whether a part is on that has a generator of its own."""
+        return any(getattr(self, name) != 0 for name in _OWN_STRENGTHS)
+
+    def _stratified(
+        self,
+        generator: np.random.Generator | None,
+        t: Float,
+        slope: Float,
+        height: NDArray[np.floating],
+        pixel_m: tuple[float, float],
+    ) -> Float32 | None:
+        """Delay that follows height (time, y, x); `slope` (time,) is the white and annual part."""
+        on = (self.stratified_std, self.stratified_annual, self.stratified_interannual, self.stratified_quadratic)
+        if max(on) == 0:
+            return None
+        relative = relative_height(height)
+        if generator is None:
+            return slope.astype(np.float32)[:, None, None] * relative
+        slope = slope + self.stratified_interannual * red_series(generator, t, INTERANNUAL_MEMORY_D)
+        bend = self.stratified_quadratic * generator.standard_normal(len(t))
+        return bent_stratified(generator, relative, pixel_m, slope, bend, self.stratified_spatial)
+
+    def _surface(
+        self,
+        own: dict[str, np.random.Generator],
+        t: Float,
+        scene: tuple[int, int],
+        pixel_m: tuple[float, float],
+        coherence: NDArray[np.floating] | None,
+    ) -> dict[str, Float32 | None]:
+        """Unwrapping blocks, the reference pixel's noise and phase bias, by name."""
+        out: dict[str, Float32 | None] = {}
+        if not own:
+            return out
+        ground = coherence
+        if ground is None and (self.unwrapping_rate > 0 or self.phase_bias_m_yr or self.phase_bias_wander_m > 0):
+            ground = land_cover(own["land_cover"], scene, pixel_m)
+        if ground is not None and self.unwrapping_rate > 0:
+            out["unwrapping"] = unwrapping_blocks(
+                own["unwrapping"], len(t), ground, pixel_m,
+                self.unwrapping_rate, self.unwrapping_size_m, self.unwrapping_persistent,
+            )  # fmt: skip
+        if self.reference_std_m > 0:
+            out["reference"] = reference_offset(own["reference"], (len(t), *scene), self.reference_std_m)
+        if ground is not None and (self.phase_bias_m_yr or self.phase_bias_wander_m > 0):
+            out["phase_bias"] = phase_bias(
+                own["phase_bias"], t, ground, self.phase_bias_m_yr, self.phase_bias_wander_m
+            )  # fmt: skip
+        return out

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from slipscan import seriesmodel, vocabulary
 from slipscan.geometry import read_grid
-from slipscan.noise.estimate import epoch_rms, spectrum, stratified_slope
+from slipscan.noise.estimate import NoiseEstimate, estimate
+from slipscan.noise.estimate_bands import epoch_rms, spectrum
 from slipscan.settings import NoiseSettings
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
@@ -31,33 +32,63 @@ def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
 def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     """The noise product of a stack, from what rate and season leave of it."""
     displacement = dataset["displacement"].values
-    series = displacement.reshape(len(displacement), -1).astype(float)
-    matrix, _ = seriesmodel.design_matrix(dataset["time"].values, segments(dataset))
-    residual = series - matrix @ seriesmodel.fit(matrix, series)
-    pixel_m = float(np.mean(read_grid(dataset).spacing))
-    in_space = spectrum(residual.reshape(displacement.shape), pixel_m, settings.spectrum_bins)
+    matrix, names = seriesmodel.design_matrix(dataset["time"].values, segments(dataset))
+    dx, dy = read_grid(dataset).spacing
+    found = estimate(displacement, matrix, names, (dy, dx), heights(dataset))
+    wavenumber, power = spectrum(found.residual, (dy, dx), settings.spectrum_bins)
     out = xr.Dataset(
         {
-            "epoch_rms": ("time", epoch_rms(residual)),
-            "power_spectrum": ("wavenumber", in_space.power),
-            "white_std": ((), in_space.white_std),
-            "exponent": ((), in_space.exponent),
+            "epoch_rms": ("time", epoch_rms(found.residual.reshape(len(displacement), -1))),
+            "power_spectrum": ("wavenumber", power),
+            "band_std": (("time", "band"), found.band_std),
+            **{name: ((), value) for name, value in _scalars(found).items()},
         },
         coords={
             "time": dataset["time"],
-            "wavenumber": (
-                "wavenumber",
-                in_space.wavenumber,
-                {"units": "1/km", "long_name": "cycles per km"},
-            ),
+            "wavenumber": ("wavenumber", wavenumber, {"units": "1/km", "long_name": "cycles per km"}),
+            "band": ("band", found.band_m / 1e3, {"units": "km", "long_name": "larger width of the two Gaussians"}),
         },
         attrs=dict(dataset.attrs),
     )
-    height = heights(dataset)
-    if height is not None:
-        out["stratified_slope"] = ("time", stratified_slope(residual, height.ravel()))
+    if found.turbulence is not None:
+        out["turbulence_epoch_std"] = ("time", found.turbulence.epoch_std)
+    if found.stratified is not None:
+        out["stratified_slope"] = ("time", found.stratified.slope)
+        out["stratified_slope_error"] = ("time", found.stratified.slope_error)
     out.attrs["title"] = "noise"
-    add_history(out, "noise: epoch RMS, slope with height, isotropic spectrum of the residual")
+    add_history(out, "noise: turbulence, slope with height, ramps and white floor of the residual")
     out = vocabulary.annotate(out, "noise")
     vocabulary.check(out, "noise")
+    return out
+
+
+def _scalars(found: NoiseEstimate) -> dict[str, float]:
+    """The single numbers of the product; NaN where the stack told nothing."""
+    out = {"exponent": math.nan, "white_std": math.nan}
+    if (fit := found.turbulence) is not None:
+        out = {
+            "exponent": fit.spectrum.exponents[0],
+            "exponent_error": fit.exponent_error,
+            "exponent_middle": fit.spectrum.exponents[1],
+            "outer_scale": fit.spectrum.outer_scale_m,
+            "outer_scale_error": fit.spectrum.outer_scale_m * fit.outer_scale_log_error,
+            "anisotropy": fit.spectrum.anisotropy,
+            "anisotropy_error": fit.spectrum.anisotropy * fit.anisotropy_log_error,
+            "anisotropy_azimuth": fit.spectrum.azimuth_deg,
+            "turbulence_std": found.median_std[0],
+            "turbulence_std_error": found.median_std[1],
+            "strength_log_std": found.strength_log_std[0],
+            "strength_log_std_error": found.strength_log_std[1],
+            "white_std": fit.white_std,
+            "white_std_error": fit.white_std_error,
+            "ramp_std": fit.ramp_std,
+            "ramp_std_error": fit.ramp_std_error,
+        }
+    if (slopes := found.stratified) is not None:
+        out |= {
+            "stratified_std": slopes.std,
+            "stratified_std_error": slopes.std_error,
+            "stratified_annual": slopes.annual,
+            "stratified_annual_error": slopes.annual_error,
+        }
     return out

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
-from slipscan.noise.simulate import NoiseModel, decorrelation, turbulence
+from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum, decorrelation, turbulence
 from slipscan.regions import Track
 from slipscan.settings import SimulatedArchive
 from slipscan.synthetic import ismetpasa, terrain
@@ -26,6 +26,7 @@ PHASE_STEP_RAD = 1 / 4096
 MIN_COHERENCE = 0.08
 """Pixels below it were not unwrapped: no data."""
 _EPOCH, _PAIR, _MISSING, _VEGETATION = 1, 2, 3, 4
+_VEGETATION_PATCHES = TurbulenceSpectrum(outer_scale_m=6e3)
 
 
 def acquisition_dates(track: Track, settings: SimulatedArchive) -> list[datetime.date]:
@@ -98,7 +99,7 @@ class TrackSimulator:
     def _vegetation(self) -> Float32:
         """Density of vegetation (y, x), 0 to 1, in patches of kilometres."""
         patches = turbulence(
-            _generator(self.settings, None, _VEGETATION), self.grid.shape, self.pixel_m, 1, outer_scale_m=6e3
+            _generator(self.settings, None, _VEGETATION), self.grid.shape, self.pixel_m, 1, _VEGETATION_PATCHES
         )[0]
         return (1 / (1 + np.exp(-1.7 * patches))).astype(np.float32)
 

@@ -1,0 +1,220 @@
+"""Fit turbulence, a white floor and ramps to structure functions; standard errors from the epochs' scatter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from slipscan.noise.estimate_structure import Level
+from slipscan.noise.simulate_turbulence import BREAKS_M, EXPONENTS, OUTER_SCALE_M, TurbulenceSpectrum
+
+Float = NDArray[np.float64]
+
+MIN_EPOCHS, MIN_LAGS = 4, 8
+_SHORT = 8
+"""Lags up to so many cells give the strength of single epochs: they average over most of the scene."""
+_ERROR_FLOOR = 0.01
+_LEAST_POWER = 0.02
+"""Of the epochs' mean: an epoch that is weaker is not told from none."""
+_PRIOR = {
+    "exponent": (EXPONENTS[0], 0.6),
+    "middle": (EXPONENTS[1] - EXPONENTS[0], 0.3),
+    "log_outer": (math.log(OUTER_SCALE_M), 0.5),
+    "stretch_cos": (0.0, 0.5),
+    "stretch_sin": (0.0, 0.5),
+}
+"""Mean and standard deviation of what a scene may tell little about: a white floor hides the middle exponent."""
+_NAMES = ("log_power", "exponent", "middle", "log_outer", "white", "plane", "stretch_cos", "stretch_sin")
+_LOWER = (-60.0, 2.05, -1.0, math.log(2e3), 0.0, 0.0, -2.0, -2.0)
+_UPPER = (20.0, 5.0, 2.5, math.log(1e6), np.inf, np.inf, 2.0, 2.0)
+
+
+@dataclass(frozen=True)
+class SpectrumFit:
+    """Turbulence, white floor and ramps of a stack, with standard errors.
+
+    Attributes
+    ----------
+    spectrum
+        of the turbulence
+    exponent_error, outer_scale_log_error, anisotropy_log_error, azimuth_error_deg
+        standard errors of its first exponent, of the logarithms of outer scale and anisotropy, of the azimuth
+    epoch_std, epoch_std_log_error
+        (time,) standard deviation of the turbulence of an epoch, m (NaN = unknown); standard error of its
+        logarithm, common to all epochs
+    power_log_error
+        standard error of the logarithm of the variance that all epochs share
+    white_std, white_std_error, ramp_std, ramp_std_error
+        m
+    """
+
+    spectrum: TurbulenceSpectrum
+    exponent_error: float
+    outer_scale_log_error: float
+    anisotropy_log_error: float
+    azimuth_error_deg: float
+    epoch_std: Float
+    epoch_std_log_error: float
+    power_log_error: float
+    white_std: float
+    white_std_error: float
+    ramp_std: float
+    ramp_std_error: float
+
+
+def fit_spectrum(squared: list[Float], levels: tuple[Level, ...]) -> SpectrumFit | None:
+    """Fit the structure functions of a stack's epochs.
+
+    The model is that of the simulator on the same grid: D = A d(lag) + 2 white^2 + plane. Epochs are
+    weighted by their strength at short lags, which leaves the shape as it is and the white floor unbiased.
+
+    Parameters
+    ----------
+    squared
+        per level (time, lag) m2: unbiased structure functions of the epochs, NaN = unknown
+    levels
+        of `estimate_structure.levels`
+
+    Returns
+    -------
+    fit
+        None where there are too few epochs or lags
+    """
+    every = np.concatenate(squared, axis=1)
+    short = np.concatenate([level.factor * np.maximum(abs(level.dy), abs(level.dx)) for level in levels]) <= _SHORT
+    lags = np.isfinite(every).mean(axis=0) > 0.5
+    used = np.isfinite(every[:, lags]).all(axis=1)
+    if used.sum() < MIN_EPOCHS or (lags & short).sum() < MIN_LAGS:
+        return None
+    strength = every[np.ix_(used, lags & short)].mean(axis=1)
+    typical = float(np.median(strength))
+    if typical <= 0:
+        return None
+    weight = 1 / np.maximum(strength, 0.05 * typical)
+    scaled = weight[:, None] / weight.mean() * every[np.ix_(used, lags)]
+    mean, scatter = scaled.mean(axis=0), np.cov(scaled.T) / len(scaled)
+    problem = _Problem(levels, lags, mean, np.sqrt(np.diag(scatter) + (_ERROR_FLOOR * abs(mean)) ** 2))
+    best = problem.solve()
+    return problem.describe(best, problem.covariance(best, scatter), every, lags & short)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Least squares of a mean structure function."""
+
+    levels: tuple[Level, ...]
+    lags: NDArray[np.bool_]
+    mean: Float
+    error: Float
+
+    @property
+    def unit(self) -> float:
+        """Variance in which white noise and planes are counted, m2: of the order of one."""
+        return float(self.mean.mean())
+
+    def model(self, values: Float) -> Float:
+        """D(lag) of all lags, m2."""
+        p = dict(zip(_NAMES, map(float, values), strict=True))
+        spectrum = _spectrum(p)
+        turbulent = np.concatenate([level.turbulence(spectrum) for level in self.levels])
+        white = np.concatenate([level.white() for level in self.levels])
+        plane = np.concatenate([level.plane() for level in self.levels])
+        total = math.exp(p["log_power"]) * turbulent + p["white"] * white + p["plane"] * plane
+        return np.asarray(self.unit * total)
+
+    def misfit(self, values: Float) -> Float:
+        """Data, then priors, in standard deviations."""
+        data = (self.model(values)[self.lags] - self.mean) / self.error
+        p = dict(zip(_NAMES, values, strict=True))
+        return np.concatenate([data, [(p[name] - mean) / std for name, (mean, std) in _PRIOR.items()]])
+
+    def solve(self) -> Float:
+        """The best parameters, from the better of a turbulent start and one that is nearly white."""
+        turbulent = np.array((0.0, EXPONENTS[0], 1.0, math.log(OUTER_SCALE_M), 0.05, 0.02, 0.0, 0.0))
+        nearly_white = turbulent + np.array((-4.0, 0.0, 0.0, 0.0, 0.45, 0.0, 0.0, 0.0))
+        start = min((turbulent, nearly_white), key=lambda values: float((self.misfit(values) ** 2).sum()))
+        options = {"bounds": (_LOWER, _UPPER), "x_scale": _SCALES, "xtol": 1e-7, "ftol": 1e-10, "gtol": 1e-7}
+        return np.asarray(least_squares(self.misfit, start, self.jacobian, **options).x)
+
+    def jacobian(self, values: Float) -> Float:
+        """Derivatives of the misfit (datum, parameter), in steps that the float32 of the simulator does not blur."""
+        columns = []
+        for step in np.diag(1e-3 * np.array(_SCALES)):
+            columns.append((self.misfit(values + step) - self.misfit(values - step)) / (2 * step.sum()))
+        return np.stack(columns, axis=1)
+
+    def covariance(self, values: Float, scatter: Float) -> Float:
+        """Covariance of the parameters, from that of the data between epochs and from the priors."""
+        jacobian = self.jacobian(values)
+        data, prior = np.split(jacobian, [len(self.mean)])
+        inverse = np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)
+        noise = data.T @ (scatter / self.error[:, None] / self.error) @ data
+        return np.asarray(inverse @ (noise + prior.T @ prior) @ inverse)
+
+    def halves(self, ratios: Float, short: NDArray[np.bool_]) -> tuple[Float, Float]:
+        """Those of short lags along rows and along columns (time, lag): they look across other gradients."""
+        dy, dx = (np.concatenate([getattr(level, name) for level in self.levels])[short] for name in ("dy", "dx"))
+        return ratios[:, dy == 0], ratios[:, dx == 0]
+
+    def describe(self, values: Float, covariance: Float, every: Float, short: NDArray[np.bool_]) -> SpectrumFit:
+        """The parameters in the field's terms."""
+        p = dict(zip(_NAMES, values, strict=True))
+        error = dict(zip(_NAMES, np.sqrt(np.maximum(np.diag(covariance), 0)), strict=True))
+        spectrum = _spectrum(p)
+        turbulent = np.concatenate([level.turbulence(spectrum) for level in self.levels])
+        rest = self.model(np.where(np.array(_NAMES) == "log_power", -np.inf, values))
+        ratios = (every - rest)[:, short] / turbulent[short]
+        power = _mean_known(ratios)
+        stretch_error = math.hypot(error["stretch_cos"], error["stretch_sin"]) / math.sqrt(2)
+        floor = _LEAST_POWER * max(float(np.nanmean(power)), 1e-12)
+        return SpectrumFit(
+            spectrum=spectrum,
+            exponent_error=error["exponent"],
+            outer_scale_log_error=error["log_outer"],
+            anisotropy_log_error=stretch_error,
+            azimuth_error_deg=min(math.degrees(stretch_error / (2 * max(math.log(spectrum.anisotropy), 1e-9))), 52.0),
+            epoch_std=np.sqrt(np.maximum(power, floor)),
+            epoch_std_log_error=_log_error(self.halves(ratios, short), floor),
+            power_log_error=error["log_power"],
+            **_rooted("white_std", self.unit * p["white"], self.unit * error["white"]),
+            **_rooted("ramp_std", self.unit * p["plane"], self.unit * error["plane"]),
+        )
+
+
+_SCALES = (1.0, 0.3, 0.5, 0.5, 0.1, 0.1, 0.3, 0.3)
+
+
+def _spectrum(p: dict[str, float]) -> TurbulenceSpectrum:
+    """Turbulence of the parameters."""
+    first = float(p["exponent"])
+    return TurbulenceSpectrum(
+        exponents=(first, max(first + float(p["middle"]), 0.0), EXPONENTS[2]),
+        breaks_m=BREAKS_M,
+        outer_scale_m=math.exp(p["log_outer"]),
+        anisotropy=math.exp(math.hypot(p["stretch_cos"], p["stretch_sin"])),
+        azimuth_deg=math.degrees(math.atan2(p["stretch_sin"], p["stretch_cos"]) / 2) % 180,
+    )
+
+
+def _rooted(name: str, variance: float, error: float) -> dict[str, float]:
+    """Standard deviation and its standard error from a variance and its own; finite at zero."""
+    std = math.sqrt(max(variance, 0.0))
+    return {name: std, f"{name}_error": error / (std + math.sqrt(std**2 + error)) if error > 0 else 0.0}
+
+
+def _mean_known(values: Float) -> Float:
+    """Mean over the last axis of what is finite; NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def _log_error(halves: tuple[Float, Float], floor: float) -> float:
+    """Standard error of the logarithm of an epoch's strength, from two estimates (time, lag) of its square."""
+    logs = [np.log(np.maximum(_mean_known(half), floor)) / 2 for half in halves]
+    difference = (logs[0] - logs[1])[np.isfinite(logs[0] - logs[1])]
+    return float(np.std(difference) / 2) if len(difference) > 1 else 0.0
