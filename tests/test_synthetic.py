@@ -1,8 +1,7 @@
-"""The Ismetpasa twin and the training scenes: their truth is what they say."""
+"""The Ismetpasa twin: its truth is what it says."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import math
 
@@ -14,8 +13,6 @@ from slipscan import geometry
 from slipscan.forward.history import history
 from slipscan.noise.simulate import power_spectrum
 from slipscan.synthetic import ismetpasa, terrain
-from slipscan.synthetic.backdrop import Frame
-from slipscan.synthetic.scene import NO_EVENT_SHARE, draw_scene, source_map
 
 A, B = ismetpasa.EVENTS
 AZIMUTH = math.radians(81.5)
@@ -166,77 +163,3 @@ def test_stations_lie_at_their_distances():
             np.linalg.norm(ismetpasa.event_displacement(*(np.array([v]) for v in s.lonlat()), event)) for s in near
         ]
         assert len(near) == 2 and max(moved) > 4e-3
-
-
-SCENE = {"epochs": 14, "pixels": 32}
-
-
-def scenes(count: int, seed: int = 5):
-    return [draw_scene(seed, index, **SCENE) for index in range(count)]
-
-
-def test_a_scene_is_a_function_of_seed_and_index():
-    one, same = draw_scene(5, 3, **SCENE), draw_scene(5, 3, **SCENE)
-    for name in ("days", "displacement", "height", "los", "events", "background", "mask"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
-    assert one.sources == same.sources
-    for other in (draw_scene(5, 4, **SCENE), draw_scene(6, 3, **SCENE)):
-        assert not np.array_equal(other.height, one.height)
-
-
-def test_scenes_keep_their_contract():
-    for scene in scenes(30):
-        assert scene.displacement.shape == scene.events.shape == scene.background.shape == (14, 32, 32)
-        assert scene.displacement.dtype == scene.events.dtype == scene.height.dtype == np.float32
-        assert scene.days[0] == 0 and (np.diff(scene.days) >= 6).all() and (np.diff(scene.days) <= 60).all()
-        np.testing.assert_array_equal(np.isfinite(scene.displacement), np.broadcast_to(scene.mask, (14, 32, 32)))
-        assert not scene.displacement[0][scene.mask].any()
-        assert not scene.events[0].any() and not scene.background[0].any()
-        assert np.isfinite(scene.events).all() and np.isfinite(scene.background).all()
-        assert scene.mask.mean() >= 0.79
-        assert np.linalg.norm(scene.los) == pytest.approx(1)
-        geometry.check_los(
-            *(np.array([c]) for c in scene.los), "ascending" if scene.los[0] < 0 else "descending", "a scene"
-        )
-        assert scene.height.min() >= 0 and scene.height.max() < 9000
-        noise = (scene.displacement - scene.events - scene.background)[1:][:, scene.mask]
-        assert 1e-3 < noise.std() < 0.2  # metres, not millimetres
-        assert bool(scene.sources) == bool(scene.events.any()) or max(s.t50_d for s in scene.sources) < 40
-
-
-def test_the_mix_of_scenes():
-    sources = [draw_scene(9, index, epochs=5, pixels=8).sources for index in range(600)]
-    assert np.mean([not s for s in sources]) == pytest.approx(NO_EVENT_SHARE, abs=0.07)
-    flat = [s for one in sources for s in one]
-    assert {s.kind for s in flat} == {"creep", "buried", "volume"}
-    assert {s.history for s in flat} == {"linear", "gaussian_cdf", "raised_cosine", "exponential", "log"}
-    peaks = np.array([s.peak_m for s in flat])
-    assert peaks.min() > 1e-3 and peaks.max() < 60e-3
-    assert np.median(np.log10(peaks * 1e3)) == pytest.approx(math.log10(60) / 2, abs=0.15)
-    for s in flat:
-        assert 1 <= s.duration_d <= 150
-        assert {"creep": s.depth == 0, "buried": 1.5e3 <= s.depth <= 12e3, "volume": 2e3 <= s.depth <= 10e3}[s.kind]
-
-
-def test_the_map_of_a_source_has_its_peak_and_turns_with_its_sign():
-    frame = Frame.square(32, 500.0)
-    los = np.array([-0.6, -0.1, math.sqrt(1 - 0.37)])
-    for source in {s.kind: s for scene in scenes(30) for s in scene.sources}.values():
-        shape = source_map(source, frame, los)
-        assert np.abs(shape).max() == pytest.approx(source.peak_m, rel=1e-5)
-        turned = dataclasses.replace(source, sign=-source.sign)
-        np.testing.assert_allclose(source_map(turned, frame, los), -shape, atol=1e-9)
-        if source.kind != "volume":
-            other = dataclasses.replace(source, rake_deg=source.rake_deg + 180)
-            np.testing.assert_allclose(source_map(other, frame, los), -shape, atol=1e-6)
-
-
-def test_inflation_comes_toward_the_satellite():
-    frame = Frame.square(32, 500.0)
-    assert frame.north[0, 0] > frame.north[-1, 0] and frame.east[0, 0] < frame.east[0, -1]
-    source = next(s for scene in scenes(60) for s in scene.sources if s.kind == "volume")
-    source = dataclasses.replace(source, sign=1, east=2e3, north=-3e3, depth=3e3, peak_m=0.01)
-    shape = source_map(source, frame, np.array([0.0, 0.0, 1.0]))
-    row, column = np.unravel_index(shape.argmax(), shape.shape)
-    assert shape.max() == pytest.approx(0.01)
-    assert abs(frame.east[row, column] - 2e3) <= 250 and abs(frame.north[row, column] + 3e3) <= 250

@@ -1,249 +1,269 @@
-"""Labelled training scenes: what a stack shows, and the events and background that are in it.
+"""Labelled training scenes: what a stack shows, and every part of it apart.
 
-A scene is a function of (seed, index) alone. Half of the volume sources lie under a summit and half of the
-faults along a range front, because that is where sources sit and where delay imitates them.
+A scene is a function of (seed, index), of its shape and of its dates. Half of the volume sources lie under a summit
+and half of the faults along a range front, because that is where sources sit and where delay imitates them.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import fft
+from numpy.typing import ArrayLike, NDArray
 
-from slipscan import geometry
-from slipscan.forward.history import KINDS, history
-from slipscan.forward.mogi import mogi_surface
-from slipscan.forward.okada import okada_surface
-from slipscan.noise.simulate import NoiseModel
-from slipscan.synthetic.backdrop import Frame, draw_background, draw_noise, draw_relief
-
-Float32 = NDArray[np.float32]
-Kind = Literal["creep", "buried", "volume"]
-
-NO_EVENT_SHARE: Final = 0.35
-PEAK_M: Final = (1e-3, 60e-3)
-"""Range of the largest line-of-sight displacement of an event, log-uniform."""
-DURATION_D: Final = (1.0, 150.0)
-_MECHANISMS: Final = (
-    # dips, rakes
-    ((70.0, 90.0), (0.0, 180.0)),
-    ((10.0, 45.0), (90.0,)),
-    ((45.0, 65.0), (-90.0,)),
+from slipscan.errors import SlipscanError
+from slipscan.noise.simulate import NoiseModel, NoiseParts
+from slipscan.synthetic.backdrop import Frame, Ground, draw_ground
+from slipscan.synthetic.distribution import (
+    FIRST_DAY,
+    NO_EVENT_SHARE,
+    draw_days,
+    draw_los,
+    draw_missing_share,
+    draw_noise,
+    draw_times,
+    raise_relief,
 )
+from slipscan.synthetic.pool import FreshMaterial, PooledMaterial
+from slipscan.synthetic.sources import SEASONAL, Source, course, source_map
 
+__all__ = ["NO_EVENT_SHARE", "Source", "TrainingScene", "draw_scene", "draw_scenes", "source_map"]
 
-@dataclass(frozen=True)
-class Source:
-    """What moved in a scene.
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 
-    Attributes
-    ----------
-    kind
-        'creep' (a fault that breaks the surface), 'buried' (a fault that does not) or 'volume' (Mogi)
-    east, north, depth
-        metres from the scene's centre; of the top edge's centre, or of the point
-    strike_deg, dip_deg, rake_deg, length, width
-        of a fault; 0 for a volume source
-    sign
-        -1 turns the motion round: the other rake, or deflation
-    peak_m
-        largest line-of-sight displacement at the end
-    history, t50_d, duration_d
-        course in time, days since the first epoch
-    """
-
-    kind: Kind
-    east: float
-    north: float
-    depth: float
-    strike_deg: float
-    dip_deg: float
-    rake_deg: float
-    length: float
-    width: float
-    sign: int
-    peak_m: float
-    history: str
-    t50_d: float
-    duration_d: float
+SCENE = 3
+"""Stream of random numbers of a scene; the pool's are 1 and 2."""
 
 
 @dataclass(frozen=True)
 class TrainingScene:
-    """One labelled scene; displacement = events + background + noise.
+    """One labelled scene; displacement = events + background + noise, and each of them is a sum of its parts.
+
+    What moves is kept as maps and courses; the properties expand them to (time, y, x), metres of line of sight,
+    positive toward the satellite, first epoch zero, no gaps.
 
     Attributes
     ----------
     days
         (time,) since the first epoch
+    start_d
+        days from 2014-01-01 to the first epoch
     displacement
         (time, y, x) line of sight, metres, positive toward the satellite; the first epoch is zero; NaN where
         `mask` is False
     height
         (y, x) metres
-    los
-        (3,) unit vector ground to satellite: east, north, up
-    events, background
-        (time, y, x) true motion of the ground in the line of sight, metres, first epoch zero: that of the
-        events, and that of rate and season; no gaps
+    los, orbit_direction
+        (3,) unit vector ground to satellite: east, north, up; 'ascending' or 'descending'
     mask
         (y, x) True where a pixel is valid
-    sources
-        what made the events, none to two
-    noise
-        strengths of the noise
+    ground
+        rate and season of the ground
+    sources, source_maps
+        what else moved, none to three; (source, y, x) final displacement in the line of sight, metres
+    noise, noise_parts
+        strengths of the noise; its parts, each (time, y, x) with a first epoch that is not zero
     """
 
-    days: NDArray[np.float64]
+    days: Float
+    start_d: float
     displacement: Float32
     height: Float32
-    los: NDArray[np.float64]
-    events: Float32
-    background: Float32
+    los: Float
+    orbit_direction: str
     mask: NDArray[np.bool_]
+    ground: Ground
     sources: tuple[Source, ...]
+    source_maps: Float32
     noise: NoiseModel
+    noise_parts: NoiseParts
+
+    @property
+    def rate(self) -> Float32:
+        """Secular rate of the ground (y, x), metres per year."""
+        return self.ground.rate
+
+    @cached_property
+    def season(self) -> Float32:
+        """Seasonal motion of the ground but that of reservoirs (time, y, x)."""
+        return _expand(self.ground.waves(self.days), self.ground.season)
+
+    @cached_property
+    def fault(self) -> Float32:
+        """Slip of faults (time, y, x)."""
+        return self._moved(lambda source: source.family == "fault")
+
+    @cached_property
+    def volumetric(self) -> Float32:
+        """Inflation and deflation (time, y, x)."""
+        return self._moved(lambda source: source.family == "volumetric")
+
+    @cached_property
+    def hydrological(self) -> Float32:
+        """Reservoirs, with the season or once (time, y, x)."""
+        return self._moved(lambda source: source.family == "hydrological")
+
+    @cached_property
+    def events(self) -> Float32:
+        """All transients: faults, volumes, and reservoirs that move once (time, y, x)."""
+        return self._moved(lambda source: source.history != SEASONAL)
+
+    @cached_property
+    def background(self) -> Float32:
+        """Rate and season, that of reservoirs included (time, y, x)."""
+        steady = _expand(self.ground.years(self.days), self.rate[None])
+        return steady + self.season + self._moved(lambda source: source.history == SEASONAL)
+
+    @cached_property
+    def delay(self) -> Float32:
+        """Sum of the noise relative to the first epoch (time, y, x): displacement - events - background."""
+        total = self.noise_parts.total
+        return total - total[0]
+
+    def _moved(self, chosen: Callable[[Source], bool]) -> Float32:
+        """Displacement by some of the sources (time, y, x)."""
+        picked = [i for i, source in enumerate(self.sources) if chosen(source)]
+        return _expand(_courses(self.sources, self.days)[:, picked], self.source_maps[picked])
 
 
-def draw_scene(seed: int, index: int, *, epochs: int, pixels: int, pixel_m: float = 500.0) -> TrainingScene:
+def draw_scene(
+    seed: int,
+    index: int,
+    *,
+    epochs: int | None = None,
+    pixels: int | tuple[int, int],
+    pixel_m: float = 500.0,
+    days: ArrayLike | None = None,
+    pooled: bool = True,
+) -> TrainingScene:
     """Draw one scene.
 
     Parameters
     ----------
     seed, index
-        of the data set, and the scene's number in it; they determine the scene
+        of the data set, and the scene's number in it; they determine the scene, whatever was drawn before it
     epochs
-        number of epochs, 12 (sometimes 6) days apart, with gaps
+        number of epochs, 12 (sometimes 6) days apart, with gaps; not needed with `days`
     pixels, pixel_m
-        side of the scene in cells, size of a cell
+        side of the scene in cells, or its rows and columns; size of a cell
+    days
+        (time,) dates of the epochs instead of drawn ones, since 2014-01-01, ascending, at any distance
+    pooled
+        take random fields from a pool that some scenes share, which is fast (see `pool`); False draws every
+        field for this scene alone and evaluates its sources on every pixel. Sources, dates and line of sight
+        are the same either way, relief and noise are not.
 
     Returns
     -------
     scene
         rows run from north to south
+
+    Raises
+    ------
+    SlipscanError
+        an empty grid, a cell size that is not positive, fewer than two epochs, dates that are out of order,
+        double or not finite, a negative seed or index
     """
-    generator = np.random.default_rng([seed, index])
-    frame = Frame.square(pixels, pixel_m)
-    days = _draw_days(generator, epochs)
-    los = _draw_los(generator)
-    sources = _draw_sources(generator, frame.half_m, float(days[-1]))
-    height = draw_relief(generator, frame)
+    if seed < 0 or index < 0:
+        raise SlipscanError(f"scene {index} of seed {seed} does not exist: give a seed and an index of 0 or more")
+    shape = pixels if isinstance(pixels, tuple) else (pixels, pixels)
+    frame = Frame.rectangle(shape, pixel_m)
+    generator = np.random.default_rng([seed, index, SCENE])
+    orbit_direction, los = draw_los(generator)
+    start_d, since = _dates(generator, epochs, days)
+    material = (PooledMaterial if pooled else FreshMaterial)(seed, index, frame)
+    sources = draw_times(generator, material.sources, float(since[-1]))
+    maps = np.zeros((len(sources), *frame.shape), np.float32)
+    for number, source in enumerate(sources):
+        maps[number] = material.source_map(number, source, los)
+    height = material.relief(generator)
     for source in sources:
-        if generator.random() < 0.5:
-            height += _relief_of(source, frame, generator)
-    trace = next(((s.east, s.north, s.strike_deg) for s in sources if s.kind != "volume"), None)
+        if source.on_relief:
+            raise_relief(generator, source, frame, height)
     height -= min(0.0, float(height.min()))
-    background = draw_background(generator, frame, days, los, trace)
-    events = np.zeros_like(background)
-    for source in sources:
-        course = history(days, source.history, source.t50_d, source.duration_d)
-        events += (course - course[0]).astype(np.float32)[:, None, None] * source_map(source, frame, los)
-    model = draw_noise(generator)
-    delay = model.simulate(generator, days, height, pixel_m)
-    mask = _draw_mask(generator, pixels)
-    displacement = background + events + (delay - delay[0])
-    displacement[:, ~mask] = np.nan
-    return TrainingScene(days, displacement, height, los, events, background, mask, sources, model)
-
-
-def source_map(source: Source, frame: Frame, los: NDArray[np.float64]) -> Float32:
-    """Final displacement of a source in the line of sight (y, x), metres; its extreme is `peak_m`."""
-    east, north = torch.from_numpy(frame.east.ravel()), torch.from_numpy(frame.north.ravel())
-    if source.kind == "volume":
-        ground = mogi_surface(
-            east, north, east0=source.east, north0=source.north, depth=source.depth,
-            volume_change=1e6 * source.sign,
-        )  # fmt: skip
-    else:
-        ground = okada_surface(
-            east, north, east0=source.east, north0=source.north, depth_top=source.depth,
-            strike_deg=source.strike_deg, dip_deg=source.dip_deg, length=source.length, width=source.width,
-            rake_deg=source.rake_deg, slip=float(source.sign),
-        )  # fmt: skip
-    shape = (ground[0].numpy() @ los.astype(np.float32)).reshape(frame.east.shape)
-    return np.asarray(shape * (source.peak_m / np.abs(shape).max()), dtype=np.float32)
-
-
-def _draw_days(generator: np.random.Generator, epochs: int) -> NDArray[np.float64]:
-    """Days (time,) since the first epoch: every 12 days (one scene in six: 6), one epoch in eight missing."""
-    step = 6.0 if generator.random() < 1 / 6 else 12.0
-    missed = np.where(generator.random(epochs - 1) < 1 / 8, generator.integers(1, 5, epochs - 1), 0)
-    return np.concatenate(([0.0], np.cumsum(step * (1 + missed))))
-
-
-def _draw_los(generator: np.random.Generator) -> NDArray[np.float64]:
-    """Line of sight (3,) of an ascending or descending Sentinel-1 pass."""
-    heading = generator.choice((-13.0, -167.0)) + generator.uniform(-4, 4)
-    incidence = generator.uniform(29, 46)
-    return np.stack(geometry.los_from_incidence_heading(np.array(incidence), np.array(heading)))
-
-
-def _draw_sources(generator: np.random.Generator, half_m: float, last_d: float) -> tuple[Source, ...]:
-    """No source (35 %), one, or two."""
-    if generator.random() < NO_EVENT_SHARE:
-        return ()
-    return tuple(_draw_source(generator, half_m, last_d) for _ in range(1 + (generator.random() < 0.25)))
-
-
-def _draw_source(generator: np.random.Generator, half_m: float, last_d: float) -> Source:
-    """One source of a random kind, place, size and course."""
-    kind: Kind = ("creep", "buried", "volume")[int(generator.choice(3, p=(0.3, 0.45, 0.25)))]
-    dips, rakes = _MECHANISMS[int(generator.choice(3, p=(0.5, 0.3, 0.2) if kind == "buried" else (0.8, 0.1, 0.1)))]
-    length, width = generator.uniform(4e3, 15e3), generator.uniform(3e3, 5e3)
-    depth = 0.0
-    if kind == "buried":
-        depth = _log_uniform(generator, 1.5e3, 12e3)
-        length = _log_uniform(generator, 5e3, 30e3)
-        width = length * generator.uniform(0.4, 0.8)
-    if kind == "volume":
-        depth, length, width = _log_uniform(generator, 2e3, 10e3), 0.0, 0.0
-    fault = kind != "volume"
-    strike, dip = generator.uniform(0, 360), generator.uniform(*dips)
-    rake = generator.choice(rakes) + generator.uniform(-15, 15)
-    return Source(
-        kind=kind,
-        east=float(generator.uniform(-0.9, 0.9) * half_m),
-        north=float(generator.uniform(-0.9, 0.9) * half_m),
-        depth=float(depth),
-        strike_deg=float(strike) if fault else 0.0,
-        dip_deg=float(dip) if fault else 0.0,
-        rake_deg=float(rake) if fault else 0.0,
-        length=float(length),
-        width=float(width),
-        sign=1 if fault else int(generator.choice((-1, 1))),
-        peak_m=_log_uniform(generator, *PEAK_M),
-        history=KINDS[int(generator.integers(len(KINDS)))],
-        t50_d=float(generator.uniform(0, last_d)),
-        duration_d=_log_uniform(generator, *DURATION_D),
+    trace = next(((s.east, s.north, s.strike_deg) for s in sources if s.family == "fault"), None)
+    ground = draw_ground(generator, frame, los, trace)
+    gaps = material.gaps(generator)
+    mask = gaps <= np.quantile(gaps, 1 - draw_missing_share(generator))
+    spectrum, fields = material.turbulence(generator, len(since))
+    noise = draw_noise(generator, spectrum)
+    parts = noise.parts(
+        generator, start_d + since, height, frame.pixel_m, fields=fields, coherence=material.cover(generator)
+    )
+    displacement = _sum(parts, mask, ground, _courses(sources, since), maps, since)
+    return TrainingScene(
+        since, start_d, displacement, height, los, orbit_direction, mask, ground, sources, maps, noise, parts
     )
 
 
-def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
-    return math.exp(generator.uniform(math.log(low), math.log(high)))
+def draw_scenes(
+    seed: int,
+    start: int = 0,
+    *,
+    epochs: int | None = None,
+    pixels: int | tuple[int, int],
+    pixel_m: float = 500.0,
+    days: ArrayLike | None = None,
+) -> Iterator[TrainingScene]:
+    """Scenes of a data set from number `start` on, without end; parameters as of `draw_scene`."""
+    for index in itertools.count(start):
+        yield draw_scene(seed, index, epochs=epochs, pixels=pixels, pixel_m=pixel_m, days=days)
 
 
-def _relief_of(source: Source, frame: Frame, generator: np.random.Generator) -> Float32:
-    """The summit above a volume source, or the range front along a fault (y, x), metres."""
-    de, dn = frame.east - np.float32(source.east), frame.north - np.float32(source.north)
-    rise, breadth = np.float32(generator.uniform(300, 1500)), np.float32(generator.uniform(1.5e3, 5e3))
-    if source.kind == "volume":
-        return np.asarray(rise * np.exp(-(de**2 + dn**2) / (2 * breadth**2)), dtype=np.float32)
-    strike = math.radians(source.strike_deg)
-    # The hanging wall, to the right of the strike, stands high over a thrust and low over a normal fault.
-    right = de * np.float32(math.cos(strike)) - dn * np.float32(math.sin(strike))
-    up = -1.0 if source.rake_deg < -45 else 1.0
-    return np.asarray(up * rise / 2 * np.tanh(right / breadth), dtype=np.float32)
+def _dates(generator: np.random.Generator, epochs: int | None, days: ArrayLike | None) -> tuple[float, Float]:
+    """The first epoch (days since 2014-01-01) and the days of all since then."""
+    start_d = float(generator.uniform(*FIRST_DAY))
+    if days is None:
+        if epochs is None or epochs < 2:
+            raise SlipscanError(f"a series of {epochs} epochs shows no motion: give 2 or more, or the dates")
+        return start_d, draw_days(generator, epochs)
+    given = np.asarray(days, dtype=float)
+    if given.ndim != 1 or len(given) < 2 or (epochs is not None and epochs != len(given)):
+        raise SlipscanError(f"dates of shape {given.shape} for {epochs} epochs: give one list of 2 or more, no epochs")
+    if not np.isfinite(given).all() or not (np.diff(given) > 0).all():
+        raise SlipscanError("the dates of a scene are out of order, double or not finite: sort them and drop doubles")
+    return float(given[0]), given - given[0]
 
 
-def _draw_mask(generator: np.random.Generator, pixels: int) -> NDArray[np.bool_]:
-    """Valid pixels (y, x): blobs of 0 to 20 % of the scene are missing."""
-    white = generator.standard_normal((pixels, pixels), dtype=np.float32)
-    k = np.hypot(*np.meshgrid(fft.fftfreq(pixels), fft.rfftfreq(pixels), indexing="ij"))
-    smooth = fft.irfft2(fft.rfft2(white) * np.exp(-((k * 8) ** 2)).astype(np.float32), s=white.shape)
-    share = generator.uniform(0, 0.2)
-    return np.asarray(smooth <= np.quantile(smooth, 1 - share))
+def _courses(sources: tuple[Source, ...], days: Float) -> Float32:
+    """Fraction of the final displacement since the first epoch (time, source)."""
+    courses = np.zeros((len(days), len(sources)), np.float32)
+    for number, source in enumerate(sources):
+        reached = course(source, days)
+        courses[:, number] = reached - reached[0]
+    return courses
+
+
+def _expand(courses: Float32, maps: Float32) -> Float32:
+    """Courses (time, part) times maps (part, y, x), summed over the parts: (time, y, x)."""
+    out = np.zeros((len(courses), *maps.shape[1:]), np.float32)
+    _add(out, courses, maps)
+    return out
+
+
+def _add(out: Float32, courses: Float32, maps: Float32) -> None:
+    """Add the same to `out` (time, y, x) in place.
+
+    By torch, whose threads slipscan sets: numpy's would fight with those of other processes.
+    """
+    flat = torch.from_numpy(out).flatten(1)
+    flat.addmm_(torch.from_numpy(courses), torch.from_numpy(maps).flatten(1))
+
+
+def _sum(
+    parts: NoiseParts, mask: NDArray[np.bool_], ground: Ground, courses: Float32, maps: Float32, days: Float
+) -> Float32:
+    """What the satellite sees (time, y, x): ground and noise since the first epoch, gaps as NaN."""
+    out = parts.total
+    out += np.where(mask, -out[0], np.float32(np.nan))
+    _add(
+        out,
+        np.concatenate((ground.years(days), ground.waves(days), courses), axis=1),
+        np.concatenate((ground.rate[None], ground.season, maps)),
+    )
+    return out
