@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from slipscan.errors import SlipscanError
+from slipscan.forward.batches import columns
+
 
 def mogi_surface(
     east: Tensor,
@@ -40,17 +43,12 @@ def mogi_surface(
 
     Raises
     ------
-    ValueError
+    SlipscanError
         a depth that is not positive
     """
-    tensors = [
-        torch.as_tensor(p, dtype=east.dtype, device=east.device).reshape(-1)
-        for p in (east0, north0, depth, volume_change)
-    ]
-    count = max(len(t) for t in tensors)
-    e0, n0, d, dv = (t.expand(count)[:, None] for t in tensors)
-    if (d <= 0).any():
-        raise ValueError("the depth of a volume source is not positive")
+    e0, n0, d, dv = columns(east, (east0, north0, depth, volume_change))
+    if not (d > 0).all():
+        raise SlipscanError("a volume source lies above the surface: its depth must be positive, in metres")
     # Lengths in units of the depth: R^3 of metres overflows nothing, but loses what dV / R^3 needs in float32
     x, y = (east[None] - e0) / d, (north[None] - n0) / d
     strength = (1 - poisson_ratio) / math.pi * dv / d**2 / (x**2 + y**2 + 1) ** 1.5
