@@ -9,7 +9,7 @@ CONFIG ?= config/config.yaml
 TORCH_PIP_OPTIONS ?=
 SNAKEMAKE := $(BIN)/snakemake --quiet progress
 
-.PHONY: demo test test-slow lint types update setup weights lock clean
+.PHONY: demo test test-slow lint types update setup bench-skill weights lock clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# The published table: hours on two cores; rows are kept in results/bench, a second run goes on there.
+bench-skill: $(STAMP)
+	$(BIN)/slipscan bench skill --method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
 
 weights: $(STAMP)
 	$(BIN)/slipscan train src/slipscan/denoise/weights/slipscan-small.safetensors --config config/train.yaml

@@ -15,6 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer  # noqa: E402
 
+from slipscan.bench.commands import app as bench_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.progress import set_up_logging  # noqa: E402
 
@@ -28,6 +29,7 @@ archive_app = typer.Typer(help="Search and fetch: manifests, observations, stati
 cache_app = typer.Typer(help="The content-addressed cache.", no_args_is_help=True)
 app.add_typer(archive_app, name="archive")
 app.add_typer(cache_app, name="cache")
+app.add_typer(bench_app, name="bench")
 
 log = logging.getLogger("slipscan")
 

@@ -73,8 +73,13 @@ def recorded(stage: str) -> dict[str, str | int]:
 
 def code_digest(stage: str) -> str:
     """SHA-256 over the names and syntax trees of the modules that a stage imports, and over its weights' names."""
+    return modules_digest(imported_modules(STAGES[stage]))
+
+
+def modules_digest(names: set[str]) -> str:
+    """SHA-256 over the names and syntax trees of modules."""
     digest = hashlib.sha256()
-    for name in sorted(imported_modules(STAGES[stage])):
+    for name in sorted(names):
         digest.update(name.encode())
         digest.update(_syntax(_file(name)).encode())
     return digest.hexdigest()

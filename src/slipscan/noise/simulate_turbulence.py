@@ -141,7 +141,7 @@ class TurbulenceSpectrum:
 HANSSEN = TurbulenceSpectrum()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _mode_std(spectrum: TurbulenceSpectrum, shape: tuple[int, int], pixel_m: tuple[float, float]) -> Float32:
     ky, kx = (np.fft.fftfreq(n, pixel) for n, pixel in zip(shape, pixel_m, strict=True))
     cell = 1 / (shape[0] * pixel_m[0] * shape[1] * pixel_m[1])

@@ -189,8 +189,17 @@ def _reservoir_displacement(source: Source, east: Tensor, north: Tensor) -> Tens
 
 def source_map(source: Source, frame: Frame, los: Float) -> Float32:
     """Final displacement of a source in the line of sight (y, x), metres; its extreme is `peak_m`."""
+    return scale_to_peak(source, _unit_map(source, frame, los))
+
+
+def peak_per_unit(source: Source, frame: Frame, los: Float) -> float:
+    """Largest line-of-sight displacement on the cells, metres, per metre of slip or opening (or unit of a volume)."""
+    return float(np.abs(_unit_map(source, frame, los)).max())
+
+
+def _unit_map(source: Source, frame: Frame, los: Float) -> Float32:
     (ground,) = ground_displacement([source], [(frame.east.ravel().astype(float), frame.north.ravel().astype(float))])
-    return scale_to_peak(source, (ground @ los.astype(np.float32)).reshape(frame.shape))
+    return np.asarray((ground @ los.astype(np.float32)).reshape(frame.shape))
 
 
 def scale_to_peak(source: Source, shape: Float32) -> Float32:

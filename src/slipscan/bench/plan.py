@@ -1,0 +1,59 @@
+"""What slipbench holds: sizes, noise, classes. A frozen benchmark: a change of anything here is a new version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field
+
+from slipscan.errors import SlipscanError
+from slipscan.regions import Frozen
+from slipscan.settings import validate
+
+Family = Literal["A", "B", "C", "D"]
+NULL = "null"
+
+
+class EventClass(Frozen):
+    """A class of the stratified set."""
+
+    source: Literal["creep", "buried", "volume"]
+    depth_km: tuple[float, float] = Field((0.0, 0.0), description="range of the top edge, or of the point")
+
+
+class SkillPlan(Frozen):
+    """The whole benchmark (benchmarks/skill/slipbench.yaml)."""
+
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+$")
+    pixels: int = Field(128, ge=16, le=1024, description="side of a scene; 64 km is the tile of a false alarm")
+    pixel_m: float = Field(500.0, gt=0)
+    epochs: int = Field(24, ge=10, le=1000, description="of the schedule; some fail")
+    interval_d: float = Field(12.0, gt=0)
+    missing_epochs: float = Field(0.1, ge=0, lt=1)
+    missing_pixels: float = Field(0.1, ge=0, lt=1)
+    turbulence_mm: float = Field(10.0, gt=0, description="standard deviation within the window, median epoch")
+    strength_log_std: float = Field(0.4, ge=0, description="of the epochs' strength")
+    stratified_mm_per_km: float = Field(10.0, ge=0, description="standard deviation of the slope; annual wave: half")
+    ramp_mm: float = Field(5.0, ge=0)
+    white_mm: float = Field(1.0, ge=0)
+    families: tuple[Family, ...] = ("A", "B", "C", "D")
+    classes: dict[str, EventClass]
+    events_per_class: int = Field(300, ge=1)
+    nulls: int = Field(2000, ge=10, description="scenes without an event per family, to measure false alarms")
+    validation_nulls: int = Field(1000, ge=10, description="others, to choose thresholds")
+    snr: tuple[float, float] = Field((2.0, 50.0), description="matched-filter SNR, log-uniform")
+    scenario_realisations: int = Field(20, ge=1, description="of each named scenario in each family")
+    slow_share: float = Field(0.1, gt=0, le=1, description="of all scenes that slow methods run on")
+    false_alarms_per_tile: float = Field(0.01, gt=0, lt=0.5)
+
+
+def read_plan(path: Path) -> SkillPlan:
+    """Read the benchmark's definition; raises SlipscanError where it makes no sense."""
+    try:
+        return validate(SkillPlan, yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
+    except FileNotFoundError as error:
+        raise SlipscanError(f"there is no benchmark {path}") from error
+    except yaml.YAMLError as error:
+        raise SlipscanError(f"{path} is no YAML ({' '.join(str(error).split())})") from error

@@ -1,0 +1,45 @@
+"""Run methods on slipbench: rows, tables and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from slipscan.bench import methods, page, skill, summary
+from slipscan.bench.frozen import read_manifest
+from slipscan.bench.plan import read_plan
+from slipscan.store import written_beside
+
+PRINTED = ("snr50", "detection", "nrmse", "slope", "correlation", "t50_error_d", "false_alarms", "null_rms_mm", "ms")
+
+
+def run_skill(
+    plan_path: Path, names: str, share: float, rows: Path, out: Path, page_path: Path | None, workers: int
+) -> str:
+    """Run methods, write one table each and, if asked, the page; returns the text to print."""
+    plan = read_plan(plan_path)
+    manifest = read_manifest(plan_path.with_name("scenes.csv"), plan)
+    chosen = methods.chosen(names)
+    measured = skill.run(plan, manifest, chosen, share, rows, workers)
+    tables = {name: summary.summarise(table, manifest, plan) for name, table in measured.items()}
+    for name, table in tables.items():
+        with written_beside(out / f"{name}.csv") as beside:
+            table.to_csv(beside, index=False, float_format="%.5g")
+    if page_path is not None:
+        command = f"slipscan bench skill --method {names} --share {share:g} --page {page_path}"
+        page.write(
+            tables,
+            {name: summary.judged(table, manifest, plan) for name, table in measured.items()},
+            plan,
+            page_path,
+            command,
+        )
+    return "\n".join(_text(name, table) for name, table in tables.items())
+
+
+def _text(name: str, table: pd.DataFrame) -> str:
+    """A method's table over all families as text."""
+    rows = table[table["family"] == summary.ALL]
+    shown = rows[["background", "kind", "events", *PRINTED]]
+    return f"{name}\n" + shown.to_string(index=False, float_format=lambda value: f"{value:.2f}", na_rep="-") + "\n"

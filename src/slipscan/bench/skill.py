@@ -1,0 +1,125 @@
+"""Run methods over the frozen scenes; what was measured is kept scene by scene, so that a run can be resumed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import time as clock
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from slipscan import digest
+from slipscan.bench import methods as catalogue
+from slipscan.bench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
+from slipscan.bench.measures import measure
+from slipscan.bench.plan import SkillPlan
+from slipscan.denoise.baselines.registry import Method
+from slipscan.store import written_beside
+
+log = logging.getLogger(__name__)
+
+BACKGROUNDS: Final = {"known": True, "unknown": False}
+"""Rate and season taken out beforehand, or left for the method."""
+
+
+def run(
+    plan: SkillPlan, manifest: pd.DataFrame, methods: Sequence[Method], share: float, directory: Path, workers: int
+) -> dict[str, pd.DataFrame]:
+    """Measure methods on their share of the scenes.
+
+    Parameters
+    ----------
+    plan, manifest
+        the benchmark
+    methods
+        to run
+    share
+        of the scenes; slow methods run on the plan's `slow_share` of that. Shares are nested: the scenes of a
+        smaller one are among those of a larger one
+    directory
+        where rows are kept, under the method's name and the digest of its code
+    workers
+        processes
+
+    Returns
+    -------
+    rows
+        per method: one row a scene and background
+    """
+    out = {}
+    waiting: dict[str, list[str]] = {}
+    for method in methods:
+        mine = share * (plan.slow_share if method.speed == "slow" else 1.0)
+        wanted = selected(manifest, mine)
+        done = _read(_folder(directory, method))
+        missing = wanted[~wanted["id"].isin(set(done["id"]))] if len(done) else wanted
+        for scene_id in missing["id"]:
+            waiting.setdefault(scene_id, []).append(method.name)
+    order = [(row, tuple(waiting[row.id])) for row in rows_of(_interleaved(manifest)) if row.id in waiting]
+    start, count = clock.monotonic(), 0
+    for part in spread(functools.partial(_work, directory=directory), chunks(order, CHUNK), plan, workers):
+        count += part
+        log.info("%d of %d scenes, %.0f s", count, len(order), clock.monotonic() - start)
+    for method in methods:
+        mine = share * (plan.slow_share if method.speed == "slow" else 1.0)
+        rows = _read(_folder(directory, method))
+        out[method.name] = rows[rows["id"].isin(set(selected(manifest, mine)["id"]))].reset_index(drop=True)
+    return out
+
+
+def selected(manifest: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Every n-th scene of each kind, by number."""
+    step = max(1, round(1 / share))
+    return manifest[manifest["id"].map(lambda scene_id: parse(scene_id).index % step == 0)]
+
+
+def _interleaved(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Kinds and families mixed, so that a run that is cut short has seen some of each."""
+    return manifest.assign(number=manifest["id"].map(lambda scene_id: parse(scene_id).index)).sort_values(
+        ["number", "id"], kind="stable"
+    )
+
+
+def _folder(directory: Path, method: Method) -> Path:
+    return Path(directory) / method.name / _identity(method)
+
+
+def _identity(method: Method) -> str:
+    """Digest of the code that a method's rows depend on, the scenes' included."""
+    modules = digest.imported_modules(method.function.__module__) | digest.imported_modules("slipscan.bench.frozen")
+    modules |= digest.imported_modules("slipscan.bench.measures")
+    return digest.modules_digest(modules)[:12]
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    if not parts:
+        return pd.DataFrame({"id": pd.Series(dtype=str)})
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["id", "background"])
+
+
+def _work(tasks: Sequence[tuple[Row, tuple[str, ...]]], plan: SkillPlan, directory: Path) -> int:
+    """Measure the methods named beside each scene of a chunk, and write their rows, a file a method."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row, names in tasks:
+        scene = load_scene(row, plan)
+        for background, known in BACKGROUNDS.items():
+            observation = scene.observation(known)
+            for name in names:
+                start = clock.process_time()
+                estimate = catalogue.answer(catalogue.METHODS[name], scene, observation)
+                took = 1e3 * (clock.process_time() - start)
+                measures = measure(scene, estimate)
+                found.setdefault(name, []).append({"id": row.id, "background": background, "ms": took, **measures})
+    for name, measured in found.items():
+        table = pd.DataFrame(measured)
+        label = hashlib.sha256("".join(table["id"]).encode()).hexdigest()[:16]
+        folder = _folder(directory, catalogue.METHODS[name])
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_beside(folder / f"{label}.parquet") as beside:
+            table.to_parquet(beside, index=False)
+    return len(tasks)
