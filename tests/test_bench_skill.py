@@ -52,6 +52,12 @@ def test_the_threshold_lets_a_share_of_nulls_pass() -> None:
     assert summary.exceeded_by(np.zeros(50), 0.01) == 0.0  # a method of zeros never exceeds its own threshold
 
 
+def test_the_threshold_of_few_nulls_extrapolates_their_tail() -> None:
+    scores = np.random.default_rng(1).gumbel(size=(400, 50))
+    true = -math.log(-math.log(0.99))
+    assert np.median([summary.exceeded_by(some, 0.01) for some in scores]) == pytest.approx(true, rel=0.1)
+
+
 @pytest.mark.parametrize("true", [4.0, 9.0, 30.0])
 def test_snr50_is_recovered(true: float) -> None:
     generator = np.random.default_rng(0)
@@ -98,6 +104,8 @@ def test_a_run_writes_tables_and_a_page_and_is_resumed(benchmark: Path) -> None:
 def test_shares_are_nested_and_slow_methods_run_on_fewer(benchmark: Path) -> None:
     plan = read_plan(benchmark / "plan.yaml")
     manifest = read_manifest(benchmark / "scenes.csv", plan)
+    methods = [method for method in METHODS.values() if method.speed == "slow"]
+    assert methods and skill.share_of(methods[0], plan, 0.5) == pytest.approx(0.5 * plan.slow_share)
     half, quarter = (set(skill.selected(manifest, share)["id"]) for share in (0.5, 0.25))
     assert quarter < half < set(manifest["id"])
 

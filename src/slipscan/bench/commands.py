@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,10 @@ def skill(
     rows: Annotated[Path, typer.Option(help="measures of every scene: a run is resumed there")] = Path("results/bench"),
     out: Annotated[Path, typer.Option(help="a table per method (.csv)")] = Path("results/bench/tables"),
     page: Annotated[Path | None, typer.Option(help="Markdown page with all tables and plots")] = None,
+    background: Annotated[
+        Literal["known", "unknown", "both"], typer.Option(help="rate and season taken out beforehand, or not")
+    ] = "both",
+    measured_only: Annotated[bool, typer.Option("--measured-only", help="run nothing: what is there")] = False,
     workers: Workers = None,
 ) -> None:
     """Run methods on the frozen benchmark; print and write one table each."""
@@ -34,7 +38,7 @@ def skill(
     from slipscan.bench.run import run_skill
 
     one_thread()
-    print(run_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1))
+    print(run_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only))
 
 
 @app.command("bound")

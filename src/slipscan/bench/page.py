@@ -128,6 +128,8 @@ def _main_table(tables: dict[str, pd.DataFrame], background: str) -> str:
     body = []
     for name, table in tables.items():
         row = _pick(table, ALL, background, ALL)
+        if row.empty:
+            continue
         body.append(
             [
                 _title(name), str(int(row["events"])), _number(row, "snr50", 1, True), _number(row, "detection"),

@@ -27,9 +27,15 @@ BACKGROUNDS: Final = {"known": True, "unknown": False}
 
 
 def run(
-    plan: SkillPlan, manifest: pd.DataFrame, methods: Sequence[Method], share: float, directory: Path, workers: int
-) -> dict[str, pd.DataFrame]:
-    """Measure methods on their share of the scenes.
+    plan: SkillPlan,
+    manifest: pd.DataFrame,
+    methods: Sequence[Method],
+    share: float,
+    directory: Path,
+    workers: int,
+    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
+) -> None:
+    """Measure methods on their share of the scenes, as far as that is not done yet.
 
     Parameters
     ----------
@@ -44,31 +50,35 @@ def run(
         where rows are kept, under the method's name and the digest of its code
     workers
         processes
-
-    Returns
-    -------
-    rows
-        per method: one row a scene and background
+    backgrounds
+        'known', 'unknown' or both
     """
-    out = {}
-    waiting: dict[str, list[str]] = {}
+    waiting: dict[str, list[tuple[str, str]]] = {}
     for method in methods:
-        mine = share * (plan.slow_share if method.speed == "slow" else 1.0)
-        wanted = selected(manifest, mine)
-        done = _read(_folder(directory, method))
-        missing = wanted[~wanted["id"].isin(set(done["id"]))] if len(done) else wanted
-        for scene_id in missing["id"]:
-            waiting.setdefault(scene_id, []).append(method.name)
+        done = rows_of_method(directory, method)
+        finished = set(zip(done["id"], done["background"], strict=True))
+        for scene_id in selected(manifest, share_of(method, plan, share))["id"]:
+            for background in backgrounds:
+                if (scene_id, background) not in finished:
+                    waiting.setdefault(scene_id, []).append((background, method.name))
     order = [(row, tuple(waiting[row.id])) for row in rows_of(_interleaved(manifest)) if row.id in waiting]
     start, count = clock.monotonic(), 0
     for part in spread(functools.partial(_work, directory=directory), chunks(order, CHUNK), plan, workers):
         count += part
         log.info("%d of %d scenes, %.0f s", count, len(order), clock.monotonic() - start)
-    for method in methods:
-        mine = share * (plan.slow_share if method.speed == "slow" else 1.0)
-        rows = _read(_folder(directory, method))
-        out[method.name] = rows[rows["id"].isin(set(selected(manifest, mine)["id"]))].reset_index(drop=True)
-    return out
+
+
+def rows_of_method(directory: Path, method: Method) -> pd.DataFrame:
+    """What was measured so far: one row a scene and background."""
+    parts = [pd.read_parquet(path) for path in sorted(_folder(directory, method).glob("*.parquet"))]
+    if not parts:
+        return pd.DataFrame({name: pd.Series(dtype=str) for name in ("id", "background")})
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["id", "background"])
+
+
+def share_of(method: Method, plan: SkillPlan, share: float) -> float:
+    """The share of the scenes that a method runs on."""
+    return share * (plan.slow_share if method.speed == "slow" else 1.0)
 
 
 def selected(manifest: pd.DataFrame, share: float) -> pd.DataFrame:
@@ -95,31 +105,21 @@ def _identity(method: Method) -> str:
     return digest.modules_digest(modules)[:12]
 
 
-def _read(folder: Path) -> pd.DataFrame:
-    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    if not parts:
-        return pd.DataFrame({"id": pd.Series(dtype=str)})
-    return pd.concat(parts, ignore_index=True).drop_duplicates(["id", "background"])
-
-
-def _work(tasks: Sequence[tuple[Row, tuple[str, ...]]], plan: SkillPlan, directory: Path) -> int:
-    """Measure the methods named beside each scene of a chunk, and write their rows, a file a method."""
+def _work(tasks: Sequence[tuple[Row, tuple[tuple[str, str], ...]]], plan: SkillPlan, directory: Path) -> int:
+    """Measure the (background, method) pairs beside each scene of a chunk, and write their rows, a file a method."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row, names in tasks:
+    for row, pairs in tasks:
         scene = load_scene(row, plan)
-        for background, known in BACKGROUNDS.items():
-            observation = scene.observation(known)
-            for name in names:
-                start = clock.process_time()
-                estimate = catalogue.answer(catalogue.METHODS[name], scene, observation)
-                took = 1e3 * (clock.process_time() - start)
-                measures = measure(scene, estimate)
-                found.setdefault(name, []).append({"id": row.id, "background": background, "ms": took, **measures})
+        observations = {background: scene.observation(BACKGROUNDS[background]) for background, _ in pairs}
+        for background, name in pairs:
+            start = clock.process_time()
+            estimate = catalogue.answer(catalogue.METHODS[name], scene, observations[background])
+            took = 1e3 * (clock.process_time() - start)
+            measures = measure(scene, estimate)
+            found.setdefault(name, []).append({"id": row.id, "background": background, "ms": took, **measures})
     for name, measured in found.items():
         table = pd.DataFrame(measured)
-        label = hashlib.sha256("".join(table["id"]).encode()).hexdigest()[:16]
-        folder = _folder(directory, catalogue.METHODS[name])
-        folder.mkdir(parents=True, exist_ok=True)
-        with written_beside(folder / f"{label}.parquet") as beside:
+        label = hashlib.sha256("".join(table["id"] + table["background"]).encode()).hexdigest()[:16]
+        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet") as beside:
             table.to_parquet(beside, index=False)
     return len(tasks)

@@ -31,6 +31,8 @@ MIN_EVENTS: Final = 8
 LARGEST_SNR: Final = 500.0
 PRIOR_SLOPE: Final = (3.0, 3.0)
 """Mean and standard deviation of the prior on the logistic slope; detection curves have slopes of 2 to 6."""
+MIN_EXCEEDANCES: Final = 10
+TAIL_SHARE: Final = 0.2
 NEWTON_STEPS: Final = 40
 LONGEST_STEP: Final = 2.0
 FLATTEST: Final = 0.1
@@ -71,18 +73,28 @@ def judged(rows: pd.DataFrame, manifest: pd.DataFrame, plan: SkillPlan) -> pd.Da
 
 
 def exceeded_by(scores: Float, share: float) -> float:
-    """The value that at most a share of the scores exceeds."""
-    return float(np.quantile(scores, 1 - share, method="higher"))
+    """The value that a share of the scores exceeds.
+
+    The empirical quantile where at least MIN_EXCEEDANCES scores lie above it; of fewer scores, an exponential tail
+    fitted to the largest fifth (peaks over a threshold), since the largest of 50 is no 1 % quantile.
+    """
+    if share * len(scores) >= MIN_EXCEEDANCES:
+        return float(np.quantile(scores, 1 - share, method="higher"))
+    start = float(np.quantile(scores, 1 - TAIL_SHARE, method="higher"))
+    over = scores[scores > start]
+    if len(over) == 0:
+        return start
+    return start + float(np.mean(over - start)) * math.log(len(over) / len(scores) / share)
 
 
-def summarise(rows: pd.DataFrame, manifest: pd.DataFrame, plan: SkillPlan) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, plan: SkillPlan) -> pd.DataFrame:
     """The table of one method.
 
     Parameters
     ----------
-    rows
-        from `skill.run`
-    manifest, plan
+    table
+        from `judged`
+    plan
         the benchmark
 
     Returns
@@ -94,7 +106,6 @@ def summarise(rows: pd.DataFrame, manifest: pd.DataFrame, plan: SkillPlan) -> pd
         'nrmse_constant', 'rmse_mm', 'slope' (median, SNR >= 8), 'correlation', 't50_error_d' (median |error| of the
         detected), 'false_alarms' (share of the test nulls above the threshold), 'null_rms_mm', 'ms'
     """
-    table = judged(rows, manifest, plan)
     out = []
     families = [*plan.families, ALL]
     for background in sorted(table["background"].unique()):
