@@ -37,7 +37,7 @@ update: $(STAMP)
 	$(SNAKEMAKE) --configfile $(CONFIG) -- all
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from slipscan.bench.bound import epoch_nuisance
+from slipscan.bench.network import estimate as network
 from slipscan.bench.scenes import Scene
-from slipscan.denoise import pretrained
-from slipscan.denoise.apply import denoise
-from slipscan.denoise.baselines import peak
+from slipscan.denoise.baselines import rouet_leduc_2021
 from slipscan.denoise.baselines.method import Estimate, Observation
 from slipscan.denoise.baselines.oracle import Truth
-from slipscan.denoise.baselines.prepare import prepare
 from slipscan.denoise.baselines.registry import METHODS as BASELINES
 from slipscan.denoise.baselines.registry import Method
-from slipscan.denoise.pretrained import Weights
 from slipscan.errors import SlipscanError
 from slipscan.settings import DenoiseSettings
 
-
-def network(observation: Observation) -> Estimate:
-    """The shipped network, as the stage `denoise` runs it; the strongest event of its transient field."""
-    parts = denoise(observation.displacement, observation.time, observation.height, None, _shipped())
-    return peak.detect(parts.transient.astype(float), prepare(observation))
-
-
-@cache
-def _shipped() -> Weights:
-    return pretrained.load(DenoiseSettings().weights)
-
-
 METHODS: dict[str, Method] = {
-    **BASELINES,
+    **{name: method for name, method in BASELINES.items() if not method.is_bound},
+    "rouet_leduc_2021": Method(
+        "rouet_leduc_2021", rouet_leduc_2021.estimate, "slow", "Rouet-Leduc et al. 2021, doi 10.1038/s41467-021-26254-3"
+    ),
     "slipscan": Method("slipscan", network, "slow", f"this work, weights {DenoiseSettings().weights}"),
+    **{name: method for name, method in BASELINES.items() if method.is_bound},
 }
+WEIGHTS: dict[str, str] = {"slipscan": DenoiseSettings().weights, "rouet_leduc_2021": "rouet-leduc-2021"}
+"""Shipped weights of the methods that have some."""
 
 
 def chosen(names: str) -> list[Method]:

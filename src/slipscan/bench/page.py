@@ -49,8 +49,9 @@ def write(
     parts = [
         "# slipbench: skill of every method",
         f"Written by `{command}`. Version {plan.version} of the benchmark; its scenes are frozen in"
-        " `benchmarks/skill/scenes.csv`. Every figure is as measured. Methods that take more than 50 ms a scene ran on"
-        " a fixed tenth of the scenes of the others (see the column events); brackets hold 5-95 % bootstrap intervals.",
+        " `benchmarks/skill/scenes.csv`. Every figure is as measured. Not every method ran on every scene: the column"
+        " events tells on how many, always every n-th by number, so the sets are nested. Brackets hold 5-95 % bootstrap"
+        " intervals.",
         _explanation(plan),
         "## Rate and season unknown (as in real data)",
         _main_table(tables, "unknown"),
@@ -87,7 +88,8 @@ def _explanation(plan: SkillPlan) -> str:
         " the threshold (chosen on other nulls than the false alarms are counted on), footprints overlap (IoU > 0.2),"
         " and |t50 error| <= 24 d. **NRMSE**: RMSE of the map over the RMS of the truth, median of the events with"
         " SNR > 5; a map of zeros has 1. **slope**: <estimate, truth> / <truth, truth>, median for SNR >= 8."
-        " **null RMS**: of the map where nothing happened."
+        " **t50 error**: median size over the events found. **null RMS**: of the map where nothing happened. **false"
+        " alarms**: share of the test nulls over the threshold."
     )
 
 
@@ -123,7 +125,7 @@ def _title(name: str) -> str:
 def _main_table(tables: dict[str, pd.DataFrame], background: str) -> str:
     head = [
         "method", "events", "SNR50", "found at SNR 8-12", "NRMSE", "NRMSE 15-30", "NRMSE, constant out", "slope",
-        "correlation", "RMSE mm", "|t50 error| d", "false alarms", "null RMS mm", "ms/scene",
+        "correlation", "RMSE mm", "t50 error d", "false alarms", "null RMS mm", "ms/scene",
     ]  # fmt: skip
     body = []
     for name, table in tables.items():

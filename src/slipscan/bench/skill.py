@@ -17,8 +17,9 @@ from slipscan.bench import methods as catalogue
 from slipscan.bench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
 from slipscan.bench.measures import measure
 from slipscan.bench.plan import SkillPlan
+from slipscan.denoise import pretrained
 from slipscan.denoise.baselines.registry import Method
-from slipscan.store import written_beside
+from slipscan.store import sha256_file, written_beside
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +100,12 @@ def _folder(directory: Path, method: Method) -> Path:
 
 
 def _identity(method: Method) -> str:
-    """Digest of the code that a method's rows depend on, the scenes' included."""
+    """Digest of the code and the weights that a method's rows depend on, the scenes' included."""
     modules = digest.imported_modules(method.function.__module__) | digest.imported_modules("slipscan.bench.frozen")
     modules |= digest.imported_modules("slipscan.bench.measures")
-    return digest.modules_digest(modules)[:12]
+    weights = catalogue.WEIGHTS.get(method.name)
+    content = sha256_file(pretrained.locate(weights)) if weights else ""
+    return hashlib.sha256((digest.modules_digest(modules) + content).encode()).hexdigest()[:12]
 
 
 def _work(tasks: Sequence[tuple[Row, tuple[tuple[str, str], ...]]], plan: SkillPlan, directory: Path) -> int:
