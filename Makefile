@@ -57,6 +57,7 @@ bench-skill: $(STAMP)
 
 weights: $(STAMP)
 	$(BIN)/slipscan train src/slipscan/denoise/weights/slipscan-small.safetensors --config config/train.yaml
+	$(BIN)/slipscan train src/slipscan/denoise/weights/rouet-leduc-2021.safetensors --config config/train-rouet-leduc-2021.yaml
 
 lock: $(STAMP)
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//; s/+cu[0-9]*//' | grep -v '^nvidia-' > requirements.lock

@@ -74,7 +74,7 @@ def test_bad_files(tmp_path: Path) -> None:
         read_settings(tmp_path / "bad.yaml")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "real.yaml", "train.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "real.yaml", "train.yaml", "train-rouet-leduc-2021.yaml"])
 def test_shipped_configurations_follow_model_and_schema(name: str) -> None:
     config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
     validate(Settings, config, name)

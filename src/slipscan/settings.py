@@ -172,8 +172,11 @@ class ReportSettings(Frozen):
 class TrainSettings(Frozen):
     """Training of the network (not part of `rule all`)."""
 
+    network: Literal["slipscan", "rouet_leduc_2021"] = Field(
+        "slipscan", description="architecture: our own, or the prototype of 2021 (a baseline)"
+    )
     name: str = Field("slipscan-small", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, lt=2**31)
     steps: int = Field(5000, ge=1, description="optimiser steps")
     batch: int = Field(16, ge=1, description="intervals a step")
     width: int = Field(12, ge=4, le=128, description="channels at full resolution")

@@ -1,4 +1,4 @@
-"""Weights of the network: a .safetensors file and a .json card side by side, shipped or of one's own."""
+"""Weights of a network: a .safetensors file and a .json card side by side, shipped or of one's own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from slipscan.denoise.network import CHANNELS, ContrastNet, channels_last
+from slipscan.denoise.network import ContrastNet, channels_last
 from slipscan.errors import SlipscanError
 from slipscan.store import sha256_file, write_text, written_beside
 
@@ -28,48 +29,64 @@ class Weights:
     label
         name and first digits of the sha256, as it stands in stacks and in the catalogue
     std_factor
-        what `denoised_std` is multiplied by, so that 68 % of held-out synthetic truth lies within one
+        what `denoised_std` is multiplied by, so that 68 % of held-out synthetic truth lies within one; NaN
+        for a network that states no standard deviation
     """
 
-    network: ContrastNet
+    network: nn.Module
     label: str
     std_factor: float
 
 
-def locate(name: str) -> Path:
+def locate(name: str, architecture: type[nn.Module] = ContrastNet) -> Path:
     """The .safetensors file of shipped weights by name, or of a path; raises SlipscanError."""
     path = Path(name) if name.endswith(".safetensors") else SHIPPED / f"{name}.safetensors"
     if not path.is_file():
-        shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
+        shipped = ", ".join(_shipped(architecture)) or "none"
         raise SlipscanError(f"there are no weights {name!r}: shipped are {shipped}; or give a .safetensors path")
     return path
 
 
-def load(name: str, device: str = "cpu") -> Weights:
+def _shipped(architecture: type[nn.Module]) -> list[str]:
+    """Names of the shipped weights of an architecture."""
+    cards = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(SHIPPED.glob("*.json")))
+    return [card["name"] for card in cards if card["architecture"]["class"] == architecture.__name__]
+
+
+def load(name: str, device: str = "cpu", architecture: type[nn.Module] = ContrastNet) -> Weights:
     """Load weights; raises SlipscanError where a file is missing, damaged or of another architecture."""
-    path = locate(name)
+    path = locate(name, architecture)
     card_path = path.with_suffix(".json")
     digest = sha256_file(path)
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise SlipscanError(f"the weights {path} do not match the sha256 of {card_path}: fetch them again")
-        network = ContrastNet(card["architecture"]["width"])
+        found = card["architecture"]["class"]
+        if found != architecture.__name__:
+            raise SlipscanError(f"the weights {path} are of a {found}, not of a {architecture.__name__}: give others")
+        network = architecture(card["architecture"]["width"])
         network.load_state_dict(load_file(path))
+        std_factor = card["std_factor"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise SlipscanError(f"the weights {path} or their card {card_path} cannot be used ({first})") from error
-    network = channels_last(network.to(device)).eval()
-    return Weights(network, f"{card['name']}:{digest[:12]}", float(card["std_factor"]))
+    network = network.to(device)
+    if isinstance(network, ContrastNet):
+        network = channels_last(network)
+    label = f"{card['name']}:{digest[:12]}"
+    return Weights(network.eval(), label, float("nan") if std_factor is None else float(std_factor))
 
 
-def save(network: ContrastNet, path: Path, card: dict[str, Any]) -> None:
-    """Write weights and card; the card gets architecture and sha256."""
+def save(network: nn.Module, path: Path, card: dict[str, Any]) -> None:
+    """Write weights and card; the card gets architecture (class, width, input channels) and sha256."""
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
     with written_beside(path) as beside:
-        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, beside)
+        save_file(state, beside)
+    channels = next(iter(state.values())).shape[1]
     card = {
         **card,
-        "architecture": {"class": "ContrastNet", "width": network.width, "channels": CHANNELS},
+        "architecture": {"class": type(network).__name__, "width": network.width, "channels": channels},
         "sha256": sha256_file(path),
         "license": "Apache-2.0",
     }
