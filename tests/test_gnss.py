@@ -262,15 +262,13 @@ def test_no_estimate_where_data_cannot_tell():
 
 @settings(max_examples=5, deadline=None)
 @given(st.floats(-50, 50), st.floats(-0.1, 0.1), st.sampled_from([1.0, -1.0]))
-@example(0.0, 0.09375, -1.0)  # turns one position at the limit of the outlier rule into an outlier
+@example(0.0, 0.09375, -1.0)  # once turned a position at the limit of the outlier rule into an outlier
 def test_offset_and_rate_change_nothing_and_sign_carries_through(offset, rate, sign):
     plain = station()
     years = (plain.time - plain.time[0]) / np.timedelta64(365, "D")
     other = Station(**{**vars(plain), "enu": sign * plain.enu + offset + rate * years[:, None]})
     one, two = (fit_transient(s, INTERVAL, GnssSettings()) for s in (plain, other))
-    sigma = np.sqrt(np.diag(one.covariance))
-    # A position at the limit of the outlier rule may come or go with the rate: a small part of sigma, no more.
-    assert (np.abs(two.displacement - sign * one.displacement) < 0.25 * sigma).all()
+    np.testing.assert_allclose(two.displacement, sign * one.displacement, atol=3e-5)
     np.testing.assert_allclose(two.covariance, one.covariance, rtol=0.02)
 
 

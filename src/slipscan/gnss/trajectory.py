@@ -92,8 +92,9 @@ def bin_positions(station: Station, interval: Interval, margin: np.timedelta64) 
     for part in np.unique(monument):
         # Numbers of 10^6 m would cost digits; the offsets mean nothing.
         enu[monument == part] -= np.median(enu[monument == part], axis=0)
-    white = _white_std(enu, monument, station.sigma[inside])
-    kept = ~_outliers(enu, monument, white)
+    level = _without_lines(enu, days_since_2014(station.time[inside]), monument)
+    white = _white_std(level, monument, station.sigma[inside])
+    kept = ~_outliers(level, monument, white)
     day = days_since_2014(station.time[inside][kept])
     group = _groups(day, monument[kept], interval)
     order = np.argsort(group, kind="stable")
@@ -123,6 +124,16 @@ def _groups(day: Float, monument: NDArray[np.int64], interval: Interval) -> NDAr
     # A coarse bin cut by the edge of the daily stretch may begin at a day of its own: `near` keeps them apart.
     keys = np.stack([first, ~near, monument], axis=1)
     return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1]).ravel()
+
+
+def _without_lines(enu: Float, day: Float, monument: NDArray[np.int64]) -> Float:
+    """Positions less a straight line per monument, so that what counts as an outlier does not depend on the rate."""
+    out = np.empty_like(enu)
+    for part in np.unique(monument):
+        rows = monument == part
+        columns = np.stack([np.ones(rows.sum()), day[rows] - day[rows].mean()], axis=1)
+        out[rows] = enu[rows] - columns @ np.linalg.lstsq(columns, enu[rows], rcond=None)[0]
+    return out
 
 
 def _white_std(enu: Float, monument: NDArray[np.int64], sigma: Float) -> Float:
