@@ -206,14 +206,15 @@ def _plot_detection(joined: dict[str, pd.DataFrame], out: Path) -> None:
     edges = np.array(BIN_EDGES)
     centres = np.sqrt(edges[1:] * edges[:-1])
     for axis, background in zip(axes, ("known", "unknown"), strict=True):
-        for number, (name, table) in enumerate(joined.items()):
+        for name, table in joined.items():
             part = table[(table["background"] == background) & (table["snr"] > 0) & table["is_class"]]
             bins = np.digitize(part["snr"], edges) - 1
             share = [part["found"][bins == i].mean() if (bins == i).any() else np.nan for i in range(len(centres))]
             bound = catalogue.METHODS[name].is_bound
-            style = {"color": "k", "ls": "--"} if bound else {"color": f"C{number}", "marker": "o"}
+            style = {"color": "k", "ls": "--"} if bound else {"color": _colour(name), "marker": "o"}
             axis.plot(centres, share, ms=4, lw=1.6, label=name, **style)
         axis.set(xscale="log", xlabel="matched-filter SNR", title=f"rate and season {background}", ylim=(-0.02, 1.02))
+        axis.minorticks_off()
         axis.set_xticks(BIN_EDGES, [f"{edge:g}" for edge in BIN_EDGES])
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("found at 1 % false alarms per tile")
@@ -236,13 +237,19 @@ def _plot_relief(tables: dict[str, pd.DataFrame], out: Path) -> None:
             continue
         place = np.arange(len(rows)) + 0.04 * (number - len(tables) / 2)
         reach = np.array([values - np.minimum(low, values), np.where(np.isinf(high), values, high) - values])
-        axis.errorbar(place, values, np.nan_to_num(reach), fmt="o-", ms=4, capsize=2, label=name)
+        axis.errorbar(place, values, np.nan_to_num(reach), fmt="o-", ms=4, capsize=2, label=name, color=_colour(name))
     axis.set_xticks(range(len(RELIEF_BANDS)), [f"{low:g} to {high:g}" for low, high in RELIEF_BANDS])
     axis.set(yscale="log", xlabel="|corr(source, height)|", ylabel="SNR50, rate and season unknown")
     axis.grid(alpha=0.3)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, out)
+
+
+def _colour(name: str) -> str:
+    """The same colour for a method in every plot."""
+    palette = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "navy", "crimson", "black")
+    return palette[list(catalogue.METHODS).index(name) % len(palette)]
 
 
 def _save(figure: object, out: Path) -> None:

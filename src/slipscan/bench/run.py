@@ -53,7 +53,8 @@ def run_skill(
         with written_beside(out / f"{name}.csv") as beside:
             table.to_csv(beside, index=False, float_format="%.5g")
     if page_path is not None:
-        command = f"slipscan bench skill --method {names} --share {share:g} --page {page_path}"
+        command = f"slipscan bench skill --method {names} --share {share:g} --rows {rows} --page {page_path}"
+        command += " --measured-only" if measured_only else ""
         page.write(tables, judged, plan, page_path, command)
     return "\n".join(_text(name, table) for name, table in tables.items())
 
