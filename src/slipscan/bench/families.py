@@ -1,6 +1,6 @@
-"""Noise families of slipbench. A is like training; B, C and D are never used in training.
+"""Noise families of slipbench. A is like training scenes; B, C and D are never used in training.
 
-A: Hanssen's power law with the spread of exponents, outer scales and mild anisotropy that training draws.
+A: Hanssen's power law with about the spread of exponents, outer scales and mild anisotropy that training draws.
 B: von Karman turbulence of other exponents (2-D: k^-3 to k^-4), stretched 3 to 5 times.
 C: the spectrum of real Sentinel-1 rasters of Kilauea, with random phases and turned at random.
 D: A's turbulence, and parts that are red in time: interannual delay with height, phase bias over vegetation,

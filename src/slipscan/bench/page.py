@@ -18,7 +18,7 @@ from slipscan.store import write_text, written_beside
 
 BIN_EDGES: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 50.0)
 FAMILY_TITLES: Final = {
-    "A": "A (as in training)",
+    "A": "A (like training)",
     "B": "B (von Karman, stretched 3-5 times)",
     "C": "C (spectrum of real rasters)",
     "D": "D (red in time)",
@@ -61,7 +61,8 @@ def write(
         "Rate and season known | unknown.",
         _class_table(tables, plan),
         "## SNR50, NRMSE and false alarms by noise family",
-        "All classes, rate and season unknown.",
+        "All classes, rate and season unknown. A is like the training scenes of this version; the shipped weights"
+        " saw earlier scenes, with Hanssen's exponents only and no anisotropy.",
         _family_table(tables, plan),
         f"![Detection against SNR]({detection.name})",
         "## Skill against |corr(source, height)|",
