@@ -55,9 +55,9 @@ types: $(STAMP)
 bench-skill: $(STAMP)
 	$(BIN)/slipscan bench skill --method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
 
+# A slice of 90 minutes of the training of the shipped weights, from the checkpoint in benchmarks/training.
 weights: $(STAMP)
-	$(BIN)/slipscan train src/slipscan/denoise/weights/slipscan-small.safetensors --config config/train.yaml
-	$(BIN)/slipscan train src/slipscan/denoise/weights/rouet-leduc-2021.safetensors --config config/train-rouet-leduc-2021.yaml
+	$(BIN)/slipscan train benchmarks/training/slipscan-1.safetensors --config config/train.yaml
 
 lock: $(STAMP)
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//; s/+cu[0-9]*//' | grep -v '^nvidia-' > requirements.lock

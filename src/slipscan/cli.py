@@ -245,9 +245,10 @@ def report(
 def train(
     out: Annotated[Path, typer.Argument(help="weights (.safetensors); the card goes beside it")],
     config: Annotated[Path | None, typer.Option(help="YAML with a section 'train'")] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="slice after slice, to the end of the schedule")] = False,
     options: Options = None,
 ) -> None:
-    """Train the network on synthetic scenes."""
+    """Train a network on synthetic scenes, for one slice; called again, it goes on from its checkpoint."""
     import json
 
     import torch
@@ -257,7 +258,10 @@ def train(
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1)))
     settings = read_settings(config).train if config else from_options(TrainSettings, options or [])
-    print(json.dumps(run(settings, out), indent=2))
+    card = run(settings, out)
+    while finish and card is None:
+        card = run(settings, out)
+    print(json.dumps(card, indent=2) if card else f"the slice is over; run it again to go on ({out}: not written yet)")
 
 
 @app.command()

@@ -97,10 +97,9 @@ class DenoiseSettings(Frozen):
     method: Literal["network", "classical"] = Field(
         "network", description="'classical': ramp and height correction, then a temporal filter"
     )
-    weights: str = Field("slipscan-small", description="name of shipped weights, or path of a .safetensors file")
+    weights: str = Field("slipscan-1", description="name of shipped weights, or path of a .safetensors file")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     filter_d: float = Field(48.0, gt=0, description="width of the temporal filter of the classical method")
-    batch: int = Field(8, ge=1, le=1024, description="intervals in one pass through the network")
 
 
 class DetectSettings(Frozen):
@@ -175,16 +174,17 @@ class TrainSettings(Frozen):
     network: Literal["slipscan", "rouet_leduc_2021"] = Field(
         "slipscan", description="architecture: our own, or the prototype of 2021 (a baseline)"
     )
-    name: str = Field("slipscan-small", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
+    name: str = Field("slipscan-1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0, lt=2**31)
-    steps: int = Field(5000, ge=1, description="optimiser steps")
-    batch: int = Field(16, ge=1, description="intervals a step")
-    width: int = Field(12, ge=4, le=128, description="channels at full resolution")
-    pixels: int = Field(64, ge=32, le=512, description="side of a training scene, pixels of 500 m")
-    epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene")
-    learning_rate: float = Field(2e-3, gt=0)
+    steps: int = Field(40000, ge=1, description="optimiser steps")
+    batch: int = Field(4, ge=1, description="scenes a step")
+    width: int = Field(48, ge=4, le=256, description="channels on coarse pixels (the prototype: at full resolution)")
+    pixels: int = Field(96, ge=32, le=512, multiple_of=16, description="side of a training scene")
+    epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene (prototype)")
+    learning_rate: float = Field(1e-3, gt=0)
+    decay_share: float = Field(0.3, gt=0, le=1, description="last part of the steps, over which the rate falls to 0")
     validation_scenes: int = Field(64, ge=1)
-    max_minutes: float = Field(30.0, gt=0, description="stop and save after this wall time")
+    slice_minutes: float = Field(90.0, gt=0, description="stop and keep a checkpoint after this wall time")
 
 
 class RerunSettings(Frozen):

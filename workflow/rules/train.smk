@@ -16,4 +16,4 @@ rule train:
         settings=settings("train"),
         code=code("train"),
     shell:
-        "slipscan train {output:q} {params.options:q} 2> {log:q}"
+        "slipscan train {output:q} --finish {params.options:q} 2> {log:q}"

@@ -41,6 +41,18 @@ def skill(
     print(run_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only))
 
 
+@app.command("denoise")
+def denoise(
+    weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,
+    plan: Plan = PLAN,
+) -> None:
+    """Print how fast the denoiser is on one core, and what limits it."""
+    from slipscan.bench.speed import run
+    from slipscan.settings import DenoiseSettings
+
+    print(run(plan, weights or DenoiseSettings().weights))
+
+
 @app.command("bound")
 def bound(config: Annotated[Path, typer.Argument(help="YAML that states every assumption")]) -> None:
     """Print the matched-filter bound: the smallest event that known template, history and noise allow."""

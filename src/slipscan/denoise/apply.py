@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from torch.nn.functional import interpolate
 
 from slipscan import seriesmodel
-from slipscan.denoise import background
-from slipscan.denoise.features import Features
-from slipscan.denoise.network import CONTRAST_EPOCHS, odd_prediction
+from slipscan.denoise import background, cells, front_end
+from slipscan.denoise.classical import temporal_filter
 from slipscan.denoise.nuisance import temporal_noise
+from slipscan.denoise.predict import cell_events, design_of
 from slipscan.denoise.pretrained import Weights
 
 Float32 = NDArray[np.float32]
 Float = NDArray[np.float64]
 
 PIXEL_NOISE_RANGE = (0.5, 3.0)
-"""A pixel's noise over the epoch's: clipped, since a robust scale of few epochs is itself noisy."""
+"""A pixel's noise over the epoch's: clipped, since a scale of few epochs is itself noisy."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Denoised:
         (y, x) m/yr
     seasonal_amplitude, seasonal_phase
         (y, x) m and rad; NaN for a series shorter than a year
+    evidence
+        (y, x) energy that data and events have in common near by, noise being 1 (see `predict.WindowEvents`);
+        0 for the classical method
     """
 
     denoised: Float32
@@ -43,6 +46,7 @@ class Denoised:
     rate: Float32
     seasonal_amplitude: Float32
     seasonal_phase: Float32
+    evidence: Float32
 
 
 def denoise(
@@ -52,8 +56,9 @@ def denoise(
     segment: NDArray[np.integer] | None,
     weights: Weights | None,
     *,
+    pixel_m: float,
+    background_known: bool = False,
     filter_d: float = 48.0,
-    batch: int = 8,
 ) -> Denoised:
     """Denoise a stack.
 
@@ -69,108 +74,123 @@ def denoise(
         (time,) connected part of the network or None
     weights
         of the network; None runs the classical method
+    pixel_m
+        side of a cell
+    background_known
+        rate and season have been taken out beforehand (by the network only)
     filter_d
         standard deviation x 2 of the classical method's Gaussian filter in time, days
-    batch
-        intervals in one pass of the network
 
     Returns
     -------
     Denoised
         NaN where the valid epochs of a pixel do not determine rate and season
+
+    Raises
+    ------
+    SlipscanError
+        a stack without data, or of fewer than 5 epochs
     """
+    if weights is None:
+        return _classical(displacement, time, height, segment, filter_d)
+    rows, cols = displacement.shape[1:]
+    parts: list[Float32] | None = None
+    down, across = cells.cells(rows), cells.cells(cols)
+    for y, share_y in zip(down, cells.shares(down, rows), strict=True):
+        for x, share_x in zip(across, cells.shares(across, cols), strict=True):
+            relief = None if height is None else height[y, x]
+            found = _cell(displacement[:, y, x], time, relief, segment, weights, pixel_m, background_known)
+            if parts is None:
+                parts = [np.zeros((*part.shape[:-2], rows, cols), np.float32) for part in found]
+            for whole, part in zip(parts, found, strict=True):
+                whole[..., y, x] += share_y[:, None] * share_x * part
+    assert parts is not None
+    denoised, variance, transient, parameters, evidence = parts
+    names = seriesmodel.design_matrix(time, segment)[1]
+    amplitude, phase = _season(names, parameters)
+    rate = parameters[names.index("rate")]
+    return Denoised(denoised, np.sqrt(variance), transient, rate, amplitude, phase, evidence)
+
+
+def _cell(
+    displacement: Float32,
+    time: NDArray[np.datetime64],
+    height: NDArray[np.floating] | None,
+    segment: NDArray[np.integer] | None,
+    weights: Weights,
+    pixel_m: float,
+    background_known: bool,
+) -> tuple[Float32, ...]:
+    """One cell: denoised, its variance, transient (time, y, x); parameters (column, y, x); evidence (y, x)."""
+    n, *grid = displacement.shape
+    matrix = seriesmodel.design_matrix(time, segment)[0]
+    if not np.isfinite(displacement).any():
+        lost = np.full((n, *grid), np.nan, np.float32)
+        return lost, lost, lost, np.full((matrix.shape[1], *grid), np.nan, np.float32), np.zeros(grid, np.float32)
+    device = next(weights.network.parameters()).device
+    design = design_of(time, segment, slice(None), background_known)
+    days = seriesmodel.days_since_2014(time)
+    stack = front_end.survey(displacement, days, height, design, pixel_m, device)
+    events = cell_events(stack, time, segment, weights, background_known)
+    columns = torch.as_tensor(design, dtype=torch.float32, device=device)
+    rest = (stack.cleaned - events.transient.flatten(1)) * stack.valid
+    parameters = front_end.background_parameters(rest, stack.valid, columns, stack.weight)
+    open_pixels = front_end.undetermined(stack.valid, columns)
+    fitted = columns @ parameters
+    noise = _pixel_noise((rest - fitted) / stack.delay.std[:, None], stack.valid)
+    formal = torch.as_tensor(background.formal_std(design, stack.delay.std.double().cpu().numpy()), device=device)
+    variance = (formal[:, None] * noise).square() + events.variance.flatten(1)
+    transient = events.transient.flatten(1)
+    denoised = stack.mean + fitted + transient
+    whole = torch.zeros(matrix.shape[1], parameters.shape[1], device=device)
+    whole[: len(parameters)] = parameters
+    evidence = interpolate(events.evidence[None, None], size=tuple(grid), mode="bilinear", align_corners=False)[0, 0]
+    for part in (denoised, variance, transient, whole):
+        part[:, open_pixels] = torch.nan
+    fields = (part.float().reshape(-1, *grid) for part in (denoised, variance, transient, whole))
+    return tuple(part.cpu().numpy() for part in (*fields, evidence))
+
+
+def _pixel_noise(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Noise of every pixel (pixel,) over that of the epochs, from differences of consecutive epochs, clipped."""
+    both = valid[1:] & valid[:-1]
+    size = (residual.diff(dim=0).abs() * both).sum(0) / both.sum(0).clamp(min=1)
+    return (size * np.sqrt(np.pi) / 2).clamp(*PIXEL_NOISE_RANGE)
+
+
+def _season(names: list[str], parameters: NDArray[np.floating]) -> tuple[Float32, Float32]:
+    """Amplitude (m) and phase (rad) of the annual part, of the shape of one parameter."""
+    if "annual_cos" not in names:
+        unknown = np.full(parameters.shape[1:], np.nan, np.float32)
+        return unknown, unknown
+    cos, sin = parameters[names.index("annual_cos")], parameters[names.index("annual_sin")]
+    return np.hypot(cos, sin).astype(np.float32), np.arctan2(sin, cos).astype(np.float32)
+
+
+def _classical(
+    displacement: Float32,
+    time: NDArray[np.datetime64],
+    height: NDArray[np.floating] | None,
+    segment: NDArray[np.integer] | None,
+    filter_d: float,
+) -> Denoised:
+    """The same by a filter in time."""
     n, *grid = displacement.shape
     shape = (grid[0], grid[1])
     series = displacement.reshape(n, -1).astype(float)
     closed = background.estimate(series, time, height, shape, segment)
-    if weights is None:
-        transient, variance = _temporal_filter(closed, time, filter_d)
-    else:
-        transient, variance = _network_transient(closed, time, height, shape, weights, batch)
-    cleaned = series - closed.nuisance - transient
-    parameters = seriesmodel.fit(closed.matrix, cleaned, 1 / closed.epoch_std**2)
-    undetermined = ~np.isfinite(parameters).all(axis=0)
-    transient[:, undetermined] = np.nan
+    transient, variance = temporal_filter(closed, time, filter_d)
+    parameters = seriesmodel.fit(closed.matrix, series - closed.nuisance - transient, 1 / closed.epoch_std**2)
+    lost = ~np.isfinite(parameters).all(axis=0)
+    transient[:, lost] = np.nan
     pixel_noise = np.clip(temporal_noise(closed.residual / closed.epoch_std[:, None]), *PIXEL_NOISE_RANGE)
     formal = background.formal_std(closed.matrix, closed.epoch_std)
-    factor = weights.std_factor if weights else 1.0
-    std = factor * np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance)
-    std[:, undetermined] = np.nan
+    std = np.sqrt((formal[:, None] * pixel_noise) ** 2 + variance)
+    std[:, lost] = np.nan
     amplitude, phase = _season(closed.names, parameters)
-    rate = parameters[closed.names.index("rate")]
+    fields = (closed.matrix @ parameters + transient, std, transient)
+    maps = (parameters[closed.names.index("rate")], amplitude, phase, np.zeros(series.shape[1]))
     return Denoised(
-        *(
-            part.reshape(-1, *shape).astype(np.float32)
-            for part in (closed.matrix @ parameters + transient, std, transient)
-        ),
-        *(part.reshape(shape).astype(np.float32) for part in (rate, amplitude, phase)),
+        *(part.reshape(-1, *shape).astype(np.float32) for part in fields),
+        *(part.reshape(shape).astype(np.float32) for part in maps),
     )
-
-
-def _season(names: list[str], parameters: Float) -> tuple[Float, Float]:
-    """Amplitude (m) and phase (rad) of the annual part, (pixel,)."""
-    if "annual_cos" not in names:
-        unknown = np.full(parameters.shape[1], np.nan)
-        return unknown, unknown
-    cos, sin = parameters[names.index("annual_cos")], parameters[names.index("annual_sin")]
-    return np.hypot(cos, sin), np.arctan2(sin, cos)
-
-
-def _temporal_filter(
-    closed: background.Background, time: NDArray[np.datetime64], filter_d: float
-) -> tuple[Float, Float]:
-    """The classical transient: residuals smoothed in time by a mask-aware Gaussian, and its variance."""
-    days = seriesmodel.days_since_2014(time)
-    sigma_epochs = filter_d / 2 / max(float(np.median(np.diff(days))), 1e-9)
-    valid = np.isfinite(closed.residual)
-    weight = valid / closed.epoch_std[:, None] ** 2
-
-    def smooth(values: Float) -> Float:
-        return np.asarray(gaussian_filter1d(values, sigma_epochs, axis=0, mode="constant"))
-
-    total = smooth(weight)
-    enough = total > 1e-6 * total.max()
-    safe = np.where(enough, total, 1.0)
-    transient = np.where(enough, smooth(weight * np.where(valid, closed.residual, 0.0)) / safe, 0.0)
-    # The filter averages about 2 sqrt(pi) sigma epochs of equal noise.
-    variance = np.where(enough, 1 / safe, 0.0) / max(1.0, 2 * np.sqrt(np.pi) * sigma_epochs)
-    return transient, variance
-
-
-def _network_transient(
-    closed: background.Background,
-    time: NDArray[np.datetime64],
-    height: NDArray[np.floating] | None,
-    shape: tuple[int, int],
-    weights: Weights,
-    batch: int,
-) -> tuple[Float, Float]:
-    """The network's transient and its variance, each (time, pixel)."""
-    features = Features(closed, time, height, shape)
-    steps, variances = predict_contrasts(features, weights, batch)
-    n = len(time)
-    transient = np.concatenate([np.zeros((1, steps.shape[1])), np.cumsum(steps, axis=0)]) / CONTRAST_EPOCHS
-    # Relative to the temporal mean, an interval's error enters epoch t with this factor. Neighbouring
-    # contrasts share their epochs: errors of CONTRAST_EPOCHS of them add up in amplitude, not in power.
-    after = np.arange(n)[:, None] > np.arange(n - 1)[None, :]
-    factor = after - (n - 1 - np.arange(n - 1)) / n
-    return transient, factor**2 @ variances / CONTRAST_EPOCHS
-
-
-def predict_contrasts(features: Features, weights: Weights, batch: int) -> tuple[Float, Float]:
-    """Mean (m) and variance (m2) of the contrast at every interval, each (interval, pixel)."""
-    rows, columns = features.shape
-    mean = np.zeros((len(features), rows * columns))
-    variance = np.zeros_like(mean)
-    device = next(weights.network.parameters()).device
-    with torch.inference_mode():
-        for start in range(0, len(features), batch):
-            chosen = list(range(start, min(start + batch, len(features))))
-            stacked = features.of(chosen).to(device, memory_format=torch.channels_last)
-            prediction = odd_prediction(weights.network, stacked)
-            unit = features.unit[chosen].reshape(len(chosen), -1)
-            crop = (slice(None), slice(rows), slice(columns))
-            mean[chosen] = prediction.mean[crop].reshape(len(chosen), -1).cpu().numpy() * unit
-            std = prediction.log_std[crop].exp().reshape(len(chosen), -1).cpu().numpy() * unit
-            variance[chosen] = std.astype(float) ** 2
-    return mean, variance

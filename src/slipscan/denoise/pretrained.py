@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from slipscan.denoise.network import ContrastNet, channels_last
+from slipscan.denoise.calibration import Calibration
+from slipscan.denoise.network import SlipNet
 from slipscan.errors import SlipscanError
 from slipscan.store import sha256_file, write_text, written_beside
 
@@ -28,17 +30,16 @@ class Weights:
         in evaluation mode
     label
         name and first digits of the sha256, as it stands in stacks and in the catalogue
-    std_factor
-        what `denoised_std` is multiplied by, so that 68 % of held-out synthetic truth lies within one; NaN
-        for a network that states no standard deviation
+    calibration
+        of the standard deviation on held-out scenes; None for a network that states none, or as it was trained
     """
 
     network: nn.Module
     label: str
-    std_factor: float
+    calibration: Calibration | None = None
 
 
-def locate(name: str, architecture: type[nn.Module] = ContrastNet) -> Path:
+def locate(name: str, architecture: type[nn.Module] = SlipNet) -> Path:
     """The .safetensors file of shipped weights by name, or of a path; raises SlipscanError."""
     path = Path(name) if name.endswith(".safetensors") else SHIPPED / f"{name}.safetensors"
     if not path.is_file():
@@ -53,7 +54,7 @@ def _shipped(architecture: type[nn.Module]) -> list[str]:
     return [card["name"] for card in cards if card["architecture"]["class"] == architecture.__name__]
 
 
-def load(name: str, device: str = "cpu", architecture: type[nn.Module] = ContrastNet) -> Weights:
+def load(name: str, device: str = "cpu", architecture: type[nn.Module] = SlipNet) -> Weights:
     """Load weights; raises SlipscanError where a file is missing, damaged or of another architecture."""
     path = locate(name, architecture)
     card_path = path.with_suffix(".json")
@@ -67,15 +68,16 @@ def load(name: str, device: str = "cpu", architecture: type[nn.Module] = Contras
             raise SlipscanError(f"the weights {path} are of a {found}, not of a {architecture.__name__}: give others")
         network = architecture(card["architecture"]["width"])
         network.load_state_dict(load_file(path))
-        std_factor = card["std_factor"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, RuntimeError, SafetensorError) as error:
+        table = card["calibration"]
+        calibration = None if table is None else Calibration(**table)
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise SlipscanError(f"the weights {path} or their card {card_path} cannot be used ({first})") from error
     network = network.to(device)
-    if isinstance(network, ContrastNet):
-        network = channels_last(network)
+    if isinstance(network, SlipNet):
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     label = f"{card['name']}:{digest[:12]}"
-    return Weights(network.eval(), label, float("nan") if std_factor is None else float(std_factor))
+    return Weights(network.eval(), label, calibration)
 
 
 def save(network: nn.Module, path: Path, card: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from slipscan.denoise import pretrained
 from slipscan.denoise.apply import denoise
 from slipscan.denoise.pretrained import Weights
 from slipscan.errors import SlipscanError
+from slipscan.geometry import pixel_area_km2, read_grid
 from slipscan.settings import DenoiseSettings, to_options
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
@@ -57,8 +59,8 @@ def denoise_stack(dataset: xr.Dataset, settings: DenoiseSettings, weights: Weigh
         heights(dataset),
         segments(dataset),
         weights,
+        pixel_m=math.sqrt(pixel_area_km2(read_grid(dataset)) * 1e6),
         filter_d=settings.filter_d,
-        batch=settings.batch,
     )
     out = dataset.copy()
     for name in ("denoised", "denoised_std", "transient"):

@@ -1,112 +1,160 @@
-"""Training of a network on streamed synthetic scenes, and its validation on held-out ones."""
+"""Training of a network on streamed synthetic scenes, and its validation and calibration on held-out ones."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 import slipscan
-from slipscan.denoise import background, pretrained
-from slipscan.denoise.apply import denoise
+from slipscan.denoise import examples, pretrained
 from slipscan.denoise.baselines import rouet_leduc_training
-from slipscan.denoise.features import Features
-from slipscan.denoise.network import CHANNELS, CONTRAST_EPOCHS, ContrastNet, channels_last
-from slipscan.denoise.pretrained import Weights
-from slipscan.denoise.recipe import Batch, Task, Trainer, choose
-from slipscan.denoise.validation import Skill, scene_time, validation_scenes
+from slipscan.denoise.calibration import MIN_PIXELS, Calibration, calibrate
+from slipscan.denoise.examples import Example, draw_example
+from slipscan.denoise.predict import clean
+from slipscan.denoise.recipe import Trainer
+from slipscan.denoise.validation import VALIDATION_SEED_OFFSET
 from slipscan.settings import TrainSettings
-from slipscan.synthetic.scene import TrainingScene
 
-COVERAGE = 0.68
+Float32 = NDArray[np.float32]
+
+FIRST_VALIDATION_SCENE: Final = 1_000_000
+"""Past the scenes that are made easier, whatever their seed."""
+SNR_BINS: Final = ((5, 8), (8, 15), (15, 30), (30, 80), (80, 1000))
+AMPLITUDE_BINS: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 1e3)
+STD_BINS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 1e3)
+EVERY: Final = 5
+"""One pixel in so many is kept for the calibration: neighbours are alike."""
 
 
-def train(settings: TrainSettings, out: Path) -> dict[str, Any]:
-    """Train, validate and write the weights and their card to `out` (.safetensors).
+def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
+    """Train for one slice; at the end of the schedule, validate and write weights and card to `out` (.safetensors).
 
-    A checkpoint beside `out` lets a training that was cut off go on; raises SlipscanError where that
-    checkpoint belongs to other settings.
+    A checkpoint beside `out` lets a training go on, slice after slice, or after it was cut off.
+
+    Returns
+    -------
+    card
+        None where the schedule has not come to its end
+
+    Raises
+    ------
+    SlipscanError
+        the checkpoint belongs to another network, width or seed
     """
     torch.manual_seed(settings.seed)
     ours = settings.network == "slipscan"
-    task = contrast_task(settings) if ours else rouet_leduc_training.task(settings)
+    task = examples.task(settings) if ours else rouet_leduc_training.task(settings)
     checkpoint = out.with_suffix(".checkpoint")
-    progress = Trainer(task, settings, checkpoint).run()
+    trainer = Trainer(task, settings, checkpoint)
+    progress = trainer.run()
+    if not trainer.finished:
+        return None
     skill = (validate if ours else rouet_leduc_training.validate)(task.network, settings)
     card = {
         "name": settings.name,
         "slipscan_version": slipscan.__version__,
         "training": settings.model_dump(),
+        "slices": progress.slices,
         "steps": progress.step,
         "scenes": progress.scenes,
         "minutes": round(progress.seconds / 60, 1),
         **skill,
     }
     pretrained.save(task.network, out, card)
-    checkpoint.unlink(missing_ok=True)
     return card
 
 
-def contrast_task(settings: TrainSettings) -> Task:
-    """The task of slipscan's own network: the contrast at an interval, and its standard deviation."""
-    return Task(channels_last(ContrastNet(settings.width)), CHANNELS - 2, intervals_of, _predict)
-
-
-def _predict(network: nn.Module, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    prediction = network(features.to(memory_format=torch.channels_last))
-    return prediction.mean, prediction.log_std
-
-
-def intervals_of(scene: TrainingScene, count: int, generator: np.random.Generator) -> Batch:
-    """Some intervals of a scene, half of them where an event moves the ground."""
-    shape = (scene.displacement.shape[1], scene.displacement.shape[2])
-    series = scene.displacement.reshape(len(scene.displacement), -1).astype(float)
-    closed = background.estimate(series, scene_time(scene), scene.height, shape)
-    features = Features(closed, scene_time(scene), scene.height, shape)
-    step = background.contrast(scene.events, CONTRAST_EPOCHS)
-    chosen = choose(np.abs(step).max(axis=(1, 2)), count, generator)
-    unit = features.unit[chosen]
-    valid = unit > 0
-    truth = np.where(valid, step[chosen] / np.where(valid, unit, 1.0), 0.0)
-    return Batch(
-        features.of(chosen),
-        torch.from_numpy(truth.astype(np.float32)),
-        torch.from_numpy(valid.astype(np.float32)),
-    )
-
-
-def _about_mean(field: NDArray[np.floating]) -> NDArray[np.floating]:
-    """A field relative to its temporal mean: what does not depend on the reference epoch."""
-    return np.asarray(field - field.mean(axis=0, keepdims=True))
-
-
 def validate(network: nn.Module, settings: TrainSettings) -> dict[str, Any]:
-    """Skill on held-out scenes, beside the classical method, and the factor that makes sigma cover 68 %.
+    """Skill on held-out scenes, and the calibration of the standard deviation, on others.
 
     Returns
     -------
     card
-        std_factor, and per method: RMS of the transient with no event, NRMSE over events and amplitude slope
+        'calibration'; and, over as many other scenes, per state of the background: RMS of the map where nothing
+        happened, NRMSE and slope of the map by signal-to-noise ratio, and the share of truth within one standard
+        deviation, in all pixels and in those above a fifth of the peak
     """
-    raw = Weights(network, "raw", 1.0)
-    methods: dict[str, Weights | None] = {"network": raw, "classical": None}
-    errors: list[NDArray[np.floating]] = []
-    spreads: list[NDArray[np.floating]] = []
-    skills = {method: Skill() for method in methods}
-    for scene in validation_scenes(settings):
-        for method, weights in methods.items():
-            parts = denoise(scene.displacement, scene_time(scene), scene.height, None, weights)
-            skills[method].add(scene, parts.transient)
-            if method == "network":
-                truth = _about_mean(scene.background + scene.events)
-                error = np.abs(_about_mean(parts.denoised) - truth)
-                ok = np.isfinite(error)
-                errors.append(error[ok][::7])
-                spreads.append(parts.denoised_std[ok][::7])
-    ratio = np.concatenate(errors) / np.concatenate(spreads)
-    card: dict[str, Any] = {"std_factor": round(float(np.quantile(ratio, COVERAGE)), 3)}
-    return card | {f"validation_{method}": skill.card() for method, skill in skills.items()}
+    seed = settings.seed + VALIDATION_SEED_OFFSET
+    held_out = settings.model_copy(update={"seed": seed})
+    number = settings.validation_scenes
+    means: list[Float32] = []
+    stds: list[Float32] = []
+    truths: list[Float32] = []
+    for index in range(FIRST_VALIDATION_SCENE, FIRST_VALIDATION_SCENE + number):
+        mean, std, truth = _pixels(draw_example(held_out, index), network)
+        means.append(mean[::EVERY])
+        stds.append(std[::EVERY])
+        truths.append(truth[::EVERY])
+    calibration = calibrate(np.concatenate(means), np.concatenate(stds), np.concatenate(truths))
+    first = FIRST_VALIDATION_SCENE + number
+    others = (draw_example(held_out, index) for index in range(first, first + number))
+    return {"calibration": dataclasses.asdict(calibration), "validation": _skill(network, calibration, others)}
+
+
+def _pixels(example: Example, network: nn.Module) -> tuple[Float32, Float32, Float32]:
+    """Mean, standard deviation and truth, over the formal error, of the valid pixels, each (pixel,)."""
+    found = clean(example.window, network)
+    total = (example.courses[-1][:, None, None] * example.maps).sum(0) if len(example.maps) else 0 * found.mean
+    valid = example.window.valid.any(0)
+    mean, std, truth = (part[valid].numpy() for part in (found.mean, found.std, total / found.image.std))
+    return mean, std, truth
+
+
+def _skill(network: nn.Module, calibration: Calibration, scenes: Iterable[Example]) -> dict[str, Any]:
+    rows: list[dict[str, float]] = []
+    predicted: list[Float32] = []
+    for example in scenes:
+        mean, std, truth = _pixels(example, network)
+        sigma = calibration.apply(torch.from_numpy(mean), torch.from_numpy(std)).numpy()
+        predicted.append(np.stack([np.abs(mean) / std, std, np.abs(mean - truth) < sigma])[:, ::EVERY])
+        power = float((truth**2).mean())
+        strong = np.abs(truth) > 0.2 * np.abs(truth).max()
+        rows.append({
+            "known": float(example.window.design.shape[1] == 1),
+            "snr": example.gain * math.sqrt(power),
+            "rms_mm": 1e3 * example.window.unit_m * float(np.sqrt((mean**2).mean())),
+            "nrmse": math.sqrt(float(((mean - truth) ** 2).mean()) / power) if power > 0 else math.nan,
+            "slope": float((mean * truth).sum() / (truth**2).sum()) if power > 0 else math.nan,
+            "covered": float((np.abs(mean - truth) < sigma).mean()),
+            "covered_strong": float((np.abs(mean - truth) < sigma)[strong].mean()) if power > 0 else math.nan,
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    ratio, size, inside = np.concatenate(predicted, axis=1)
+    out: dict[str, Any] = {
+        "covered": round(float(table["covered"].mean()), 3),
+        "covered_strong": round(float(table["covered_strong"].mean()), 3),
+        "covered_by_amplitude_over_std": _covered(ratio, inside, AMPLITUDE_BINS),
+        "covered_by_std": _covered(size, inside, STD_BINS),
+    }
+    for known, part in table.groupby("known"):
+        background = "known" if known else "unknown"
+        quiet = part["snr"] == 0
+        out[f"{background}_null_rms_mm"] = round(float(part.loc[quiet, "rms_mm"].mean()), 3)
+        for low, high in SNR_BINS:
+            chosen = part[(part["snr"] >= low) & (part["snr"] < high)]
+            out[f"{background}_snr_{low}_{high}"] = {
+                "scenes": len(chosen),
+                "nrmse": round(float(chosen["nrmse"].median()), 3),
+                "slope": round(float(chosen["slope"].median()), 3),
+            }
+    return out
+
+
+def _covered(values: Float32, inside: Float32, edges: tuple[float, ...]) -> dict[str, float]:
+    """Share of truth within one standard deviation in bins of what is predicted; bins of few pixels are left out."""
+    out = {}
+    for low, high in pairwise(edges):
+        chosen = (values >= low) & (values < high)
+        if chosen.sum() >= MIN_PIXELS:
+            out[f"{low:g} to {high:g}"] = round(float(inside[chosen].mean()), 3)
+    return out

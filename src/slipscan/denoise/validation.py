@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.denoise import background
-from slipscan.denoise.network import CONTRAST_EPOCHS
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.scene import TrainingScene, draw_scene
 
+CONTRAST_EPOCHS = 4
+"""Epochs before and after an interval that a contrast is taken over."""
 VALIDATION_SEED_OFFSET = 1_000_000
 """Validation scenes come from a seed of their own, never seen in training."""
 

@@ -125,10 +125,18 @@ class TrainingScene:
         total = self.noise_parts.total
         return total - total[0]
 
+    @property
+    def event_parts(self) -> tuple[Float32, Float32]:
+        """Courses (time, event) from 0 at the first epoch, and maps (event, y, x): `events` is their product."""
+        return self._parts(lambda source: source.history != SEASONAL)
+
     def _moved(self, chosen: Callable[[Source], bool]) -> Float32:
         """Displacement by some of the sources (time, y, x)."""
+        return _expand(*self._parts(chosen))
+
+    def _parts(self, chosen: Callable[[Source], bool]) -> tuple[Float32, Float32]:
         picked = [i for i, source in enumerate(self.sources) if chosen(source)]
-        return _expand(_courses(self.sources, self.days)[:, picked], self.source_maps[picked])
+        return _courses(self.sources, self.days)[:, picked], self.source_maps[picked]
 
 
 def draw_scene(

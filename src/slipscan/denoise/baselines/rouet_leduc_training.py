@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from slipscan.denoise.apply import denoise
+from slipscan.denoise.baselines.interval_examples import Batch, choose, interval_task
 from slipscan.denoise.baselines.rouet_leduc_2021 import (
     WINDOW,
     WindowNet,
@@ -17,11 +18,12 @@ from slipscan.denoise.baselines.rouet_leduc_2021 import (
     predict_transient,
     windows_of,
 )
-from slipscan.denoise.recipe import Batch, Task, choose
+from slipscan.denoise.recipe import Task
 from slipscan.denoise.validation import Skill, scene_time, validation_scenes
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.scene import TrainingScene
 
+PIXEL_M = 500.0
 PATCH = 48
 """Side of a training window, pixels."""
 POWER_FLOOR = 0.2
@@ -31,13 +33,7 @@ truth: four windows of five hold next to nothing, and an answer costs more there
 
 def task(settings: TrainSettings) -> Task:
     """The task of the prototype: what events moved the ground by over nine epochs; no standard deviation."""
-    return Task(WindowNet(settings.width), WINDOW, patches_of, _predict, POWER_FLOOR)
-
-
-def _predict(network: nn.Module, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    # Half the time of single precision; weights, loss and optimiser stay in single precision.
-    with torch.autocast("cpu", torch.bfloat16):
-        return network(features).float(), None
+    return interval_task(WindowNet(settings.width), WINDOW, patches_of, POWER_FLOOR)
 
 
 def patches_of(scene: TrainingScene, count: int, generator: np.random.Generator) -> Batch:
@@ -66,16 +62,16 @@ def validate(network: nn.Module, settings: TrainSettings) -> dict[str, Any]:
     Returns
     -------
     card
-        std_factor (none: the prototype states no standard deviation), and per method RMS of the transient
+        calibration (none: the prototype states no standard deviation), and per method RMS of the transient
         with no event, NRMSE over events and amplitude slope
     """
     network_skill, classical = Skill(), Skill()
     for scene in validation_scenes(settings):
         time = scene_time(scene)
         network_skill.add(scene, predict_transient(network, scene.displacement, scene.height))
-        classical.add(scene, denoise(scene.displacement, time, scene.height, None, None).transient)
+        classical.add(scene, denoise(scene.displacement, time, scene.height, None, None, pixel_m=PIXEL_M).transient)
     return {
-        "std_factor": None,
+        "calibration": None,
         "validation_network": network_skill.card(),
         "validation_classical": classical.card(),
     }

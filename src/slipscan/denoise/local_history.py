@@ -1,0 +1,227 @@
+"""When did what the network sees happen: data projected on its map, a history fitted, block by block.
+
+A network that reads times off its features misses them by weeks. The projection of the data on the map, whitened in
+space, is a series with nearly all of an event's signal, and the marginal likelihood of steps and ramps in it gives a
+history to days. It is taken block by block and smoothly in space, so that two events at two places have histories of
+their own and nothing depends on how a wide scene is cut up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
+
+from slipscan.denoise.front_end import Window, projected
+
+COARSE: Final = 2
+"""Pixels of the scene per side of a coarse pixel: what the first map is given on."""
+BLOCK: Final = 8
+"""Coarse pixels per side of a block."""
+BAND_SIGMAS: Final = (1.0, 2.0, 4.0, 8.0)
+"""Gaussians (coarse pixels) whose differences are the bands that maps are whitened in."""
+DURATIONS_D: Final = (0.0, 24.0, 60.0, 120.0)
+MAX_TIMES: Final = 96
+"""More intervals than this are thinned out."""
+UPSIDE_DOWN: Final = 6.0
+"""Logarithm of the odds against a history in which the projection on a map falls."""
+CERTAIN: Final = 1 - 1e-6
+"""A fit that leaves nothing has a finite likelihood."""
+MIN_INFORMATION: Final = 1e-4
+"""1/unit^2: the amplitude of a history that the background absorbs has a finite error."""
+FAIR_SHARE: Final = 0.05
+"""Of the best candidate's information: histories with less look like the background."""
+
+
+@dataclass(frozen=True)
+class LocalHistory:
+    """A history in every block.
+
+    Attributes
+    ----------
+    course
+        (time, by, bx) fraction of the change from the first to the last epoch, expected over the likelihood
+    filter
+        (time, by, bx) whose sum over time with a series is the amplitude of that history, rate and season unknown;
+        expected over the likelihood, so that a doubtful time makes it smaller instead of noisier
+    std
+        (by, bx) standard deviation of that amplitude for a pixel, units
+    """
+
+    course: Tensor
+    filter: Tensor
+    std: Tensor
+
+
+def expected(window: Window, columns: Tensor, likelihood: Tensor) -> LocalHistory:
+    """Course and filter expected over candidates.
+
+    Parameters
+    ----------
+    window
+        for weights and background
+    columns
+        (time, candidate) from 0 at the first to 1 at the last epoch
+    likelihood
+        (candidate, by, bx) summing to 1
+    """
+    rest = projected(columns, window.design, window.weight)
+    information = (rest.square() * window.weight[:, None]).sum(0)
+    filters = rest * window.weight[:, None] / information.clamp(min=MIN_INFORMATION)
+    shape = likelihood.shape[1:]
+    mixed = filters @ likelihood.flatten(1)
+    std = (mixed.square() / window.weight[:, None]).sum(0).clamp(min=1e-12).sqrt()
+    course = columns @ likelihood.flatten(1)
+    return LocalHistory(course.reshape(-1, *shape), mixed.reshape(-1, *shape), std.reshape(shape))
+
+
+def usable(window: Window, columns: Tensor) -> Tensor:
+    """(candidate,) whether the background leaves a fair share of what the best candidate has."""
+    information = (projected(columns, window.design, window.weight).square() * window.weight[:, None]).sum(0)
+    return information > FAIR_SHARE * information.max()
+
+
+def coarse(field: Tensor, valid: Tensor) -> Tensor:
+    """Means (n, y / COARSE, x / COARSE) over the valid pixels of fields (n, y, x); 0 where there is none."""
+    share = avg_pool2d(valid.float()[None], COARSE)[0]
+    return avg_pool2d((field * valid)[None], COARSE)[0] / share.clamp(min=1e-6)
+
+
+def band_levels(statistic: Tensor) -> Tensor:
+    """Power per mode of noise in each band, (band,), from fields (n, y, x) that are mostly noise."""
+    levels = []
+    for band, energy in zip(bands(statistic), _band_energies(), strict=True):
+        inner = band.abs().flatten()
+        levels.append((1.4826 * inner.median()) ** 2 / energy)
+    return torch.stack(levels).clamp(min=1e-6)
+
+
+def band_std(levels: Tensor) -> Tensor:
+    """Standard deviation of noise in each band, (band,)."""
+    return (levels * torch.tensor(_band_energies(), device=levels.device)).sqrt()
+
+
+def whitened(field: Tensor, levels: Tensor) -> Tensor:
+    """A map (y, x) with every band divided by its noise power: the filter that a matched filter projects on."""
+    return torch.stack([band[0] / level for band, level in zip(bands(field[None]), levels, strict=True)]).sum(0)
+
+
+def scan(window: Window, whitened_bands: Tensor, histories: Tensor) -> LocalHistory:
+    """A first history in every block: candidates weighed by their strongest bump near by.
+
+    Parameters
+    ----------
+    window
+        for weights and background
+    whitened_bands
+        (band, candidate, y, x) step statistics in bands over the noise of each, coarse pixels
+    histories
+        (time, candidate)
+    """
+    peaks = max_pool2d(whitened_bands.abs().amax(0)[None], BLOCK)
+    near = max_pool2d(peaks, 3, stride=1, padding=1)[0]
+    logit = 0.5 * near.square()
+    logit = torch.where(usable(window, histories)[:, None, None], logit, -math.inf)
+    return expected(window, histories, torch.softmax(logit, 0))
+
+
+def fit(window: Window, first_map: Tensor, residual: Tensor, levels: Tensor) -> LocalHistory:
+    """Fit a history in every block to the projection of the data on a map.
+
+    Parameters
+    ----------
+    window
+        for dates, weights and background
+    first_map
+        (y, x) of the network, coarse pixels, sides multiples of BLOCK
+    residual
+        (time, y, x) `Window.residual` on coarse pixels
+    levels
+        from `band_levels`
+    """
+    series = smoothed_blocks(avg_pool2d((residual * whitened(first_map, levels))[None], BLOCK)[0])
+    columns, _ = candidates(window.days)
+    rest = projected(columns, window.design, window.weight)
+    weight = window.weight[:, None]
+    information = (rest.square() * weight).sum(0)
+    flat = series.flatten(1)
+    amplitude = ((rest * weight).T @ flat) / information.clamp(min=1e-12)[:, None]
+    energy = (projected(flat, window.design, window.weight).square() * weight).sum(0).clamp(min=1e-20)
+    explained = (amplitude.square() * information[:, None] / energy).clamp(max=CERTAIN)
+    freedom = max(1, len(columns) - window.design.shape[1] - 2)
+    logit = -0.5 * freedom * torch.log1p(-explained)
+    # Beside rate and season a wrong time shows an event upside down, and the next image turns it: such a candidate is
+    # unlikely, not excluded.
+    logit = logit - UPSIDE_DOWN * (amplitude < 0)
+    logit = torch.where(usable(window, columns)[:, None], logit, -math.inf)
+    return expected(window, columns, torch.softmax(logit, 0).reshape(-1, *series.shape[1:]))
+
+
+def candidates(days: Tensor) -> tuple[Tensor, Tensor]:
+    """Steps and ramps, (time, candidate), from 0 at the first to 1 at the last epoch, and their middles, days."""
+    number = torch.linspace(0, len(days) - 2, min(len(days) - 1, MAX_TIMES)).round().long().to(days.device)
+    middles = ((days[1:] + days[:-1]) / 2)[number]
+    out = []
+    for duration in DURATIONS_D:
+        ramp = ((days[:, None] - middles) / max(duration, 1e-3) + 0.5).clamp(0, 1)
+        change = (ramp[-1] - ramp[0]).clamp(min=1e-3)
+        out.append((ramp - ramp[0]) / change)
+    return torch.cat(out, 1), middles.repeat(len(DURATIONS_D))
+
+
+def spread(blocks: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Fields (n, by, bx) of blocks on the pixels of a scene, (n, y, x), linear in between."""
+    return interpolate(blocks[None], size=shape, mode="bilinear", align_corners=False)[0]
+
+
+def smoothed_blocks(series: Tensor) -> Tensor:
+    """Means over neighbouring blocks, weights 1 2 1."""
+    out = pad(series[:, None], (1, 1, 1, 1), mode="replicate")
+    out = out[..., :-2] + 2 * out[..., 1:-1] + out[..., 2:]
+    return (out[..., :-2, :] + 2 * out[..., 1:-1, :] + out[..., 2:, :])[:, 0] / 16
+
+
+def bands(fields: Tensor) -> list[Tensor]:
+    """Bands (n, y, x) of fields (n, y, x), from fine to broad, that sum to them."""
+    out, last = [], fields
+    for sigma in BAND_SIGMAS:
+        blurred = _blur(fields, sigma)
+        out.append(last - blurred)
+        last = blurred
+    return [*out, last]
+
+
+def _blur(fields: Tensor, sigma: float) -> Tensor:
+    kernel = _kernel(sigma).to(fields)
+    half = len(kernel) // 2
+    rows, cols = fields.shape[-2:]
+    out = fields[:, None]
+    out = torch.conv2d(_extended(out, half, cols), kernel[None, None, None, :])
+    out = _extended(out.transpose(-1, -2), half, rows)
+    return torch.conv2d(out, kernel[None, None, None, :]).transpose(-1, -2)[:, 0]
+
+
+def _extended(fields: Tensor, half: int, size: int) -> Tensor:
+    """Columns continued by `half` of the nearest ones."""
+    number = torch.arange(-half, size + half, device=fields.device).clamp(0, size - 1)
+    return fields[..., number]
+
+
+@lru_cache(maxsize=8)
+def _kernel(sigma: float) -> Tensor:
+    x = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+@lru_cache(maxsize=1)
+def _band_energies() -> tuple[float, ...]:
+    """Energy of a band's response to one pixel: the share of all modes that it holds, weighted by its gain."""
+    impulse = torch.zeros(1, 129, 129)
+    impulse[0, 64, 64] = 1
+    return tuple(float(band.square().sum()) for band in bands(impulse))
