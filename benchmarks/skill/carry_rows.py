@@ -1,8 +1,9 @@
 """Keep rows across a change of code that changes no result.
 
-Rows are kept under the digest of a method's code, so that an edit of a shared module starts every method afresh, whether
-or not it matters. This measures a few scenes of every method again and, where all figures but the time taken are the same
-to a millionth (sums differ in the last bit between runs), files all rows of a method under the digest of today's code. Where one differs, the rows stay where they are.
+Rows are kept under the digest of a method's code, so that an edit of a shared module starts every method afresh,
+whether or not it matters. This measures a few scenes of every method again and, where all figures but the time taken
+are the same to a millionth (sums differ in the last bit between runs), files all rows of a method under the digest of
+today's code. Where one differs, the rows stay where they are.
 
     python benchmarks/skill/carry_rows.py ROWS [--scenes 8] [--method NAME,...]
 """
@@ -24,6 +25,7 @@ NOT_COMPARED = ("id", "background", "ms")
 
 
 def main() -> int:
+    """Carry the rows of the chosen methods; 1 where some stayed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", type=Path)
     parser.add_argument("--scenes", type=int, default=8)
