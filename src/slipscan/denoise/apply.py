@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from slipscan import seriesmodel
-from slipscan.denoise import background, cells, front_end
+from slipscan.denoise import background, cells, front_end, least_squares
 from slipscan.denoise.classical import temporal_filter
 from slipscan.denoise.nuisance import temporal_noise
 from slipscan.denoise.predict import cell_events, design_of
@@ -134,8 +134,8 @@ def _cell(
     events = cell_events(stack, time, segment, weights, background_known)
     columns = torch.as_tensor(design, dtype=torch.float32, device=device)
     rest = (stack.cleaned - events.transient.flatten(1)) * stack.valid
-    parameters = front_end.background_parameters(rest, stack.valid, columns, stack.weight)
-    open_pixels = front_end.undetermined(stack.valid, columns)
+    parameters = least_squares.background_parameters(rest, stack.valid, columns, stack.weight)
+    open_pixels = least_squares.undetermined(stack.valid, columns)
     fitted = columns @ parameters
     noise = _pixel_noise((rest - fitted) / stack.delay.std[:, None], stack.valid)
     formal = torch.as_tensor(background.formal_std(design, stack.delay.std.double().cpu().numpy()), device=device)

@@ -225,11 +225,10 @@ def batches(settings: TrainSettings, first: int = 0) -> Iterator[tuple[int, list
 
 def task(settings: TrainSettings) -> Task:
     """The task of slipscan's own network."""
-    network = SlipNet(settings.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Task(network, batches, loss)
+    return Task(SlipNet(settings.width), batches, loss)
 
 
-def loss(network: nn.Module, batch: list[Example], share: float) -> tuple[Tensor, float]:
+def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
     """Error of both rounds, and the likelihood of their standard deviations.
 
     The truth of an image is what its own filter makes of the events. An example's squared error is measured with the

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 
-from slipscan.denoise.front_end import Window, projected
+from slipscan.denoise.front_end import Window
+from slipscan.denoise.least_squares import projected
 
 COARSE: Final = 2
 """Pixels of the scene per side of a coarse pixel: what the first map is given on."""
@@ -145,7 +146,7 @@ def fit(window: Window, first_map: Tensor, residual: Tensor, levels: Tensor) -> 
         from `band_levels`
     """
     series = smoothed_blocks(avg_pool2d((residual * whitened(first_map, levels))[None], BLOCK)[0])
-    columns, _ = candidates(window.days)
+    columns = candidates(window.days)
     rest = projected(columns, window.design, window.weight)
     weight = window.weight[:, None]
     information = (rest.square() * weight).sum(0)
@@ -162,8 +163,8 @@ def fit(window: Window, first_map: Tensor, residual: Tensor, levels: Tensor) -> 
     return expected(window, columns, torch.softmax(logit, 0).reshape(-1, *series.shape[1:]))
 
 
-def candidates(days: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps and ramps, (time, candidate), from 0 at the first to 1 at the last epoch, and their middles, days."""
+def candidates(days: Tensor) -> Tensor:
+    """Steps and ramps, (time, candidate), from 0 at the first to 1 at the last epoch."""
     number = torch.linspace(0, len(days) - 2, min(len(days) - 1, MAX_TIMES)).round().long().to(days.device)
     middles = ((days[1:] + days[:-1]) / 2)[number]
     out = []
@@ -171,7 +172,7 @@ def candidates(days: Tensor) -> tuple[Tensor, Tensor]:
         ramp = ((days[:, None] - middles) / max(duration, 1e-3) + 0.5).clamp(0, 1)
         change = (ramp[-1] - ramp[0]).clamp(min=1e-3)
         out.append((ramp - ramp[0]) / change)
-    return torch.cat(out, 1), middles.repeat(len(DURATIONS_D))
+    return torch.cat(out, 1)
 
 
 def spread(blocks: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -151,6 +151,7 @@ class SlipNet(nn.Module):
         for head in (self.band_head, self.fine_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Sequence[Image]) -> Prediction:
         """Clean images of one size, sides multiples of MULTIPLE.

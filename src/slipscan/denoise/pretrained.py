@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -73,11 +72,8 @@ def load(name: str, device: str = "cpu", architecture: type[nn.Module] = SlipNet
     except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise SlipscanError(f"the weights {path} or their card {card_path} cannot be used ({first})") from error
-    network = network.to(device)
-    if isinstance(network, SlipNet):
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     label = f"{card['name']}:{digest[:12]}"
-    return Weights(network.eval(), label, calibration)
+    return Weights(network.to(device).eval(), label, calibration)
 
 
 def save(network: nn.Module, path: Path, card: dict[str, Any]) -> None:

@@ -44,12 +44,12 @@ class Task:
     batches
         (settings, number of the first scene) to batches, each with the number of scenes drawn so far
     loss
-        (network, batch, share of the schedule) to the loss, and the share of the truth's power that is explained
+        (network, batch) to the loss, and the share of the truth's power that is explained
     """
 
     network: nn.Module
     batches: Callable[[TrainSettings, int], Iterator[tuple[int, Any]]]
-    loss: Callable[[nn.Module, Any, float], tuple[Tensor, float]]
+    loss: Callable[[nn.Module, Any], tuple[Tensor, float]]
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Trainer:
         """One optimiser step; loss and explained share before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(self.progress.step)
-        loss, explained = self.task.loss(self.task.network, batch, self.progress.step / self.settings.steps)
+        loss, explained = self.task.loss(self.task.network, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         # Part by part: a wild gradient of the standard deviation must not silence the mean.

@@ -57,7 +57,7 @@ def interval_task(network: nn.Module, signed: int, examples: Examples, power_flo
     def stream(settings: TrainSettings, first: int) -> Iterator[tuple[int, Batch]]:
         return batches(examples, signed, settings, first)
 
-    def loss(network: nn.Module, batch: Batch, _: float) -> tuple[torch.Tensor, float]:
+    def loss(network: nn.Module, batch: Batch) -> tuple[torch.Tensor, float]:
         return loss_of(network, batch, power_floor)
 
     return Task(network, stream, loss)
