@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 
 GROUND = {
-    "errors", "vocabulary", "settings", "regions", "geometry", "store", "seriesmodel", "events", "progress",
+    "errors", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "seriesmodel", "events", "progress",
     "stack", "cache",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}

@@ -135,13 +135,17 @@ def noise(stack: In, out: Out, options: Options = None) -> None:
 
 
 @app.command()
-def denoise(stack: In, out: Out, options: Options = None) -> None:
+def denoise(
+    stack: In, out: Out, options: Options = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
+) -> None:  # fmt: skip
     """Take the atmosphere out of a stack: rate, season and events, with sigma."""
     from slipscan.denoise.stage import run
+    from slipscan.digest import code_digest
     from slipscan.settings import DenoiseSettings, from_options
 
     _one_thread()
-    run(stack, out, from_options(DenoiseSettings, options or []))
+    run(stack, out, from_options(DenoiseSettings, options or []), cache, code_digest("denoise"))
 
 
 @app.command()

@@ -23,8 +23,11 @@ OPTIONAL_NOTES = {
 }
 
 
-def open_stack(path: Path, product: str = "stack") -> xr.Dataset:
-    """Open a displacement stack (Zarr or NetCDF) that follows the contract, into memory.
+def open_stack(path: Path, product: str = "stack", in_memory: bool = True) -> xr.Dataset:
+    """Open a displacement stack (Zarr or NetCDF) that follows the contract.
+
+    Into memory, or, of a Zarr store, only what has no time: the rest is read where it is sliced, and whether any of
+    it is valid is not looked at.
 
     A stack of someone else needs only `displacement(time, y, x)` with units, time, x, y and a CRS; what is
     absent is said in the log. Float64 is cast to float32 and an ascending y axis is turned.
@@ -43,8 +46,10 @@ def open_stack(path: Path, product: str = "stack") -> xr.Dataset:
             dataset[name] = dataset[name].astype("float32").assign_attrs(dataset[name].attrs)
     vocabulary.check(dataset, product, str(path))
     read_grid(dataset, str(path))
-    dataset = dataset.load()
-    if not np.isfinite(dataset["displacement"].values).any():
+    if not in_memory:
+        for field in [variable for variable in dataset.data_vars.values() if "time" not in variable.dims]:
+            field.load()
+    elif not np.isfinite(dataset.load()["displacement"].values).any():
         raise SlipscanError(f"the stack {path} has no valid pixel: every displacement is NaN")
     for name, note in OPTIONAL_NOTES.items():
         if name not in dataset:

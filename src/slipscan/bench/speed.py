@@ -15,8 +15,8 @@ from slipscan.bench import network
 from slipscan.bench.plan import SkillPlan, read_plan
 from slipscan.bench.scenes import Key, draw
 from slipscan.denoise import front_end
-from slipscan.denoise.baselines.method import Observation
-from slipscan.denoise.predict import clean, design_of, padded
+from slipscan.denoise.cell import Cell
+from slipscan.denoise.predict import clean, padded
 from slipscan.denoise.pretrained import Weights, load
 from slipscan.settings import DenoiseSettings
 
@@ -53,16 +53,13 @@ def _table(plan: SkillPlan, weights: Weights) -> str:
     observations = [draw(Key("validation", "A", kinds[i], i), plan)[0].observation(False) for i in range(SCENES)]
     pixel_epochs = float(np.mean([observation.displacement.size for observation in observations]))
     product = {kind: _product_rate(kind) for kind in (torch.bfloat16, torch.float32)}
-    surveys = [_survey(observation) for observation in observations]
-    windows = [
-        padded(front_end.cut(stack, slice(None), design_of(observation.time, None, slice(None), False)))
-        for stack, observation in zip(surveys, observations, strict=True)
-    ]
+    scenes = [Cell(o.displacement, o.time, None, o.height, o.pixel_m) for o in observations]
+    windows = [padded(front_end.cut(scene.survey("cpu"), slice(None), scene.design)) for scene in scenes]
     with FlopCounterMode(display=False) as counter:
         clean(windows[0], weights.network)
     operations = counter.get_total_flops() / windows[0].residual.numel()
     seconds = {
-        "closed form of a cell (delay, noise)": _time(lambda: [_survey(o) for o in observations]),
+        "closed form of a cell (delay, noise)": _time(lambda: [scene.survey("cpu") for scene in scenes]),
         "window: images, histories, network": _time(lambda: [clean(w, weights.network) for w in windows]),
         "all, rate and season fitted": _time(lambda: [network.estimate(o, weights) for o in observations]),
     }
@@ -82,12 +79,6 @@ def _table(plan: SkillPlan, weights: Weights) -> str:
         f"{plan.epochs} epochs of {plan.pixels} x {plan.pixels} pixels, one thread, {SCENES} scenes, best of {ROUNDS}"
     )
     return "\n".join([head, *(f"{name:40s} {value}" for name, value in rows.items())])
-
-
-def _survey(observation: Observation) -> front_end.Survey:
-    return front_end.survey(
-        observation.displacement, observation.days, observation.height, observation.design, observation.pixel_m
-    )
 
 
 def _product_rate(kind: torch.dtype) -> float:

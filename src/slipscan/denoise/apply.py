@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,17 +12,31 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from slipscan import seriesmodel
-from slipscan.denoise import background, cells, front_end, least_squares
+from slipscan.denoise import background, cells, least_squares
+from slipscan.denoise.cell import Cell, cell_events
 from slipscan.denoise.classical import temporal_filter
 from slipscan.denoise.nuisance import temporal_noise
-from slipscan.denoise.predict import cell_events, design_of
 from slipscan.denoise.pretrained import Weights
+from slipscan.denoise.window_cache import WindowCache
 
 Float32 = NDArray[np.float32]
 Float = NDArray[np.float64]
 
+Empty = Callable[[tuple[int, ...], type[np.float32]], Float32]
+
 PIXEL_NOISE_RANGE = (0.5, 3.0)
 """A pixel's noise over the epoch's: clipped, since a scale of few epochs is itself noisy."""
+
+
+class Sliced(Protocol):
+    """An array (time, y, x) in memory or in a file, of which slices are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(time, y, x)."""
+        ...
+
+    def __getitem__(self, key: tuple[slice, slice, slice], /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ class Denoised:
 
 
 def denoise(
-    displacement: Float32,
+    displacement: Sliced,
     time: NDArray[np.datetime64],
     height: NDArray[np.floating] | None,
     segment: NDArray[np.integer] | None,
@@ -59,13 +75,15 @@ def denoise(
     pixel_m: float,
     background_known: bool = False,
     filter_d: float = 48.0,
+    windows: WindowCache | None = None,
+    empty: Empty = np.zeros,
 ) -> Denoised:
     """Denoise a stack.
 
     Parameters
     ----------
     displacement
-        (time, y, x) m, NaN = no data
+        (time, y, x) m, NaN = no data; the network reads it cell by cell
     time
         (time,) datetime64[ns]
     height
@@ -73,13 +91,17 @@ def denoise(
     segment
         (time,) connected part of the network or None
     weights
-        of the network; None runs the classical method
+        of the network; None runs the classical method, on the whole stack in memory
     pixel_m
         side of a cell
     background_known
         rate and season have been taken out beforehand (by the network only)
     filter_d
         standard deviation x 2 of the classical method's Gaussian filter in time, days
+    windows
+        where finished windows are kept
+    empty
+        makes the arrays of zeros that the results are put in
 
     Returns
     -------
@@ -92,46 +114,36 @@ def denoise(
         a stack without data, or of fewer than 5 epochs
     """
     if weights is None:
-        return _classical(displacement, time, height, segment, filter_d)
-    rows, cols = displacement.shape[1:]
-    parts: list[Float32] | None = None
+        return _classical(np.asarray(displacement[:, :, :]), time, height, segment, filter_d)
+    epochs, rows, cols = displacement.shape
+    windows = windows or WindowCache()
+    names = seriesmodel.design_matrix(time, segment)[1]
+    parts: list[Float32] = [empty((number, rows, cols), np.float32) for number in (*[epochs] * 3, len(names), 1)]
     down, across = cells.cells(rows), cells.cells(cols)
     for y, share_y in zip(down, cells.shares(down, rows), strict=True):
         for x, share_x in zip(across, cells.shares(across, cols), strict=True):
             relief = None if height is None else height[y, x]
-            found = _cell(displacement[:, y, x], time, relief, segment, weights, pixel_m, background_known)
-            if parts is None:
-                parts = [np.zeros((*part.shape[:-2], rows, cols), np.float32) for part in found]
+            seen = np.asarray(displacement[:, y, x], np.float32)
+            found = _parts_of(Cell(seen, time, segment, relief, pixel_m, background_known), weights, windows)
             for whole, part in zip(parts, found, strict=True):
-                whole[..., y, x] += share_y[:, None] * share_x * part
-    assert parts is not None
+                whole[:, y, x] += share_y[:, None] * share_x * part
     denoised, variance, transient, parameters, evidence = parts
-    names = seriesmodel.design_matrix(time, segment)[1]
     amplitude, phase = _season(names, parameters)
     rate = parameters[names.index("rate")]
-    return Denoised(denoised, np.sqrt(variance), transient, rate, amplitude, phase, evidence)
+    return Denoised(denoised, np.sqrt(variance, out=variance), transient, rate, amplitude, phase, evidence[0])
 
 
-def _cell(
-    displacement: Float32,
-    time: NDArray[np.datetime64],
-    height: NDArray[np.floating] | None,
-    segment: NDArray[np.integer] | None,
-    weights: Weights,
-    pixel_m: float,
-    background_known: bool,
-) -> tuple[Float32, ...]:
-    """One cell: denoised, its variance, transient (time, y, x); parameters (column, y, x); evidence (y, x)."""
-    n, *grid = displacement.shape
-    matrix = seriesmodel.design_matrix(time, segment)[0]
-    if not np.isfinite(displacement).any():
+def _parts_of(cell: Cell, weights: Weights, windows: WindowCache) -> tuple[Float32, ...]:
+    """One cell: denoised, its variance, transient, parameters, evidence, each (time, column or 1, y, x)."""
+    n, *grid = cell.displacement.shape
+    matrix = seriesmodel.design_matrix(cell.time, cell.segment)[0]
+    if not np.isfinite(cell.displacement).any():
         lost = np.full((n, *grid), np.nan, np.float32)
-        return lost, lost, lost, np.full((matrix.shape[1], *grid), np.nan, np.float32), np.zeros(grid, np.float32)
+        return lost, lost, lost, np.full((matrix.shape[1], *grid), np.nan, np.float32), np.zeros((1, *grid), np.float32)
     device = next(weights.network.parameters()).device
-    design = design_of(time, segment, slice(None), background_known)
-    days = seriesmodel.days_since_2014(time)
-    stack = front_end.survey(displacement, days, height, design, pixel_m, device)
-    events = cell_events(stack, time, segment, weights, background_known)
+    design = cell.design
+    stack = cell.survey(device)
+    events = cell_events(cell, stack, weights, windows)
     columns = torch.as_tensor(design, dtype=torch.float32, device=device)
     rest = (stack.cleaned - events.transient.flatten(1)) * stack.valid
     parameters = least_squares.background_parameters(rest, stack.valid, columns, stack.weight)
@@ -144,7 +156,7 @@ def _cell(
     denoised = stack.mean + fitted + transient
     whole = torch.zeros(matrix.shape[1], parameters.shape[1], device=device)
     whole[: len(parameters)] = parameters
-    evidence = interpolate(events.evidence[None, None], size=tuple(grid), mode="bilinear", align_corners=False)[0, 0]
+    evidence = interpolate(events.evidence[None, None], size=tuple(grid), mode="bilinear", align_corners=False)[0]
     for part in (denoised, variance, transient, whole):
         part[:, open_pixels] = torch.nan
     fields = (part.float().reshape(-1, *grid) for part in (denoised, variance, transient, whole))

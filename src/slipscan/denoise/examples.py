@@ -27,7 +27,8 @@ from slipscan.denoise.network import Closed, Image, Prediction, SlipNet, closed_
 from slipscan.denoise.recipe import Task
 from slipscan.denoise.validation import scene_time
 from slipscan.settings import TrainSettings
-from slipscan.synthetic.pool import SCENES_PER_BLOCK
+from slipscan.synthetic.backdrop import Frame
+from slipscan.synthetic.pool import SCENES_PER_BLOCK, scene_sources
 from slipscan.synthetic.scene import TrainingScene, draw_scene
 
 Float = NDArray[np.float64]
@@ -35,9 +36,9 @@ Float32 = NDArray[np.float32]
 
 KNOWN_SHARE: Final = 0.5
 """Of the examples: those whose rate and season are taken out beforehand."""
-NATURAL_SHARE: Final = 0.15
+NATURAL_SHARE: Final = 0.08
 """Of the examples with an event: those whose size is left as it was drawn."""
-SNR: Final = (4.0, 60.0)
+SNR: Final = (5.0, 60.0)
 HUGE_SHARE, HUGE_SNR = 0.08, (60.0, 1000.0)
 """Range of the matched-filter SNR, and that of a few events."""
 EASY_SCENES, EASY_FACTOR = 12000, 6.0
@@ -53,12 +54,14 @@ PIXELS_M: Final = (500.0, 500.0, 500.0, 250.0)
 """Side of a cell, by block of the pool of scenes in turn."""
 COSINE_BIAS: Final = 0.8
 """Cosine modes promise about a fifth more than generalised least squares gives (11 scenes)."""
-TAUGHT_SHARE: Final = 0.4
+TAUGHT_SHARE: Final = 0.5
 """Of the examples with an event: those whose first history is the true one."""
+QUIET_SKIPPED: Final = 0.5
+"""Of the scenes without a source: those that are passed over, since most teach nothing after a while."""
 DETECTABLE_SNR: Final = 5.0
 NULL_POWER: Final = 0.1
 """Mean square of an undetectable map where there is none to tell, over the squared error of a pixel."""
-SOFT_POWER: Final = 0.03
+SOFT_POWER: Final = 0.003
 """Mean square below which an example counts by the root of its power: else small ones teach to answer zero."""
 STD_WEIGHT: Final = 0.05
 LINEAR_FROM: Final = 3.0
@@ -194,8 +197,8 @@ def _turned(field: Float32, turned: bool, down: bool, across: bool) -> Float32:
     return np.ascontiguousarray(np.swapaxes(field, -1, -2) if turned else field)
 
 
-class ExampleStream(IterableDataset[Example]):
-    """One example of every scene, without end, deterministic per seed.
+class ExampleStream(IterableDataset[tuple[int, Example]]):
+    """One example of every scene, and the number of the next scene, without end, deterministic per seed.
 
     Parameters
     ----------
@@ -209,18 +212,27 @@ class ExampleStream(IterableDataset[Example]):
         self.settings = settings
         self.first = first
 
-    def __iter__(self) -> Iterator[Example]:
+    def __iter__(self) -> Iterator[tuple[int, Example]]:
         torch.set_num_threads(1)
         for index in itertools.count(self.first):
-            yield draw_example(self.settings, index)
+            if not _passed_over(self.settings, index):
+                yield index + 1, draw_example(self.settings, index)
+
+
+def _passed_over(settings: TrainSettings, index: int) -> bool:
+    """Whether a scene has no source and is one of those that are left out."""
+    frame = Frame.rectangle((settings.pixels, settings.pixels), PIXELS_M[0])
+    skipped = float(np.random.default_rng([settings.seed, 2, index]).random()) < QUIET_SKIPPED
+    return skipped and not scene_sources(settings.seed, index, frame)
 
 
 def batches(settings: TrainSettings, first: int = 0) -> Iterator[tuple[int, list[Example]]]:
-    """Number of scenes drawn so far, and a batch of new examples, made by a process of their own."""
+    """Number of the next scene, and a batch of new examples, made by a process of their own."""
     loader = DataLoader(ExampleStream(settings, first), batch_size=None, num_workers=1, prefetch_factor=12)
     stream = iter(loader)
-    for drawn in itertools.count(first + settings.batch, settings.batch):
-        yield drawn, [next(stream) for _ in range(settings.batch)]
+    while True:
+        drawn = [next(stream) for _ in range(settings.batch)]
+        yield drawn[-1][0], [example for _, example in drawn]
 
 
 def task(settings: TrainSettings) -> Task:

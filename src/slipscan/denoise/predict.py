@@ -1,4 +1,4 @@
-"""The events of one cell of a stack: windows in time through the network, put together to one series."""
+"""One window through the network: what happened in it, a map and a history in every place."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from slipscan import seriesmodel
-from slipscan.denoise import cells, front_end, local_history
-from slipscan.denoise.front_end import Survey, Window
+from slipscan.denoise import local_history
+from slipscan.denoise.front_end import Window
 from slipscan.denoise.local_history import BLOCK, COARSE, LocalHistory
 from slipscan.denoise.network import MULTIPLE, SIGNED, Closed, Image, SlipNet, closed_form, image_of, next_history
 from slipscan.denoise.pretrained import Weights
@@ -32,7 +29,7 @@ class WindowEvents:
     map, std
         (y, x) displacement from the first to the last epoch and its standard deviation, m
     course
-        (time, y, x) fraction of it, 0 at the first epoch and 1 at the last
+        (time, by, bx) fraction of it, 0 at the first epoch and 1 at the last, in blocks (see `change`)
     evidence
         (by, bx) energy that map and data have in common near a block, noise being 1: about the square of the
         signal-to-noise ratio of a matched filter with the network's own map
@@ -43,22 +40,11 @@ class WindowEvents:
     course: Tensor
     evidence: Tensor
 
-
-@dataclass(frozen=True)
-class CellEvents:
-    """Events of a cell.
-
-    Attributes
-    ----------
-    transient, variance
-        (time, y, x) displacement by events about its temporal mean, m, and its variance, m2
-    evidence
-        (by, bx) the largest of any window
-    """
-
-    transient: Tensor
-    variance: Tensor
-    evidence: Tensor
+    def change(self) -> Tensor:
+        """(time - 1, y, x) share of the map that happened between an epoch and the next."""
+        rows, cols = self.map.shape
+        shape = (rows + -rows % MULTIPLE, cols + -cols % MULTIPLE)
+        return local_history.spread(self.course, shape)[:, :rows, :cols].diff(dim=0)
 
 
 @dataclass(frozen=True)
@@ -99,14 +85,12 @@ def window_events(window: Window, weights: Weights) -> WindowEvents:
     rows, cols = window.height.shape
     found = clean(padded(window), weights.network)
     std = found.std if weights.calibration is None else weights.calibration.apply(found.mean, found.std)
-    shape = (found.mean.shape[0], found.mean.shape[1])
     template = local_history.whitened(avg_pool2d(found.mean[None], COARSE)[0], found.closed.levels)
     common = found.image.bands[:-1].sum(0) * template
     evidence = local_history.smoothed_blocks(avg_pool2d(common[None], BLOCK) * BLOCK**2)[0]
     crop = (slice(rows), slice(cols))
     scale = found.image.std[crop] * window.unit_m
-    course = local_history.spread(found.history.course, shape)[(slice(None), *crop)]
-    return WindowEvents(found.mean[crop] * scale, std[crop] * scale, course, evidence)
+    return WindowEvents(found.mean[crop] * scale, std[crop] * scale, found.history.course, evidence)
 
 
 def odd_prediction(network: torch.nn.Module, image: Image) -> tuple[Tensor, Tensor]:
@@ -133,61 +117,3 @@ def padded(window: Window) -> Window:
         columns=pad(window.columns, extra),
         height=pad(window.height, extra),
     )
-
-
-def cell_events(
-    stack: Survey,
-    time: NDArray[np.datetime64],
-    segment: NDArray[np.integer] | None,
-    weights: Weights,
-    background_known: bool = False,
-) -> CellEvents:
-    """The events of a series of any length.
-
-    Windows are asked for the change from epoch to epoch; it is blended where they overlap, and summed up in the end.
-
-    Parameters
-    ----------
-    stack
-        the cell
-    time, segment
-        (time,) epochs, and connected part of the network that each belongs to
-    weights
-        of the network
-    background_known
-        rate and season have been taken out beforehand
-    """
-    n = len(time)
-    pieces = cells.windows(n)
-    intervals = [slice(piece.start, piece.stop - 1) for piece in pieces]
-    change = torch.zeros(n, *stack.height.shape, device=stack.cleaned.device)
-    variance = torch.zeros_like(change)
-    evidence = []
-    for piece, share in zip(pieces, cells.shares(intervals, n - 1), strict=True):
-        found = window_events(front_end.cut(stack, piece, design_of(time, segment, piece, background_known)), weights)
-        steps = found.course.diff(dim=0) * torch.from_numpy(share)[:, None, None].to(found.course)
-        change[piece.start + 1 : piece.stop] += steps * found.map
-        variance += (_about_mean(_summed(steps, piece, n)) * found.std).square()
-        evidence.append(found.evidence)
-    return CellEvents(_about_mean(change.cumsum(0)), variance, torch.stack(evidence).amax(0))
-
-
-def design_of(
-    time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, epochs: slice, background_known: bool
-) -> NDArray[np.float64]:
-    """Background columns (time, k) of some epochs: an offset a part, and rate and season unless they are known."""
-    part = None if segment is None else segment[epochs]
-    matrix, names = seriesmodel.design_matrix(time[epochs], part)
-    return matrix[:, : names.count("offset")] if background_known else matrix
-
-
-def _summed(steps: Tensor, piece: slice, n: int) -> Tensor:
-    """Steps (time - 1, y, x) of a window as a course over all n epochs."""
-    course = torch.zeros(n, *steps.shape[1:], device=steps.device)
-    course[piece.start + 1 : piece.stop] = steps.cumsum(0)
-    course[piece.stop :] = course[piece.stop - 1].clone()
-    return course
-
-
-def _about_mean(field: Tensor) -> Tensor:
-    return field - field.mean(0, keepdim=True)

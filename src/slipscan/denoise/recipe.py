@@ -42,7 +42,7 @@ class Task:
     network
         to be trained
     batches
-        (settings, number of the first scene) to batches, each with the number of scenes drawn so far
+        (settings, number of the first scene) to batches, each with the number of the scene after it
     loss
         (network, batch) to the loss, and the share of the truth's power that is explained
     """
@@ -59,7 +59,7 @@ class Progress:
     Attributes
     ----------
     step, scenes, seconds
-        optimiser steps, scenes drawn, wall time
+        optimiser steps, number of the next scene, wall time
     slices
         settings of every slice and the step that it began at
     """

@@ -1,0 +1,63 @@
+"""Series that need not fit in memory: lazy arrays, a block a shard of a store, and scratch arrays in files."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from slipscan.store import SHARD
+
+
+class _Slices:
+    """An array of which dask takes slices when it needs them; one that it knows as an array it copies whole."""
+
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self._array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[np.float32]:
+        return np.asarray(self._array[key])
+
+
+def sharded(array: NDArray[np.float32]) -> dask.array.Array:
+    """A series (time, y, x), lazily, a block a shard."""
+    blocks = tuple(min(SHARD[dim], size) for dim, size in zip(("time", "y", "x"), array.shape, strict=True))
+    return dask.array.from_array(_Slices(array), chunks=blocks, name=False)  # type: ignore[no-untyped-call]
+
+
+def in_shards(dataset: xr.Dataset) -> xr.Dataset:
+    """The same with its series lazy (dask), a block a shard: `store.write_zarr` holds few of them at a time."""
+    out = dataset.copy()
+    for name, variable in dataset.data_vars.items():
+        if variable.ndim > 2:
+            sizes = {dim: min(SHARD.get(str(dim), size), size) for dim, size in variable.sizes.items()}
+            out[name] = variable.chunk(sizes)
+    return out
+
+
+@contextlib.contextmanager
+def scratch_arrays(path: Path) -> Iterator[Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]]:
+    """Yield a maker of arrays of zeros in files beside `path`, which are removed when the block ends."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name that `store.written_beside` knows: what a killed process leaves, the next write to `path` removes.
+    beside = path.with_name(f".{path.name}.scratch-{os.getpid()}")
+    beside.mkdir()
+    number = itertools.count()
+
+    def empty(shape: tuple[int, ...], dtype: type[np.float32]) -> NDArray[np.float32]:
+        return np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
+
+    try:
+        yield empty
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
