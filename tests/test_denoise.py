@@ -74,10 +74,10 @@ def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: 
     weights = pretrained.load(SHIPPED)
     one = denoise(series, time, None, None, weights)
     other = denoise(series - series[[epoch]] + np.float32(constant), time, None, None, weights)
-    np.testing.assert_allclose(one.rate, other.rate, atol=3e-5)
-    # Rounding of the data is amplified where a map is faint: up to a few hundredths of sigma.
-    assert (np.abs(one.transient - other.transient) / one.denoised_std).max() < 0.05
-    np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=2e-2)
+    # Rounding of the data is amplified where a map is faint: by the network to about a hundredth of sigma.
+    assert (np.abs(one.transient - other.transient) / one.denoised_std).max() < 0.03
+    np.testing.assert_allclose(one.rate, other.rate, atol=1.5e-4)
+    np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=4e-2)
 
 
 def test_the_sign_of_the_data_is_the_sign_of_the_answer() -> None:
