@@ -72,12 +72,16 @@ def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: 
     time = dates(30)
     series = turbulence(np.random.default_rng(seed), 30).astype("f4")
     weights = pretrained.load(SHIPPED)
-    one = denoise(series, time, None, None, weights)
-    other = denoise(series - series[[epoch]] + np.float32(constant), time, None, None, weights)
-    # Rounding of the data is amplified where a map is faint: by the network to about a hundredth of sigma.
-    assert (np.abs(one.transient - other.transient) / one.denoised_std).max() < 0.03
-    np.testing.assert_allclose(one.rate, other.rate, atol=1.5e-4)
-    np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=4e-2)
+    assert isinstance(weights.network, SlipNet)
+    # In bfloat16 rounding of the data grows to 1.3 % of sigma where a map is faint (seed 794): the method is tested
+    # without it, to a thousandth of that, and the precision that is shipped to what was seen of it.
+    for half, tolerance in ((False, 3e-4), (True, 0.03)):
+        weights.network.half_precision = half
+        one = denoise(series, time, None, None, weights)
+        other = denoise(series - series[[epoch]] + np.float32(constant), time, None, None, weights)
+        assert (np.abs(one.transient - other.transient) / one.denoised_std).max() < tolerance
+        np.testing.assert_allclose(one.rate, other.rate, atol=5e-3 * tolerance)
+        np.testing.assert_allclose(one.denoised_std, other.denoised_std, rtol=1.5 * tolerance)
 
 
 def test_the_sign_of_the_data_is_the_sign_of_the_answer() -> None:

@@ -1,6 +1,7 @@
 """The stage on stores: read cell by cell, windows kept in the cache, nothing left beside the product."""
 
 import multiprocessing
+import os
 import threading
 from multiprocessing import Queue
 from pathlib import Path
@@ -13,6 +14,7 @@ import xarray as xr
 from simulated import dates, stack_dataset  # tests/simulated.py
 from slipscan.denoise import pretrained, stage
 from slipscan.denoise.network import SlipNet
+from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.settings import DenoiseSettings
 from slipscan.store import SHARD, open_zarr, same_store, write_zarr
@@ -88,6 +90,34 @@ def test_a_year_without_data_in_one_cell(tmp_path: Path, settings: DenoiseSettin
     stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     out = open_zarr(tmp_path / "out.zarr")
     assert np.isfinite(out["denoised"].values).all() and np.isfinite(out["denoised_std"].values).all()
+
+
+def test_a_stack_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, settings: DenoiseSettings) -> None:
+    dataset = stack_dataset(epochs=12)
+    dataset["displacement"][:] = np.nan
+    write_zarr(dataset, tmp_path / "stack.zarr")
+    with pytest.raises(SlipscanError, match="no valid pixel"):
+        stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr"}
+
+
+def test_a_window_without_data_takes_nothing_from_the_cache(tmp_path: Path, settings: DenoiseSettings) -> None:
+    # Two stacks, equal where they are empty, of different noise elsewhere.
+    for number, std_m in enumerate((3e-3, 9e-3)):
+        dataset = stack_dataset(epochs=130, std_m=std_m)
+        dataset["displacement"][20:80] = np.nan
+        write_zarr(dataset, tmp_path / "stack.zarr")
+        stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}.zarr", settings, tmp_path / "cache")
+        stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}-alone.zarr", settings)
+        assert same_store(tmp_path / f"{number}.zarr", tmp_path / f"{number}-alone.zarr")
+
+
+def test_leftovers_of_a_killed_process_are_removed_first(tmp_path: Path, settings: DenoiseSettings) -> None:
+    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
+    for pid in (os.getpid(), 2**22 + 1):
+        (tmp_path / f".out.zarr.scratch-{pid}").mkdir()
+    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
 
 
 def _own_memory() -> int:

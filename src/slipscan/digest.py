@@ -54,13 +54,16 @@ def code_identity(stage: str, mode: str) -> str:
 
 
 def weights_identity(settings: DenoiseSettings) -> str:
-    """The sha256 of the weights that the denoiser will use; empty for the classical method."""
+    """SHA-256 of the weights that the denoiser will use and of their card; empty for the classical method."""
     if settings.method == "classical":
         return ""
     path = Path(settings.weights)
     if path.suffix != ".safetensors":
         path = PACKAGE / "denoise" / "weights" / f"{settings.weights}.safetensors"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+    files = (path, path.with_suffix(".json"))
+    if not all(file.is_file() for file in files):
+        return "missing"
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
 def recorded(stage: str) -> dict[str, str | int]:

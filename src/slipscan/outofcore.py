@@ -31,7 +31,7 @@ class _Slices:
 def sharded(array: NDArray[np.float32]) -> dask.array.Array:
     """A series (time, y, x), lazily, a block a shard."""
     blocks = tuple(min(SHARD[dim], size) for dim, size in zip(("time", "y", "x"), array.shape, strict=True))
-    return dask.array.from_array(_Slices(array), chunks=blocks, name=False)  # type: ignore[no-untyped-call]
+    return dask.array.from_array(_Slices(array), chunks=blocks, name=False)
 
 
 def in_shards(dataset: xr.Dataset) -> xr.Dataset:
@@ -49,7 +49,11 @@ def scratch_arrays(path: Path) -> Iterator[Callable[[tuple[int, ...], type[np.fl
     """Yield a maker of arrays of zeros in files beside `path`, which are removed when the block ends."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name that `store.written_beside` knows: what a killed process leaves, the next write to `path` removes.
+    # First, so that what killed processes left does not fill the disk; a container reuses numbers of processes.
+    for leftover in path.parent.glob(f".{path.name}.scratch-*"):
+        pid = leftover.name.rsplit("-", 1)[-1]
+        if pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(leftover, ignore_errors=True)
     beside = path.with_name(f".{path.name}.scratch-{os.getpid()}")
     beside.mkdir()
     number = itertools.count()

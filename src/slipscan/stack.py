@@ -26,8 +26,8 @@ OPTIONAL_NOTES = {
 def open_stack(path: Path, product: str = "stack", in_memory: bool = True) -> xr.Dataset:
     """Open a displacement stack (Zarr or NetCDF) that follows the contract.
 
-    Into memory, or, of a Zarr store, only what has no time: the rest is read where it is sliced, and whether any of
-    it is valid is not looked at.
+    Into memory, or, of a Zarr store in float32, only what has no time: the rest is read where it is sliced, and whether
+    any of it is valid is left to the reader.
 
     A stack of someone else needs only `displacement(time, y, x)` with units, time, x, y and a CRS; what is
     absent is said in the log. Float64 is cast to float32 and an ascending y axis is turned.

@@ -18,6 +18,7 @@ from slipscan.denoise.classical import temporal_filter
 from slipscan.denoise.nuisance import temporal_noise
 from slipscan.denoise.pretrained import Weights
 from slipscan.denoise.window_cache import WindowCache
+from slipscan.errors import SlipscanError
 
 Float32 = NDArray[np.float32]
 Float = NDArray[np.float64]
@@ -120,6 +121,7 @@ def denoise(
     names = seriesmodel.design_matrix(time, segment)[1]
     parts: list[Float32] = [empty((number, rows, cols), np.float32) for number in (*[epochs] * 3, len(names), 1)]
     down, across = cells.cells(rows), cells.cells(cols)
+    seen_any = False
     for y, share_y in zip(down, cells.shares(down, rows), strict=True):
         for x, share_x in zip(across, cells.shares(across, cols), strict=True):
             relief = None if height is None else height[y, x]
@@ -127,6 +129,9 @@ def denoise(
             found = _parts_of(Cell(seen, time, segment, relief, pixel_m, background_known), weights, windows)
             for whole, part in zip(parts, found, strict=True):
                 whole[:, y, x] += share_y[:, None] * share_x * part
+            seen_any = seen_any or bool(np.isfinite(seen).any())
+    if not seen_any:
+        raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
     denoised, variance, transient, parameters, evidence = parts
     amplitude, phase = _season(names, parameters)
     rate = parameters[names.index("rate")]

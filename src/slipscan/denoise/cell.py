@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -112,18 +113,22 @@ def cell_events(cell: Cell, stack: Survey, weights: Weights, windows: WindowCach
     evidence = []
     for piece, share in zip(pieces, cells.shares(intervals, n - 1), strict=True):
         part = cell.epochs(piece)
-
-        def compute(part: Cell = part, piece: slice = piece) -> WindowEvents:
-            if len(pieces) > 1 and np.isfinite(part.displacement).any():
-                return window_events(front_end.cut(part.survey(device), slice(None), part.design), weights)
-            return window_events(front_end.cut(stack, piece, part.design), weights)
-
-        found = windows.events(part.content(), weights, compute)
+        if np.isfinite(part.displacement).any():
+            alone = stack if len(pieces) == 1 else None
+            found = windows.events(part.content(), weights, partial(_window_events, part, alone, weights, device))
+        else:
+            # Its noise is that of the other epochs: not its own content, so it is not kept.
+            found = window_events(front_end.cut(stack, piece, part.design), weights)
         steps = found.change() * torch.from_numpy(share)[:, None, None].to(found.map)
         change[piece.start + 1 : piece.stop] += steps * found.map
         variance += (_about_mean(_summed(steps, piece, n)) * found.std).square()
         evidence.append(found.evidence)
     return CellEvents(_about_mean(change.cumsum(0)), variance, torch.stack(evidence).amax(0))
+
+
+def _window_events(part: Cell, stack: Survey | None, weights: Weights, device: torch.device) -> WindowEvents:
+    """The events of a window made from its own epochs, whose survey is given where it was made already."""
+    return window_events(front_end.cut(stack or part.survey(device), slice(None), part.design), weights)
 
 
 def _summed(steps: Tensor, piece: slice, n: int) -> Tensor:

@@ -96,7 +96,7 @@ class Trainer:
         )
         self.averaged = torch.optim.swa_utils.AveragedModel(
             task.network,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE),  # type: ignore[no-untyped-call]
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE),
         )
         self.progress = Progress()
         if checkpoint.exists():
