@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from slipscan.denoise import examples, pretrained
+from slipscan.denoise import objective, pretrained
 from slipscan.denoise.calibration import COVERAGE, calibrate
-from slipscan.denoise.examples import draw_example, truth_of
+from slipscan.denoise.examples import draw_example
 from slipscan.denoise.network import closed_form, image_of
+from slipscan.denoise.objective import truth_of
 from slipscan.denoise.recipe import Trainer
 from slipscan.denoise.train import train
 from slipscan.errors import SlipscanError
@@ -57,9 +58,9 @@ def test_the_events_are_in_the_data_with_the_sign_of_the_truth() -> None:
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     checkpoint = tmp_path / "w.checkpoint"
     short = SMALL.model_copy(update={"slice_minutes": 1e-6})
-    first = Trainer(examples.task(short), short, checkpoint)
+    first = Trainer(objective.task(short), short, checkpoint)
     assert first.run().step == 1 and not first.finished
-    again = Trainer(examples.task(SMALL), SMALL, checkpoint)
+    again = Trainer(objective.task(SMALL), SMALL, checkpoint)
     assert again.progress.step == 1 and again.progress.scenes >= 2
     moments = again.optimiser.state_dict()["state"].values()
     assert {float(part["step"]) for part in moments} == {1.0}
@@ -68,12 +69,12 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert [part["from_step"] for part in again.progress.slices] == [0, 1]
     with pytest.raises(SlipscanError, match="of another network, width or seed"):
         other = SMALL.model_copy(update={"seed": 8})
-        Trainer(examples.task(other), other, checkpoint)
+        Trainer(objective.task(other), other, checkpoint)
 
 
 def test_the_learning_rate_rises_stays_and_falls(tmp_path: Path) -> None:
     settings = TrainSettings(steps=10_000, decay_share=0.3, learning_rate=1e-3)
-    trainer = Trainer(examples.task(settings.model_copy(update={"width": 8})), settings, tmp_path / "none")
+    trainer = Trainer(objective.task(settings.model_copy(update={"width": 8})), settings, tmp_path / "none")
     rates = [trainer.learning_rate(step) for step in (0, 1000, 6999, 8500, 9999)]
     assert rates[0] < 1e-5 and rates[1] == rates[2] == 1e-3
     assert rates[3] == pytest.approx(5e-4) and rates[4] < 2e-6

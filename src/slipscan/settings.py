@@ -177,7 +177,8 @@ class TrainSettings(Frozen):
     name: str = Field("slipscan-1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0, lt=2**31)
     steps: int = Field(40000, ge=1, description="optimiser steps")
-    batch: int = Field(4, ge=1, description="scenes a step")
+    batch: int = Field(4, ge=1, description="scenes a step (of each process, where several train together)")
+    workers: int = Field(1, ge=1, le=128, description="processes that draw scenes, beside each that trains")
     width: int = Field(48, ge=4, le=256, description="channels on coarse pixels (the prototype: at full resolution)")
     pixels: int = Field(96, ge=32, le=512, multiple_of=16, description="side of a training scene")
     epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene (prototype)")
@@ -185,6 +186,9 @@ class TrainSettings(Frozen):
     decay_share: float = Field(0.3, gt=0, le=1, description="last part of the steps, over which the rate falls to 0")
     validation_scenes: int = Field(64, ge=1)
     slice_minutes: float = Field(90.0, gt=0, description="stop and keep a checkpoint after this wall time")
+    finetune_region: str | None = Field(
+        None, description="noise product (.zarr) of a region's track: the shipped weights go on, in noise like its own"
+    )
 
 
 class RerunSettings(Frozen):

@@ -6,9 +6,8 @@ rescaled to a matched-filter SNR that is drawn log-uniformly, or most of them wo
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,19 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import fft
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch import Tensor
 
 from slipscan import seriesmodel
 from slipscan.denoise import front_end, local_history
 from slipscan.denoise.front_end import Window
 from slipscan.denoise.local_history import LocalHistory
-from slipscan.denoise.network import Closed, Image, Prediction, SlipNet, closed_form, image_of, next_history
-from slipscan.denoise.recipe import Task
 from slipscan.denoise.validation import scene_time
+from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import TrainSettings
-from slipscan.synthetic.backdrop import Frame
-from slipscan.synthetic.pool import SCENES_PER_BLOCK, scene_sources
+from slipscan.synthetic.pool import SCENES_PER_BLOCK
 from slipscan.synthetic.scene import TrainingScene, draw_scene
 
 Float = NDArray[np.float64]
@@ -54,18 +50,10 @@ PIXELS_M: Final = (500.0, 500.0, 500.0, 250.0)
 """Side of a cell, by block of the pool of scenes in turn."""
 COSINE_BIAS: Final = 0.8
 """Cosine modes promise about a fifth more than generalised least squares gives (11 scenes)."""
+REGION_SHARE, REGION_FULL, REGION_LOG_STD = 0.75, 24, 0.2
+"""Of the blocks of scenes: those with a region's own noise in the end; block from which on; spread of its strength."""
 TAUGHT_SHARE: Final = 0.5
 """Of the examples with an event: those whose first history is the true one."""
-QUIET_SKIPPED: Final = 0.5
-"""Of the scenes without a source: those that are passed over, since most teach nothing after a while."""
-DETECTABLE_SNR: Final = 5.0
-NULL_POWER: Final = 0.1
-"""Mean square of an undetectable map where there is none to tell, over the squared error of a pixel."""
-SOFT_POWER: Final = 0.003
-"""Mean square below which an example counts by the root of its power: else small ones teach to answer zero."""
-STD_WEIGHT: Final = 0.05
-LINEAR_FROM: Final = 3.0
-"""Standard deviations from which the likelihood grows linearly."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +77,12 @@ class Example:
     courses: Tensor
     gain: float
     taught: bool
+
+    def to(self, device: torch.device) -> Example:
+        """The same on a device."""
+        return dataclasses.replace(
+            self, window=self.window.to(device), maps=self.maps.to(device), courses=self.courses.to(device)
+        )
 
 
 def matched_filter_snr(scene: TrainingScene, total: Float32, pixel_m: float, design: Float) -> float:
@@ -134,17 +128,35 @@ def matched_filter_snr(scene: TrainingScene, total: Float32, pixel_m: float, des
     return COSINE_BIAS * math.sqrt(per_epoch * float((left_over**2).sum()))
 
 
-def draw_example(settings: TrainSettings, index: int) -> Example:
-    """The example of scene `index`: the same whenever it is drawn."""
+def draw_example(settings: TrainSettings, index: int, noise: NoiseModel | None = None) -> Example:
+    """The example of scene `index`: the same whenever it is drawn.
+
+    Of a region's `noise`, a growing share of the blocks of scenes have it (`of_the_region`), its strength varied.
+    """
     generator = np.random.default_rng([settings.seed, 1, index])
-    pixel_m = PIXELS_M[index // SCENES_PER_BLOCK % len(PIXELS_M)]
+    block = index // SCENES_PER_BLOCK
+    pixel_m = PIXELS_M[block % len(PIXELS_M)]
     if generator.random() < TYPICAL_SHARE:
         epochs = int(generator.integers(*TYPICAL_EPOCHS))
     else:
         epochs = round(math.exp(generator.uniform(*np.log(EPOCHS))))
-    scene = draw_scene(settings.seed, index, epochs=epochs, pixels=settings.pixels, pixel_m=pixel_m)
+    if noise is not None:
+        noise = _varied(noise, generator) if of_the_region(settings.seed, block) else None
+    scene = draw_scene(settings.seed, index, epochs=epochs, pixels=settings.pixels, pixel_m=pixel_m, noise=noise)
     easier = EASY_FACTOR ** max(0.0, 1 - index / EASY_SCENES)
     return example_of(scene, pixel_m, generator, easier)
+
+
+def of_the_region(seed: int, block: int) -> bool:
+    """Whether a block of scenes has the noise of the region: none of the first, REGION_SHARE from REGION_FULL on."""
+    share = REGION_SHARE * min(1.0, block / REGION_FULL)
+    return float(np.random.default_rng([seed, 4, block]).random()) < share
+
+
+def _varied(noise: NoiseModel, generator: np.random.Generator) -> NoiseModel:
+    """The same spectrum with another strength: another track or year of the region is not just as calm."""
+    strength = math.exp(REGION_LOG_STD * generator.standard_normal())
+    return dataclasses.replace(noise, turbulence_std_m=strength * noise.turbulence_std_m)
 
 
 def example_of(scene: TrainingScene, pixel_m: float, generator: np.random.Generator, easier: float = 1.0) -> Example:
@@ -173,7 +185,7 @@ def example_of(scene: TrainingScene, pixel_m: float, generator: np.random.Genera
     window = front_end.cut(stack, slice(None), design)
     gain = 0.0
     if snr > MIN_SNR:
-        std = float(_true_history(window, _strongest(courses, maps), (1, 1)).std)
+        std = float(true_history(window, strongest(courses, maps), (1, 1)).std)
         gain = snr * std * window.unit_m / float(np.sqrt((total**2).mean()))
     return Example(
         window=window,
@@ -184,125 +196,20 @@ def example_of(scene: TrainingScene, pixel_m: float, generator: np.random.Genera
     )
 
 
-def _strongest(courses: Float32, maps: Float32) -> Float32:
+def strongest(courses: Float32, maps: Float32) -> Float32:
     """Course (time,) of the pixel that moved most from the first to the last epoch."""
     total = np.tensordot(courses[-1], maps, 1)
     at = np.unravel_index(int(np.abs(total).argmax()), total.shape)
     return np.asarray(courses @ maps[:, at[0], at[1]] / total[at], dtype=np.float32)
 
 
+def true_history(window: Window, course: Float32, shape: tuple[int, ...]) -> LocalHistory:
+    """The history of one course (time,), the same in every block."""
+    column = torch.from_numpy(np.ascontiguousarray(course))[:, None].to(window.days)
+    return local_history.expected(window, column, torch.ones(1, *shape, device=column.device))
+
+
 def _turned(field: Float32, turned: bool, down: bool, across: bool) -> Float32:
     field = field[..., ::-1, :] if down else field
     field = field[..., ::-1] if across else field
     return np.ascontiguousarray(np.swapaxes(field, -1, -2) if turned else field)
-
-
-class ExampleStream(IterableDataset[tuple[int, Example]]):
-    """One example of every scene, and the number of the next scene, without end, deterministic per seed.
-
-    Parameters
-    ----------
-    settings
-        which scenes
-    first
-        number of the first scene: where a training goes on
-    """
-
-    def __init__(self, settings: TrainSettings, first: int = 0) -> None:
-        self.settings = settings
-        self.first = first
-
-    def __iter__(self) -> Iterator[tuple[int, Example]]:
-        torch.set_num_threads(1)
-        for index in itertools.count(self.first):
-            if not _passed_over(self.settings, index):
-                yield index + 1, draw_example(self.settings, index)
-
-
-def _passed_over(settings: TrainSettings, index: int) -> bool:
-    """Whether a scene has no source and is one of those that are left out."""
-    frame = Frame.rectangle((settings.pixels, settings.pixels), PIXELS_M[0])
-    skipped = float(np.random.default_rng([settings.seed, 2, index]).random()) < QUIET_SKIPPED
-    return skipped and not scene_sources(settings.seed, index, frame)
-
-
-def batches(settings: TrainSettings, first: int = 0) -> Iterator[tuple[int, list[Example]]]:
-    """Number of the next scene, and a batch of new examples, made by a process of their own."""
-    loader = DataLoader(ExampleStream(settings, first), batch_size=None, num_workers=1, prefetch_factor=12)
-    stream = iter(loader)
-    while True:
-        drawn = [next(stream) for _ in range(settings.batch)]
-        yield drawn[-1][0], [example for _, example in drawn]
-
-
-def task(settings: TrainSettings) -> Task:
-    """The task of slipscan's own network."""
-    return Task(SlipNet(settings.width), batches, loss)
-
-
-def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
-    """Error of both rounds, and the likelihood of their standard deviations.
-
-    The truth of an image is what its own filter makes of the events. An example's squared error is measured with the
-    power of its truth, or, for an event that hides in noise, with that of one that just does not: every event counts
-    nearly alike, whatever its extent. The second value is the share of power explained in the second round.
-    """
-    with torch.no_grad():
-        closed = [closed_form(example.window) for example in batch]
-        histories = [_first_history(example, part) for example, part in zip(batch, closed, strict=True)]
-        images = [image_of(e.window, c, h) for e, c, h in zip(batch, closed, histories, strict=True)]
-    first = network(images)
-    total, _ = _loss_of_round(batch, images, first)
-    with torch.no_grad():
-        histories = [
-            next_history(e.window, c, i, m) for e, c, i, m in zip(batch, closed, images, first.mean, strict=True)
-        ]
-        images = [image_of(e.window, c, h) for e, c, h in zip(batch, closed, histories, strict=True)]
-    second, explained = _loss_of_round(batch, images, network(images))
-    return total + second, explained
-
-
-def _first_history(example: Example, closed: Closed) -> LocalHistory:
-    """The scan's; or, for some examples, the true one of the place that moved most."""
-    if not example.taught or example.gain == 0:
-        return closed.first
-    course = _strongest(example.courses.numpy(), example.maps.numpy())
-    return _true_history(example.window, course, closed.first.std.shape)
-
-
-def _true_history(window: Window, course: Float32, shape: tuple[int, ...]) -> LocalHistory:
-    """The history of one course (time,), the same in every block."""
-    column = torch.from_numpy(np.ascontiguousarray(course))[:, None]
-    return local_history.expected(window, column, torch.ones(1, *shape))
-
-
-def _loss_of_round(batch: list[Example], images: list[Image], prediction: Prediction) -> tuple[Tensor, float]:
-    truth = torch.stack([truth_of(example, image) for example, image in zip(batch, images, strict=True)])
-    valid = torch.stack([example.window.valid.any(0) for example in batch]).float()
-    count = valid.sum((1, 2)).clamp(min=1)
-    power = truth.square().mean((1, 2))
-    gain = torch.tensor([example.gain for example in batch])
-    # Power of a map of that shape that is just detectable.
-    detectable = torch.where(gain > 0, (DETECTABLE_SNR / gain.clamp(min=1e-6)).square(), NULL_POWER).clamp(max=10.0)
-    scale = power + detectable
-    squared = (valid * (prediction.mean - truth) ** 2).sum((1, 2)) / count
-    out = softened(squared / (scale * (scale + SOFT_POWER)).sqrt()).mean()
-    size = (prediction.mean - truth).detach().abs() * torch.exp(-prediction.log_std)
-    misfit = torch.where(size < LINEAR_FROM, 0.5 * size**2, LINEAR_FROM * (size - 0.5 * LINEAR_FROM))
-    out = out + STD_WEIGHT * (valid * (prediction.log_std + misfit)).sum() / count.sum()
-    seen = power > detectable
-    explained = (1 - squared.detach() / power.clamp(min=1e-12)).clamp(min=0)[seen]
-    return out, float(explained.mean()) if len(explained) else 0.0
-
-
-def truth_of(example: Example, image: Image) -> Tensor:
-    """What an image's filter makes of the events, over the image's error, (y, x)."""
-    if len(example.maps) == 0:
-        return torch.zeros_like(image.std)
-    amplitudes = torch.einsum("tyx,te->eyx", image.filters, example.courses)
-    return (amplitudes * example.maps).sum(0) / image.std
-
-
-def softened(loss: Tensor) -> Tensor:
-    """Linear where small, a root where large: no single scene wrecks a step."""
-    return (1 + 2 * loss).sqrt() - 1

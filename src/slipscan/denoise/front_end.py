@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -104,6 +104,11 @@ class Window:
     height: Tensor
     pixel_m: float
     unit_m: float
+
+    def to(self, device: torch.device) -> Window:
+        """The same window on a device."""
+        moved: dict[str, Any] = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return dataclasses.replace(self, **moved)
 
     def negative(self) -> Window:
         """The same window of a stack of the other sign."""

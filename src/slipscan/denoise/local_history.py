@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
+from torch.nn.functional import interpolate, max_pool2d, pad
 
 from slipscan.denoise.front_end import Window
 from slipscan.denoise.least_squares import projected
+from slipscan.denoise.scales import BLOCK
 
-COARSE: Final = 2
-"""Pixels of the scene per side of a coarse pixel: what the first map is given on."""
-BLOCK: Final = 8
-"""Coarse pixels per side of a block."""
-BAND_SIGMAS: Final = (1.0, 2.0, 4.0, 8.0)
-"""Gaussians (coarse pixels) whose differences are the bands that maps are whitened in."""
 DURATIONS_D: Final = (0.0, 24.0, 60.0, 120.0)
 MAX_TIMES: Final = 96
 """More intervals than this are thinned out."""
@@ -87,31 +81,6 @@ def usable(window: Window, columns: Tensor) -> Tensor:
     return information > FAIR_SHARE * information.max()
 
 
-def coarse(field: Tensor, valid: Tensor) -> Tensor:
-    """Means (n, y / COARSE, x / COARSE) over the valid pixels of fields (n, y, x); 0 where there is none."""
-    share = avg_pool2d(valid.float()[None], COARSE)[0]
-    return avg_pool2d((field * valid)[None], COARSE)[0] / share.clamp(min=1e-6)
-
-
-def band_levels(statistic: Tensor) -> Tensor:
-    """Power per mode of noise in each band, (band,), from fields (n, y, x) that are mostly noise."""
-    levels = []
-    for band, energy in zip(bands(statistic), _band_energies(), strict=True):
-        inner = band.abs().flatten()
-        levels.append((1.4826 * inner.median()) ** 2 / energy)
-    return torch.stack(levels).clamp(min=1e-6)
-
-
-def band_std(levels: Tensor) -> Tensor:
-    """Standard deviation of noise in each band, (band,)."""
-    return (levels * torch.tensor(_band_energies(), device=levels.device)).sqrt()
-
-
-def whitened(field: Tensor, levels: Tensor) -> Tensor:
-    """A map (y, x) with every band divided by its noise power: the filter that a matched filter projects on."""
-    return torch.stack([band[0] / level for band, level in zip(bands(field[None]), levels, strict=True)]).sum(0)
-
-
 def scan(window: Window, whitened_bands: Tensor, histories: Tensor) -> LocalHistory:
     """A first history in every block: candidates weighed by their strongest bump near by.
 
@@ -131,21 +100,17 @@ def scan(window: Window, whitened_bands: Tensor, histories: Tensor) -> LocalHist
     return expected(window, histories, torch.softmax(logit, 0))
 
 
-def fit(window: Window, first_map: Tensor, residual: Tensor, levels: Tensor) -> LocalHistory:
+def fit(window: Window, projected_map: Tensor) -> LocalHistory:
     """Fit a history in every block to the projection of the data on a map.
 
     Parameters
     ----------
     window
         for dates, weights and background
-    first_map
-        (y, x) of the network, coarse pixels, sides multiples of BLOCK
-    residual
-        (time, y, x) `Window.residual` on coarse pixels
-    levels
-        from `band_levels`
+    projected_map
+        (time, by, bx) of `scales.projection`, of the residual on a whitened map
     """
-    series = smoothed_blocks(avg_pool2d((residual * whitened(first_map, levels))[None], BLOCK)[0])
+    series = smoothed_blocks(projected_map)
     columns = candidates(window.days)
     rest = projected(columns, window.design, window.weight)
     weight = window.weight[:, None]
@@ -165,7 +130,8 @@ def fit(window: Window, first_map: Tensor, residual: Tensor, levels: Tensor) -> 
 
 def candidates(days: Tensor) -> Tensor:
     """Steps and ramps, (time, candidate), from 0 at the first to 1 at the last epoch."""
-    number = torch.linspace(0, len(days) - 2, min(len(days) - 1, MAX_TIMES)).round().long().to(days.device)
+    places = torch.linspace(0, len(days) - 2, min(len(days) - 1, MAX_TIMES), device=days.device)
+    number = places.round().long()
     middles = ((days[1:] + days[:-1]) / 2)[number]
     out = []
     for duration in DURATIONS_D:
@@ -185,44 +151,3 @@ def smoothed_blocks(series: Tensor) -> Tensor:
     out = pad(series[:, None], (1, 1, 1, 1), mode="replicate")
     out = out[..., :-2] + 2 * out[..., 1:-1] + out[..., 2:]
     return (out[..., :-2, :] + 2 * out[..., 1:-1, :] + out[..., 2:, :])[:, 0] / 16
-
-
-def bands(fields: Tensor) -> list[Tensor]:
-    """Bands (n, y, x) of fields (n, y, x), from fine to broad, that sum to them."""
-    out, last = [], fields
-    for sigma in BAND_SIGMAS:
-        blurred = _blur(fields, sigma)
-        out.append(last - blurred)
-        last = blurred
-    return [*out, last]
-
-
-def _blur(fields: Tensor, sigma: float) -> Tensor:
-    kernel = _kernel(sigma).to(fields)
-    half = len(kernel) // 2
-    rows, cols = fields.shape[-2:]
-    out = fields[:, None]
-    out = torch.conv2d(_extended(out, half, cols), kernel[None, None, None, :])
-    out = _extended(out.transpose(-1, -2), half, rows)
-    return torch.conv2d(out, kernel[None, None, None, :]).transpose(-1, -2)[:, 0]
-
-
-def _extended(fields: Tensor, half: int, size: int) -> Tensor:
-    """Columns continued by `half` of the nearest ones."""
-    number = torch.arange(-half, size + half, device=fields.device).clamp(0, size - 1)
-    return fields[..., number]
-
-
-@lru_cache(maxsize=8)
-def _kernel(sigma: float) -> Tensor:
-    x = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    return kernel / kernel.sum()
-
-
-@lru_cache(maxsize=1)
-def _band_energies() -> tuple[float, ...]:
-    """Energy of a band's response to one pixel: the share of all modes that it holds, weighted by its gain."""
-    impulse = torch.zeros(1, 129, 129)
-    impulse[0, 64, 64] = 1
-    return tuple(float(band.square().sum()) for band in bands(impulse))

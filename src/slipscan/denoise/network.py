@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, silu
 
-from slipscan.denoise import local_history
+from slipscan.denoise import local_history, scales
 from slipscan.denoise.front_end import Window, bin_histories, step_statistics
-from slipscan.denoise.local_history import BAND_SIGMAS, COARSE, LocalHistory
+from slipscan.denoise.local_history import LocalHistory
+from slipscan.denoise.scales import BAND_SIGMAS, COARSE, Levels, upsampled
 
 MULTIPLE: Final = 16
 """Sides of a window are multiples of this: whole pixels of the last scale, whole blocks."""
@@ -70,6 +71,8 @@ class Image:
         (band and removed delay, y, x) on coarse pixels
     detail
         (2, y, x) what coarse pixels do not hold of it, and of its noise
+    detail_std
+        () standard deviation of noise in the detail
     std
         (y, x) formal error of the amplitude, units
     filters
@@ -79,16 +82,28 @@ class Image:
     features: Tensor
     bands: Tensor
     detail: Tensor
+    detail_std: Tensor
     std: Tensor
     filters: Tensor
 
 
 @dataclass(frozen=True)
 class Closed:
-    """What every image of a window needs: noise in bands, and the data on coarse pixels."""
+    """What every image of a window needs.
 
-    levels: Tensor
-    residual: Tensor
+    Attributes
+    ----------
+    levels
+        of noise, of an image
+    broad, fine
+        (time, y, x) the window's residual on coarse pixels, and its detail
+    first
+        history, of the scan
+    """
+
+    levels: Levels
+    broad: Tensor
+    fine: Tensor
     first: LocalHistory
 
 
@@ -161,10 +176,11 @@ class SlipNet(nn.Module):
         features = torch.stack([image.features for image in images])
         detail = torch.stack([image.detail for image in images])
         bands = torch.stack([image.bands for image in images])
+        sharp = detail / torch.stack([image.detail_std for image in images])[:, None, None, None]
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.half_precision):
             seen = self.trunk(features.contiguous(memory_format=torch.channels_last))
             shuffled = pixel_shuffle(self.fine(seen), COARSE)
-            thin = torch.cat([shuffled, detail.to(shuffled.dtype)], 1)
+            thin = torch.cat([shuffled, sharp.to(shuffled.dtype)], 1)
             thin = self.thin(thin.contiguous(memory_format=torch.channels_last)).float()
         gates = self.band_head(seen.float())
         broad = (torch.sigmoid(gates[:, :-1] + CLOSED) * bands).sum(1, keepdim=True) + gates[:, -1:]
@@ -176,14 +192,15 @@ class SlipNet(nn.Module):
 
 
 def closed_form(window: Window) -> Closed:
-    """Noise in bands, and the first history, from step statistics."""
+    """Noise in scales, and the first history, from step statistics."""
     statistic = step_statistics(window)
     seen = window.valid.any(0)
-    broad = local_history.coarse(statistic, seen)
-    levels = local_history.band_levels(broad)
-    whitened = torch.stack(local_history.bands(broad)) / local_history.band_std(levels)[:, None, None, None]
+    broad = scales.coarse(statistic, seen)
+    levels = scales.noise_levels(broad, scales.detail(statistic, broad, seen), seen)
+    whitened = torch.stack(scales.bands(broad)) / levels.band_std[:, None, None, None]
     first = local_history.scan(window, whitened, bin_histories(len(window.days), window.days.device))
-    return Closed(levels, local_history.coarse(window.residual, seen), first)
+    residual = scales.coarse(window.residual, seen)
+    return Closed(levels, residual, scales.detail(window.residual, residual, window.valid), first)
 
 
 def image_of(window: Window, closed: Closed, history: LocalHistory) -> Image:
@@ -201,27 +218,24 @@ def image_of(window: Window, closed: Closed, history: LocalHistory) -> Image:
     alternating = torch.ones(len(filters), device=filters.device)
     alternating[1::2] = -1
     images = torch.stack([weighted.sum(0), torch.tensordot(alternating, weighted, 1)]) * scale
-    broad = local_history.coarse(images, usable)
-    detail = (images - upsampled(broad[None])[0]) * usable
-    bands = torch.stack(local_history.bands(broad))
+    broad = scales.filled(scales.coarse(images, usable), usable)
+    detail = scales.detail(images, broad, usable)
+    bands = torch.stack(scales.bands(broad))
     removed = torch.einsum("tyx,tc,cyx->yx", filters, window.removed, window.columns) / std
     ground = torch.stack([window.height / HEIGHT_UNIT_M, usable * kept, std.log()])
     coarse_maps = avg_pool2d(torch.cat([removed[None], ground])[None], COARSE)[0]
     constants = math.log(window.pixel_m / PIXEL_UNIT_M), math.log(len(window.days) / EPOCHS_UNIT)
     features = torch.cat([
-        (bands / local_history.band_std(closed.levels)[:, None, None, None]).flatten(0, 1),
-        pixel_unshuffle(detail[None], COARSE)[0],
+        (bands / closed.levels.band_std[:, None, None, None]).flatten(0, 1),
+        pixel_unshuffle(detail[None] / closed.levels.detail_std, COARSE)[0],
         coarse_maps,
         *(torch.full_like(coarse_maps[:1], constant) for constant in constants),
     ])  # fmt: skip
-    return Image(features, torch.cat([bands[:, 0], coarse_maps[:1]]), detail, std, filters)
+    broad_parts = torch.cat([bands[:, 0], coarse_maps[:1]])
+    return Image(features, broad_parts, detail, closed.levels.detail_std, std, filters)
 
 
 def next_history(window: Window, closed: Closed, image: Image, mean: Tensor) -> LocalHistory:
     """The history in every place that fits the projection of the data on a predicted map (y, x)."""
-    return local_history.fit(window, avg_pool2d((mean * image.std)[None], COARSE)[0], closed.residual, closed.levels)
-
-
-def upsampled(fields: Tensor) -> Tensor:
-    """Fields (n, k, y, x) of coarse pixels on fine ones, linear in between."""
-    return interpolate(fields, scale_factor=COARSE, mode="bilinear", align_corners=False)
+    template = scales.whitened(mean * image.std, window.valid.any(0), closed.levels)
+    return local_history.fit(window, scales.projection(closed.broad, closed.fine, template))

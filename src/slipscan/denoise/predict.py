@@ -8,11 +8,11 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
-from slipscan.denoise import local_history
+from slipscan.denoise import local_history, scales
 from slipscan.denoise.front_end import Window
-from slipscan.denoise.local_history import BLOCK, COARSE, LocalHistory
+from slipscan.denoise.local_history import LocalHistory
 from slipscan.denoise.network import MULTIPLE, SIGNED, Closed, Image, SlipNet, closed_form, image_of, next_history
 from slipscan.denoise.pretrained import Weights
 
@@ -83,11 +83,12 @@ def clean(window: Window, network: torch.nn.Module, rounds: int = ROUNDS) -> Cle
 def window_events(window: Window, weights: Weights) -> WindowEvents:
     """What happened in a window of any size."""
     rows, cols = window.height.shape
-    found = clean(padded(window), weights.network)
+    window = padded(window)
+    found = clean(window, weights.network)
     std = found.std if weights.calibration is None else weights.calibration.apply(found.mean, found.std)
-    template = local_history.whitened(avg_pool2d(found.mean[None], COARSE)[0], found.closed.levels)
-    common = found.image.bands[:-1].sum(0) * template
-    evidence = local_history.smoothed_blocks(avg_pool2d(common[None], BLOCK) * BLOCK**2)[0]
+    template = scales.whitened(found.mean, window.valid.any(0), found.closed.levels)
+    common = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], template)
+    evidence = local_history.smoothed_blocks(common)[0]
     crop = (slice(rows), slice(cols))
     scale = found.image.std[crop] * window.unit_m
     return WindowEvents(found.mean[crop] * scale, std[crop] * scale, found.history.course, evidence)

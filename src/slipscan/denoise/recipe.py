@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from slipscan.denoise import parallel
 from slipscan.errors import SlipscanError
 from slipscan.settings import TrainSettings
 from slipscan.store import written_beside
@@ -74,6 +75,7 @@ class Trainer:
     """A network in training: AdamW, a schedule, a running average of the weights, a checkpoint, a log.
 
     The learning rate rises over WARM_UP_STEPS, stays, and falls by a cosine over the last `decay_share` of the steps.
+    Of processes that train together (`parallel`) the first one writes.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ class Trainer:
 
     def __init__(self, task: Task, settings: TrainSettings, checkpoint: Path) -> None:
         self.task, self.settings, self.checkpoint = task, settings, checkpoint
+        task.network.to(parallel.device())
         self.optimiser = torch.optim.AdamW(
             task.network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
@@ -116,14 +119,15 @@ class Trainer:
         if not self.finished:
             for scenes, batch in self.task.batches(settings, progress.scenes):
                 loss, explained = self._step(batch)
-                progress.step, progress.scenes = progress.step + 1, scenes
+                progress.step, progress.scenes = progress.step + 1, parallel.largest(scenes)
                 progress.seconds = before + clock.monotonic() - start
                 running["loss"] += loss / LOG_EVERY
                 running["explained"] += explained / LOG_EVERY
                 if progress.step % LOG_EVERY == 0:
                     self._log(**running)
                     running = dict.fromkeys(running, 0.0)
-                if self.finished or progress.seconds - before >= 60 * settings.slice_minutes:
+                over = progress.seconds - before >= 60 * settings.slice_minutes
+                if self.finished or parallel.largest(int(over)):
                     break
                 if progress.step % SAVE_EVERY == 0:
                     self._save()
@@ -146,6 +150,7 @@ class Trainer:
         loss, explained = self.task.loss(self.task.network, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        parallel.average_gradients(self.task.network)
         # Part by part: a wild gradient of the standard deviation must not silence the mean.
         for part in self.task.network.children():
             torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
@@ -154,6 +159,8 @@ class Trainer:
         return loss.item(), explained
 
     def _log(self, loss: float, explained: float) -> None:
+        if parallel.rank() > 0:
+            return
         progress = self.progress
         row = (
             progress.step, progress.scenes, f"{progress.seconds / 60:.2f}",
@@ -170,6 +177,8 @@ class Trainer:
 
     def _save(self) -> None:
         """Everything that a resumed training needs; moments and the average's distance in bfloat16."""
+        if parallel.rank() > 0:
+            return
         network = self.task.network.state_dict()
         average = self.averaged.module.state_dict()
         state = {
@@ -187,7 +196,7 @@ class Trainer:
             torch.save(state, beside)
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, weights_only=True, map_location=parallel.device())
         ours = self.settings.model_dump()
         if any(state["settings"][name] != ours[name] for name in SAME):
             raise SlipscanError(

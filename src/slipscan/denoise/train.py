@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 import slipscan
-from slipscan.denoise import examples, pretrained
+from slipscan.denoise import objective, parallel, pretrained
 from slipscan.denoise.baselines import rouet_leduc_training
 from slipscan.denoise.calibration import MIN_PIXELS, Calibration, calibrate
 from slipscan.denoise.examples import Example, draw_example
 from slipscan.denoise.predict import clean
-from slipscan.denoise.recipe import Trainer
+from slipscan.denoise.recipe import Task, Trainer
 from slipscan.denoise.validation import VALIDATION_SEED_OFFSET
-from slipscan.settings import TrainSettings
+from slipscan.errors import SlipscanError
+from slipscan.noise.estimate import model_of
+from slipscan.settings import DenoiseSettings, TrainSettings
+from slipscan.store import open_zarr
 
 Float32 = NDArray[np.float32]
 
@@ -39,26 +42,28 @@ EVERY: Final = 5
 def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
     """Train for one slice; at the end of the schedule, validate and write weights and card to `out` (.safetensors).
 
-    A checkpoint beside `out` lets a training go on, slice after slice, or after it was cut off.
+    A checkpoint beside `out` lets a training go on, slice after slice, or after it was cut off. Started by torchrun,
+    processes train together (`parallel`); the first one validates and writes.
 
     Returns
     -------
     card
-        None where the schedule has not come to its end
+        None where the schedule has not come to its end, and in all processes but the first
 
     Raises
     ------
     SlipscanError
-        the checkpoint belongs to another network, width or seed
+        the checkpoint belongs to another network, width or seed; the prototype is to be trained by several processes
+        or for a region; the noise product does not tell enough
     """
-    torch.manual_seed(settings.seed)
+    with parallel.joined():
+        task = _task(settings)
+        trainer = Trainer(task, settings, out.with_suffix(".checkpoint"))
+        progress = trainer.run()
+        if not trainer.finished or parallel.rank() > 0:
+            return None
+    task.network.cpu()
     ours = settings.network == "slipscan"
-    task = examples.task(settings) if ours else rouet_leduc_training.task(settings)
-    checkpoint = out.with_suffix(".checkpoint")
-    trainer = Trainer(task, settings, checkpoint)
-    progress = trainer.run()
-    if not trainer.finished:
-        return None
     skill = (validate if ours else rouet_leduc_training.validate)(task.network, settings)
     card = {
         "name": settings.name,
@@ -72,6 +77,20 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
     }
     pretrained.save(task.network, out, card)
     return card
+
+
+def _task(settings: TrainSettings) -> Task:
+    """What is learnt; for a region, from the shipped weights on."""
+    torch.manual_seed(settings.seed)
+    if settings.network != "slipscan":
+        if settings.finetune_region or parallel.processes() > 1:
+            raise SlipscanError("the prototype of 2021 is trained by one process and for no region: train 'slipscan'")
+        return rouet_leduc_training.task(settings)
+    if settings.finetune_region is None:
+        return objective.task(settings)
+    task = objective.task(settings, model_of(open_zarr(Path(settings.finetune_region))))
+    task.network.load_state_dict(pretrained.load(DenoiseSettings().weights).network.state_dict())
+    return task
 
 
 def validate(network: nn.Module, settings: TrainSettings) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def draw_noise(generator: np.random.Generator, spectrum: TurbulenceSpectrum | No
         stratified_std=float(generator.uniform(0, 12e-6)),
         stratified_annual=float(generator.uniform(0, 8e-6)),
         ramp_std_m=float(generator.uniform(0, 10e-3)),
-        white_std_m=float(generator.uniform(0.5e-3, 3e-3)),
+        white_std_m=_log_uniform(generator, 0.3e-3, 3e-3),
         spectrum=draw_spectrum(generator) if spectrum is None else spectrum,
         **(_draw_surface(generator) if generator.random() < SURFACE_SHARE else {}),
     )

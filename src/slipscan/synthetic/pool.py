@@ -66,8 +66,13 @@ class Block:
 
 
 @lru_cache(maxsize=2)
-def block_of(seed: int, number: int, shape: tuple[int, int], pixel_m: float) -> Block:
-    """The block of the scenes `number` * SCENES_PER_BLOCK and on; the last few stay in memory."""
+def block_of(
+    seed: int, number: int, shape: tuple[int, int], pixel_m: float, spectrum: TurbulenceSpectrum | None = None
+) -> Block:
+    """The block of the scenes `number` * SCENES_PER_BLOCK and on, of one spectrum or drawn ones.
+
+    The last few blocks stay in memory.
+    """
     frame = Frame.rectangle(shape, pixel_m)
     first = number * SCENES_PER_BLOCK
     sources = tuple(scene_sources(seed, index, frame) for index in range(first, first + SCENES_PER_BLOCK))
@@ -75,10 +80,11 @@ def block_of(seed: int, number: int, shape: tuple[int, int], pixel_m: float) -> 
     longest = max(shape)
     side = int(fft.next_fast_len(max(2 * longest, min(max(SIDES * longest, TORUS_PX[0]), TORUS_PX[1]))))
     count = max(2, min(FIELDS_PER_SPECTRUM, MAX_FIELD_PX // (SPECTRA * side**2)))
-    spectra = tuple(draw_spectrum(generator) for _ in range(SPECTRA))
+    drawn = tuple(draw_spectrum(generator) for _ in range(SPECTRA))
+    spectra = drawn if spectrum is None else (spectrum,) * SPECTRA
     fields = np.empty((SPECTRA, count, side, side), np.float32)
-    for spectrum, row in zip(spectra, fields, strict=True):
-        row[:] = random_fields(generator, spectrum.mode_std((side, side), pixel_m), (side, side), count)
+    for one, row in zip(spectra, fields, strict=True):
+        row[:] = random_fields(generator, one.mode_std((side, side), pixel_m), (side, side), count)
     return Block(
         fields,
         spectra,
@@ -119,10 +125,10 @@ def windows(generator: np.random.Generator, fields: Float32, shape: tuple[int, i
 class PooledMaterial:
     """What one scene takes from its block."""
 
-    def __init__(self, seed: int, index: int, frame: Frame) -> None:
+    def __init__(self, seed: int, index: int, frame: Frame, spectrum: TurbulenceSpectrum | None = None) -> None:
         self.frame = frame
         number, self._place = divmod(index, SCENES_PER_BLOCK)
-        self._block = block_of(seed, number, frame.shape, frame.pixel_m)
+        self._block = block_of(seed, number, frame.shape, frame.pixel_m, spectrum)
         self._first = sum(len(s) for s in self._block.sources[: self._place])
 
     @property
@@ -155,8 +161,9 @@ class PooledMaterial:
 class FreshMaterial:
     """The same, drawn for one scene alone and evaluated on every pixel: slow, and the truth to check pools with."""
 
-    def __init__(self, seed: int, index: int, frame: Frame) -> None:
+    def __init__(self, seed: int, index: int, frame: Frame, spectrum: TurbulenceSpectrum | None = None) -> None:
         self.frame = frame
+        self._spectrum = spectrum
         self.sources = scene_sources(seed, index, frame)
 
     def source_map(self, number: int, source: Source, los: Float) -> Float32:
@@ -177,5 +184,5 @@ class FreshMaterial:
 
     def turbulence(self, generator: np.random.Generator, count: int) -> tuple[TurbulenceSpectrum, Float32]:
         """Spectrum and fields (count, y, x) of unit variance."""
-        spectrum = draw_spectrum(generator)
+        spectrum = self._spectrum or draw_spectrum(generator)
         return spectrum, turbulence(generator, self.frame.shape, self.frame.pixel_m, count, spectrum)

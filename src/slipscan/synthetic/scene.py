@@ -148,6 +148,7 @@ def draw_scene(
     pixel_m: float = 500.0,
     days: ArrayLike | None = None,
     pooled: bool = True,
+    noise: NoiseModel | None = None,
 ) -> TrainingScene:
     """Draw one scene.
 
@@ -165,6 +166,8 @@ def draw_scene(
         take random fields from a pool that some scenes share, which is fast (see `pool`); False draws every
         field for this scene alone and evaluates its sources on every pixel. Sources, dates and line of sight
         are the same either way, relief and noise are not.
+    noise
+        strengths and spectrum of the noise; None draws them
 
     Returns
     -------
@@ -184,7 +187,7 @@ def draw_scene(
     generator = np.random.default_rng([seed, index, SCENE])
     orbit_direction, los = draw_los(generator)
     start_d, since = _dates(generator, epochs, days)
-    material = (PooledMaterial if pooled else FreshMaterial)(seed, index, frame)
+    material = (PooledMaterial if pooled else FreshMaterial)(seed, index, frame, noise.spectrum if noise else None)
     sources = draw_times(generator, material.sources, float(since[-1]))
     maps = np.zeros((len(sources), *frame.shape), np.float32)
     for number, source in enumerate(sources):
@@ -199,7 +202,7 @@ def draw_scene(
     gaps = material.gaps(generator)
     mask = gaps <= np.quantile(gaps, 1 - draw_missing_share(generator))
     spectrum, fields = material.turbulence(generator, len(since))
-    noise = draw_noise(generator, spectrum)
+    noise = noise or draw_noise(generator, spectrum)
     parts = noise.parts(
         generator, start_d + since, height, frame.pixel_m, fields=fields, coherence=material.cover(generator)
     )

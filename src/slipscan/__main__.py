@@ -1,0 +1,5 @@
+"""`python -m slipscan`: what torchrun starts."""
+
+from slipscan.cli import main
+
+main()

@@ -1,0 +1,154 @@
+"""A field in scales: Gaussian bands of coarse pixels, and the detail that coarse pixels do not hold.
+
+Atmospheric noise is red: per mode it falls by orders of magnitude from the width of a scene to a pixel. So every scale
+is measured in units of its own noise. That of the detail is the faintest: nearly all that tells of a thin surface
+break, a step from one pixel to the next, is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+COARSE: Final = 2
+"""Pixels of the scene per side of a coarse pixel."""
+BLOCK: Final = 8
+"""Coarse pixels per side of a block."""
+BAND_SIGMAS: Final = (1.0, 2.0, 4.0, 8.0)
+"""Gaussians (coarse pixels) whose differences are the bands."""
+MAD_TO_STD: Final = 1.4826
+MIN_LEVEL: Final = 1e-6
+DETAIL_MODES: Final = 1 - 1 / COARSE**2
+"""Share of all modes of a field that its detail has."""
+FILL_SIGMA: Final = 3.0
+"""Gaussian (coarse pixels) that holes are filled with."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Power per mode of noise.
+
+    Attributes
+    ----------
+    bands
+        (band,) in each band, of coarse pixels
+    detail
+        () in the detail, of pixels
+    """
+
+    bands: Tensor
+    detail: Tensor
+
+    @property
+    def band_std(self) -> Tensor:
+        """Standard deviation of noise in each band, (band,)."""
+        return (self.bands * torch.tensor(_band_energies(), device=self.bands.device)).sqrt()
+
+    @property
+    def detail_std(self) -> Tensor:
+        """Standard deviation of noise in the detail, ()."""
+        return (DETAIL_MODES * self.detail).sqrt()
+
+
+def coarse(field: Tensor, valid: Tensor) -> Tensor:
+    """Means (n, y / COARSE, x / COARSE) over the valid pixels of fields (n, y, x); 0 where there is none."""
+    share = avg_pool2d(valid.float()[None], COARSE)[0]
+    return avg_pool2d((field * valid)[None], COARSE)[0] / share.clamp(min=1e-6)
+
+
+def filled(broad: Tensor, valid: Tensor) -> Tensor:
+    """Coarse fields (n, y, x) with what is near by in their holes, so that a hole has no edges; valid (y, x) pixels."""
+    share = avg_pool2d(valid.float()[None], COARSE)
+    near = _blur(torch.cat([broad * share, share]), FILL_SIGMA)
+    return torch.where(share > 0, broad, near[:-1] / near[-1:].clamp(min=1e-3))
+
+
+def upsampled(fields: Tensor) -> Tensor:
+    """Fields (n, k, y, x) of coarse pixels on fine ones, linear in between."""
+    return interpolate(fields, scale_factor=COARSE, mode="bilinear", align_corners=False)
+
+
+def detail(fields: Tensor, broad: Tensor, valid: Tensor) -> Tensor:
+    """What the coarse fields (n, y / COARSE, x / COARSE) do not hold of fields (n, y, x); 0 where not valid."""
+    return (fields - upsampled(broad[None])[0]) * valid
+
+
+def bands(fields: Tensor) -> list[Tensor]:
+    """Bands (n, y, x) of fields (n, y, x), from fine to broad, that sum to them."""
+    out, last = [], fields
+    for sigma in BAND_SIGMAS:
+        blurred = _blur(fields, sigma)
+        out.append(last - blurred)
+        last = blurred
+    return [*out, last]
+
+
+def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor) -> Levels:
+    """Levels of coarse fields (n, y, x) and of their detail (n, y, x), most of which is noise; robust."""
+    powers = [
+        (MAD_TO_STD * band.abs().median()) ** 2 / energy
+        for band, energy in zip(bands(broad), _band_energies(), strict=True)
+    ]
+    seen = fine[:, valid]
+    faint = (MAD_TO_STD * seen.abs().median()) ** 2 / DETAIL_MODES if seen.numel() else fine.new_tensor(1.0)
+    return Levels(torch.stack(powers).clamp(min=MIN_LEVEL), faint.clamp(min=MIN_LEVEL))
+
+
+def whitened(field: Tensor, valid: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
+    """A map (y, x) with every scale divided by its noise power: the filter that a matched filter projects on.
+
+    Returns
+    -------
+    broad, fine
+        (y / COARSE, x / COARSE) and (y, x): the projection is `projection` of both parts
+    """
+    broad = coarse(field[None], valid)
+    fine = detail(field[None], broad, valid)[0] / levels.detail
+    scaled = [band[0] / level for band, level in zip(bands(broad), levels.bands, strict=True)]
+    return torch.stack(scaled).sum(0), fine
+
+
+def projection(broad: Tensor, fine: Tensor, template: tuple[Tensor, Tensor]) -> Tensor:
+    """Sums over blocks (n, by, bx) of coarse fields and details, each (n, y, x), times a whitened template."""
+    coarse_part = avg_pool2d((broad * template[0])[None], BLOCK)[0] * BLOCK**2
+    side = BLOCK * COARSE
+    return coarse_part + avg_pool2d((fine * template[1])[None], side)[0] * side**2
+
+
+def _blur(fields: Tensor, sigma: float) -> Tensor:
+    kernel = _kernel(sigma).to(fields)
+    half = len(kernel) // 2
+    rows, cols = fields.shape[-2:]
+    out = fields[:, None]
+    out = torch.conv2d(_extended(out, half, cols), kernel[None, None, None, :])
+    out = _extended(out.transpose(-1, -2), half, rows)
+    return torch.conv2d(out, kernel[None, None, None, :]).transpose(-1, -2)[:, 0]
+
+
+def _extended(fields: Tensor, half: int, size: int) -> Tensor:
+    """Columns continued by `half` of the nearest ones."""
+    number = torch.arange(-half, size + half, device=fields.device).clamp(0, size - 1)
+    return fields[..., number]
+
+
+@lru_cache(maxsize=8)
+def _kernel(sigma: float) -> Tensor:
+    # Kept for all that comes, training too, so no tensor of inference mode.
+    with torch.inference_mode(False), torch.device("cpu"):
+        x = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32)
+        kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+        return kernel / kernel.sum()
+
+
+@lru_cache(maxsize=1)
+def _band_energies() -> tuple[float, ...]:
+    """Energy of a band's response to one pixel: the share of all modes that it holds, weighted by its gain."""
+    with torch.device("cpu"):
+        impulse = torch.zeros(1, 129, 129)
+        impulse[0, 64, 64] = 1
+        return tuple(float(band.square().sum()) for band in bands(impulse))
