@@ -73,8 +73,8 @@ def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: 
     series = turbulence(np.random.default_rng(seed), 30).astype("f4")
     weights = pretrained.load(SHIPPED)
     assert isinstance(weights.network, SlipNet)
-    # A metre more in float32 moves the data by 1e-7 m, and that grows where a map is faint: to 7e-4 of sigma, in bfloat16
-    # to 1.3 % (seed 794). The method is tested without bfloat16, and the precision that is shipped to what was seen of it.
+    # A metre more in float32 moves the data by 1e-7 m, and that grows where a map is faint: to 7e-4 of sigma, and in
+    # bfloat16 to 1.3 % (seed 794). The method is tested without bfloat16; what is shipped, to what was seen of it.
     for half, tolerance in ((False, 3e-3), (True, 0.03)):
         weights.network.half_precision = half
         one = denoise(series, time, None, None, weights)
