@@ -5,16 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from slipscan.denoise import objective, pretrained
 from slipscan.denoise.calibration import COVERAGE, calibrate
-from slipscan.denoise.examples import draw_example
+from slipscan.denoise.examples import REGION_SHARE, draw_example, of_the_region
 from slipscan.denoise.network import closed_form, image_of
 from slipscan.denoise.objective import truth_of
 from slipscan.denoise.recipe import Trainer
 from slipscan.denoise.train import train
 from slipscan.errors import SlipscanError
-from slipscan.settings import TrainSettings
+from slipscan.geometry import Grid, utm_crs, write_grid
+from slipscan.noise.estimate import model_of
+from slipscan.noise.simulate import NoiseModel
+from slipscan.noise.stage import estimate_noise
+from slipscan.settings import DenoiseSettings, NoiseSettings, TrainSettings
+from slipscan.store import open_zarr, write_zarr
+from slipscan.synthetic.pool import SCENES_PER_BLOCK
 
 SMALL = TrainSettings(steps=4, batch=2, width=8, pixels=48, validation_scenes=6, name="tiny")
 
@@ -88,6 +95,49 @@ def test_a_short_training_writes_weights_that_load(tmp_path: Path) -> None:
     weights = pretrained.load(str(out))
     assert weights.calibration is not None and weights.label.startswith("tiny:")
     assert train(SMALL.model_copy(update={"steps": 6, "slice_minutes": 1e-6}), out) is None
+
+
+@pytest.fixture
+def noise_product(tmp_path: Path) -> Path:
+    """What `slipscan noise` says of a calm region: turbulence of 2 mm."""
+    generator = np.random.default_rng(0)
+    time = np.datetime64("2020-01-01", "ns") + np.timedelta64(12, "D") * np.arange(24)
+    height = np.zeros((64, 64), np.float32)
+    calm = NoiseModel(turbulence_std_m=2e-3, white_std_m=5e-4)
+    series = calm.simulate(generator, 12.0 * np.arange(24), height, 500.0)
+    x, y = 500_000 + 500.0 * np.arange(64), 4_500_000 - 500.0 * np.arange(64)
+    dataset = xr.Dataset(
+        {"displacement": (("time", "y", "x"), series), "height": (("y", "x"), height)}, coords={"time": time}
+    )
+    path = tmp_path / "noise.zarr"
+    write_zarr(estimate_noise(write_grid(dataset, Grid(x, y, utm_crs(32.6, 40.8))), NoiseSettings()), path)
+    return path
+
+
+def test_a_training_for_a_region_begins_with_the_shipped_weights_in_its_noise(
+    noise_product: Path, tmp_path: Path
+) -> None:
+    shipped = pretrained.load(DenoiseSettings().weights).network
+    settings = SMALL.model_copy(update={"finetune_region": str(noise_product), "width": 48, "steps": 1, "batch": 1})
+    assert train(settings, tmp_path / "region.safetensors") is not None
+    tuned = pretrained.load(str(tmp_path / "region.safetensors")).network
+    pairs = list(zip(shipped.parameters(), tuned.parameters(), strict=True))
+    moved = max(float((one - other).detach().abs().max()) for one, other in pairs)
+    assert 0 < moved < 0.01
+    with pytest.raises(SlipscanError, match="shipped weights have width 48"):
+        train(settings.model_copy(update={"width": 8}), tmp_path / "narrow.safetensors")
+
+
+def test_the_noise_of_a_region_comes_in_step_by_step(noise_product: Path) -> None:
+    shares = [np.mean([of_the_region(seed, block) for seed in range(200)]) for block in (0, 12, 24, 500)]
+    assert shares[0] == 0 and shares[1] == pytest.approx(0.375, abs=0.1)
+    assert shares[2] == pytest.approx(REGION_SHARE, abs=0.1) and shares[3] == pytest.approx(REGION_SHARE, abs=0.1)
+    noise = model_of(open_zarr(noise_product))
+    block = next(block for block in range(24, 99) if of_the_region(SMALL.seed, block))
+    index = block * SCENES_PER_BLOCK
+    units = [draw_example(SMALL, index + i, noise).window.unit_m for i in range(6)]
+    anywhere = [draw_example(SMALL, index + i).window.unit_m for i in range(6)]
+    assert max(units) < 4e-3 and np.median(units) < np.median(anywhere)
 
 
 def test_calibrated_sigma_covers_what_it_says_in_bins_of_what_is_predicted() -> None:

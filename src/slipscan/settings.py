@@ -168,6 +168,9 @@ class ReportSettings(Frozen):
     title: str = "slipscan: a catalogue of slow slip events"
 
 
+NoiseStructure = Literal["white", "gaussian", "power_law", "stratified", "heteroscedastic", "full"]
+
+
 class TrainSettings(Frozen):
     """Training of the network (not part of `rule all`)."""
 
@@ -186,6 +189,8 @@ class TrainSettings(Frozen):
     decay_share: float = Field(0.3, gt=0, le=1, description="last part of the steps, over which the rate falls to 0")
     validation_scenes: int = Field(64, ge=1)
     slice_minutes: float = Field(90.0, gt=0, description="stop and keep a checkpoint after this wall time")
+    noise: NoiseStructure = Field("full", description="of the scenes; less than 'full' to learn what it takes")
+    easy_scenes: int = Field(12000, ge=1, description="events are larger in so many scenes, the first ones")
     finetune_region: str | None = Field(
         None, description="noise product (.zarr) of a region's track: the shipped weights go on, in noise like its own"
     )

@@ -1,5 +1,8 @@
 # Not part of `rule all`: the shipped weights are used. `snakemake train` makes new ones to be named in denoise.weights.
 rule train:
+    input:
+        # The noise product of a region that the weights are made for.
+        SETTINGS.train.finetune_region or [],
     output:
         path("weights", SETTINGS.train.name + ".safetensors"),
     log:

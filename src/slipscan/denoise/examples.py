@@ -26,6 +26,7 @@ from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.pool import SCENES_PER_BLOCK
 from slipscan.synthetic.scene import TrainingScene, draw_scene
+from slipscan.synthetic.structures import draw_structured
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -37,8 +38,8 @@ NATURAL_SHARE: Final = 0.08
 SNR: Final = (5.0, 60.0)
 HUGE_SHARE, HUGE_SNR = 0.08, (60.0, 1000.0)
 """Range of the matched-filter SNR, and that of a few events."""
-EASY_SCENES, EASY_FACTOR = 12000, 6.0
-"""In the first scenes events are larger, by that factor in the very first."""
+EASY_FACTOR: Final = 6.0
+"""Events of the very first scene are larger by that."""
 MIN_SNR: Final = 1e-2
 """An event that the background absorbs is not made larger."""
 MIN_MAP_M: Final = 1e-5
@@ -140,10 +141,13 @@ def draw_example(settings: TrainSettings, index: int, noise: NoiseModel | None =
         epochs = int(generator.integers(*TYPICAL_EPOCHS))
     else:
         epochs = round(math.exp(generator.uniform(*np.log(EPOCHS))))
+    # Weights that go on for a region know events already.
+    easier = EASY_FACTOR ** max(0.0, 1 - index / settings.easy_scenes) if noise is None else 1.0
     if noise is not None:
         noise = _varied(noise, generator) if of_the_region(settings.seed, block) else None
+    elif settings.noise != "full":
+        noise = draw_structured(settings.noise, settings.seed, block, generator)
     scene = draw_scene(settings.seed, index, epochs=epochs, pixels=settings.pixels, pixel_m=pixel_m, noise=noise)
-    easier = EASY_FACTOR ** max(0.0, 1 - index / EASY_SCENES)
     return example_of(scene, pixel_m, generator, easier)
 
 

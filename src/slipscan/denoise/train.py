@@ -54,7 +54,7 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
     ------
     SlipscanError
         the checkpoint belongs to another network, width or seed; the prototype is to be trained by several processes
-        or for a region; the noise product does not tell enough
+        or for a region; the noise product does not tell enough; `width` is not that of the shipped weights
     """
     with parallel.joined():
         task = _task(settings)
@@ -89,7 +89,10 @@ def _task(settings: TrainSettings) -> Task:
     if settings.finetune_region is None:
         return objective.task(settings)
     task = objective.task(settings, model_of(open_zarr(Path(settings.finetune_region))))
-    task.network.load_state_dict(pretrained.load(DenoiseSettings().weights).network.state_dict())
+    shipped = pretrained.load(DenoiseSettings().weights).network
+    if shipped.width != settings.width:
+        raise SlipscanError(f"the shipped weights have width {shipped.width}: set train.width to it to finetune them")
+    task.network.load_state_dict(shipped.state_dict())
     return task
 
 
