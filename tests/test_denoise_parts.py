@@ -10,8 +10,17 @@ from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
 from slipscan import seriesmodel
 from slipscan.denoise import cells, front_end, least_squares, local_history, pretrained
 from slipscan.denoise.apply import Denoised, denoise
-from slipscan.denoise.network import MULTIPLE, SlipNet, closed_form, image_of, next_history
-from slipscan.denoise.predict import odd_prediction, padded
+from slipscan.denoise.network import (
+    MULTIPLE,
+    Orientation,
+    SlipNet,
+    closed_form,
+    image_of,
+    next_history,
+    turned,
+    turned_back,
+)
+from slipscan.denoise.predict import ORIENTATIONS, odd_prediction, padded
 from slipscan.denoise.pretrained import Weights
 
 SHIPPED = "slipscan-1"
@@ -128,6 +137,34 @@ def test_any_network_keeps_the_sign_and_the_amplitude(seed: int) -> None:
     scale = np.abs(one.transient).max()
     np.testing.assert_allclose(run(-series, weights=weights).transient, -one.transient, atol=1e-4 * scale)
     np.testing.assert_allclose(run(7 * series, weights=weights).transient, 7 * one.transient, atol=7e-2 * scale)
+
+
+def test_in_all_orientations_the_answer_turns_with_the_scene() -> None:
+    series = turbulence(np.random.default_rng(3), 20, shape=(48, 64)) + event((48, 64), 20, 9, 0.03)
+    weights = Weights(random_network(2), "random", orientations=8)
+    assert isinstance(weights.network, SlipNet)
+    weights.network.half_precision = False
+    first = run(series, weights=weights).transient
+    scale = np.abs(first).max()
+    for orientation in ((False, False, True), (False, True, False), (True, False, False)):
+        scene = turned(torch.from_numpy(series), orientation).numpy()
+        other = torch.from_numpy(run(scene, weights=weights).transient)
+        np.testing.assert_allclose(turned_back(other, orientation), first, atol=5e-3 * scale)
+    as_given = run(series, weights=Weights(weights.network, "random")).transient
+    assert np.abs(as_given - first).max() > 5e-3 * scale
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_an_image_of_a_turned_scene_is_the_turned_image(orientation: Orientation) -> None:
+    series = turbulence(np.random.default_rng(6), 20, shape=(48, 64)) + event((48, 64), 20, 9)
+    window = window_of(series)
+    image = image_of(window, closed_form(window), closed_form(window).first)
+    other = window_of(turned(torch.from_numpy(series), orientation).numpy())
+    expected = image_of(other, closed_form(other), closed_form(other).first)
+    found = image.turned(orientation)
+    for part in ("features", "bands", "detail"):
+        torch.testing.assert_close(getattr(found, part), getattr(expected, part), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(turned_back(found.detail, orientation), image.detail)
 
 
 def test_padding_changes_nothing_where_data_are() -> None:

@@ -1,6 +1,6 @@
-"""The project's goals beside what was measured: the table of docs/denoiser.md, from the results of `slipscan bench skill`.
+"""The project's goals beside what was measured, the table of docs/denoiser.md, from `slipscan bench skill`.
 
-    python benchmarks/skill/goals.py
+python benchmarks/skill/goals.py
 """
 
 from pathlib import Path

@@ -1,11 +1,12 @@
 """How far the shipped network's answer changes when the data are flipped, turned, scaled or cropped.
 
-    python benchmarks/skill/symmetries.py
+    python benchmarks/skill/symmetries.py [--orientations 8]
 
 Twelve scenes of the validation split, family A, their event at SNR 30, rate and season known. Change of the map, RMS
 over the RMS of the map.
 """
 
+import argparse
 import dataclasses
 from collections import defaultdict
 from pathlib import Path
@@ -16,7 +17,10 @@ import torch
 from slipscan.bench.network import estimate
 from slipscan.bench.plan import read_plan
 from slipscan.bench.scenes import Key, draw
+from slipscan.denoise import pretrained
 from slipscan.denoise.baselines.method import Observation
+from slipscan.denoise.pretrained import Weights
+from slipscan.settings import DenoiseSettings
 
 SCENES, SNR, CROP = 12, 30.0, 16
 LEAST_MM = 0.1
@@ -26,6 +30,10 @@ LEAST_MM = 0.1
 def main() -> None:
     """Print the changes."""
     torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--orientations", type=int, choices=(1, 8), default=1)
+    shipped = pretrained.load(DenoiseSettings().weights)
+    weights = dataclasses.replace(shipped, orientations=parser.parse_args().orientations)
     plan = read_plan(Path(__file__).parent / "slipbench.yaml")
     kinds = list(plan.classes)
     changes = defaultdict(list)
@@ -33,32 +41,32 @@ def main() -> None:
         scene, snr = draw(Key("validation", "A", kinds[number % len(kinds)], 500 + number), plan)
         seen = dataclasses.replace(scene, amplitude=SNR / snr).observation(True)
         field = seen.displacement
-        first = answer(seen, field)
+        first = answer(weights, seen, field)
         size = np.sqrt((first**2).mean())
         if size < LEAST_MM / 1e3:
             continue
         others = {
-            "sign": -answer(seen, -field),
-            "amplitude x 7": answer(seen, 7 * field) / 7,
-            "other reference epoch": answer(seen, field - field[[7]]),
-            "flip x": answer(seen, field[:, :, ::-1], seen.height[:, ::-1])[:, ::-1],
-            "flip y": answer(seen, field[:, ::-1], seen.height[::-1])[::-1],
-            "transpose": answer(seen, field.transpose(0, 2, 1), seen.height.T).T,
+            "sign": -answer(weights, seen, -field),
+            "amplitude x 7": answer(weights, seen, 7 * field) / 7,
+            "other reference epoch": answer(weights, seen, field - field[[7]]),
+            "flip x": answer(weights, seen, field[:, :, ::-1], seen.height[:, ::-1])[:, ::-1],
+            "flip y": answer(weights, seen, field[:, ::-1], seen.height[::-1])[::-1],
+            "transpose": answer(weights, seen, field.transpose(0, 2, 1), seen.height.T).T,
         }
         for name, other in others.items():
             changes[name].append(np.sqrt(((other - first) ** 2).mean()) / size)
-        cropped = answer(seen, field[:, CROP:, CROP:], seen.height[CROP:, CROP:])[CROP:-CROP, CROP:-CROP]
+        cropped = answer(weights, seen, field[:, CROP:, CROP:], seen.height[CROP:, CROP:])[CROP:-CROP, CROP:-CROP]
         inner = first[2 * CROP : -CROP, 2 * CROP : -CROP]
         changes[f"crop by {CROP} px, inner part"].append(np.sqrt(((cropped - inner) ** 2).mean()) / size)
     for name, values in changes.items():
         print(f"{name:28s} median {np.median(values):.4f}, largest {max(values):.4f}, {len(values)} scenes")
 
 
-def answer(seen: Observation, field: np.ndarray, height: np.ndarray | None = None) -> np.ndarray:
+def answer(weights: Weights, seen: Observation, field: np.ndarray, height: np.ndarray | None = None) -> np.ndarray:
     """Map of the network for changed data."""
     height = seen.height if height is None else height
     changed = dataclasses.replace(seen, displacement=np.ascontiguousarray(field), height=np.ascontiguousarray(height))
-    return estimate(changed).map
+    return estimate(changed, weights).map
 
 
 if __name__ == "__main__":

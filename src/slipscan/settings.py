@@ -99,6 +99,9 @@ class DenoiseSettings(Frozen):
     )
     weights: str = Field("slipscan-1", description="name of shipped weights, or path of a .safetensors file")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    orientations: Literal[1, 8] = Field(
+        1, description="8: the mean over all flips and turns of a scene, with which the answer turns; 8 times as slow"
+    )
     filter_d: float = Field(48.0, gt=0, description="width of the temporal filter of the classical method")
 
 

@@ -226,10 +226,16 @@ def _sample(mask: Tensor, rows: int, cols: int) -> Tensor:
     """Numbers of evenly spaced pixels that have data."""
     stride = max(1, int(math.sqrt(rows * cols / MAX_SAMPLED)))
     chosen = torch.zeros(rows, cols, dtype=torch.bool, device=mask.device)
-    chosen[::stride, ::stride] = True
+    chosen[_lattice(rows, stride)[:, None], _lattice(cols, stride)] = True
     covered = mask.any(0)
     numbers = torch.nonzero(chosen.flatten() & covered)[:, 0]
     return numbers if len(numbers) >= 32 else torch.nonzero(covered)[:, 0]
+
+
+def _lattice(count: int, stride: int) -> Tensor:
+    """Every stride-th number from both ends to the middle: the same whichever end is the first."""
+    near = torch.arange(0, (count + 1) // 2, stride)
+    return torch.cat([near, count - 1 - near])
 
 
 def bin_histories(epochs: int, device: torch.device | str = "cpu") -> Tensor:

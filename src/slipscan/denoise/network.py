@@ -11,6 +11,7 @@ number of epochs, at any dates, since histories live on the window's own epochs.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ SIGNED: Final = CHANNELS - 5
 """So many channels, the first ones, change sign with the data."""
 CLOSED: Final = -2.0
 """Gates begin nearly closed."""
+Orientation = tuple[bool, bool, bool]
+"""Whether a scene is transposed, then its rows and its columns are reversed."""
 
 
 class Prediction(NamedTuple):
@@ -85,6 +88,14 @@ class Image:
     detail_std: Tensor
     std: Tensor
     filters: Tensor
+
+    def turned(self, orientation: Orientation) -> Image:
+        """What the network sees of it in another orientation; error and filters stay as they are."""
+        bands, detail, features = (turned(part, orientation) for part in (self.bands, self.detail, self.features))
+        first = 2 * _BANDS
+        # The pixels in a coarse pixel trade places.
+        features[first : first + 2 * COARSE**2] = pixel_unshuffle(detail[None] / self.detail_std, COARSE)[0]
+        return dataclasses.replace(self, features=features, bands=bands, detail=detail)
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,20 @@ class SlipNet(nn.Module):
         # The standard deviation learns from the features of the mean without changing them.
         log_std = self.std_head(thin.detach())[:, 0].clamp(MIN_LOG_STD, MAX_LOG_STD)
         return Prediction(mean, log_std)
+
+
+def turned(fields: Tensor, orientation: Orientation) -> Tensor:
+    """Fields (..., y, x) in another orientation, as a copy."""
+    transposed, down, across = orientation
+    fields = fields.transpose(-1, -2) if transposed else fields
+    return fields.flip([axis for axis, reverse in ((-2, down), (-1, across)) if reverse]).contiguous()
+
+
+def turned_back(fields: Tensor, orientation: Orientation) -> Tensor:
+    """What `turned` was made of."""
+    transposed, down, across = orientation
+    fields = fields.flip([axis for axis, reverse in ((-2, down), (-1, across)) if reverse])
+    return fields.transpose(-1, -2) if transposed else fields
 
 
 def closed_form(window: Window) -> Closed:

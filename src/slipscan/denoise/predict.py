@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +14,25 @@ from torch.nn.functional import pad
 from slipscan.denoise import local_history, scales
 from slipscan.denoise.front_end import Window
 from slipscan.denoise.local_history import LocalHistory
-from slipscan.denoise.network import MULTIPLE, SIGNED, Closed, Image, SlipNet, closed_form, image_of, next_history
+from slipscan.denoise.network import (
+    MULTIPLE,
+    SIGNED,
+    Closed,
+    Image,
+    Orientation,
+    SlipNet,
+    closed_form,
+    image_of,
+    next_history,
+    turned_back,
+)
 from slipscan.denoise.pretrained import Weights
 
 ROUNDS: Final = 2
 """Times that an image is cleaned; a history is fitted between two of them."""
+EITHER: Final = (False, True)
+ORIENTATIONS: Final[tuple[Orientation, ...]] = tuple(itertools.product(EITHER, EITHER, EITHER))
+"""All that a square lattice has, the one as given first."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +81,20 @@ class Cleaned:
     closed: Closed
 
 
-def clean(window: Window, network: torch.nn.Module, rounds: int = ROUNDS) -> Cleaned:
-    """Clean the image of the scan's history, then that of the history that fits the answer; sides as MULTIPLE."""
+def clean(window: Window, network: torch.nn.Module, rounds: int = ROUNDS, orientations: int = 1) -> Cleaned:
+    """Clean the image of the scan's history, then that of the history that fits the answer; sides as MULTIPLE.
+
+    With all eight `orientations` the answer turns with the scene, exactly but for rounding.
+    """
     with torch.inference_mode():
         closed = closed_form(window)
         history = closed.first
         image = image_of(window, closed, history)
-        mean, std = odd_prediction(network, image)
+        mean, std = oriented_prediction(network, image, orientations)
         for _ in range(rounds - 1):
             history = next_history(window, closed, image, mean)
             image = image_of(window, closed, history)
-            mean, std = odd_prediction(network, image)
+            mean, std = oriented_prediction(network, image, orientations)
     return Cleaned(mean, std, image, history, closed)
 
 
@@ -84,7 +102,7 @@ def window_events(window: Window, weights: Weights) -> WindowEvents:
     """What happened in a window of any size."""
     rows, cols = window.height.shape
     window = padded(window)
-    found = clean(window, weights.network)
+    found = clean(window, weights.network, orientations=weights.orientations)
     std = found.std if weights.calibration is None else weights.calibration.apply(found.mean, found.std)
     template = scales.whitened(found.mean, window.valid.any(0), found.closed.levels)
     common = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], template)
@@ -92,6 +110,18 @@ def window_events(window: Window, weights: Weights) -> WindowEvents:
     crop = (slice(rows), slice(cols))
     scale = found.image.std[crop] * window.unit_m
     return WindowEvents(found.mean[crop] * scale, std[crop] * scale, found.history.course, evidence)
+
+
+def oriented_prediction(network: torch.nn.Module, image: Image, orientations: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, each (y, x), averaged (the latter geometrically) over the first orientations."""
+    if orientations == 1:
+        return odd_prediction(network, image)
+    means, log_stds = [], []
+    for orientation in ORIENTATIONS[:orientations]:
+        mean, std = odd_prediction(network, image.turned(orientation))
+        means.append(turned_back(mean, orientation))
+        log_stds.append(turned_back(std, orientation).log())
+    return torch.stack(means).mean(0), torch.stack(log_stds).mean(0).exp()
 
 
 def odd_prediction(network: torch.nn.Module, image: Image) -> tuple[Tensor, Tensor]:

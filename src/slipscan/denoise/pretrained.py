@@ -31,11 +31,14 @@ class Weights:
         name and first digits of the sha256, as it stands in stacks and in the catalogue
     calibration
         of the standard deviation on held-out scenes; None for a network that states none, or as it was trained
+    orientations
+        of a scene that the answer is averaged over: 1, or all 8
     """
 
     network: nn.Module
     label: str
     calibration: Calibration | None = None
+    orientations: int = 1
 
 
 def locate(name: str, architecture: type[nn.Module] = SlipNet) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -62,7 +63,7 @@ def load_weights(settings: DenoiseSettings) -> Weights | None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise SlipscanError("denoise.device is 'cuda', but torch sees no CUDA device: set it to 'auto' or 'cpu'")
-    return pretrained.load(settings.weights, device)
+    return dataclasses.replace(pretrained.load(settings.weights, device), orientations=settings.orientations)
 
 
 def label(weights: Weights | None) -> str:

@@ -57,7 +57,8 @@ class WindowCache:
         if self.directory is None:
             return compute()
         device = next(weights.network.parameters()).device
-        key = cache.key(self.code, weights.label, repr(weights.calibration), device.type, *content)
+        run = f"{weights.calibration!r} {weights.orientations}"
+        key = cache.key(self.code, weights.label, run, device.type, *content)
         stored = cache.find(self.directory, KIND, key)
         if stored is not None and (events := _read(stored, device)) is not None:
             self.found += 1
