@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from slipscan import digest, vocabulary
 from slipscan.errors import SlipscanError
-from slipscan.regions import LocalSource, Region, Track
+from slipscan.regions import AriaSource, Hyp3Source, LicsarSource, LocalSource, OperaSource, Region, Track
 from slipscan.settings import Settings
 from slipscan.store import write_text
 
@@ -75,7 +75,14 @@ def config_reference() -> str:
     lines += ["Polygon in longitude and latitude, its properties:", ""]
     lines += _rows(Region, skip={"polygon"})
     lines += ["", "## Keys of a track", "", *_rows(Track, skip=set())]
-    lines += ["", "## Keys of a track's `local`", "", *_rows(LocalSource, skip=set())]
+    for name, source in (
+        ("local", LocalSource),
+        ("aria", AriaSource),
+        ("opera", OperaSource),
+        ("hyp3", Hyp3Source),
+        ("licsar", LicsarSource),
+    ):
+        lines += ["", f"## Keys of a track's `{name}`", "", *_rows(source, skip=set())]
     return "\n".join(lines) + "\n"
 
 

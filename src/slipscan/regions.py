@@ -29,17 +29,47 @@ class Frozen(BaseModel):
 class LocalSource(Frozen):
     """Where a track's files lie and what they mean (archive 'local')."""
 
-    convention: Literal["gamma", "hyp3", "licsar", "displacement"] = Field(
-        description="sign, unit, nodata, names and geometry of the files; 'displacement' is a ready series"
-        " (NetCDF or Zarr) that follows the stack contract"
+    convention: Literal["gamma", "hyp3", "licsar", "displacement", "mintpy", "licsbas", "flatsim"] = Field(
+        description="sign, unit, nodata, names and geometry of the files; 'displacement' is a ready series (NetCDF or"
+        " Zarr) that follows the stack contract, 'mintpy', 'licsbas' and 'flatsim' are ready series of these tools"
     )
-    path: str = Field(description="directory (or file, for 'displacement') below archive.data_root")
+    path: str = Field(description="directory (or file, for a ready series) below archive.data_root")
     incidence_deg: float | None = Field(
         None, gt=15, lt=60, description="incidence angle where the files hold no geometry (GAMMA)"
     )
     heading_deg: float | None = Field(
         None, gt=-360, lt=360, description="flight direction where the files hold no geometry (GAMMA)"
     )
+
+
+class AriaSource(Frozen):
+    """ARIA-S1-GUNW products (archive 'aria')."""
+
+    version: str = Field("3", pattern=r"^[0-9]+(\.[0-9]+)*$", description="product versions that begin so are taken")
+
+
+class OperaSource(Frozen):
+    """OPERA DISP-S1 frames (archive 'opera')."""
+
+    frames: tuple[int, ...] = Field(min_length=1, description="frame ids (F11116 is 11116), one UTM zone")
+    version: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)*$", description="product versions that begin so are taken")
+
+
+class Hyp3Source(Frozen):
+    """On-demand interferograms (archive 'hyp3')."""
+
+    bursts: tuple[str, ...] = Field(
+        (),
+        max_length=15,
+        description="full burst ids, e.g. 087_185682_IW2; none: all of the track that touch the polygon",
+    )
+    polarization: Literal["VV", "HH"] = "VV"
+
+
+class LicsarSource(Frozen):
+    """COMET LiCSAR frames (archive 'licsar')."""
+
+    frames: tuple[str, ...] = Field(min_length=1, description="frame ids, e.g. 021D_04972_131213")
 
 
 class Track(Frozen):
@@ -49,7 +79,13 @@ class Track(Frozen):
     relative_orbit: int = Field(ge=1, le=175, description="Sentinel-1 relative orbit (track) number")
     orbit_direction: Literal["ascending", "descending"]
     radar_wavelength_m: float = Field(RADAR_WAVELENGTH_M, gt=0.02, lt=0.3)
-    local: LocalSource | None = None
+    local: LocalSource | None = Field(None, description="for archive 'local'")
+    aria: AriaSource | None = Field(None, description="for archive 'aria'; default: every frame of the track")
+    opera: OperaSource | None = Field(None, description="for archive 'opera'")
+    hyp3: Hyp3Source | None = Field(
+        None, description="for archive 'hyp3'; default: every burst that touches the polygon"
+    )
+    licsar: LicsarSource | None = Field(None, description="for archive 'licsar'")
 
 
 class Region(Frozen):
@@ -57,7 +93,9 @@ class Region(Frozen):
 
     id: Identifier = Field(description="name in paths and tables, e.g. ISMT")
     name: str
-    archive: Literal["local", "simulated"] = Field(description="where the data come from")
+    archive: Literal["local", "simulated", "aria", "opera", "hyp3", "licsar"] = Field(
+        description="where the data come from"
+    )
     tracks: tuple[Track, ...] = Field(min_length=1)
     reference_point: tuple[float, float] = Field(
         description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
@@ -68,6 +106,9 @@ class Region(Frozen):
         ge=0,
         lt=360,
         description="Aki-Richards strike of the main fault, a start for the source inversion",
+    )
+    plate: Literal["AN", "AR", "AU", "EU", "IN", "NA", "NB", "NZ", "PA", "SA", "SO"] | None = Field(
+        None, description="plate that the region rides on (for archive.corrections.plate_motion)"
     )
     gnss: str | None = Field(
         None,
@@ -92,9 +133,10 @@ class Region(Frozen):
         ids = [track.id for track in self.tracks]
         if len(set(ids)) < len(ids):
             raise ValueError(f"two tracks have the same id ({', '.join(ids)})")
-        missing = [track.id for track in self.tracks if self.archive == "local" and track.local is None]
-        if missing:
-            raise ValueError(f"track {missing[0]} of archive 'local' has no key 'local' (convention and path)")
+        for archive, needs in (("local", "convention and path"), ("opera", "frames"), ("licsar", "frames")):
+            missing = [track.id for track in self.tracks if self.archive == archive and getattr(track, archive) is None]
+            if missing:
+                raise ValueError(f"track {missing[0]} of archive '{archive}' has no key '{archive}' ({needs})")
         return self
 
     def track(self, track_id: str) -> Track:

@@ -51,6 +51,45 @@ class SimulatedArchive(Frozen):
     white_std_mm: float = Field(2.0, ge=0, description="decorrelation of one interferogram's pixel")
 
 
+class DownloadSettings(Frozen):
+    """How files are fetched over HTTP."""
+
+    parallel: int = Field(4, ge=1, le=32, description="files at once")
+    attempts: int = Field(6, ge=1, le=50, description="tries of a file before it is given up")
+    backoff_s: float = Field(
+        2.0, ge=0, le=600, description="wait before the second try; doubled for each further one, with jitter"
+    )
+    max_wait_s: float = Field(300.0, ge=0, description="longest wait between tries, whatever Retry-After asks for")
+    connect_timeout_s: float = Field(20.0, gt=0)
+    read_timeout_s: float = Field(60.0, gt=0, description="silence after which a transfer is begun again")
+    keep_granules: bool = Field(
+        False, description="keep whole granules in the cache after their part of the region was cut out"
+    )
+
+
+class Corrections(Frozen):
+    """What is taken out of every archive's displacements, once; what was applied is recorded per epoch."""
+
+    tide: bool = Field(True, description="solid Earth tide, where the archive tells it")
+    ionosphere: bool = Field(True, description="where the archive tells it")
+    troposphere: Literal["none", "gacos", "era5", "opera_tropo"] = Field(
+        "none", description="'none' leaves it to the denoiser"
+    )
+    plate_motion: bool = Field(False, description="rigid motion of the region's plate (key 'plate', ITRF2014)")
+
+
+class Hyp3Settings(Frozen):
+    """On-demand interferograms: which pairs are ordered, and what they may cost."""
+
+    product: Literal["INSAR_ISCE_MULTI_BURST", "ARIA_S1_GUNW"] = "INSAR_ISCE_MULTI_BURST"
+    looks: Literal["20x4", "10x2", "5x1"] = Field("20x4", description="multilooking; 80, 40, 20 m pixels")
+    neighbours: int = Field(3, ge=1, le=10, description="interferograms from an epoch to later ones")
+    max_baseline_m: float = Field(400.0, gt=0, description="pairs with a longer perpendicular baseline are left out")
+    max_interval_d: int = Field(72, ge=6, le=400, description="pairs of neighbours longer than this are left out")
+    annual: bool = Field(True, description="one more pair per epoch, about a year long (bridges seasons)")
+    start: IsoDate = Field("2014-10-01", description="earliest acquisition")
+
+
 class ArchiveSettings(Frozen):
     """Search and fetch."""
 
@@ -61,6 +100,16 @@ class ArchiveSettings(Frozen):
     manifests: str | None = Field(
         None, description="directory of pinned manifests ({region}_{track}.csv) to replay without a search"
     )
+    cmr_url: str = Field(
+        "https://cmr.earthdata.nasa.gov", description="catalogue that asf_search asks (aria, opera, hyp3)"
+    )
+    hyp3_url: str = Field("https://hyp3-api.asf.alaska.edu", description="HyP3 API")
+    licsar_url: str = Field(
+        "https://gws-access.jasmin.ac.uk/public/nceo_geohazards/LiCSAR_products", description="LiCSAR index pages"
+    )
+    download: DownloadSettings = DownloadSettings()
+    corrections: Corrections = Corrections()
+    hyp3: Hyp3Settings = Hyp3Settings()
     simulated: SimulatedArchive = SimulatedArchive()
 
 

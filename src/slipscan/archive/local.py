@@ -78,11 +78,11 @@ def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) 
                 "reference_date": pair["reference_date"],
                 "secondary_date": pair["secondary_date"],
                 "expected_bytes": str(pair["unwrapped"].stat().st_size),
-                "expected_sha256": sha256_file(pair["unwrapped"]),
+                "expected_checksum": f"sha256:{sha256_file(pair['unwrapped'])}",
             }
             for pair in pairs[pairs["secondary_date"] <= as_of].to_dict("records")
         ]
-    common = {"archive": "local", "product_version": "", "relative_orbit": str(track.relative_orbit)}
+    common = {"archive": "local", "product_version": "", "relative_orbit": str(track.relative_orbit), "frame": ""}
     return pd.DataFrame([{**row, **common} for row in rows], columns=list(COLUMNS))
 
 
@@ -202,7 +202,7 @@ def _check_file(path: Path, row: pd.Series) -> None:
         raise SlipscanError(f"{path} of the manifest is missing: restore it, or make the manifest again")
     changed = path.is_file() and (
         row["expected_bytes"] not in ("", str(path.stat().st_size))
-        or row["expected_sha256"] not in ("", sha256_file(path))
+        or row["expected_checksum"] not in ("", f"sha256:{sha256_file(path)}")
     )
     if changed:
         raise SlipscanError(f"{path} is not the file of the manifest (size or SHA-256): make the manifest again")

@@ -17,9 +17,12 @@ COLUMNS = (
     "reference_date",
     "secondary_date",
     "relative_orbit",
+    "frame",
     "expected_bytes",
-    "expected_sha256",
+    "expected_checksum",
 )
+"""`expected_checksum` is 'md5:...' or 'sha256:...'; what an archive does not tell is an empty string."""
+
 ORDER = ["reference_date", "secondary_date", "granule"]
 
 

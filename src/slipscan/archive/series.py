@@ -40,7 +40,7 @@ def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
             "reference_date": min(days.tolist()),
             "secondary_date": max(days.tolist()),
             "expected_bytes": str(path.stat().st_size) if path.is_file() else "",
-            "expected_sha256": sha256_file(path) if path.is_file() else "",
+            "expected_checksum": f"sha256:{sha256_file(path)}" if path.is_file() else "",
         }
     ]
 

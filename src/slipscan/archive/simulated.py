@@ -74,8 +74,9 @@ def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) 
             "reference_date": older.isoformat(),
             "secondary_date": newer.isoformat(),
             "relative_orbit": str(track.relative_orbit),
+            "frame": frame,
             "expected_bytes": "",
-            "expected_sha256": "",
+            "expected_checksum": "",
         }
         for older, newer in pairs(track, settings.simulated)
         if newer.isoformat() <= as_of
