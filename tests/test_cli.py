@@ -39,7 +39,7 @@ def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> No
         (("denoise", "stack.zarr", "out.zarr", "--set", "weights=none"), "there are no weights 'none'"),
         (("denoise", "stack.zarr", "out.zarr", "--set", "device=cuda"), "torch sees no CUDA device"),
         (("detect", "stack.zarr", "/proc/out.zarr", "--set", "nulls=8"), "/proc"),
-        (("archive", "manifest", "X", "1", "out.csv", "--as-of", "2020-01-01"), "there is no regions file"),
+        (("archive", "search", "X", "1", "out.csv", "--as-of", "2020-01-01"), "there is no regions file"),
     ],
 )
 def test_failures_are_one_sentence_and_leave_nothing(tmp_path: Path, arguments, sentence: str) -> None:

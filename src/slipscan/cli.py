@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 # Linear algebra on one thread: sums and decompositions differ between 1 and 2 threads, and byte identity
 # must not depend on the machine. Work is spread over processes and blocks instead.
@@ -15,6 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer  # noqa: E402
 
+from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.bench.commands import app as bench_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.progress import set_up_logging  # noqa: E402
@@ -25,9 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-archive_app = typer.Typer(help="Search and fetch: manifests, observations, stations.", no_args_is_help=True)
 cache_app = typer.Typer(help="The content-addressed cache.", no_args_is_help=True)
-app.add_typer(archive_app, name="archive")
+app.add_typer(archive_commands.app, name="archive")
 app.add_typer(cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
 
@@ -60,60 +60,6 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"slipscan: error: {' '.join(sentence.split())}", file=sys.stderr)
     raise SystemExit(1)
-
-
-@archive_app.command("manifest")
-def archive_manifest(
-    region: str, track: str, out: Out, as_of: Annotated[str, typer.Option("--as-of", help="latest acquisition")],
-    regions: RegionsFile = REGIONS_FILE, options: Options = None,
-) -> None:  # fmt: skip
-    """Search: write the manifest of a region's track."""
-    from slipscan.archive.stage import write_manifest
-    from slipscan.regions import read_region
-    from slipscan.settings import ArchiveSettings, from_options
-
-    entry = read_region(regions, region)
-    write_manifest(entry, entry.track(track), from_options(ArchiveSettings, options or []), as_of, out)
-
-
-@archive_app.command("fetch")
-def archive_fetch(
-    region: str, track: str, manifest: In, observations: Out, inventory: Out,
-    regions: RegionsFile = REGIONS_FILE, cache: CacheDir = Path("cache"), options: Options = None,
-) -> None:  # fmt: skip
-    """Fetch what a manifest lists and write it in slipscan's units and signs, with the inventory as received."""
-    from slipscan.archive.stage import write_observations
-    from slipscan.regions import read_region
-    from slipscan.settings import ArchiveSettings, from_options
-
-    entry = read_region(regions, region)
-    settings = from_options(ArchiveSettings, options or [])
-    write_observations(entry, entry.track(track), settings, manifest, cache, observations, inventory)
-
-
-@archive_app.command("stations")
-def archive_stations(
-    region: str, out: Out, regions: RegionsFile = REGIONS_FILE, options: Options = None,
-    directory: Annotated[str | None, typer.Option(help="directory of .tenv3 files (gnss.directory)")] = None,
-) -> None:  # fmt: skip
-    """Gather the GNSS series of a region in one directory."""
-    from slipscan.archive.stage import write_stations
-    from slipscan.regions import read_region
-    from slipscan.settings import ArchiveSettings, from_options
-
-    write_stations(read_region(regions, region), from_options(ArchiveSettings, options or []), directory, out)
-
-
-@archive_app.command("truth")
-def archive_truth(
-    region: str, out: Out, regions: RegionsFile = REGIONS_FILE, options: Options = None
-) -> None:  # fmt: skip
-    """Write what a simulated region really holds (for `slipscan score`)."""
-    from slipscan.archive.stage import write_truth
-    from slipscan.regions import read_region
-    from slipscan.settings import ArchiveSettings, from_options
-
-    write_truth(read_region(regions, region), from_options(ArchiveSettings, options or []), out)
 
 
 @app.command()
@@ -296,6 +242,30 @@ def cache_prune(
 
     deleted, left = prune(cache, int(max_gb * 1e9))
     print(f"{deleted} entries deleted, {left / 1e9:.2f} GB left in {cache}")
+
+
+@app.command()
+def export(
+    kind: Annotated[Literal["mintpy", "licsbas", "netcdf", "geotiff"], typer.Argument(help="whose format")],
+    stack: In,
+    out: Out,
+    variable: Annotated[str, typer.Option(help="displacement, denoised or transient")] = "displacement",
+) -> None:
+    """Write a stack in the format of another tool (docs/archives.md)."""
+    from slipscan.export.stack import export as run
+
+    run(stack, kind, out, variable)
+
+
+@app.command()
+def loopback(
+    directory: Annotated[Path, typer.Argument(help="where files, regions.geojson and config.yaml are written")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8650,
+) -> None:
+    """Serve a small synthetic archive of all kinds on this machine: to try the clients without an account."""
+    from slipscan.loopback.archive import serve
+
+    serve(directory, port)
 
 
 @app.command()

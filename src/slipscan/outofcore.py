@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dask.array
 import numpy as np
@@ -16,20 +17,23 @@ from numpy.typing import NDArray
 
 from slipscan.store import SHARD
 
+Empty = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
+"""Makes an array of zeros of a shape and type."""
+
 
 class _Slices:
     """An array of which dask takes slices when it needs them; one that it knows as an array it copies whole."""
 
-    def __init__(self, array: NDArray[np.float32]) -> None:
+    def __init__(self, array: NDArray[Any]) -> None:
         self._array = array
         self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
 
-    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[np.float32]:
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
         return np.asarray(self._array[key])
 
 
-def sharded(array: NDArray[np.float32]) -> dask.array.Array:
-    """A series (time, y, x), lazily, a block a shard."""
+def sharded(array: NDArray[Any]) -> dask.array.Array:
+    """A series (time or pair, y, x), lazily, a block a shard."""
     blocks = tuple(min(SHARD[dim], size) for dim, size in zip(("time", "y", "x"), array.shape, strict=True))
     return dask.array.from_array(_Slices(array), chunks=blocks, name=False)
 
@@ -45,7 +49,7 @@ def in_shards(dataset: xr.Dataset) -> xr.Dataset:
 
 
 @contextlib.contextmanager
-def scratch_arrays(path: Path) -> Iterator[Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]]:
+def scratch_arrays(path: Path) -> Iterator[Empty]:
     """Yield a maker of arrays of zeros in files beside `path`, which are removed when the block ends."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +62,7 @@ def scratch_arrays(path: Path) -> Iterator[Callable[[tuple[int, ...], type[np.fl
     beside.mkdir()
     number = itertools.count()
 
-    def empty(shape: tuple[int, ...], dtype: type[np.float32]) -> NDArray[np.float32]:
+    def empty(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
         return np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
 
     try:

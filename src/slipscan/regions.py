@@ -51,7 +51,9 @@ class AriaSource(Frozen):
 class OperaSource(Frozen):
     """OPERA DISP-S1 frames (archive 'opera')."""
 
-    frames: tuple[int, ...] = Field(min_length=1, description="frame ids (F11116 is 11116), one UTM zone")
+    frames: tuple[int, ...] = Field(
+        (), description="frame ids of one UTM zone (F11116 is 11116); none: all of the track that touch the polygon"
+    )
     version: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)*$", description="product versions that begin so are taken")
 
 
@@ -81,7 +83,7 @@ class Track(Frozen):
     radar_wavelength_m: float = Field(RADAR_WAVELENGTH_M, gt=0.02, lt=0.3)
     local: LocalSource | None = Field(None, description="for archive 'local'")
     aria: AriaSource | None = Field(None, description="for archive 'aria'; default: every frame of the track")
-    opera: OperaSource | None = Field(None, description="for archive 'opera'")
+    opera: OperaSource | None = Field(None, description="for archive 'opera'; default: every frame of the track")
     hyp3: Hyp3Source | None = Field(
         None, description="for archive 'hyp3'; default: every burst that touches the polygon"
     )
@@ -133,7 +135,7 @@ class Region(Frozen):
         ids = [track.id for track in self.tracks]
         if len(set(ids)) < len(ids):
             raise ValueError(f"two tracks have the same id ({', '.join(ids)})")
-        for archive, needs in (("local", "convention and path"), ("opera", "frames"), ("licsar", "frames")):
+        for archive, needs in (("local", "convention and path"), ("licsar", "frames")):
             missing = [track.id for track in self.tracks if self.archive == archive and getattr(track, archive) is None]
             if missing:
                 raise ValueError(f"track {missing[0]} of archive '{archive}' has no key '{archive}' ({needs})")

@@ -18,7 +18,7 @@ rule manifest:
         entry=region_entry,
         code=code("manifest"),
     shell:
-        "slipscan archive manifest {wildcards.region} {wildcards.track} {output:q} --as-of {params.as_of:q}"
+        "slipscan archive search {wildcards.region} {wildcards.track} {output:q} --as-of {params.as_of:q}"
         " --regions {params.regions:q} {params.options:q} 2> {log:q}"
 
 

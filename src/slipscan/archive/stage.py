@@ -10,13 +10,17 @@ import shutil
 from pathlib import Path
 from typing import Protocol, cast
 
+import dask
 import pandas as pd
 import xarray as xr
 
 import slipscan
-from slipscan.archive import local
+from slipscan.archive import local, remote
 from slipscan.archive import manifest as manifests
+from slipscan.archive.granules import Received
+from slipscan.archive.observations import assemble
 from slipscan.errors import SlipscanError
+from slipscan.outofcore import Empty, in_shards, scratch_arrays
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
 from slipscan.store import sha256_file, write_text, write_zarr, written_beside
@@ -26,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Archive(Protocol):
-    """What every archive module offers."""
+    """What an archive on this machine offers; one that is fetched over HTTP is a `granules.RemoteArchive`."""
 
     def search(self, region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
         """List the granules up to `as_of`: columns manifest.COLUMNS."""
@@ -43,7 +47,7 @@ class Archive(Protocol):
 
 
 def archive_of(region: Region) -> Archive:
-    """Return the module of a region's archive."""
+    """Return the module of a region's archive on this machine."""
     if region.archive == "simulated":
         # Imported where it is needed: the simulator brings torch, which a real archive does without.
         from slipscan.archive import simulated
@@ -77,7 +81,8 @@ def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_o
         table = table[table["secondary_date"] <= as_of]
         where = str(pinned)
     else:
-        table = archive_of(region).search(region, track, settings, as_of)
+        archive = remote.module(region.archive) if region.archive in remote.MODULES else archive_of(region)
+        table = archive.search(region, track, settings, as_of)
         where = f"archive '{region.archive}'"
     if table.empty:
         raise SlipscanError(
@@ -85,6 +90,30 @@ def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_o
         )
     manifests.write(out, table)
     log.info("%s %s: %d granules up to %s", region.id, track.id, len(table), table["secondary_date"].max())
+
+
+def query_text(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> str:
+    """Say what `write_manifest` would ask, without asking."""
+    if region.archive in remote.MODULES:
+        return remote.module(region.archive).query(region, track, settings, as_of)
+    return f"archive '{region.archive}' asks no server: it looks at files on this machine"
+
+
+def order(
+    region: Region, track: Track, settings: ArchiveSettings, manifest: Path, cache_dir: Path, submit: bool
+) -> str:
+    """Price the interferograms of a manifest and, with `submit`, order those that were not ordered yet.
+
+    Raises
+    ------
+    SlipscanError
+        an archive that takes no orders, too few credits, no credentials, a server that cannot be reached
+    """
+    if region.archive != "hyp3":
+        raise SlipscanError(f"region {region.id} is of archive '{region.archive}': only 'hyp3' takes orders")
+    from slipscan.archive import hyp3
+
+    return hyp3.order(region, track, settings, manifests.read(manifest), cache_dir, submit)
 
 
 def write_observations(
@@ -114,24 +143,43 @@ def write_observations(
     SlipscanError
         what the archive refuses
     """
-    archive = archive_of(region)
     table = manifests.read(manifest)
-    files = archive.fetch(table, region, track, settings, cache_dir)
-    text = inventory_text(files)
-    dataset = archive.read(table, region, track, settings, cache_dir)
-    product = "interferograms" if "interferogram" in dataset else "stack"
-    dataset = dataset.assign_attrs(attributes(region, track, table, text, product))
-    dataset = annotate(dataset, product)
-    check(dataset, product, str(observations))
-    write_zarr(dataset, observations)
+    with scratch_arrays(observations) as empty, dask.config.set(scheduler="synchronous"):
+        received, dataset = _observe(table, region, track, settings, cache_dir, empty)
+        text = inventory_text(received)
+        product = "interferograms" if "interferogram" in dataset else "stack"
+        dataset = dataset.assign_attrs(attributes(region, track, table, text, product))
+        dataset = annotate(dataset, product)
+        check(dataset, product, str(observations))
+        write_zarr(in_shards(dataset), observations)
     write_text(inventory, text)
 
 
-def inventory_text(files: list[Path]) -> str:
-    """Write the inventory of files as CSV text: name below their common directory, bytes, SHA-256."""
+def _observe(
+    table: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path, empty: Empty
+) -> tuple[list[Received], xr.Dataset]:
+    """Fetch and read a manifest's granules: what was received, and the dataset."""
+    if region.archive not in remote.MODULES:
+        archive = archive_of(region)
+        files = archive.fetch(table, region, track, settings, cache_dir)
+        return received(files), archive.read(table, region, track, settings, cache_dir)
+    found = remote.fetch(table, region, track, settings, cache_dir)
+    crops = remote.crops(table, region, track, settings, cache_dir)
+    # OPERA's frames were inverted and referenced one by one: they differ by any constant.
+    whole_cycles = region.archive != "opera"
+    return found, assemble(crops, region, track, settings.corrections, empty, whole_cycles)
+
+
+def received(files: list[Path]) -> list[Received]:
+    """Describe files on this machine, named below their common directory."""
     root = Path(os.path.commonpath([file.parent for file in files]))
-    rows = [(file.relative_to(root).as_posix(), file.stat().st_size, sha256_file(file)) for file in files]
-    return pd.DataFrame(sorted(rows), columns=["name", "bytes", "sha256"]).to_csv(index=False, lineterminator="\n")
+    return [Received(file.relative_to(root).as_posix(), file.stat().st_size, sha256_file(file)) for file in files]
+
+
+def inventory_text(files: list[Received]) -> str:
+    """Write the inventory of files as CSV text: name, bytes, SHA-256, sorted by name."""
+    rows = sorted((file.name, file.bytes, file.sha256) for file in files)
+    return pd.DataFrame(rows, columns=["name", "bytes", "sha256"]).to_csv(index=False, lineterminator="\n")
 
 
 def attributes(
