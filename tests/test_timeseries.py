@@ -20,9 +20,9 @@ from slipscan.geometry import Grid, read_grid, utm_crs, write_grid
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr, same_store, write_zarr
 from slipscan.timeseries import grid as grids
-from slipscan.timeseries import interferograms, stage
-from slipscan.timeseries.closure import ClosureSummary
-from slipscan.timeseries.inversion import _inverse, invert, temporal_coherence, weight_of_coherence
+from slipscan.timeseries import interferograms, plan, stage
+from slipscan.timeseries.closure import ClosureSummary, closures
+from slipscan.timeseries.inversion import invert, temporal_coherence, weight_of_coherence
 from slipscan.timeseries.network import Network, build_network, parts, segments, triangles
 from slipscan.timeseries.reference import reference_area, reference_offsets
 from slipscan.vocabulary import annotate, check
@@ -103,7 +103,7 @@ def test_a_constant_in_one_interferogram_changes_nothing(tmp_path: Path) -> None
 def test_blocks_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = observations(tmp_path, scenes.scene())
     whole = interferograms.stack_from_interferograms(open_zarr(path), SETTINGS)
-    monkeypatch.setattr(interferograms, "BLOCK_VALUES", 2**12)
+    monkeypatch.setattr(plan, "TILE_VALUES", 2**12)
     pieces = interferograms.stack_from_interferograms(open_zarr(path), SETTINGS)
     for name in whole.data_vars:
         np.testing.assert_allclose(whole[name], pieces[name], atol=1e-9, err_msg=str(name))
@@ -126,7 +126,8 @@ def test_unwrapping_error_shows_in_closure_and_std_but_not_elsewhere(tmp_path: P
     path = observations(tmp_path, scenes.scene())
     dataset = open_zarr(path).load()
     dataset["interferogram"].values[5, 25:40, 30:45] += 0.02773
-    stack = interferograms.stack_from_interferograms(dataset, SETTINGS)
+    settings = SETTINGS.model_copy(update={"unwrapping_errors": "report"})
+    stack = interferograms.stack_from_interferograms(dataset, settings)
     wrong = stack["closure_rms"].values > 1e-3
     assert 20 < wrong.sum() < 120
     std = stack["inversion_std"].values[-1]
@@ -258,18 +259,10 @@ def test_no_redundancy_gives_no_std() -> None:
     np.testing.assert_allclose(solution.displacement[:, 0], [0, 1, 2])
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 12), st.integers(0, 1000))
-def test_sweep_operator_inverts(size: int, seed: int) -> None:
-    root = np.random.default_rng(seed).normal(size=(size, size))
-    matrix = root @ root.T + np.eye(size)
-    np.testing.assert_allclose(_inverse(matrix) @ matrix, np.eye(size), atol=1e-8)
-
-
 def test_temporal_coherence_by_hand() -> None:
     wavelength = 4 * np.pi  # a residual of 1 m is 1 rad
     residual = np.array([[0.0, 0.0, np.nan, np.nan], [0.0, np.pi, 1.0, np.nan]])
-    np.testing.assert_allclose(temporal_coherence(residual, wavelength), [1, 0, 1, np.nan], atol=1e-12)
+    np.testing.assert_allclose(temporal_coherence(residual, wavelength), [1, 0, 1, np.nan], atol=1e-6)
 
 
 def test_coherent_pairs_weigh_more() -> None:
@@ -283,7 +276,7 @@ def test_coherent_pairs_weigh_more() -> None:
 def test_closure_by_hand() -> None:
     summary = ClosureSummary(0.01)
     observed = np.array([[1.0, 1.0, np.nan], [2.0, 2.0, 2.0], [3.0, 3.02, 3.0]])
-    rms = summary.add(observed, np.array([[0, 1, 2]]))
+    rms = summary.add(closures(observed, np.array([[0, 1, 2]])))
     np.testing.assert_allclose(rms, [0, 0.02, np.nan], atol=1e-12)
     attributes = summary.attributes(1)
     assert attributes["closure_error_share"] == 0.5

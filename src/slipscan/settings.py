@@ -107,6 +107,10 @@ class ArchiveSettings(Frozen):
     licsar_url: str = Field(
         "https://gws-access.jasmin.ac.uk/public/nceo_geohazards/LiCSAR_products", description="LiCSAR index pages"
     )
+    dem: str | None = Field(
+        None,
+        description="GeoTIFF of ellipsoidal heights (m) for 'aria', whose products carry none; any CRS, nodata declared",
+    )
     download: DownloadSettings = DownloadSettings()
     corrections: Corrections = Corrections()
     hyp3: Hyp3Settings = Hyp3Settings()
@@ -131,6 +135,18 @@ class TimeseriesSettings(Frozen):
     )
     closure_error_mm: float = Field(
         10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
+    )
+    norm: Literal["l2", "l1"] = Field(
+        "l2", description="'l1': least sum of |residual|, which a few unwrapping errors do not move (20 times as slow)"
+    )
+    component_offsets: Literal["solve", "ignore"] = Field(
+        "solve", description="whole cycles between connected components: solve by closure, or take the data as they are"
+    )
+    unwrapping_errors: Literal["report", "mask", "correct"] = Field(
+        "mask", description="pixels of a pair whose triplets misclose by whole cycles: count, drop, or shift them back"
+    )
+    max_phase_bias_mm_yr: float | None = Field(
+        3.0, gt=0, description="pixels whose closure phase bias is significant and larger are masked; null: none"
     )
 
 

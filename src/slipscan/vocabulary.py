@@ -52,6 +52,10 @@ _STACK = (
     ),
     Variable("temporal_coherence", _YX, "1", "temporal coherence of the network inversion", required=False),
     Variable("closure_rms", _YX, "m", "RMS of the closure of interferogram triplets", required=False),
+    Variable(
+        "unwrapping_error_share", _YX, "1", "share of the triplets that misclosed by whole cycles", required=False
+    ),
+    Variable("phase_bias", _YX, "m/yr", "chains of short pairs minus long pairs of up to 40 days", TOWARD, required=False),
     *_GEOMETRY,
 )
 

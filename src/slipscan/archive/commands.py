@@ -74,7 +74,7 @@ def order(
     from slipscan.regions import read_region
 
     entry = read_region(regions, region)
-    print(run(entry, entry.track(track), _settings(config, options), manifest, cache, submit))
+    print(run(entry, entry.track(track), _settings(config, options), manifest, cache, submit, again))
 
 
 @app.command()

@@ -65,9 +65,15 @@ class RemoteArchive(Protocol):
         """Find the files of manifest rows, by granule, with URLs that are valid now."""
 
     def crop(
-        self, row: pd.Series, files: Sequence[Path], region: Region, track: Track, bounds: Bounds
+        self,
+        row: pd.Series,
+        files: Sequence[Path],
+        region: Region,
+        track: Track,
+        bounds: Bounds,
+        dem: Path | None = None,
     ) -> xr.Dataset | None:
         """Read the part of a granule within `bounds` (degrees) as product 'granule'; None where it has none.
 
-        The dataset lies on the archive's own lattice and has attributes reference_date, secondary_date (ISO dates).
+        `dem` is a GeoTIFF of heights, for archives whose products carry none. The dataset lies on the archive's own lattice and has attributes reference_date, secondary_date (ISO dates).
         """

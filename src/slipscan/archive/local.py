@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive import series
+from slipscan.archive import flatsim, licsbas, mintpy, series
 from slipscan.archive.conventions import CONVENTIONS, Convention, find_geometry, find_pairs
 from slipscan.archive.extent import Bounds, check_overlap, crop_bounds, lonlat_bounds
 from slipscan.archive.manifest import COLUMNS
@@ -27,6 +27,9 @@ from slipscan.vocabulary import annotate
 log = logging.getLogger(__name__)
 
 __all__ = ["fetch", "find_pairs", "read", "read_interferograms", "search"]
+
+READY = {"displacement": series, "mintpy": mintpy, "licsbas": licsbas, "flatsim": flatsim}
+"""Readers of ready displacement series by convention; every other convention is one of interferograms."""
 
 
 def data_root(settings: ArchiveSettings) -> Path:
@@ -63,8 +66,8 @@ def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) 
         no data root, directory or file, or what `find_pairs` refuses
     """
     source, path = _source(track), data_root(settings) / _source(track).path
-    if source.convention == "displacement":
-        rows = series.manifest_rows(path, as_of)
+    if source.convention in READY:
+        rows = READY[source.convention].manifest_rows(path, as_of)
     else:
         pairs = find_pairs(path, source.convention)
         if pairs.empty:
@@ -102,9 +105,10 @@ def fetch(
         a file is missing, or its size or SHA-256 is not what the manifest expects
     """
     source, path = _source(track), data_root(settings) / _source(track).path
-    if source.convention == "displacement":
-        files = series.files(path)
-        _check_file(path, manifest.iloc[0])
+    if source.convention in READY:
+        ready = READY[source.convention]
+        files = ready.files(path)
+        _check_file(ready.main_file(path), manifest.iloc[0])
         return files
     for _, row in manifest.iterrows():
         _check_file(path / row["granule"], row)
@@ -126,12 +130,12 @@ def read(
     Raises
     ------
     SlipscanError
-        the polygon lies outside the data, or what `read_interferograms` and `series.read_series` refuse
+        the polygon lies outside the data, or what `read_interferograms` and the `read_series` of READY refuse
     """
     source, path = _source(track), data_root(settings) / _source(track).path
     bounds = crop_bounds(region)
-    if source.convention == "displacement":
-        return series.read_series(path, region, track, manifest, bounds)
+    if source.convention in READY:
+        return READY[source.convention].read_series(path, region, track, manifest, bounds)
     pairs = _pairs_of(find_pairs(path, source.convention), manifest, path)
     whole = common_grid([read_header(file) for file in pairs["unwrapped"]])
     check_overlap(region, track, lonlat_bounds(whole))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import itertools
 import json
@@ -111,10 +112,15 @@ def crops(
     return out
 
 
-def in_cache(manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path) -> int:
-    """Count the granules of a manifest whose crop is in the cache."""
-    entries = (_entry(row, region, track, settings) for _, row in manifest.iterrows())
-    return sum(cache.path(cache_dir, KIND, entry).exists() for entry in entries)
+def in_cache(
+    manifest: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+) -> list[str]:
+    """List the granules of a manifest whose crop is in the cache."""
+    return [
+        row["granule"]
+        for _, row in manifest.iterrows()
+        if cache.path(cache_dir, KIND, _entry(row, region, track, settings)).exists()
+    ]
 
 
 def _entry(row: pd.Series, region: Region, track: Track, settings: ArchiveSettings) -> str:
@@ -127,7 +133,16 @@ def _entry(row: pd.Series, region: Region, track: Track, settings: ArchiveSettin
         repr(crop_bounds(region)),
         track.model_dump_json(),
         settings.corrections.troposphere,
+        _dem_sha256(settings.dem) if settings.dem and region.archive == "aria" else "",
     )
+
+
+@functools.cache
+def _dem_sha256(path: str) -> str:
+    """SHA-256 of the heights that crops are made with; raises SlipscanError where there is no file."""
+    if not Path(path).is_file():
+        raise SlipscanError(f"archive.dem names {path}, which is no file: correct it, or leave the key out")
+    return sha256_file(Path(path))
 
 
 def _batches(rows: pd.DataFrame, size: int) -> Iterator[list[pd.Series]]:
@@ -207,7 +222,8 @@ class _Fetcher:
 
     def _crop(self, row: pd.Series, paths: Sequence[Path]) -> xr.Dataset | None:
         """Read the region's part of a granule as product 'granule', checked."""
-        crop = self.archive.crop(row, paths, self.region, self.track, crop_bounds(self.region))
+        dem = Path(self.settings.dem) if self.settings.dem else None
+        crop = self.archive.crop(row, paths, self.region, self.track, crop_bounds(self.region), dem)
         if crop is None:
             log.info("%s has no data in region %s", row["granule"], self.region.id)
             return None

@@ -100,9 +100,17 @@ def query_text(region: Region, track: Track, settings: ArchiveSettings, as_of: s
 
 
 def order(
-    region: Region, track: Track, settings: ArchiveSettings, manifest: Path, cache_dir: Path, submit: bool
+    region: Region,
+    track: Track,
+    settings: ArchiveSettings,
+    manifest: Path,
+    cache_dir: Path,
+    submit: bool,
+    again: bool = False,
 ) -> str:
     """Price the interferograms of a manifest and, with `submit`, order those that were not ordered yet.
+
+    With `again` also those whose order failed, or whose product expired before it was fetched.
 
     Raises
     ------
@@ -113,7 +121,9 @@ def order(
         raise SlipscanError(f"region {region.id} is of archive '{region.archive}': only 'hyp3' takes orders")
     from slipscan.archive import hyp3
 
-    return hyp3.order(region, track, settings, manifests.read(manifest), cache_dir, submit)
+    table = manifests.read(manifest)
+    fetched = remote.in_cache(table, region, track, settings, cache_dir)
+    return hyp3.order(region, track, settings, table, cache_dir, submit, again, fetched)
 
 
 def write_observations(

@@ -44,7 +44,7 @@ def _track(region: Region, track: Track, settings: Settings) -> str:
     parts = [f"{len(table)} granules of '{region.archive}' from {table['reference_date'].min()} to {_last(table)}"]
     if region.archive in remote.MODULES:
         cached = remote.in_cache(table, region, track, settings.archive, Path(settings.cache_dir))
-        parts.append(f"{cached} in the cache")
+        parts.append(f"{len(cached)} in the cache")
     inventory = directory / "inventory.csv"
     if inventory.is_file():
         received = pd.read_csv(inventory)

@@ -13,6 +13,12 @@ from slipscan.timeseries.network import Index
 log = logging.getLogger(__name__)
 
 
+def closures(observed: NDArray[np.floating], triangles: Index) -> NDArray[np.floating]:
+    """Return ab + bc - ac of interferograms (pair, pixel) m for triangles (triangle, 3), (triangle, pixel) m."""
+    ab, bc, ac = triangles.T
+    return observed[ab] + observed[bc] - observed[ac]
+
+
 @dataclass
 class ClosureSummary:
     """Sums over blocks of pixels.
@@ -32,32 +38,33 @@ class ClosureSummary:
     errors: int = 0
     sum_squares: float = 0.0
 
-    def add(self, observed: NDArray[np.floating], triangles: Index) -> NDArray[np.float64]:
+    def add(self, closure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Add a block of pixels.
 
         Parameters
         ----------
-        observed
-            (pair, pixel) m, NaN = no data
-        triangles
-            (triangle, 3) positions of the pairs a-b, b-c, a-c
+        closure
+            (triangle, pixel) m, NaN = no data
 
         Returns
         -------
         rms
             (pixel,) RMS of ab + bc - ac over the pixel's valid triplets, m; NaN where there is none
         """
-        squares = np.zeros(observed.shape[1])
-        count = np.zeros(observed.shape[1], np.int64)
-        for ab, bc, ac in triangles:
-            closure = observed[ab] + observed[bc] - observed[ac]
-            valid = np.isfinite(closure)
-            squares += np.where(valid, closure, 0.0) ** 2
-            count += valid
-            self.errors += int((np.abs(closure[valid]) > self.error_m).sum())
+        valid = np.isfinite(closure)
+        count = valid.sum(axis=0)
+        size = np.where(valid, np.abs(closure), 0.0)
+        squares = (size**2).sum(axis=0, dtype=np.float64)
+        self.errors += int((size > self.error_m).sum())
         self.triplet_pixels += int(count.sum())
         self.sum_squares += float(squares.sum())
         return np.where(count > 0, np.sqrt(squares / np.maximum(count, 1)), np.nan)
+
+    def merge(self, other: ClosureSummary) -> None:
+        """Add the sums of another block."""
+        self.triplet_pixels += other.triplet_pixels
+        self.errors += other.errors
+        self.sum_squares += other.sum_squares
 
     def attributes(self, triangles: int) -> dict[str, float | int]:
         """Return the summary as attributes and say it in the log; empty without a triplet."""

@@ -12,17 +12,19 @@ import itertools
 import numpy as np
 import shapely
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.warp import Resampling, reproject
+from rasterio.warp import Resampling
 from shapely.geometry import Polygon
 
 from slipscan.geometry import Grid, metric_grid, to_lonlat, utm_crs
+from slipscan.timeseries.resample import resampler
 
 LOS = ("los_east", "los_north", "los_up")
 AVERAGE_FROM = 1.5
 """Ratio of target to native pixel from which pixels are averaged."""
+PIXELS_AT_ONCE = 2**19
+"""Target pixels whose place in the native grid is held at a time."""
 
 
 def target_grid(native: Grid, polygon: Polygon | None, pixel_m: float) -> Grid:
@@ -69,7 +71,7 @@ def project(values: NDArray[np.floating], source: Grid, target: Grid, resampling
     source, target
         grids of any CRS
     resampling
-        of rasterio; NaN pixels take no part in an average
+        'average' or 'nearest'; NaN pixels take no part in an average
 
     Returns
     -------
@@ -77,22 +79,12 @@ def project(values: NDArray[np.floating], source: Grid, target: Grid, resampling
         (layer, y, x) on `target`, float32
     """
     out = np.full((len(values), *target.shape), np.nan, np.float32)
-    for index, layer in enumerate(values):
-        # Layer by layer, since GDAL masks the layers of one call together; tolerance 0 makes the result
-        # independent of the block that a pixel is projected in.
-        reproject(
-            np.ascontiguousarray(layer, np.float32),
-            out[index],
-            src_transform=Affine(*source.transform),
-            src_crs=source.crs.to_wkt(),
-            src_nodata=np.nan,
-            dst_transform=Affine(*target.transform),
-            dst_crs=target.crs.to_wkt(),
-            dst_nodata=np.nan,
-            resampling=resampling,
-            num_threads=1,
-            tolerance=0,
-        )
+    for rows in row_blocks(len(target.y), max(2, PIXELS_AT_ONCE // len(target.x))):
+        block = Grid(target.x, target.y[rows], target.crs)
+        take = resampler(source, block, np.ones(block.shape, bool), resampling, target.spacing)
+        for index in range(len(values)):
+            layer = np.asarray(values[index : index + 1, take.rows, take.columns], np.float32)
+            out[index, rows] = take(layer).reshape(block.shape)
     return out
 
 
@@ -110,28 +102,13 @@ def project_geometry(
     return projected
 
 
-def rows_of(grid: Grid, rows: slice) -> Grid:
-    """Return a grid of some rows (at least two) of a grid."""
-    return Grid(grid.x, grid.y[rows], grid.crs)
-
-
-def source_rows(source: Grid, target: Grid) -> slice:
-    """Return the rows of `source` that `target` needs, with a margin: none, or two and more."""
-    dx, dy = target.spacing
-    across = np.linspace(target.x[0] - dx, target.x[-1] + dx, 21)
-    edge_y = np.repeat([target.y[0] + dy, target.y[-1] - dy], len(across))
-    to_source = Transformer.from_crs(target.crs, source.crs, always_xy=True)
-    _, y = to_source.transform(np.tile(across, 2), edge_y)
-    step = source.spacing[1]
-    first = int(np.floor((source.y[0] - np.max(y)) / step)) - 2
-    last = int(np.ceil((source.y[0] - np.min(y)) / step)) + 2
-    if last < 0 or first >= len(source.y):
-        return slice(0, 0)
-    return slice(min(max(first, 0), len(source.y) - 2), max(min(last + 1, len(source.y)), 2))
-
-
 def row_blocks(rows: int, size: int) -> list[slice]:
     """Divide rows into blocks of about `size`, two rows at least, whatever the number of cores."""
     count = max(1, rows // max(size, 2))
     edges = [round(rows * number / count) for number in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def tiles(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
+    """Divide a grid into tiles of about `side` x `side` pixels, row by row, whatever the number of cores."""
+    return list(itertools.product(row_blocks(shape[0], side), row_blocks(shape[1], side)))

@@ -1,25 +1,34 @@
 """Weighted least squares from interferograms to displacement, pixel by pixel (Berardino et al. 2002).
 
 The unknowns are the displacements at the epochs; the first epoch of a connected part is zero, so that no
-minimum-norm solution ever bridges a gap. Pixels with the same valid interferograms share one estimator and are
-solved in one product. Nothing here calls a threaded linear-algebra library: its results differ in the last bits
-with the number of threads, and slipscan's may not.
+minimum-norm solution ever bridges a gap. Many pixels with the same valid interferograms share one estimator and are
+solved in one product; pixels with a set of their own are solved together by elimination (`elimination.py`). A batch
+of pixels belongs to one thread, and the linear-algebra library must have one thread too (`one_thread`): its results
+differ in the last bits with the number of threads, and slipscan's may not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.seriesmodel import groups_of_equal_validity
+from slipscan.timeseries.elimination import Elimination, eliminate, factorise, reached_epochs, solve, variances
 from slipscan.timeseries.network import Index, Network, parts
 
 Float = NDArray[np.float64]
+Norm = Literal["l2", "l1"]
 
 COHERENCE_RANGE = (0.05, 0.99)
 """Coherence is clipped to it before it becomes a variance, so that no pair rules alone."""
+SHARED_FROM = 48
+"""Pixels of equal validity from which an estimator of their own costs less than elimination."""
+ELIMINATION_VALUES = 2**20
+"""Values in the largest array of one elimination."""
+L1_THRESHOLDS_M = tuple(np.geomspace(5e-3, 1e-5, 20).tolist())
+"""Residuals below it are squared; it shrinks over the iterations, so that the last is the L1 norm to 0.01 mm."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,14 @@ def weight_of_coherence(coherence: NDArray[np.floating]) -> Float:
     return np.asarray(weight / weight.mean())
 
 
-def invert(network: Network, segment: NDArray[np.int64], observed: NDArray[np.floating], weight: Float) -> Solution:
+def invert(
+    network: Network,
+    segment: NDArray[np.int64],
+    observed: NDArray[np.floating],
+    weight: Float,
+    norm: Norm = "l2",
+    pattern: Elimination | None = None,
+) -> Solution:
     """Invert the interferograms of many pixels.
 
     Parameters
@@ -77,42 +93,133 @@ def invert(network: Network, segment: NDArray[np.int64], observed: NDArray[np.fl
         (pair, pixel) m toward the satellite, referenced, NaN = no data
     weight
         (pair,) inverse variances up to a common factor
+    norm
+        'l2': least squares; 'l1': the least sum of sqrt(weight) |residual|, by iterated weights (Schlossmacher
+        1973), which a few unwrapping errors among redundant interferograms do not move
+    pattern
+        `eliminate(network, segment)`, where the caller has it
 
     Returns
     -------
     solution
         the standard deviation is the formal one times the square root of the pixel's chi-square per degree of
-        freedom; it holds no atmosphere, which closes exactly in every network
+        freedom; it holds no atmosphere, which closes exactly in every network. With 'l1' it is the same function of
+        the residuals, so that the errors that the series resists stay visible in it
     """
     times, (pairs, pixels) = len(network.dates), observed.shape
-    displacement = np.full((times, pixels), np.nan)
-    std = np.full((times, pixels), np.nan)
-    residual = np.full((pairs, pixels), np.nan)
-    for valid, members in groups_of_equal_validity(np.isfinite(observed)):
-        reached = _reached(network, segment, valid)
-        used = valid[reached[network.reference[valid]]]
-        if not len(used):
-            continue
-        unknown = np.flatnonzero(reached & ~_first_epochs(segment))
-        estimator, variance = _estimator(network, unknown, used, weight[used])
-        data = observed[np.ix_(used, members)].astype(np.float64)
-        solved = np.zeros((times, len(members)))
-        solved[unknown] = np.einsum("up,pn->un", estimator, data)
-        misfit = data - (solved[network.secondary[used]] - solved[network.reference[used]])
-        solved[~reached] = np.nan
-        displacement[:, members] = solved
-        residual[np.ix_(used, members)] = misfit
-        freedom = len(used) - len(unknown)
-        if freedom > 0:
-            chi2 = (weight[used][:, None] * misfit**2).sum(axis=0) / freedom
-            deviation = np.full(times, np.nan)
-            deviation[reached] = 0.0
-            deviation[unknown] = np.sqrt(variance)
-            std[:, members] = deviation[:, None] * np.sqrt(chi2)
-    return Solution(displacement, std, residual)
+    out = Solution(*(np.full((rows, pixels), np.nan) for rows in (times, times, pairs)))
+    valid = np.isfinite(observed)
+    order, starts = sorted_by_validity(valid)
+    sizes = np.diff(starts, append=len(order))
+    shared = (sizes >= SHARED_FROM) & (norm == "l2")
+    for start, size in zip(starts[shared], sizes[shared], strict=True):
+        members = order[start : start + size]
+        _shared(network, segment, observed, weight, np.flatnonzero(valid[:, members[0]]), members, out)
+    apart = order[np.repeat(~shared, sizes)]
+    if len(apart):
+        pattern = pattern or eliminate(network, segment)
+        largest = max([len(step.later) ** 2 for step in pattern.steps] + [pairs, pattern.size])
+        batch = max(16, ELIMINATION_VALUES // largest)
+        for first in range(0, len(apart), batch):
+            _apart(pattern, observed, weight, norm, apart[first : first + batch], out)
+    return out
 
 
-def temporal_coherence(residual: Float, radar_wavelength_m: float) -> Float:
+def sorted_by_validity(valid: NDArray[np.bool_]) -> tuple[Index, Index]:
+    """Sort the columns of a mask so that equal ones stand together.
+
+    Parameters
+    ----------
+    valid
+        (row, pixel)
+
+    Returns
+    -------
+    order
+        (pixel,) positions, in an order that the mask alone decides
+    starts
+        (group,) where in `order` a group of equal columns begins
+    """
+    packed = np.packbits(valid, axis=0)
+    words = np.zeros((-(-len(packed) // 8) * 8, valid.shape[1]), np.uint8)
+    words[: len(packed)] = packed
+    keys = np.ascontiguousarray(words.T).view(np.uint64)
+    order = np.lexsort(keys.T)
+    differs = (keys[order[1:]] != keys[order[:-1]]).any(axis=1)
+    return order, np.flatnonzero(np.concatenate([np.ones(min(len(order), 1), bool), differs]))
+
+
+def _shared(
+    network: Network,
+    segment: NDArray[np.int64],
+    observed: NDArray[np.floating],
+    weight: Float,
+    valid: Index,
+    members: Index,
+    out: Solution,
+) -> None:
+    """Solve pixels of equal validity with one estimator."""
+    times = len(network.dates)
+    reached = _reached(network, segment, valid)
+    used = valid[reached[network.reference[valid]]]
+    if not len(used):
+        return
+    unknown = np.flatnonzero(reached & ~_first_epochs(segment))
+    estimator, variance = _estimator(network, unknown, used, weight[used])
+    data = observed[np.ix_(used, members)].astype(np.float64)
+    solved = np.zeros((times, len(members)))
+    solved[unknown] = estimator @ data
+    misfit = data - solved[network.secondary[used]]
+    misfit += solved[network.reference[used]]
+    solved[~reached] = np.nan
+    out.displacement[:, members] = solved
+    out.residual[np.ix_(used, members)] = misfit
+    freedom = len(used) - len(unknown)
+    if freedom > 0:
+        deviation = np.full(times, np.nan)
+        deviation[reached] = 0.0
+        deviation[unknown] = np.sqrt(variance)
+        chi2 = weight[used] @ np.square(misfit, out=misfit) / freedom
+        out.std[:, members] = deviation[:, None] * np.sqrt(chi2)
+
+
+def _apart(
+    pattern: Elimination,
+    observed: NDArray[np.floating],
+    weight: Float,
+    norm: Norm,
+    members: Index,
+    out: Solution,
+) -> None:
+    """Solve pixels that have sets of valid interferograms of their own."""
+    network = pattern.network
+    data = observed[:, members].astype(np.float64)
+    valid = np.isfinite(data)
+    reached = reached_epochs(pattern, valid)
+    used = valid & reached[network.reference]
+    data = np.where(used, data, 0.0)
+    weights = np.where(used, weight[:, None], 0.0)
+    factor = factorise(pattern, weights, reached)
+    solved = solve(factor, weights, data)
+    misfit = data - (solved[network.secondary] - solved[network.reference])
+    if norm == "l1":
+        root = np.sqrt(weights)
+        for threshold in L1_THRESHOLDS_M:
+            iterated = root / np.maximum(np.abs(misfit), threshold)
+            solved = solve(factorise(pattern, iterated, reached), iterated, data)
+            misfit = data - (solved[network.secondary] - solved[network.reference])
+    misfit[~used] = 0.0
+    freedom = used.sum(axis=0) - (reached & ~pattern.zero[:, None]).sum(axis=0)
+    chi2 = np.full(len(members), np.nan)
+    np.divide((weights * misfit**2).sum(axis=0), freedom, out=chi2, where=freedom > 0)
+    out.std[:, members] = np.sqrt(variances(factor) * chi2)
+    solved[~reached] = np.nan
+    misfit[~used] = np.nan
+    out.displacement[:, members] = solved
+    out.residual[:, members] = misfit
+
+
+def temporal_coherence(residual: NDArray[np.floating], radar_wavelength_m: float) -> NDArray[np.float32]:
     """Return how well the interferograms agree with the inverted series (Pepe & Lanari 2006, eq. 13).
 
     Parameters
@@ -126,12 +233,17 @@ def temporal_coherence(residual: Float, radar_wavelength_m: float) -> Float:
         (pixel,) |mean exp(i 4 pi residual / wavelength)|, 0-1; NaN without an interferogram; 1 says nothing where
         nothing is redundant
     """
-    phase = residual * (4 * np.pi / radar_wavelength_m)
+    # Single precision: a ten-thousandth of a radian is far below what matters, and the sines cost a tenth.
+    phase = (residual * (4 * np.pi / radar_wavelength_m)).astype(np.float32)
     used = np.isfinite(phase)
     count = used.sum(axis=0)
-    real = np.where(used, np.cos(phase), 0.0).sum(axis=0)
-    imaginary = np.where(used, np.sin(phase), 0.0).sum(axis=0)
-    return np.where(count > 0, np.hypot(real, imaginary) / np.maximum(count, 1), np.nan)
+    phase[~used] = 0.0
+    # A pair that was not used adds cos 0 = 1 to the sum.
+    real = np.cos(phase).sum(axis=0) - (len(used) - count)
+    imaginary = np.sin(phase).sum(axis=0)
+    coherence = np.full(len(count), np.nan, np.float32)
+    np.divide(np.hypot(real, imaginary), count, out=coherence, where=count > 0, casting="same_kind")
+    return coherence
 
 
 def _first_epochs(segment: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -164,24 +276,7 @@ def _estimator(network: Network, unknown: Index, used: Index, weight: Float) -> 
     np.add.at(laplacian, (i, j), -weight)
     np.add.at(laplacian, (j, i), -weight)
     covariance = np.zeros((times, times))
-    inverse = _inverse(laplacian[np.ix_(unknown, unknown)])
+    inverse = np.linalg.inv(laplacian[np.ix_(unknown, unknown)])
     covariance[np.ix_(unknown, unknown)] = inverse
     estimator = (covariance[:, j] - covariance[:, i])[unknown] * weight
     return np.ascontiguousarray(estimator), np.diag(inverse).copy()
-
-
-def _inverse(matrix: Float) -> Float:
-    """Invert a positive definite matrix with the sweep operator (Goodnight 1979).
-
-    Elementwise arithmetic only, so that the result does not depend on the number of threads.
-    """
-    a = matrix.copy()
-    for k in range(len(a)):
-        pivot = a[k, k]
-        row = a[k] / pivot
-        column = a[:, k].copy()
-        a -= column[:, None] * row[None, :]
-        a[k] = row
-        a[:, k] = -column / pivot
-        a[k, k] = 1 / pivot
-    return a

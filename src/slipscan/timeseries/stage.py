@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import dask
 import xarray as xr
 
 from slipscan.errors import SlipscanError
+from slipscan.outofcore import scratch_arrays
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import add_history, open_stack
 from slipscan.store import open_dataset, write_zarr
@@ -18,17 +20,23 @@ from slipscan.vocabulary import annotate, check
 log = logging.getLogger(__name__)
 
 
-def run(observations: Path, out: Path, settings: TimeseriesSettings) -> None:
+def run(
+    observations: Path, out: Path, settings: TimeseriesSettings, cache_dir: Path | None = None, threads: int = 1
+) -> None:
     """Turn a track's interferograms, or a ready series, into the displacement stack.
 
     Parameters
     ----------
     observations
-        Zarr store or NetCDF file of product 'interferograms' or 'stack'
+        Zarr store or NetCDF file of product 'interferograms' or 'stack'; a store is read window by window
     out
         the Zarr store of product 'stack'
     settings
         of the stage
+    cache_dir
+        not used: see `interferograms`
+    threads
+        tiles that are worked on at once; the store is the same to the byte
 
     Raises
     ------
@@ -36,19 +44,21 @@ def run(observations: Path, out: Path, settings: TimeseriesSettings) -> None:
         the input breaks its contract, the network is disconnected, too few valid reference pixels, no valid pixel
     """
     dataset = open_dataset(observations)
-    if "interferogram" in dataset:
-        check(dataset, "interferograms", str(observations))
-        _check_pairs(dataset, observations)
-        stack = stack_from_interferograms(dataset, settings)
-        line = f"{dataset.sizes['pair']} interferograms, weights {settings.weights}"
-    else:
-        stack = stack_from_series(open_stack(observations), settings)
-        line = "ready series"
-    if title := stack.attrs.get("title"):
-        stack.attrs["title"] = str(title).replace("Interferograms of", "Displacement of")
-    stack = annotate(add_history(stack, f"slipscan timeseries: {line}, {stack.sizes['time']} epochs"), "stack")
-    check(stack, "stack", str(out))
-    write_zarr(stack, out)
+    # The writer takes one shard after the other from the files that hold the results.
+    with scratch_arrays(out) as empty, dask.config.set(scheduler="synchronous"):
+        if "interferogram" in dataset:
+            check(dataset, "interferograms", str(observations))
+            _check_pairs(dataset, observations)
+            stack = stack_from_interferograms(dataset, settings, empty, threads)
+            line = f"{dataset.sizes['pair']} interferograms, weights {settings.weights}, norm {settings.norm}"
+        else:
+            stack = stack_from_series(open_stack(observations), settings)
+            line = "ready series"
+        if title := stack.attrs.get("title"):
+            stack.attrs["title"] = str(title).replace("Interferograms of", "Displacement of")
+        stack = annotate(add_history(stack, f"slipscan timeseries: {line}, {stack.sizes['time']} epochs"), "stack")
+        check(stack, "stack", str(out))
+        write_zarr(stack, out)
 
 
 def _check_pairs(dataset: xr.Dataset, path: Path) -> None:

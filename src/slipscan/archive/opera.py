@@ -1,0 +1,258 @@
+"""Archive 'opera': OPERA DISP-S1 of ASF, displacement from a moving reference date, frame by frame.
+
+Every product is taken as an interferogram from its reference to its secondary date. The reference moves (often
+yearly) to an earlier secondary date, so the products of a frame form a tree that the network inversion solves;
+`check_chain` refuses one that falls apart.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import xarray as xr
+
+from slipscan.archive import asf, versions
+from slipscan.archive.extent import Bounds
+from slipscan.archive.granules import RemoteFile
+from slipscan.archive.opera_read import read_window
+from slipscan.errors import SlipscanError
+from slipscan.regions import OperaSource, Region, Track
+from slipscan.settings import ArchiveSettings
+
+if TYPE_CHECKING:
+    from asf_search import ASFProduct
+
+log = logging.getLogger(__name__)
+
+STAGE_VERSION = 1
+DATASET = "OPERA-S1"
+LEVEL, STATIC_LEVEL = "DISP-S1", "DISP-S1-STATIC"
+LOS, DEM = "_line_of_sight_enu.tif", "_dem.tif"
+
+NAME = re.compile(
+    r"OPERA_L3_DISP-S1_IW_F(?P<frame>\d{5})_(?P<polarization>VV|HH)_(?P<reference>\d{8})T\d{6}Z"
+    r"_(?P<secondary>\d{8})T\d{6}Z_v(?P<version>\d+(?:\.\d+)*)_(?P<generation>\d{8}T\d{6}Z)(?:\.nc)?"
+)
+STATIC_NAME = re.compile(
+    r"OPERA_L3_DISP-S1-STATIC_F(?P<frame>\d{5})_(?P<date>\d{8})_S1\w_v(?P<version>\d+(?:\.\d+)*)(?:_\w+)?"
+)
+
+
+def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
+    """List the displacements of the track's frames up to `as_of`: of all that touch the polygon where none is named.
+
+    Parameters
+    ----------
+    as_of
+        latest secondary date, ISO
+
+    Returns
+    -------
+    manifest
+        columns manifest.COLUMNS; `frame` is the OPERA frame, e.g. F11116. Versions and duplicates: see
+        `versions.select`.
+
+    Raises
+    ------
+    SlipscanError
+        there is none, a frame has none or is of another track, a moving reference that cannot be chained, or what
+        `asf.search` refuses
+    """
+    source = track.opera or OperaSource()
+    found = []
+    for product in asf.search(settings, **_options(region, track, as_of)):
+        granule = _found(product)
+        if granule is not None:
+            _check_track(product, granule.frame, track)
+            found.append(granule)
+    frames = ", ".join(_frame(number) for number in source.frames) or f"all of relative orbit {track.relative_orbit}"
+    table = versions.select(
+        "opera", found, region, track, as_of, source.version, f"dataset {DATASET} {LEVEL}, frames {frames}"
+    )
+    missing = sorted({_frame(number) for number in source.frames} - set(table["frame"]))
+    if missing:
+        log.warning("%s %s: the frame %s has no granule that touches the polygon", region.id, track.id, missing[0])
+    check_chain(table)
+    return table
+
+
+def query(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> str:
+    """Say what `search` would ask, without asking."""
+    return (
+        f"{asf.query_text(settings, **_options(region, track, as_of))}\n  then: product versions that begin with"
+        f" {(track.opera or OperaSource()).version}, secondary date up to {as_of}, footprint touches {region.wkt()}"
+    )
+
+
+def locate(
+    rows: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
+) -> dict[str, list[RemoteFile]]:
+    """Find the file of every manifest row and the static layers of its frame (shared), with the URLs of today.
+
+    Raises
+    ------
+    SlipscanError
+        the archive no longer has a granule, a frame has no line of sight, or what `asf.search` refuses
+    """
+    files = asf.locate(list(rows["granule"]), settings)
+    static = _static(sorted(set(rows["frame"])), settings)
+    return {row["granule"]: files[row["granule"]] + static[row["frame"]] for _, row in rows.iterrows()}
+
+
+def crop(
+    row: pd.Series, files: Sequence[Path], region: Region, track: Track, bounds: Bounds, dem: Path | None = None
+) -> xr.Dataset | None:
+    """Read the part of a granule within `bounds` (degrees) as product 'granule'; None where it has none.
+
+    Parameters
+    ----------
+    row
+        of the manifest
+    files
+        the NetCDF file, and the static layers of the frame: line of sight, heights (where there are)
+    dem
+        not needed: the products bring their heights
+
+    Raises
+    ------
+    SlipscanError
+        a file is truncated, lacks a variable, is of another wavelength, date or lattice, or has a line of sight that
+        the track cannot have
+    """
+    data = [path for path in files if path.name.endswith(".nc")]
+    los = [path for path in files if path.name.endswith(LOS)]
+    heights = [path for path in files if path.name.endswith(DEM)]
+    if len(data) != 1 or len(los) != 1:
+        raise SlipscanError(
+            f"the granule {row['granule']} came with {len(data)} NetCDF files and {len(los)} lines of sight, not with"
+            " one of each: fetch it again"
+        )
+    dataset = read_window(
+        data[0],
+        los[0],
+        heights[0] if heights else None,
+        bounds,
+        track.radar_wavelength_m,
+        track.orbit_direction,
+        dates=(row["reference_date"], row["secondary_date"]),
+    )
+    if dataset is None:
+        return None
+    return dataset.assign_attrs(
+        reference_date=row["reference_date"],
+        secondary_date=row["secondary_date"],
+        product_version=row["product_version"],
+        frame=row["frame"],
+    )
+
+
+def check_chain(table: pd.DataFrame) -> None:
+    """Refuse a manifest in which a moving reference cannot be chained.
+
+    Parameters
+    ----------
+    table
+        columns frame, reference_date, secondary_date (ISO)
+
+    Raises
+    ------
+    SlipscanError
+        a reference date is neither the frame's first one nor an earlier secondary date: the displacement before it
+        is unknown. The sentence names the dates. Source: opera-utils, disp/_rebase.py.
+    """
+    for frame, rows in table.groupby("frame"):
+        first, secondaries = rows["reference_date"].min(), set(rows["secondary_date"])
+        loose = rows[(rows["reference_date"] != first) & ~rows["reference_date"].isin(secondaries)]
+        if not loose.empty:
+            dates = sorted(set(loose["reference_date"]))
+            before = max((date for date in secondaries if date < dates[0]), default="none")
+            raise SlipscanError(
+                f"the reference of frame {frame} moves to {dates[0]}, on which no earlier displacement ends (the last"
+                f" one before it ends on {before}): {len(loose)} of {len(rows)} displacements, up to"
+                f" {loose['secondary_date'].max()}, cannot be chained; wait for the missing granule, or end as_of"
+                f" before {loose['secondary_date'].min()}"
+            )
+
+
+def _frame(number: int) -> str:
+    return f"F{number:05d}"
+
+
+def _options(region: Region, track: Track, as_of: str) -> dict[str, Any]:
+    common = {"dataset": DATASET, "processingLevel": LEVEL, "end": f"{as_of}T23:59:59Z"}
+    if track.opera is not None and track.opera.frames:
+        return {**common, "asfFrame": list(track.opera.frames)}
+    return {
+        **common,
+        "intersectsWith": region.wkt(),
+        "relativeOrbit": track.relative_orbit,
+        "flightDirection": track.orbit_direction.upper(),
+    }
+
+
+def _found(product: ASFProduct) -> versions.Found | None:
+    """Take what the manifest needs from a product; None, and a line in the log, for an entry of another kind."""
+    name = str(product.properties["fileID"])
+    match, files = NAME.fullmatch(name), asf.remote_file(product)
+    try:
+        if match is None or not files:
+            raise ValueError("no DISP-S1 name, or no NetCDF file listed")
+        reference, secondary = (
+            datetime.date.fromisoformat(match[key]).isoformat() for key in ("reference", "secondary")
+        )
+        if reference >= secondary:
+            raise ValueError("the reference is not older")
+    except ValueError as error:
+        log.warning("granule %s is left out: %s", name, error)
+        return None
+    return versions.Found(
+        name=name,
+        frame=f"F{match['frame']}",
+        reference_date=reference,
+        secondary_date=secondary,
+        version=match["version"],
+        generated=match["generation"],
+        file=files[0],
+        footprint=versions.footprint(product.geometry),
+    )
+
+
+def _check_track(product: ASFProduct, frame: str, track: Track) -> None:
+    """Refuse a frame of another track: its number in the region's entry is wrong."""
+    path, direction = product.properties.get("pathNumber"), product.properties.get("flightDirection")
+    if (path is not None and int(path) != track.relative_orbit) or (
+        direction is not None and str(direction)[:1].upper() != track.orbit_direction[0].upper()
+    ):
+        raise SlipscanError(
+            f"the frame {frame} is of relative orbit {path}, {str(direction).lower()}, but track {track.id} of"
+            f" {track.relative_orbit}, {track.orbit_direction}: correct the region's entry"
+        )
+
+
+def _static(frames: Sequence[str], settings: ArchiveSettings) -> dict[str, list[RemoteFile]]:
+    """Find the newest static layers of frames: line of sight, and heights where there are."""
+    numbers = [int(frame.removeprefix("F")) for frame in frames]
+    found: dict[str, tuple[tuple[tuple[int, ...], str], list[RemoteFile]]] = {}
+    for product in asf.search(settings, dataset=DATASET, processingLevel=STATIC_LEVEL, asfFrame=numbers):
+        name = str(product.properties["fileID"])
+        match = STATIC_NAME.fullmatch(name)
+        if match is None:
+            log.warning("granule %s is left out: no name of static layers", name)
+            continue
+        frame, rank = f"F{match['frame']}", (versions.version_number(match["version"]), name)
+        files = asf.remote_file(product, shared=True, suffixes=(LOS, DEM))
+        if any(file.name.endswith(LOS) for file in files) and (frame not in found or rank > found[frame][0]):
+            found[frame] = rank, files
+    missing = sorted(set(frames) - set(found))
+    if missing:
+        raise SlipscanError(
+            f"the catalogue {settings.cmr_url} has no line of sight ({DATASET} {STATIC_LEVEL}) of frame {missing[0]}:"
+            " without it the displacement has no direction; remove the frame, or try later"
+        )
+    return {frame: files for frame, (_, files) in found.items()}

@@ -1,0 +1,188 @@
+"""Reading of OPERA DISP-S1 granules and their static layers: the window of a region, whole frames are never held.
+
+Facts (disp-s1, which makes the product): `displacement` is in metres, positive toward the satellite, from the reference
+to the secondary date; `ionospheric_delay` and `solid_earth_tide` are the parts of it to subtract; x and y are pixel
+centres. `short_wavelength_displacement` lacks the long wavelengths, slow slip with them, and is never read.
+
+Coherence is `estimated_phase_quality`, which is of this very pair of dates; `temporal_coherence` (where a file lacks
+the other) tells the quality of the phase linking and is the same for a whole ministack of about 15 dates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from slipscan.archive import hdf5
+from slipscan.archive.extent import Bounds, projected
+from slipscan.archive.rasters import ALIGNMENT, one_line, read_header
+from slipscan.errors import SlipscanError
+from slipscan.geometry import Grid, check_los, write_grid
+from slipscan.vocabulary import annotate
+
+if TYPE_CHECKING:
+    import h5py
+
+Single = NDArray[np.float32]
+COHERENCE = ("estimated_phase_quality", "temporal_coherence")
+CORRECTIONS = {"ionosphere": "/corrections/ionospheric_delay", "tide": "/corrections/solid_earth_tide"}
+BASELINE = "/corrections/perpendicular_baseline"
+LABEL_NODATA = 65535
+
+
+def read_window(
+    path: Path,
+    los: Path,
+    dem: Path | None,
+    bounds: Bounds,
+    radar_wavelength_m: float,
+    orbit_direction: str,
+    dates: tuple[str, str],
+) -> xr.Dataset | None:
+    """Read the window of a displacement granule.
+
+    Parameters
+    ----------
+    path
+        the NetCDF file
+    los, dem
+        GeoTIFFs of the frame on the same lattice: unit vector ground to satellite (bands east, north, up); heights, m
+    bounds
+        west, south, east, north, degrees
+    radar_wavelength_m, orbit_direction
+        what the track says, to compare with
+    dates
+        reference and secondary date, ISO, to compare with
+
+    Returns
+    -------
+    dataset
+        product 'granule': interferogram (m toward, reference to secondary date; NaN where `recommended_mask` is not 1),
+        coherence, component, ionosphere, tide, los_east, los_north, los_up, height (with a DEM). None without valid
+        pixel.
+
+    Raises
+    ------
+    SlipscanError
+        truncated, a variable is missing, another wavelength, other dates, another lattice, an impossible line of sight
+    """
+    with hdf5.opened(path) as file:
+        x, y = (np.asarray(hdf5.variable(file, f"/{name}")[()], float) for name in ("x", "y"))
+        crs = _crs(file)
+        window = hdf5.window(x, y, projected(bounds, crs), crs)
+        if window is None:
+            return None
+        hdf5.check_wavelength(file, "/identification/radar_wavelength", radar_wavelength_m)
+        _check_dates(file, dates)
+        displacement = window.read(hdf5.variable(file, "/displacement"))
+        displacement[window.read(hdf5.variable(file, "/recommended_mask")) != 1] = np.nan
+        valid = np.isfinite(displacement)
+        if not valid.any():
+            return None
+        quality = next((name for name in COHERENCE if name in file), COHERENCE[0])
+        layers: dict[str, NDArray[np.generic]] = {
+            "interferogram": displacement,
+            "coherence": np.where(valid, window.read(hdf5.variable(file, f"/{quality}")), np.float32(np.nan)),
+            "component": _component(window.read(hdf5.variable(file, "/connected_component_labels")), valid),
+        }
+        for name, place in CORRECTIONS.items():
+            if place in file:
+                layers[name] = window.read(hdf5.variable(file, place))
+        baseline = _baseline(file, window)
+    layers |= _line_of_sight(los, window.grid, orbit_direction)
+    if dem is not None:
+        layers["height"] = _read_bands(dem, window.grid, 1)[0]
+    dataset = xr.Dataset({name: (("y", "x"), values) for name, values in layers.items()})
+    attributes = {} if baseline is None else {"perpendicular_baseline_m": baseline}
+    return annotate(write_grid(dataset, window.grid), "granule").assign_attrs(attributes)
+
+
+def _crs(file: h5py.File) -> CRS:
+    """The CRS of the grid mapping; raises SlipscanError where it is missing or not projected."""
+    attributes = hdf5.variable(file, "/spatial_ref").attrs
+    wkt = attributes.get("crs_wkt", attributes.get("spatial_ref"))
+    try:
+        crs = CRS.from_user_input(wkt.decode() if isinstance(wkt, bytes) else wkt)
+    except CRSError as error:
+        raise SlipscanError(f"{file.filename} has no CRS (crs_wkt of /spatial_ref): {hdf5.AGAIN}") from error
+    if not crs.is_projected:
+        raise SlipscanError(f"{file.filename} has the CRS {crs.to_string()}, not a UTM zone: it is another product")
+    # One way of writing for all granules: the lattice they share compares it.
+    code = crs.to_epsg()
+    return crs if code is None else CRS.from_epsg(code)
+
+
+def _same_crs(one: CRS, other: CRS) -> bool:
+    """Whether two CRS are one; files write it in several ways."""
+    return one == other or (one.to_epsg() is not None and one.to_epsg() == other.to_epsg())
+
+
+def _check_dates(file: h5py.File, dates: tuple[str, str]) -> None:
+    for role, expected in zip(("reference", "secondary"), dates, strict=True):
+        found = hdf5.text(file, f"/identification/{role}_datetime")[:10]
+        if found != expected:
+            raise SlipscanError(
+                f"{file.filename} has the {role} date {found}, by the manifest it is {expected}: it is another granule;"
+                f" {hdf5.AGAIN}"
+            )
+
+
+def _component(labels: Single, valid: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Connected components from 1, 0 = none."""
+    known = np.isfinite(labels) & (labels > 0) & (labels < LABEL_NODATA)
+    return np.where(valid & known, labels, 0).astype(np.int16)
+
+
+def _baseline(file: h5py.File, window: hdf5.Window) -> float | None:
+    """Perpendicular baseline, reference to secondary date, median of the window, m."""
+    if BASELINE not in file:
+        return None
+    values = window.read(hdf5.variable(file, BASELINE))
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else None
+
+
+def _line_of_sight(path: Path, grid: Grid, orbit_direction: str) -> dict[str, Single]:
+    """Unit vector ground to satellite, (y, x) each; NaN outside the swath, where the file has zeros."""
+    east, north, up = _read_bands(path, grid, 3)
+    outside = ~(up > 0)
+    for part in (east, north, up):
+        part[outside] = np.nan
+    check_los(east, north, up, orbit_direction, str(path))
+    return {"los_east": east, "los_north": north, "los_up": up}
+
+
+def _read_bands(path: Path, grid: Grid, count: int) -> Single:
+    """Read the bands of a static layer on the cells of a granule, (band, y, x); NaN where it has no data.
+
+    Raises
+    ------
+    SlipscanError
+        unreadable, too few bands, another CRS, posting or lattice, or an extent that does not hold the window
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    header, (dx, dy), (rows, columns) = read_header(path), grid.spacing, grid.shape
+    column, row = (grid.x[0] - dx / 2 - header.left) / header.dx, (header.top - grid.y[0] - dy / 2) / header.dy
+    same = _same_crs(header.crs, grid.crs) and abs(header.dx - dx) < 1e-3 * dx and abs(header.dy - dy) < 1e-3 * dy
+    if not same or max(abs(column - round(column)), abs(row - round(row))) > ALIGNMENT:
+        raise SlipscanError(f"{path} is not on the lattice of its frame's displacements: {hdf5.AGAIN}")
+    inside = 0 <= round(column) <= header.width - columns and 0 <= round(row) <= header.height - rows
+    try:
+        with rasterio.open(path) as source:
+            if source.count < count or not inside:
+                raise SlipscanError(f"{path} has {source.count} bands, or does not cover its frame: {hdf5.AGAIN}")
+            part = Window(round(column), round(row), columns, rows)
+            values = source.read(list(range(1, count + 1)), window=part).astype(np.float32)
+    except (RasterioError, OSError) as error:
+        raise SlipscanError(f"{path} cannot be read to its end ({one_line(error)}): {hdf5.AGAIN}") from error
+    if header.nodata is not None and np.isfinite(header.nodata):
+        values[values == np.float32(header.nodata)] = np.nan
+    return np.asarray(values, np.float32)

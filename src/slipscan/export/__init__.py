@@ -1,0 +1,1 @@
+"""A stack in the formats of other tools."""

@@ -1,0 +1,72 @@
+"""`slipscan export`: a displacement stack as MintPy, LiCSBAS, NetCDF or GeoTIFF."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Literal, get_args
+
+import xarray as xr
+
+from slipscan.errors import SlipscanError
+from slipscan.geometry import read_grid
+from slipscan.store import open_dataset, written_beside
+from slipscan.vocabulary import PRODUCTS, check, variable_table
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["mintpy", "licsbas", "netcdf", "geotiff"]
+VARIABLES = ("displacement", "denoised", "transient")
+STD = {"displacement": "inversion_std", "denoised": "denoised_std"}
+"""The standard deviation that goes along with a variable."""
+
+
+def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement") -> None:
+    """Write a stack in another tool's format, whole or not at all.
+
+    Parameters
+    ----------
+    stack_path
+        Zarr store or NetCDF file of product 'stack' or 'denoised'
+    kind
+        'mintpy': directory of timeseries.h5, geometryGeo.h5, temporalCoherence.h5; 'licsbas': directory of cum.h5,
+        info/, results/ on longitude and latitude; 'netcdf': one file, CF-1.11; 'geotiff': directory of GeoTIFFs
+    out
+        what is written; must not exist
+    variable
+        (time, y, x) of the stack: 'displacement', 'denoised' or 'transient'
+
+    Raises
+    ------
+    SlipscanError
+        an unknown kind or variable, a stack that lacks it, an `out` that exists, a stack that breaks its contract
+    """
+    if kind not in get_args(Kind):
+        raise SlipscanError(f"there is no export {kind!r}: choose one of {', '.join(get_args(Kind))}")
+    if Path(out).exists():
+        raise SlipscanError(f"{out} exists: remove it, or export to another path")
+    dataset = opened(Path(stack_path), variable)
+    # One module a format; each brings its own library.
+    writer = importlib.import_module(f"slipscan.export.{kind}")
+    with written_beside(Path(out)) as beside:
+        writer.write(dataset, variable, beside)
+    log.info("%s of %s written to %s (%s)", variable, stack_path, out, kind)
+
+
+def opened(path: Path, variable: str) -> xr.Dataset:
+    """Open a stack lazily with `variable`, its standard deviation and what has no time; raises SlipscanError."""
+    if variable not in VARIABLES:
+        raise SlipscanError(f"there is no variable {variable!r} to export: choose one of {', '.join(VARIABLES)}")
+    dataset = open_dataset(path)
+    product = str(dataset.attrs.get("product", "stack"))
+    if product not in PRODUCTS or "displacement" not in variable_table(product):
+        raise SlipscanError(
+            f"{path} is no displacement stack but product '{product}': export a stack or a denoised one"
+        )
+    check(dataset, product, str(path))
+    if variable not in dataset:
+        raise SlipscanError(f"{path} has no variable '{variable}': export the store of the denoise stage")
+    read_grid(dataset, str(path))
+    keep = {variable, STD.get(variable, "")}
+    return dataset.drop_vars([name for name, v in dataset.data_vars.items() if "time" in v.dims and name not in keep])

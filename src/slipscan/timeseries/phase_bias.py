@@ -1,0 +1,95 @@
+"""Closure phase bias: short interferograms drift against long ones over soil and plants (Ansari et al. 2021).
+
+The chain of two short pairs minus the long pair that spans both is zero for motion and for delay. Where it has a mean,
+short pairs bring a false rate; it is mapped in metres per year of chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from slipscan.seriesmodel import DAYS_PER_YEAR
+from slipscan.timeseries.network import Index, Network
+
+LONGEST_SPAN_D = 40.0
+"""Long pairs that chains are held against: 12 + 12 against 24 d, 12 + 24 against 36 d."""
+CLUSTER_D = 48.0
+"""Triplets that begin within it share pairs and decorrelation: they count as one in the standard error."""
+FEWEST_CLUSTERS = 5
+THREE_SIGMA = 0.00135
+"""One-sided probability of three standard errors."""
+
+
+@dataclass(frozen=True)
+class ShortTriplets:
+    """The triplets whose long pair is short enough.
+
+    Attributes
+    ----------
+    index
+        (short,) positions among the triangles
+    span_yr
+        (short,) span of the long pair
+    member
+        (cluster, short) 1 where a triplet belongs to a cluster
+    """
+
+    index: Index
+    span_yr: NDArray[np.float64]
+    member: NDArray[np.float64]
+
+
+def short_triplets(network: Network, triangles: Index) -> ShortTriplets:
+    """List the triplets of up to 40 days."""
+    days = (network.dates - network.dates[0]) / np.timedelta64(1, "D")
+    long_pair = triangles[:, 2]
+    start = days[network.reference[long_pair]]
+    span = days[network.secondary[long_pair]] - start
+    index = np.flatnonzero(span <= LONGEST_SPAN_D)
+    cluster = np.unique((start[index] // CLUSTER_D).astype(int), return_inverse=True)[1]
+    member = np.zeros((int(cluster.max(initial=-1)) + 1, len(index)))
+    member[cluster, np.arange(len(index))] = 1.0
+    return ShortTriplets(index, span[index] / DAYS_PER_YEAR, member)
+
+
+def phase_bias(
+    closure: NDArray[np.floating], short: ShortTriplets, half_wavelength_m: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate the rate of misclosure of every pixel.
+
+    Parameters
+    ----------
+    closure
+        (triangle, pixel) m, NaN = no data; what misclosed by a cycle is an unwrapping error and left out
+    short
+        the triplets to use
+
+    Returns
+    -------
+    bias
+        (pixel,) m/yr, short-pair chain minus long pair, positive toward the satellite; NaN without a triplet
+    limit
+        (pixel,) m/yr, three standard errors (as probable as 3 sigma, by Student's t; standard errors from clusters
+        of triplets); inf with fewer than 5 clusters
+    """
+    used = closure[short.index].astype(np.float64)
+    valid = np.isfinite(used) & (np.abs(np.where(np.isfinite(used), used, 0.0)) < half_wavelength_m / 2)
+    span = short.span_yr[:, None] * valid
+    used = np.where(valid, used, 0.0)
+    information = (span**2).sum(axis=0)
+    known = information > 0
+    bias = np.full(len(known), np.nan)
+    np.divide((span * used).sum(axis=0), information, out=bias, where=known)
+    scores = short.member @ (span * (used - np.where(known, bias, 0.0) * span))
+    clusters = (short.member @ valid > 0).sum(axis=0)
+    limit = np.full(len(known), np.inf)
+    enough = clusters >= FEWEST_CLUSTERS
+    freedom = clusters[enough] - 1
+    variance = (freedom + 1) / freedom * (scores[:, enough] ** 2).sum(axis=0) / information[enough] ** 2
+    quantiles = stats.t.ppf(1 - THREE_SIGMA, np.arange(1, len(short.member) + 1))
+    limit[enough] = quantiles[freedom - 1] * np.sqrt(variance)
+    return bias, limit

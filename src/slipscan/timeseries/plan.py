@@ -1,0 +1,234 @@
+"""What all tiles of a stack share: network, grids, reference, components and weights."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rasterio.warp import Resampling
+
+from slipscan.geometry import Grid, read_grid
+from slipscan.settings import TimeseriesSettings
+from slipscan.store import CHUNK
+from slipscan.timeseries.components import ComponentOffsets, Overlaps, count_overlaps, solve_offsets
+from slipscan.timeseries.elimination import Elimination, eliminate
+from slipscan.timeseries.grid import choose_resampling, target_grid, tiles
+from slipscan.timeseries.inversion import weight_of_coherence
+from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
+from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
+from slipscan.timeseries.reading import labels, masked, pair_groups, window
+from slipscan.timeseries.reference import reference_area, reference_offsets
+from slipscan.timeseries.region import reference_point, region_polygon, where
+from slipscan.timeseries.workers import in_order
+from slipscan.vocabulary import RADAR_WAVELENGTH_M
+
+log = logging.getLogger(__name__)
+
+TILE_VALUES = 2**23
+"""Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
+LARGEST_SIDE = 512
+SAMPLE_CHUNKS = 16
+"""Chunks of the store, spread over the scene, from which a large scene's median coherence is taken."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the tiles of one stack share.
+
+    Attributes
+    ----------
+    offset, weight
+        (pair,) median of the reference area, m; weight of the inversion
+    components
+        offsets of connected components; None where there are none, or they are ignored
+    side
+        of a tile, target pixels
+    wavelength
+        of the radar, m
+    """
+
+    dataset: xr.Dataset
+    settings: TimeseriesSettings
+    network: Network
+    segment: NDArray[np.int64]
+    triangles: Index
+    short: ShortTriplets
+    pattern: Elimination
+    offset: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    components: ComponentOffsets | None
+    native: Grid
+    target: Grid
+    resampling: Resampling
+    side: int
+    wavelength: float
+
+
+def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 1) -> Plan:
+    """Prepare what all tiles share.
+
+    Raises
+    ------
+    SlipscanError
+        disconnected network, too few valid pixels in the reference area
+    """
+    network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
+    segment = segments(network, settings.disconnected, where(dataset))
+    if segment.max() > 0:
+        log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
+    if "coherence" not in dataset and (settings.min_coherence > 0 or settings.weights == "coherence"):
+        log.warning("the input has no coherence: no mask of incoherent pixels, uniform weights")
+    if "radar_wavelength_m" not in dataset.attrs:
+        log.warning("the input has no attribute radar_wavelength_m: Sentinel-1's is taken")
+    wavelength = float(dataset.attrs.get("radar_wavelength_m", RADAR_WAVELENGTH_M))
+    native = read_grid(dataset, where(dataset))
+    target = target_grid(native, region_polygon(dataset), settings.pixel_m)
+    resampling = choose_resampling(native, settings.pixel_m)
+    log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
+    closed = triangles(network)
+    offset, main = _reference(dataset, network, native, settings)
+    components = None
+    if main is not None:
+        components = _components(dataset, settings, offset, main, closed, wavelength / 2, threads)
+    if reference_point(dataset) is None:
+        # Each interferogram then has a constant of its own, which no triplet closes.
+        log.warning("nothing is referenced, so that unwrapping errors and phase bias are counted, not masked")
+        settings = settings.model_copy(update={"unwrapping_errors": "report", "max_phase_bias_mm_yr": None})
+    ratio = max(1.0, len(native.y) / len(target.y), len(native.x) / len(target.x))
+    return Plan(
+        dataset=dataset,
+        settings=settings,
+        network=network,
+        segment=segment,
+        triangles=closed,
+        short=short_triplets(network, closed),
+        pattern=eliminate(network, segment),
+        offset=offset,
+        weight=_weights(dataset, native, settings),
+        components=components,
+        native=native,
+        target=target,
+        resampling=resampling,
+        side=max(2, int(_side(len(offset)) / ratio)),
+        wavelength=wavelength,
+    )
+
+
+def _side(pairs: int) -> int:
+    """Side of a square of so many interferograms that fits in memory."""
+    return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
+
+
+def _reference(
+    dataset: xr.Dataset, network: Network, native: Grid, settings: TimeseriesSettings
+) -> tuple[NDArray[np.float64], NDArray[np.intp] | None]:
+    """Return the reference's median of every interferogram, (pair,) m, and the component that holds it, or None.
+
+    Only the reference area is read. Where components are known the median is that of one of them, so that a border
+    between two of them in the area does not decide.
+    """
+    count = len(network.reference)
+    offset = np.zeros(count)
+    known = "component" in dataset and settings.component_offsets == "solve"
+    main = np.full(count, -1, np.intp) if known else None
+    point = reference_point(dataset)
+    if point is None:
+        return offset, main
+    area = reference_area(native, *point, settings.reference_radius_m)
+    rows, columns = _extent(np.nonzero(area)[0]), _extent(np.nonzero(area)[1])
+    for pairs in pair_groups(count):
+        part = window(dataset, pairs, rows, columns)
+        values = masked(part, settings.min_coherence)
+        values[:, ~area[rows, columns]] = np.nan
+        if main is not None:
+            label = labels(part)
+            for pair, (layer, component) in enumerate(zip(values, label, strict=True), pairs.start):
+                counts = np.bincount(component[np.isfinite(layer)], minlength=2)
+                main[pair] = counts[1:].argmax() + 1
+                layer[component != main[pair]] = np.nan
+        offset[pairs] = reference_offsets(
+            values,
+            area[rows, columns],
+            settings.min_reference_pixels,
+            [f"the interferogram {network.name(pair)} of {where(dataset)}" for pair in range(count)[pairs]],
+        )
+    return offset, main
+
+
+def _extent(positions: Index) -> slice:
+    """The smallest slice that holds all positions."""
+    return slice(int(positions.min()), int(positions.max()) + 1)
+
+
+def _components(
+    dataset: xr.Dataset,
+    settings: TimeseriesSettings,
+    offset: NDArray[np.float64],
+    main: NDArray[np.intp],
+    closed: Index,
+    half_wavelength_m: float,
+    threads: int,
+) -> ComponentOffsets:
+    """Solve for the offsets of connected components in one pass over the interferograms."""
+    referenced = bool((main > 0).all())
+    if not referenced:
+        log.warning("nothing is referenced, so that components cannot be joined: the largest of each pair is kept")
+
+    def count(tile: tuple[slice, slice]) -> Overlaps:
+        values, label = [], []
+        for pairs in pair_groups(len(offset)):
+            part = window(dataset, pairs, *tile)
+            layers = masked(part, settings.min_coherence)
+            values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
+            label.append(labels(part).reshape(len(layers), -1))
+        used = closed if referenced else closed[:0]
+        return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
+
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    overlaps = Overlaps()
+    for part in in_order(count, tiles(shape, _side(len(offset))), threads, "overlaps of components"):
+        overlaps.merge(part)
+    if not referenced:
+        for pair in range(len(main)):
+            sizes = {label: n for (own, label), n in overlaps.pixels.items() if own == pair and label > 0}
+            main[pair] = max(sizes, key=lambda label: (sizes[label], -label), default=-1)
+    return solve_offsets(overlaps, main, closed, half_wavelength_m)
+
+
+def _weights(dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings) -> NDArray[np.float64]:
+    """Return the weight of every interferogram, (pair,), from the median coherence of its valid native pixels."""
+    count = dataset.sizes["pair"]
+    if settings.weights != "coherence" or "coherence" not in dataset:
+        return np.ones(count)
+    blocks, step = _sample(native.shape)
+    coherence = np.full(count, np.nan)
+    for pairs in pair_groups(count):
+        layers: list[list[NDArray[np.float32]]] = [[] for _ in range(count)[pairs]]
+        for rows, columns in blocks:
+            part = window(dataset, pairs, rows, columns)
+            valid = np.isfinite(masked(part, settings.min_coherence))[:, ::step, ::step]
+            values = part["coherence"].values[:, ::step, ::step]
+            for kept, layer, good in zip(layers, values, valid, strict=True):
+                kept.append(layer[good])
+        for pair, kept in enumerate(layers, pairs.start):
+            sampled = np.concatenate(kept)
+            if len(sampled):
+                coherence[pair] = np.median(sampled)
+    known = np.isfinite(coherence)
+    coherence[~known] = np.median(coherence[known]) if known.any() else 1.0
+    return weight_of_coherence(coherence)
+
+
+def _sample(shape: tuple[int, int]) -> tuple[list[tuple[slice, slice]], int]:
+    """Choose the chunks from which a scene's median coherence is taken, and the step within them."""
+    rows, columns = ([slice(start, start + CHUNK["y"]) for start in range(0, size, CHUNK["y"])] for size in shape)
+    chunks = list(itertools.product(rows, columns))
+    if len(chunks) <= SAMPLE_CHUNKS // 4:
+        return chunks, 1
+    chosen = np.unique(np.linspace(0, len(chunks) - 1, SAMPLE_CHUNKS).astype(int))
+    return [chunks[index] for index in chosen], 2
