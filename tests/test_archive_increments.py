@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from slipscan.archive import manifest as manifests
 from slipscan.archive import remote, stage

@@ -29,13 +29,18 @@ from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.csv"
-RUNNERS = {"slipscan": "run_slipscan.py", "MintPy": "run_mintpy.py", "dolphin": "run_dolphin.py"} | {
-    "insar-rs": "run_insar_rs.py"
+RUNNERS = {
+    "slipscan": "run_slipscan.py",
+    "MintPy": "run_mintpy.py",
+    "dolphin": "run_dolphin.py",
+    "insar-rs": "run_insar_rs.py",
 }
 PEERS = {"MintPy": "mintpy", "dolphin": "dolphin", "insar-rs": "insar_rs"}
 EVERYONE = ("slipscan", "before", "MintPy", "dolphin", "insar-rs")
 WEIGHTED = ("slipscan", "before", "MintPy", "dolphin")
 SEED = 5
+FAR_MM = 1e-3
+"""Pixels that differ by more are counted: rounding stays far below."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,6 @@ CASES = {
     "varied": Case("varied", 256, weights="coherence", tools=WEIGHTED),
     "unwrapping": Case("unwrapping", 256),
     "unwrapping-L1": Case("unwrapping", 256, norm="L1", tools=("slipscan", "dolphin")),
-    "full-2": Case("full", 512, threads=2),
-    "missing-2": Case("missing", 256, threads=2),
 }
 
 
@@ -72,6 +75,7 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", choices=EVERYONE, default=list(EVERYONE))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--before", type=Path, help="src directory of another slipscan")
+    parser.add_argument("--before-state", default="", help="its commit")
     parser.add_argument("--work", type=Path, default=Path("/tmp/slipscan-inversion"))
     parser.add_argument("--peers", type=Path, default=Path("/tmp/peers"))
     parser.add_argument("--limit-s", type=float, default=900, help="a run that takes longer is given up")
@@ -118,7 +122,16 @@ def run(tool: str, python: str, case: Case, stack: Path, options: argparse.Names
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     said = json.loads(done.stdout.strip().splitlines()[-1])
     versions = " ".join(f"{name} {version}" for name, version in said.pop("versions").items())
-    return said | {"tool": tool, "process_s": process_s, "load": load, "versions": versions}
+    state = {"slipscan": source_state(), "before": options.before_state}.get(tool, "")
+    return said | {"tool": tool, "process_s": process_s, "load": load, "versions": versions, "state": state}
+
+
+def source_state() -> str:
+    """Name the commit of this checkout, with a plus where the package differs from it."""
+    git = ["git", "-C", str(HERE)]
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    differs = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":/src/slipscan"], check=False)
+    return commit.stdout.strip() + ("+" if differs.returncode else "")
 
 
 def summary(rows: pd.DataFrame, stack: Path, out: Path) -> pd.DataFrame:
@@ -137,7 +150,12 @@ def summary(rows: pd.DataFrame, stack: Path, out: Path) -> pd.DataFrame:
         row |= {"peak_mib": group["peak_mib"].max(), "imported_mib": group["imported_mib"].max()}
         row |= differences(series[str(tool)], series.get("slipscan"), truth)
         row |= {"distinct_sets": about["distinct_sets"], "load": f"{group['load'].min():.1f}-{group['load'].max():.1f}"}
-        row |= {"settings": first["settings"], "versions": first["versions"], "machine": machine()}
+        row |= {
+            "state": first["state"],
+            "settings": first["settings"],
+            "versions": first["versions"],
+            "machine": machine(),
+        }
         table.append(row | {"measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M")})
     return pd.DataFrame(table)
 
@@ -153,7 +171,9 @@ def differences(
     if ours is not None:
         common = whole & np.isfinite(ours).all(axis=0)
         difference = 1e3 * np.abs(values - ours)[1:, common]
-        found |= {"largest_difference_mm": float(difference.max()), "median_difference_mm": float(np.median(difference))}
+        found["largest_difference_mm"] = float(difference.max())
+        found["median_difference_mm"] = float(np.median(difference))
+        found["far_pixels"] = int((difference.max(axis=0) > FAR_MM).sum())
         found["common_share"] = float(common.mean())
     return found
 
@@ -175,7 +195,8 @@ def merge(table: pd.DataFrame) -> None:
         same = old.set_index(["case", "tool"]).index.isin(table.set_index(["case", "tool"]).index)
         table = pd.concat([old[~same], table], ignore_index=True)
     order = {name: number for number, name in enumerate(CASES)}
-    table = table.sort_values(["case", "tool"], key=lambda column: column.map(order | dict(zip(EVERYONE, range(9)))))
+    order |= {tool: number for number, tool in enumerate(EVERYONE)}
+    table = table.sort_values(["case", "tool"], key=lambda column: column.map(order))
     table.to_csv(RESULTS, index=False, float_format="%.6g", lineterminator="\n")
 
 

@@ -112,7 +112,7 @@ def write_slipscan(path: Path, grid: Grid, phase: NDArray[np.float32], coherence
 
 
 def write_mintpy(inputs: Path, grid: Grid, phase: NDArray[np.float32], coherence: NDArray[np.float32]) -> None:
-    """Write ifgramStack.h5 and geometryGeo.h5 as MintPy's load_data does (float32, automatic chunks, no compression)."""
+    """Write ifgramStack.h5 and geometryGeo.h5 as MintPy does (float32, automatic chunks, no compression)."""
     inputs.mkdir(parents=True, exist_ok=True)
     row, column = scene.reference_pixel(len(grid.y))
     attributes = {

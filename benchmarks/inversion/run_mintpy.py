@@ -9,6 +9,7 @@ the solver runs in their processes: its time is unknown, and the peak memory is 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import measure
 
@@ -33,7 +34,7 @@ def main() -> None:
 
     def invert() -> None:
         """Run as the command line does, in the output directory, with its messages in a file."""
-        with contextlib.chdir(options.out), open("log", "w") as log, contextlib.redirect_stdout(log):
+        with contextlib.chdir(options.out), Path("log").open("w") as log, contextlib.redirect_stdout(log):
             inversion.run_ifgram_inversion(cmd_line_parse(command))
 
     said = {"settings": " ".join(command[1:]), "output": "timeseries.h5"}

@@ -8,6 +8,7 @@ The command line is called within this process, so that memory and solver can be
 from __future__ import annotations
 
 import inspect
+import sys
 
 import measure
 
@@ -27,8 +28,7 @@ def main() -> None:
     """Invert and measure."""
     options = measure.arguments(__doc__)
     # Imported here, as in every runner: the threads must be limited before.
-    import slipscan.timeseries.interferograms as interferograms
-    import slipscan.timeseries.stage  # noqa: F401  (the command line imports it lazily)
+    import slipscan.timeseries.stage  # (the command line imports it lazily)
     from slipscan.cli import app, timeseries
     from slipscan.settings import TimeseriesSettings
 
@@ -43,8 +43,10 @@ def main() -> None:
     if "threads" in inspect.signature(timeseries).parameters:
         command += ["--threads", str(options.threads)]
     solver = measure.Solver()
-    if hasattr(interferograms, "invert"):
-        interferograms.invert = solver.wrap(interferograms.invert)
+    for name in ("interferograms", "tile"):  # where it is called from, in the past and now
+        module = sys.modules.get(f"slipscan.timeseries.{name}")
+        if module and hasattr(module, "invert"):
+            module.invert = solver.wrap(module.invert)
     said = {"settings": " ".join(command[3:]), "source": slipscan.__path__[0], "output": "stack.zarr"}
     measure.report("slipscan", options, lambda: app(command, standalone_mode=False), solver, **said)
 

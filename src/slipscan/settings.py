@@ -109,7 +109,7 @@ class ArchiveSettings(Frozen):
     )
     dem: str | None = Field(
         None,
-        description="GeoTIFF of ellipsoidal heights (m) for 'aria', whose products carry none; any CRS, nodata declared",
+        description="GeoTIFF of ellipsoidal heights (m), any CRS, for 'aria', whose products carry none",
     )
     download: DownloadSettings = DownloadSettings()
     corrections: Corrections = Corrections()
@@ -127,7 +127,7 @@ class TimeseriesSettings(Frozen):
     weights: Literal["coherence", "uniform"] = Field("coherence", description="weights of the inversion")
     min_temporal_coherence: float = Field(0.5, ge=0, le=1, description="pixels below it are masked")
     min_pair_fraction: float = Field(
-        0.8, gt=0, le=1, description="share of the interferograms that must be valid in a pixel"
+        0.8, gt=0, le=1, description="share of the interferograms that must be valid in a pixel, after all masks"
     )
     disconnected: Literal["error", "split"] = Field(
         "error",
@@ -137,7 +137,7 @@ class TimeseriesSettings(Frozen):
         10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
     )
     norm: Literal["l2", "l1"] = Field(
-        "l2", description="'l1': least sum of |residual|, which a few unwrapping errors do not move (20 times as slow)"
+        "l2", description="'l1': least sum of |residual|, which a few unwrapping errors do not move (10 times as slow)"
     )
     component_offsets: Literal["solve", "ignore"] = Field(
         "solve", description="whole cycles between connected components: solve by closure, or take the data as they are"

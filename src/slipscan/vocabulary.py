@@ -55,7 +55,9 @@ _STACK = (
     Variable(
         "unwrapping_error_share", _YX, "1", "share of the triplets that misclosed by whole cycles", required=False
     ),
-    Variable("phase_bias", _YX, "m/yr", "chains of short pairs minus long pairs of up to 40 days", TOWARD, required=False),
+    Variable(
+        "phase_bias", _YX, "m/yr", "chains of short pairs minus long pairs of up to 40 days", TOWARD, required=False
+    ),
     *_GEOMETRY,
 )
 

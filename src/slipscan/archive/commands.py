@@ -64,6 +64,7 @@ def order(
     submit: Annotated[
         bool, typer.Option("--submit", help="spend the credits; without it only the price is said")
     ] = False,
+    again: Annotated[bool, typer.Option("--again", help="order failed and expired ones once more")] = False,
     regions: RegionsFile = REGIONS_FILE,
     cache: CacheDir = CACHE,
     config: Config = None,

@@ -75,5 +75,6 @@ class RemoteArchive(Protocol):
     ) -> xr.Dataset | None:
         """Read the part of a granule within `bounds` (degrees) as product 'granule'; None where it has none.
 
-        `dem` is a GeoTIFF of heights, for archives whose products carry none. The dataset lies on the archive's own lattice and has attributes reference_date, secondary_date (ISO dates).
+        `dem` is a GeoTIFF of heights, for archives whose products carry none. The dataset lies on the archive's own
+        lattice and has attributes reference_date, secondary_date (ISO dates).
         """

@@ -175,8 +175,8 @@ def _observe(
         return received(files), archive.read(table, region, track, settings, cache_dir)
     found = remote.fetch(table, region, track, settings, cache_dir)
     crops = remote.crops(table, region, track, settings, cache_dir)
-    # OPERA's frames were inverted and referenced one by one: they differ by any constant.
-    whole_cycles = region.archive != "opera"
+    # OPERA's frames were inverted, and LiCSAR's unwrapped and referenced, one by one: they differ by any constant.
+    whole_cycles = region.archive not in ("opera", "licsar")
     return found, assemble(crops, region, track, settings.corrections, empty, whole_cycles)
 
 

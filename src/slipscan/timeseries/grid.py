@@ -8,6 +8,7 @@ unwrapping error into values that no later check can tell from motion.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import shapely
@@ -23,8 +24,8 @@ from slipscan.timeseries.resample import resampler
 LOS = ("los_east", "los_north", "los_up")
 AVERAGE_FROM = 1.5
 """Ratio of target to native pixel from which pixels are averaged."""
-PIXELS_AT_ONCE = 2**19
-"""Target pixels whose place in the native grid is held at a time."""
+PIXELS_AT_ONCE = 2**18
+"""Pixels whose coordinates are held at a time."""
 
 
 def target_grid(native: Grid, polygon: Polygon | None, pixel_m: float) -> Grid:
@@ -39,10 +40,18 @@ def target_grid(native: Grid, polygon: Polygon | None, pixel_m: float) -> Grid:
 
 def inside(polygon: Polygon | None, grid: Grid) -> NDArray[np.bool_]:
     """Mark the pixels whose centre lies in a polygon (longitude, latitude), (y, x); all without a polygon."""
-    if polygon is None:
-        return np.ones(grid.shape, bool)
-    shapely.prepare(polygon)
-    return np.asarray(shapely.contains_xy(polygon, *grid.lonlat()))
+    marked = np.ones(grid.shape, bool)
+    if polygon is not None:
+        shapely.prepare(polygon)
+        for rows, part in parts_of(grid):
+            marked[rows] = shapely.contains_xy(polygon, *part.lonlat())
+    return marked
+
+
+def parts_of(grid: Grid) -> Iterator[tuple[slice, Grid]]:
+    """Yield blocks of rows of a grid, whose coordinates are not needed all at once."""
+    for rows in row_blocks(len(grid.y), max(1, PIXELS_AT_ONCE // len(grid.x))):
+        yield rows, Grid(grid.x, grid.y[rows], grid.crs)
 
 
 def native_spacing_m(native: Grid) -> float:
@@ -79,8 +88,7 @@ def project(values: NDArray[np.floating], source: Grid, target: Grid, resampling
         (layer, y, x) on `target`, float32
     """
     out = np.full((len(values), *target.shape), np.nan, np.float32)
-    for rows in row_blocks(len(target.y), max(2, PIXELS_AT_ONCE // len(target.x))):
-        block = Grid(target.x, target.y[rows], target.crs)
+    for rows, block in parts_of(target):
         take = resampler(source, block, np.ones(block.shape, bool), resampling, target.spacing)
         for index in range(len(values)):
             layer = np.asarray(values[index : index + 1, take.rows, take.columns], np.float32)
@@ -103,12 +111,13 @@ def project_geometry(
 
 
 def row_blocks(rows: int, size: int) -> list[slice]:
-    """Divide rows into blocks of about `size`, two rows at least, whatever the number of cores."""
-    count = max(1, rows // max(size, 2))
+    """Divide rows into blocks of at most `size` that differ by one row at most, whatever the number of cores."""
+    count = max(1, -(-rows // size))
     edges = [round(rows * number / count) for number in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def tiles(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
-    """Divide a grid into tiles of about `side` x `side` pixels, row by row, whatever the number of cores."""
-    return list(itertools.product(row_blocks(shape[0], side), row_blocks(shape[1], side)))
+    """Divide a grid into tiles of at most `side` x `side` pixels, row by row."""
+    down, across = row_blocks(shape[0], side), row_blocks(shape[1], side)
+    return [(rows, columns) for rows in down for columns in across]

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import threading
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
-from slipscan.outofcore import sharded
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
 from slipscan.timeseries.plan import Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
+from slipscan.timeseries.results import Empty, as_variable
 from slipscan.timeseries.tile import Counts, Maps, invert_tile
 from slipscan.timeseries.workers import in_order
 
 log = logging.getLogger(__name__)
-
-Empty = Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]
-"""Makes an array of a shape and type."""
 
 
 def stack_from_interferograms(
@@ -67,9 +63,8 @@ def stack_from_interferograms(
         maps, counts = _invert(plan, empty, threads)
     _check_counts(dataset, settings, counts)
     out = xr.Dataset(attrs=dict(dataset.attrs))
-    for name, values in maps.items():
-        lazy = isinstance(values, np.memmap) and values.ndim == 3
-        out[name] = (("time", "y", "x")[-values.ndim :], sharded(values) if lazy else values)
+    for name, values in sorted(maps.items()):
+        out[name] = as_variable(values)
     out = out.assign_coords(
         time=plan.network.dates, reference_time=plan.network.dates[0], segment=("time", plan.segment)
     )
@@ -88,14 +83,18 @@ def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm))
     maps: Maps = {}
 
-    def work(tile: tuple[slice, slice]) -> tuple[tuple[slice, slice], Maps, Counts]:
-        return tile, *invert_tile(plan, *tile, polygon_mask[tile])
+    lock = threading.Lock()
 
-    for tile, part, part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles"):
+    def work(tile: tuple[slice, slice]) -> Counts:
+        part, part_counts = invert_tile(plan, *tile, polygon_mask[tile])
         for name, values in part.items():
-            if name not in maps:
-                maps[name] = empty((*values.shape[:-2], *plan.target.shape), np.float32)
+            with lock:
+                if name not in maps:
+                    maps[name] = empty((*values.shape[:-2], *plan.target.shape), np.float32)
             maps[name][(..., *tile)] = values
+        return part_counts
+
+    for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles"):
         counts.merge(part_counts)
     return maps, counts
 

@@ -106,16 +106,31 @@ def invert(
         freedom; it holds no atmosphere, which closes exactly in every network. With 'l1' it is the same function of
         the residuals, so that the errors that the series resists stay visible in it
     """
+    order, starts = sorted_by_validity(np.isfinite(observed))
+    if (order == np.arange(len(order))).all():
+        return _invert_sorted(network, segment, observed, weight, norm, pattern, starts)
+    found = _invert_sorted(network, segment, observed[:, order], weight, norm, pattern, starts)
+    back = np.argsort(order)
+    return Solution(found.displacement[:, back], found.std[:, back], found.residual[:, back])
+
+
+def _invert_sorted(
+    network: Network,
+    segment: NDArray[np.int64],
+    observed: NDArray[np.floating],
+    weight: Float,
+    norm: Norm,
+    pattern: Elimination | None,
+    starts: Index,
+) -> Solution:
+    """Invert pixels of which those of equal validity stand together, from `starts` on."""
     times, (pairs, pixels) = len(network.dates), observed.shape
     out = Solution(*(np.full((rows, pixels), np.nan) for rows in (times, times, pairs)))
-    valid = np.isfinite(observed)
-    order, starts = sorted_by_validity(valid)
-    sizes = np.diff(starts, append=len(order))
+    sizes = np.diff(starts, append=pixels)
     shared = (sizes >= SHARED_FROM) & (norm == "l2")
-    for start, size in zip(starts[shared], sizes[shared], strict=True):
-        members = order[start : start + size]
-        _shared(network, segment, observed, weight, np.flatnonzero(valid[:, members[0]]), members, out)
-    apart = order[np.repeat(~shared, sizes)]
+    for start, size in zip(starts[shared].tolist(), sizes[shared].tolist(), strict=True):
+        _shared(network, segment, observed, weight, slice(start, start + size), out)
+    apart = np.flatnonzero(np.repeat(~shared, sizes))
     if len(apart):
         pattern = pattern or eliminate(network, segment)
         largest = max([len(step.later) ** 2 for step in pattern.steps] + [pairs, pattern.size])
@@ -154,33 +169,34 @@ def _shared(
     segment: NDArray[np.int64],
     observed: NDArray[np.floating],
     weight: Float,
-    valid: Index,
-    members: Index,
+    members: slice,
     out: Solution,
 ) -> None:
     """Solve pixels of equal validity with one estimator."""
     times = len(network.dates)
+    valid = np.flatnonzero(np.isfinite(observed[:, members.start]))
     reached = _reached(network, segment, valid)
     used = valid[reached[network.reference[valid]]]
     if not len(used):
         return
     unknown = np.flatnonzero(reached & ~_first_epochs(segment))
     estimator, variance = _estimator(network, unknown, used, weight[used])
-    data = observed[np.ix_(used, members)].astype(np.float64)
-    solved = np.zeros((times, len(members)))
+    data = observed[used, members].astype(np.float64)
+    solved = np.zeros((times, data.shape[1]))
     solved[unknown] = estimator @ data
-    misfit = data - solved[network.secondary[used]]
+    misfit = data
+    misfit -= solved[network.secondary[used]]
     misfit += solved[network.reference[used]]
     solved[~reached] = np.nan
     out.displacement[:, members] = solved
-    out.residual[np.ix_(used, members)] = misfit
+    out.residual[used, members] = misfit
     freedom = len(used) - len(unknown)
     if freedom > 0:
         deviation = np.full(times, np.nan)
         deviation[reached] = 0.0
         deviation[unknown] = np.sqrt(variance)
         chi2 = weight[used] @ np.square(misfit, out=misfit) / freedom
-        out.std[:, members] = deviation[:, None] * np.sqrt(chi2)
+        np.multiply(deviation[:, None], np.sqrt(chi2), out=out.std[:, members])
 
 
 def _apart(

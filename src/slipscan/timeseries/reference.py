@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, from_lonlat, utm_crs
+from slipscan.timeseries.grid import parts_of
 
 
 def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArray[np.bool_]:
@@ -19,15 +20,17 @@ def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArr
     SlipscanError
         there is no such pixel: the reference point lies outside the data
     """
-    east, north = from_lonlat(*grid.lonlat(), utm_crs(lon, lat))
     east0, north0 = from_lonlat(np.array(lon), np.array(lat), utm_crs(lon, lat))
-    area = np.hypot(east - east0, north - north0) <= radius_m
+    area = np.zeros(grid.shape, bool)
+    for rows, part in parts_of(grid):
+        east, north = from_lonlat(*part.lonlat(), utm_crs(lon, lat))
+        area[rows] = np.hypot(east - east0, north - north0) <= radius_m
     if not area.any():
         raise SlipscanError(
             f"there is no pixel within {radius_m:g} m of the reference point ({lon:.4f} E, {lat:.4f} N): move the"
             " region's reference_point into the data, or raise timeseries.reference_radius_m"
         )
-    return np.asarray(area)
+    return area
 
 
 def reference_offsets(

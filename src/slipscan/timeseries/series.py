@@ -1,83 +1,118 @@
-"""A ready displacement series: projected where it is geographic, referenced, and passed on."""
+"""A ready displacement series: projected where it is geographic, referenced, and passed on, tile by tile."""
 
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+from rasterio.warp import Resampling
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
 from slipscan.settings import TimeseriesSettings
-from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid
+from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid, tiles
 from slipscan.timeseries.reference import reference_area, reference_offsets
 from slipscan.timeseries.region import reference_point, region_polygon, where
+from slipscan.timeseries.resample import resampler
+from slipscan.timeseries.results import Empty, as_variable
 
 log = logging.getLogger(__name__)
 
+TILE_VALUES = 2**23
+"""Values (time x row x column) that are read at once."""
 
-def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings) -> xr.Dataset:
+
+def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings, empty: Empty = np.zeros) -> xr.Dataset:
     """Bring a ready series onto a metric grid and reference every epoch to the area's median.
 
     Parameters
     ----------
     dataset
-        product 'stack' on any grid; a metric one is kept as it is
+        product 'stack' on any grid, lazily opened or in memory; a metric grid is kept as it is
     settings
         of the stage: pixel_m (geographic input), reference_radius_m, min_reference_pixels
+    empty
+        makes the arrays that hold the series
 
     Returns
     -------
     stack
-        product 'stack'; NaN outside the region's polygon; `segment` 0 where the input has none
+        product 'stack', its series lazy where `empty` makes files; NaN outside the region's polygon; `segment` 0
+        where the input has none
 
     Raises
     ------
     SlipscanError
         too few valid pixels in the reference area, no valid pixel
     """
-    dataset = dataset.load()
     native = read_grid(dataset, where(dataset))
     polygon = region_polygon(dataset)
     if native.crs.is_geographic:
         target = target_grid(native, polygon, settings.pixel_m)
-        out = _projected(dataset, native, target, settings.pixel_m)
+        resampling = choose_resampling(native, settings.pixel_m)
+        log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
     else:
-        out, target = dataset, native
+        target, resampling = native, Resampling.nearest
         log.info("the series keeps its own metric grid of %g m (timeseries.pixel_m is not used)", native.spacing[0])
-
-    values = out["displacement"].values.copy()
-    days = out["time"].values.astype("datetime64[D]")
-    point = reference_point(dataset)
-    if point is not None:
-        area = reference_area(target, *point, settings.reference_radius_m)
-        offset = reference_offsets(
-            values, area, settings.min_reference_pixels, [f"the epoch {day} of {where(dataset)}" for day in days]
-        )
-        values = (values - offset[:, None, None]).astype(np.float32)
-    values[:, ~inside(polygon, target)] = np.nan
-    if not np.isfinite(values).any():
-        raise SlipscanError(f"{where(dataset)} has no valid pixel in the region's polygon: check polygon and data")
-    out["displacement"] = (("time", "y", "x"), values)
+    out = write_grid(dataset.drop_dims(["y", "x"]), target)
+    mask = inside(polygon, target)
+    offset = _offsets(dataset, native, target, resampling, settings)
+    for name, array in dataset.data_vars.items():
+        if array.dims == ("time", "y", "x"):
+            values = empty((array.sizes["time"], *target.shape), np.float32)
+            _project(array, native, target, resampling, values)
+            if name == "displacement" and not _referenced(values, offset, mask):
+                raise SlipscanError(
+                    f"{where(dataset)} has no valid pixel in the region's polygon: check polygon and data"
+                )
+            out[name] = as_variable(values)
+        elif array.dims == ("y", "x") and name not in (*LOS, "height"):
+            out[name] = (array.dims, project(array.values[None], native, target, resampling)[0])
+    for geometry, layer in project_geometry(dataset, native, target, resampling).items():
+        out[geometry] = (("y", "x"), layer)
     if "segment" not in out.coords:
-        out = out.assign_coords(segment=("time", np.zeros(len(days), np.int64)))
+        out = out.assign_coords(segment=("time", np.zeros(out.sizes["time"], np.int64)))
     if "reference_time" not in out.coords:
         out = out.assign_coords(reference_time=out["time"].values[0])
     out.attrs = dict(dataset.attrs)
     return out
 
 
-def _projected(dataset: xr.Dataset, native: Grid, target: Grid, pixel_m: float) -> xr.Dataset:
-    """Project every variable of a stack to a metric grid."""
-    resampling = choose_resampling(native, pixel_m)
-    log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, pixel_m)
-    out = dataset.drop_dims(["y", "x"])
-    for name, array in dataset.data_vars.items():
-        if name not in (*LOS, "height"):
-            layers = array.values.reshape(-1, *native.shape)
-            values = project(layers, native, target, resampling)
-            out[name] = (array.dims, values.reshape(*array.shape[:-2], *target.shape))
-    for geometry, values in project_geometry(dataset, native, target, resampling).items():
-        out[geometry] = (("y", "x"), values)
-    return write_grid(out, target)
+def _project(array: xr.DataArray, native: Grid, target: Grid, resampling: Resampling, out: NDArray[np.float32]) -> None:
+    """Project a series into `out`, (time, y, x)."""
+    ratio = max(1.0, len(native.y) / len(target.y), len(native.x) / len(target.x))
+    side = max(2, int(math.isqrt(TILE_VALUES // array.sizes["time"]) / ratio))
+    for rows, columns in tiles(target.shape, side):
+        tile = Grid(target.x[columns], target.y[rows], target.crs)
+        take = resampler(native, tile, np.ones(tile.shape, bool), resampling, target.spacing)
+        values = np.asarray(array.isel(y=take.rows, x=take.columns).values, np.float32)
+        out[:, rows, columns] = take(values).reshape(len(out), *tile.shape)
+
+
+def _offsets(
+    dataset: xr.Dataset, native: Grid, target: Grid, resampling: Resampling, settings: TimeseriesSettings
+) -> NDArray[np.float64]:
+    """Return the median of every epoch over the reference area, (time,) m; 0 without a reference point."""
+    days = dataset["time"].values.astype("datetime64[D]")
+    point = reference_point(dataset)
+    if point is None:
+        return np.zeros(len(days))
+    area = reference_area(target, *point, settings.reference_radius_m)
+    rows, columns = (slice(int(index.min()), int(index.max()) + 1) for index in np.nonzero(area))
+    tile = Grid(target.x[columns], target.y[rows], target.crs)
+    take = resampler(native, tile, area[rows, columns], resampling, target.spacing)
+    values = take(np.asarray(dataset["displacement"].isel(y=take.rows, x=take.columns).values, np.float32))
+    names = [f"the epoch {day} of {where(dataset)}" for day in days]
+    return reference_offsets(values[:, None], np.ones((1, take.pixels), bool), settings.min_reference_pixels, names)
+
+
+def _referenced(values: NDArray[np.float32], offset: NDArray[np.float64], mask: NDArray[np.bool_]) -> bool:
+    """Subtract every epoch's offset and drop what is outside, in place; whether any valid pixel is left."""
+    any_valid = False
+    for layer, constant in zip(values, offset, strict=True):
+        layer[:] = np.where(mask, layer - constant, np.nan)
+        any_valid = any_valid or bool(np.isfinite(layer).any())
+    return any_valid

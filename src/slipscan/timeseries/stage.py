@@ -20,9 +20,7 @@ from slipscan.vocabulary import annotate, check
 log = logging.getLogger(__name__)
 
 
-def run(
-    observations: Path, out: Path, settings: TimeseriesSettings, cache_dir: Path | None = None, threads: int = 1
-) -> None:
+def run(observations: Path, out: Path, settings: TimeseriesSettings, threads: int = 1) -> None:
     """Turn a track's interferograms, or a ready series, into the displacement stack.
 
     Parameters
@@ -33,8 +31,6 @@ def run(
         the Zarr store of product 'stack'
     settings
         of the stage
-    cache_dir
-        not used: see `interferograms`
     threads
         tiles that are worked on at once; the store is the same to the byte
 
@@ -52,7 +48,7 @@ def run(
             stack = stack_from_interferograms(dataset, settings, empty, threads)
             line = f"{dataset.sizes['pair']} interferograms, weights {settings.weights}, norm {settings.norm}"
         else:
-            stack = stack_from_series(open_stack(observations), settings)
+            stack = stack_from_series(open_stack(observations, in_memory=False), settings, empty)
             line = "ready series"
         if title := stack.attrs.get("title"):
             stack.attrs["title"] = str(title).replace("Interferograms of", "Displacement of")

@@ -104,9 +104,9 @@ def _observed(plan: Plan, tile: Grid, mask: NDArray[np.bool_]) -> NDArray[np.flo
     return out
 
 
-def _batches(plan: Plan, pixels: int) -> list[slice]:
+def _batches(pixels: int, values_per_pixel: int, fewest: int) -> list[slice]:
     """Divide pixels into batches, fixed by the network alone."""
-    size = max(256, BATCH_VALUES // (len(plan.offset) + len(plan.triangles)))
+    size = max(fewest, BATCH_VALUES // values_per_pixel)
     return [slice(start, min(start + size, pixels)) for start in range(0, pixels, size)]
 
 
@@ -118,7 +118,7 @@ def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps
     if not len(plan.triangles):
         return {"closure_rms": fields["closure_rms"], "biased": fields["biased"]}
     limit = np.inf if settings.max_phase_bias_mm_yr is None else 1e-3 * settings.max_phase_bias_mm_yr
-    for batch in _batches(plan, observed.shape[1]):
+    for batch in _batches(observed.shape[1], len(observed) + len(plan.triangles), 256):
         part = np.ascontiguousarray(observed[:, batch])
         closure = closures(part, plan.triangles)
         fields["closure_rms"][batch] = counts.closure.add(closure)
@@ -148,13 +148,15 @@ def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool
     fields: Maps = {"temporal_coherence": np.full(pixels, np.nan, np.float32)}
     for name in ("displacement", "inversion_std"):
         fields[name] = np.full((times, pixels), np.nan, np.float32)
+    # Valid ones count, whether or not they still connect with the first epoch: a pixel that a moving reference loses
+    # keeps its series up to there.
     valid = np.isfinite(observed)
     enough = np.flatnonzero(valid.mean(axis=0) >= settings.min_pair_fraction - 1e-9)
     counts.enough_pairs = len(enough)
     if not len(enough):
         return fields
     alike = enough[sorted_by_validity(valid[:, enough])[0]]
-    for batch in _batches(plan, len(alike)):
+    for batch in _batches(len(alike), len(observed), 2048):  # an estimator serves a batch
         members = alike[batch]
         solution = invert(plan.network, plan.segment, observed[:, members], plan.weight, settings.norm, plan.pattern)
         agreement = temporal_coherence(solution.residual, plan.wavelength)
