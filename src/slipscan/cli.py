@@ -63,12 +63,12 @@ def _fail(sentence: str) -> None:
 
 
 @app.command()
-def timeseries(interferograms: In, stack: Out, options: Options = None) -> None:
+def timeseries(interferograms: In, stack: Out, options: Options = None, threads: Threads = 1) -> None:
     """Invert interferograms (or bring a ready series) to a displacement stack."""
     from slipscan.settings import TimeseriesSettings, from_options
     from slipscan.timeseries.stage import run
 
-    run(interferograms, stack, from_options(TimeseriesSettings, options or []))
+    run(interferograms, stack, from_options(TimeseriesSettings, options or []), threads)
 
 
 @app.command()

@@ -73,7 +73,9 @@ class Corrections(Frozen):
     tide: bool = Field(True, description="solid Earth tide, where the archive tells it")
     ionosphere: bool = Field(True, description="where the archive tells it")
     troposphere: Literal["none", "gacos", "era5", "opera_tropo"] = Field(
-        "none", description="'none' leaves it to the denoiser"
+        "none",
+        description="delay of every acquisition: 'gacos' and 'era5' from files in archive.troposphere_dir ('gacos' of"
+        " licsar from the archive itself), 'opera_tropo' is fetched; 'none' leaves it to the denoiser",
     )
     plate_motion: bool = Field(False, description="rigid motion of the region's plate (key 'plate', ITRF2014)")
 
@@ -110,6 +112,11 @@ class ArchiveSettings(Frozen):
     dem: str | None = Field(
         None,
         description="GeoTIFF of ellipsoidal heights (m), any CRS, for 'aria', whose products carry none",
+    )
+    troposphere_dir: str | None = Field(
+        None,
+        description="directory of delays for corrections.troposphere: GACOS (YYYYMMDD.ztd with .ztd.rsc, or"
+        " YYYYMMDD.ztd.tif) or ERA5 on pressure levels (ERA5_YYYYMMDD_HH.nc, the nearest full hour UTC)",
     )
     download: DownloadSettings = DownloadSettings()
     corrections: Corrections = Corrections()

@@ -7,7 +7,7 @@ rule timeseries:
         path("logs", "{region}", "{track}", "timeseries.log"),
     benchmark:
         path("benchmarks", "{region}", "{track}", "timeseries.tsv")
-    threads: 1
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=240,
@@ -16,4 +16,4 @@ rule timeseries:
         settings=settings("timeseries"),
         code=code("timeseries"),
     shell:
-        "slipscan timeseries {input:q} {output:q} {params.options:q} 2> {log:q}"
+        "slipscan timeseries {input:q} {output:q} --threads {threads} {params.options:q} 2> {log:q}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 DATASET = "ARIA S1 GUNW"
 
 NAME = re.compile(
@@ -112,7 +112,9 @@ def crop(
     )
     if dataset is None:
         return None
+    name = NAME.fullmatch(files[0].name) or NAME.fullmatch(row["granule"])
     return dataset.assign_attrs(
+        **({"acquisition_time": ":".join(re.findall("..", name["time"]))} if name else {}),
         reference_date=row["reference_date"],
         secondary_date=row["secondary_date"],
         product_version=row["product_version"],

@@ -29,7 +29,7 @@ from slipscan.settings import ArchiveSettings
 
 log = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 GUNW = "ARIA_S1_GUNW"
 
 

@@ -70,7 +70,7 @@ def read_product(path: Path, row: pd.Series, track: Track, bounds: Bounds) -> xr
         "height": values["height"],
         **_line_of_sight(values["lv_theta"], values["lv_phi"], track, path),
     }
-    attributes = {name: row[name] for name in ("reference_date", "secondary_date")}
+    attributes = {name: row[name] for name in ("reference_date", "secondary_date")} | _acquisition_time(path)
     dataset = xr.Dataset({name: (("y", "x"), array) for name, array in out.items()}, attrs=attributes)
     return annotate(write_grid(dataset, grid), "granule")
 
@@ -101,6 +101,17 @@ def _members(path: Path, row: pd.Series) -> dict[str, str]:
             " in the manifest: HyP3 must have the older date first; fetch it again"
         )
     return found
+
+
+def _acquisition_time(path: Path) -> dict[str, str]:
+    """Time of day (UTC) in the name of the first reference granule that the product's .txt lists; {} without."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".txt"):
+                text = archive.read(name).decode("utf-8", "replace")
+                if match := re.search(r"^Reference Granule:.*?_\d{8}T(\d\d)(\d\d)(\d\d)_", text, re.MULTILINE):
+                    return {"acquisition_time": ":".join(match.groups())}
+    return {}
 
 
 def _coherence(values: NDArray[np.float32], layer: Raster) -> NDArray[np.float32]:

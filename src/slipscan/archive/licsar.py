@@ -35,11 +35,12 @@ from slipscan.vocabulary import annotate
 
 log = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 RULE = CONVENTIONS["licsar"]
 FRAME = re.compile(r"^(?P<track>\d{3})(?P<direction>[AD])_\d{5}_\d{6}$")
 PAIR = re.compile(r"^(\d{8})_(\d{8})$")
 LOS = ("los_east", "los_north", "los_up")
+METADATA = "metadata.txt"
 NAMED_IN_LOG = 8
 """At most so many pairs or dates are named in a log line."""
 
@@ -108,7 +109,7 @@ def locate(
     with Pages(settings.download, "archive.licsar_url") as pages:
         for frame, group in rows.groupby("frame", sort=True):
             base = frame_url(settings, str(frame))
-            shared = _geometry_files(pages, base)
+            shared = _geometry_files(pages, base, str(frame))
             pairs = [str(granule).removeprefix(f"{frame}_") for granule in group["granule"]]
             found = pages.each_names([f"{base}interferograms/{pair}/" for pair in pairs], "find files")
             delays = _delay_files(pages, base, str(frame), pairs) if settings.corrections.troposphere == "gacos" else {}
@@ -172,7 +173,9 @@ def crop(
     if older is not None and newer is not None:
         layers["troposphere"] = (_read_delay(newer, grid) - _read_delay(older, grid)) * metres_per_radian
     dataset = xr.Dataset({name: (("y", "x"), np.asarray(values, np.float32)) for name, values in layers.items()})
-    dataset.attrs = {name: str(row[name]) for name in ORDER[:2]}
+    dataset.attrs = {name: str(row[name]) for name in ORDER[:2]} | _acquisition_time(own.get(METADATA))
+    if "troposphere" in layers:
+        dataset.attrs["troposphere"] = "gacos"
     return annotate(write_grid(dataset, grid), "granule")
 
 
@@ -237,14 +240,24 @@ def _say(message: str, frame: str, names: Sequence[str]) -> None:
         log.warning(message, frame, ", ".join(names[:NAMED_IN_LOG]) + more)
 
 
-def _geometry_files(pages: Pages, base: str) -> list[RemoteFile]:
-    """Line of sight and height of a frame; raises SlipscanError where a component of the line of sight is missing."""
+def _geometry_files(pages: Pages, base: str, frame: str) -> list[RemoteFile]:
+    """Line of sight, height and metadata of a frame; raises SlipscanError where a part of the former is missing."""
     names = pages.names(f"{base}metadata/") or []
     found = {what: name for what, rule in RULE.geometry.items() for name in sorted(names) if rule.match(name)}
     missing = [what for what in LOS if what not in found]
     if missing:
         raise SlipscanError(f"archive 'licsar' has no file of {missing[0]} at {base}metadata/: choose another frame")
-    return [RemoteFile(name, f"{base}metadata/{name}", shared=True) for name in found.values()]
+    files = [RemoteFile(name, f"{base}metadata/{name}", shared=True) for name in found.values()]
+    if METADATA in names:
+        files.append(RemoteFile(f"{frame}_{METADATA}", f"{base}metadata/{METADATA}", shared=True))
+    return files
+
+
+def _acquisition_time(path: Path | None) -> dict[str, str]:
+    """Time of day (UTC) of a frame by its metadata.txt; {} where there is none, or none in it."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path is not None else ""
+    match = re.search(r"^\s*center_time\s*=\s*(\d\d:\d\d:\d\d)", text, re.MULTILINE)
+    return {"acquisition_time": match[1]} if match else {}
 
 
 def _delay_files(pages: Pages, base: str, frame: str, pairs: Sequence[str]) -> dict[str, RemoteFile]:

@@ -13,9 +13,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.archive import troposphere
 from slipscan.archive.frames import join
 from slipscan.archive.lattice import place, union_grid
 from slipscan.archive.plates import velocity
+from slipscan.archive.troposphere import Delays
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, read_grid, write_grid
 from slipscan.outofcore import Empty, sharded
@@ -47,6 +49,7 @@ def assemble(
     corrections: Corrections,
     empty: Empty,
     whole_cycles: bool = True,
+    delays: Delays | None = None,
 ) -> xr.Dataset:
     """Put the crops of a track together.
 
@@ -62,12 +65,14 @@ def assemble(
         maker of arrays (of zeros) for what need not fit in memory (`outofcore.scratch_arrays`)
     whole_cycles
         whether frames differ by whole cycles only (see `frames.join`)
+    delays
+        of `troposphere.fetch`; None where the granules settle the tropospheric correction themselves
 
     Returns
     -------
     dataset
         product 'interferograms' on the track's lattice: (pair, y, x), lazily read from the arrays that `empty` made;
-        attribute `corrections`, JSON: what was applied
+        attribute `corrections`, JSON: what was applied, of the troposphere also the kind and the epochs
 
     Raises
     ------
@@ -95,8 +100,12 @@ def assemble(
         east, north, up = (geometry[name] for name in GEOMETRY[:3])
         check_los(east, north, up, track.orbit_direction, f"region {region.id} track {track.id}")
     applied = _applied(placed, corrections, region, track)
+    where = f"region {region.id} track {track.id}"
+    record = _tropospheric(crops, corrections, delays, where)
+    parts = {} if delays is None else troposphere.toward(delays, grid, geometry, empty, where)
     plate = _plate_rate(region, grid, geometry, corrections)
-    arrays = _arrays(by_pair, grid, empty, applied, plate, track.radar_wavelength_m / 2 if whole_cycles else None)
+    cycle_m = track.radar_wavelength_m / 2 if whole_cycles else None
+    arrays = _arrays(by_pair, grid, empty, [name for name in LAYERS if applied[name]], parts, plate, cycle_m)
 
     dates = np.asarray(list(by_pair), dtype="datetime64[ns]")
     dims = ("pair", "y", "x")
@@ -107,7 +116,9 @@ def assemble(
             "reference_date": ("pair", dates[:, 0]),
             "secondary_date": ("pair", dates[:, 1]),
         },
-        attrs={"corrections": json.dumps({**applied, "plate_motion": plate is not None})},
+        attrs={
+            "corrections": json.dumps({**applied, "troposphere": record or False, "plate_motion": plate is not None})
+        },
     )
     for name, values in geometry.items():
         dataset[name] = (("y", "x"), values)
@@ -118,7 +129,8 @@ def _arrays(
     by_pair: Mapping[tuple[str, str], Sequence[Crop]],
     grid: Grid,
     empty: Empty,
-    applied: Mapping[str, bool],
+    layers_out: Sequence[str],
+    delays: Mapping[str, NDArray[np.float32]],
     plate: NDArray[np.float64] | None,
     cycle_m: float | None,
 ) -> dict[str, NDArray[Any]]:
@@ -130,7 +142,7 @@ def _arrays(
         out["coherence"] = empty(shape, np.float32)
     shifted = unbridged = 0
     for index, (dates, crops) in enumerate(progress(by_pair.items(), "join and correct interferograms")):
-        layers = [_on_grid(crop, grid, _corrected(crop, applied)) for crop in crops]
+        layers = [_on_grid(crop, grid, _corrected(crop, layers_out)) for crop in crops]
         labels = [_labels(crop, grid, layer) for crop, layer in zip(crops, layers, strict=True)]
         layers = [np.where(label > 0, layer, np.nan) for layer, label in zip(layers, labels, strict=True)]
         if len(crops) > 1:
@@ -139,6 +151,9 @@ def _arrays(
             shifted, unbridged = shifted + joined.shifted, unbridged + joined.unbridged
         else:
             values, label = layers[0], labels[0]
+        if delays:
+            older, newer = dates
+            values = values - (delays[newer] - delays[older])
         if plate is not None:
             values = (values - plate * _years(*dates)).astype(np.float32)
         out["interferogram"][index], out["component"][index] = values, label
@@ -152,12 +167,11 @@ def _arrays(
     return out
 
 
-def _corrected(crop: Crop, applied: Mapping[str, bool]) -> NDArray[np.floating]:
-    """Interferogram less the layers that are applied, (y, x) m."""
+def _corrected(crop: Crop, layers: Sequence[str]) -> NDArray[np.floating]:
+    """Interferogram less some layers, (y, x) m."""
     values = crop.data["interferogram"].values.astype(np.float64)
-    for name in LAYERS:
-        if applied[name]:
-            values = values - crop.data[name].values
+    for name in layers:
+        values = values - crop.data[name].values
     return values
 
 
@@ -210,25 +224,40 @@ def _geometry(crops: Sequence[Crop], grid: Grid) -> dict[str, NDArray[np.float32
 
 def _applied(crops: Sequence[Crop], corrections: Corrections, region: Region, track: Track) -> dict[str, bool]:
     """Which layers are taken out: those that are asked for and that every granule has."""
-    asked = {
-        "tide": corrections.tide,
-        "ionosphere": corrections.ionosphere,
-        "troposphere": corrections.troposphere != "none",
-    }
+    where = f"region {region.id} track {track.id}"
     out = {}
-    for name, wanted in asked.items():
+    for name, wanted in (("tide", corrections.tide), ("ionosphere", corrections.ionosphere)):
         without = [crop.row["granule"] for crop in crops if name not in crop.data] if wanted else []
         out[name] = wanted and not without
-        if not without:
-            continue
-        where = f"{len(without)} of {len(crops)} granules of region {region.id} track {track.id}"
-        if name == "troposphere":
-            raise SlipscanError(
-                f"{where} have no tropospheric delay of kind '{corrections.troposphere}' (the first: {without[0]}): set"
-                " archive.corrections.troposphere to 'none'"
-            )
-        log.warning("%s have no layer '%s' (the first: %s): it is applied to none", where, name, without[0])
+        if without:
+            log.warning(
+                "%d of %d granules of %s have no layer '%s' (the first: %s): it is applied to none",
+                len(without), len(crops), where, name, without[0],
+            )  # fmt: skip
+    own = [(crop.row, crop.data) for crop in crops]
+    out["troposphere"] = troposphere.settled(own, corrections.troposphere, where) == "layer"
     return out
+
+
+def _tropospheric(
+    crops: Sequence[tuple[pd.Series, xr.Dataset]], corrections: Corrections, delays: Delays | None, where: str
+) -> dict[str, Any] | None:
+    """What was taken out as troposphere: kind and epochs; None where nothing was.
+
+    Raises
+    ------
+    SlipscanError
+        it is asked for, and neither do the granules bring it nor are there delays of this kind
+    """
+    kind = corrections.troposphere
+    how = troposphere.settled(crops, kind, where)
+    if how is not None:
+        return {"kind": kind if how == "layer" else how, "epochs": troposphere.dates_of(crops)}
+    if kind == "none":
+        return None
+    if delays is None or delays.kind != kind:
+        raise SlipscanError(troposphere.no_delays(crops, kind, where))
+    return delays.record()
 
 
 def _plate_rate(

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 DATASET = "OPERA-S1"
 LEVEL, STATIC_LEVEL = "DISP-S1", "DISP-S1-STATIC"
 LOS, DEM = "_line_of_sight_enu.tif", "_dem.tif"
 
 NAME = re.compile(
     r"OPERA_L3_DISP-S1_IW_F(?P<frame>\d{5})_(?P<polarization>VV|HH)_(?P<reference>\d{8})T\d{6}Z"
-    r"_(?P<secondary>\d{8})T\d{6}Z_v(?P<version>\d+(?:\.\d+)*)_(?P<generation>\d{8}T\d{6}Z)(?:\.nc)?"
+    r"_(?P<secondary>\d{8})T(?P<time>\d{6})Z_v(?P<version>\d+(?:\.\d+)*)_(?P<generation>\d{8}T\d{6}Z)(?:\.nc)?"
 )
 STATIC_NAME = re.compile(
     r"OPERA_L3_DISP-S1-STATIC_F(?P<frame>\d{5})_(?P<date>\d{8})_S1\w_v(?P<version>\d+(?:\.\d+)*)(?:_\w+)?"
@@ -144,7 +144,9 @@ def crop(
     )
     if dataset is None:
         return None
+    name = NAME.fullmatch(row["granule"])
     return dataset.assign_attrs(
+        **({"acquisition_time": ":".join(re.findall("..", name["time"]))} if name else {}),
         reference_date=row["reference_date"],
         secondary_date=row["secondary_date"],
         product_version=row["product_version"],

@@ -132,7 +132,8 @@ def _entry(row: pd.Series, region: Region, track: Track, settings: ArchiveSettin
         *(str(row[name]) for name in ("granule", "product_version", "expected_bytes", "expected_checksum")),
         repr(crop_bounds(region)),
         track.model_dump_json(),
-        settings.corrections.troposphere,
+        # Only the granules of licsar come with delays, of GACOS: another choice makes no other crop.
+        str(region.archive == "licsar" and settings.corrections.troposphere == "gacos"),
         _dem_sha256(settings.dem) if settings.dem and region.archive == "aria" else "",
     )
 

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 import slipscan
-from slipscan.archive import local, remote
+from slipscan.archive import local, remote, troposphere
 from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import Received
 from slipscan.archive.observations import assemble
@@ -177,7 +177,9 @@ def _observe(
     crops = remote.crops(table, region, track, settings, cache_dir)
     # OPERA's frames were inverted, and LiCSAR's unwrapped and referenced, one by one: they differ by any constant.
     whole_cycles = region.archive not in ("opera", "licsar")
-    return found, assemble(crops, region, track, settings.corrections, empty, whole_cycles)
+    delays = troposphere.fetch(crops, region, track, settings, cache_dir)
+    found += () if delays is None else delays.received
+    return found, assemble(crops, region, track, settings.corrections, empty, whole_cycles, delays)
 
 
 def received(files: list[Path]) -> list[Received]:
