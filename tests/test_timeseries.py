@@ -297,10 +297,23 @@ def test_reference_area_is_a_disc_and_its_median_is_robust() -> None:
     assert reference_offsets(layer, area, 10, ["a layer"])[0] == pytest.approx(0.01)
 
 
-def test_no_reference_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_interferogram_without_reference_is_left_out_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset = open_zarr(observations(tmp_path, scenes.scene())).load()
+    whole = interferograms.stack_from_interferograms(dataset, SETTINGS)
     dataset["interferogram"].values[2, :20, :20] = np.nan
     name = f"{str(dataset['reference_date'].values[2])[:10]} to {str(dataset['secondary_date'].values[2])[:10]}"
+    stack = interferograms.stack_from_interferograms(dataset, SETTINGS)
+    assert f"are left out, with fewer than 5 valid pixels in the reference area: {name}" in caplog.text
+    np.testing.assert_allclose(stack["displacement"], whole["displacement"], atol=1e-6)
+
+
+def test_no_reference_is_refused_by_name(tmp_path: Path) -> None:
+    dataset = open_zarr(observations(tmp_path, scenes.scene())).load()
+    count = dataset.sizes["pair"]
+    dataset["interferogram"].values[: count // 2 + 1, :20, :20] = np.nan
+    name = f"{str(dataset['reference_date'].values[0])[:10]} to {str(dataset['secondary_date'].values[0])[:10]}"
     with pytest.raises(SlipscanError, match=f"{name} of region TEST .* has 0 valid pixels in the reference area"):
         interferograms.stack_from_interferograms(dataset, SETTINGS)
     dataset.attrs["reference_lon"] = 30.0

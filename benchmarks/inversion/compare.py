@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", choices=EVERYONE, default=list(EVERYONE))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--before", type=Path, help="src directory of another slipscan")
+    parser.add_argument("--state", default="", help="commit of slipscan, where PYTHONPATH names a copy of its source")
     parser.add_argument("--before-state", default="", help="its commit")
     parser.add_argument("--work", type=Path, default=Path("/tmp/slipscan-inversion"))
     parser.add_argument("--peers", type=Path, default=Path("/tmp/peers"))
@@ -122,7 +123,7 @@ def run(tool: str, python: str, case: Case, stack: Path, options: argparse.Names
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     said = json.loads(done.stdout.strip().splitlines()[-1])
     versions = " ".join(f"{name} {version}" for name, version in said.pop("versions").items())
-    state = {"slipscan": source_state(), "before": options.before_state}.get(tool, "")
+    state = {"slipscan": options.state or source_state(), "before": options.before_state}.get(tool, "")
     return said | {"tool": tool, "process_s": process_s, "load": load, "versions": versions, "state": state}
 
 

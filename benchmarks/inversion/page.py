@@ -55,7 +55,7 @@ def table(rows: pd.DataFrame) -> str:
         state = f" ({row['state']})" if isinstance(row["state"], str) else ""
         cells = {
             "tool": ("slipscan, before" if row["tool"] == "before" else row["tool"]) + state,
-            "wall": f"{row['wall_min_s']:.2f} ({row['wall_median_s']:.2f})",
+            "wall": f"{row['wall_min_s']:.2f}" + (f" ({row['wall_median_s']:.2f})" if row["repeats"] > 1 else ""),
             "processor": f"{row['processor_min_s']:.2f}",
             "solve": "" if pd.isna(row["solve_min_s"]) else f"{row['solve_min_s']:.2f}",
             "peak": f"{row['peak_mib']:.0f}",
@@ -70,9 +70,7 @@ def table(rows: pd.DataFrame) -> str:
             cells["difference"] += f", {row['far_pixels']:.0f}"
         lines.append(f"| {' | '.join(cells.values())} |")
     first = rows.iloc[0]
-    said = (
-        f"{first['pixels']} x {first['pixels']} pixels, {first['distinct_sets']} distinct sets of valid interferograms"
-    )
+    said = f"{first['pixels']} x {first['pixels']} pixels, different sets of valid interferograms: {first['distinct_sets']}"
     repeats = f"least of {rows['repeats'].min()} runs each" if rows["repeats"].max() > 1 else "one run each"
     load = rows["load"].str.split("-", expand=True).astype(float)
     return "\n".join(
@@ -87,9 +85,10 @@ def conditions(rows: pd.DataFrame) -> str:
     for tool, group in rows.groupby("tool", sort=False):
         if tool == "before":
             continue
-        versions = group["versions"].iloc[0].replace(" ", " ")
-        settings = "; ".join(f"`{one}`" for one in group["settings"].drop_duplicates())
-        lines.append(f"- {tool}: {versions}. {settings}")
+        # What differs between the cases stands in their headings.
+        common = group["settings"].str.replace(r"(--set (weights|norm)=\w+ ?|-w \w+ | ?--threads \d+)", "", regex=True)
+        settings = "; ".join(f"`{one}`" for one in common.drop_duplicates())
+        lines.append(f"- {tool}: {group['versions'].iloc[0]}. {settings}")
     return "\n".join(lines)
 
 

@@ -14,10 +14,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan.archive import troposphere
+from slipscan.archive.delays import Delays, toward
 from slipscan.archive.frames import join
 from slipscan.archive.lattice import place, union_grid
 from slipscan.archive.plates import velocity
-from slipscan.archive.troposphere import Delays
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, read_grid, write_grid
 from slipscan.outofcore import Empty, sharded
@@ -102,7 +102,7 @@ def assemble(
     applied = _applied(placed, corrections, region, track)
     where = f"region {region.id} track {track.id}"
     record = _tropospheric(crops, corrections, delays, where)
-    parts = {} if delays is None else troposphere.toward(delays, grid, geometry, empty, where)
+    parts = {} if delays is None else toward(delays, grid, geometry, empty, where)
     plate = _plate_rate(region, grid, geometry, corrections)
     cycle_m = track.radar_wavelength_m / 2 if whole_cycles else None
     arrays = _arrays(by_pair, grid, empty, [name for name in LAYERS if applied[name]], parts, plate, cycle_m)

@@ -171,8 +171,11 @@ def _observe(
     """Fetch and read a manifest's granules: what was received, and the dataset."""
     if region.archive not in remote.MODULES:
         archive = archive_of(region)
-        files = archive.fetch(table, region, track, settings, cache_dir)
-        return received(files), archive.read(table, region, track, settings, cache_dir)
+        found = received(archive.fetch(table, region, track, settings, cache_dir))
+        dataset = archive.read(table, region, track, settings, cache_dir)
+        if region.archive == "local":
+            found += troposphere.correct(dataset, region, track, settings, cache_dir, empty)
+        return found, dataset
     found = remote.fetch(table, region, track, settings, cache_dir)
     crops = remote.crops(table, region, track, settings, cache_dir)
     # OPERA's frames were inverted, and LiCSAR's unwrapped and referenced, one by one: they differ by any constant.

@@ -83,9 +83,7 @@ def open_directory(
             " reanalysis-era5-pressure-levels of the Copernicus CDS, variables geopotential, temperature and"
             f" specific_humidity, all pressure levels, area {area} (north/west/south/east), format NetCDF, a file each"
         )
-    received = [
-        Received(name, (directory / name).stat().st_size, sha256_file(directory / name)) for name in names
-    ]
+    received = [Received(name, (directory / name).stat().st_size, sha256_file(directory / name)) for name in names]
     return lambda moment: read(directory / file_name(moment), nearest_hour(moment), bounds), received
 
 
@@ -101,7 +99,9 @@ def read(path: Path, hour: datetime.datetime, bounds: Bounds) -> Cube:
         found = {key: next((name for name in names if name in dataset), None) for key, names in NAMES.items()}
         lacking = [key for key, name in found.items() if name is None]
         if lacking or not {"latitude", "longitude"} <= set(dataset.variables):
-            raise SlipscanError(f"{path} has no {(lacking or ['latitude, longitude'])[0]}: it is no ERA5 file on levels")
+            raise SlipscanError(
+                f"{path} has no {(lacking or ['latitude, longitude'])[0]}: it is no ERA5 file on levels"
+            )
         level, time = str(found["level"]), str(found["time"])
         dataset = _of_hour(dataset, time, hour, path)
         latitude, longitude = (np.asarray(dataset[name].values, float) for name in ("latitude", "longitude"))
@@ -112,8 +112,8 @@ def read(path: Path, hour: datetime.datetime, bounds: Bounds) -> Cube:
         pressure = np.atleast_1d(np.asarray(dataset[level].values, float)) * 100  # hPa
         if min(len(rows), len(columns)) < 2 or pressure.max() < BOTTOM_PA or pressure.min() > TOP_PA:
             raise SlipscanError(
-                f"{path} has {len(rows)} x {len(columns)} nodes in the region and levels from {pressure.max() / 100:g} to"
-                f" {pressure.min() / 100:g} hPa: request all levels and a larger area"
+                f"{path} has {len(rows)} x {len(columns)} nodes in the region and levels from"
+                f" {pressure.max() / 100:g} to {pressure.min() / 100:g} hPa: request all levels and a larger area"
             )
         part = dataset.isel(latitude=rows, longitude=columns)
         z, t, q = (

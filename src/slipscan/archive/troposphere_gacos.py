@@ -88,7 +88,9 @@ Layer = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _read_ztd(path: Path) -> Layer:
     header = path.with_name(f"{path.name}.rsc")
-    entries = dict(line.split()[:2] for line in header.read_text(encoding="utf-8").splitlines() if len(line.split()) > 1)
+    entries = dict(
+        line.split()[:2] for line in header.read_text(encoding="utf-8").splitlines() if len(line.split()) > 1
+    )
     try:
         width, length, west, north, dx, dy = (float(entries[key]) for key in KEYS)
     except (KeyError, ValueError) as error:

@@ -87,7 +87,9 @@ def fetch(
     missing = [time for time in times if cache.find(cache_dir, KIND, _key(time, bounds)) is None]
     if missing:
         files = _search(missing, settings)
-        gone = sorted({f"{moment:%Y-%m-%d}" for moment in moments if set(model_times(moment)) & (set(missing) - set(files))})
+        gone = sorted(
+            {f"{moment:%Y-%m-%d}" for moment in moments if set(model_times(moment)) & (set(missing) - set(files))}
+        )
         if gone:
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             raise SlipscanError(
@@ -207,7 +209,9 @@ def _layer(file: h5py.File, name: str, window: Mapping[str, slice]) -> Array:
         raise SlipscanError(f"{file.filename} has {name} in {units!r}, not in metres: fetch it again")
     axes = [scale[0].name.rsplit("/", 1)[-1] if len(scale) else "" for scale in layer.dims]
     if not set(AXES) <= set(axes):
-        raise SlipscanError(f"{file.filename} has {name} on {', '.join(axes)}, not on {', '.join(AXES)}: fetch it again")
+        raise SlipscanError(
+            f"{file.filename} has {name} on {', '.join(axes)}, not on {', '.join(AXES)}: fetch it again"
+        )
     values = np.asarray(layer[tuple(window.get(axis, 0) for axis in axes)], float)
     values[~(np.abs(values) < UNLIKELY_M)] = np.nan  # whatever the fill value is
     kept = [axis for axis in axes if axis in window]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from slipscan.loopback import bursts, cmr, disp, gunw, licsar
+from slipscan.loopback import bursts, cmr, disp, gunw, licsar, tropo
 from slipscan.loopback.http import Faults, LoopbackServer
 from slipscan.loopback.hyp3 import Hyp3Api
 from slipscan.loopback.scene import TrueScene
@@ -46,6 +46,10 @@ class Layout:
         those of the real products by default
     gacos
         whether LiCSAR has GACOS delays
+    opera_tropo
+        whether there are OPERA TROPO-ZENITH files around every acquisition
+    tropo_step_deg
+        their nodes; the real ones do not resolve the waves of 10 km in the scene's delay
     """
 
     neighbours: int = 3
@@ -57,6 +61,8 @@ class Layout:
     hyp3_posting_m: float = 80.0
     licsar_posting_deg: float = 0.001
     gacos: bool = True
+    opera_tropo: bool = False
+    tropo_step_deg: float = tropo.STEP
 
 
 class LoopbackArchive:
@@ -156,6 +162,8 @@ class LoopbackArchive:
             granules = bursts.publish(scene, [f"{scene.relative_orbit:03d}_{burst}" for burst in layout.bursts])
             self.hyp3.granules = {granule.name for granule in granules}
             self._add(granules, {})
+        if layout.opera_tropo:
+            self._add(*tropo.publish(scene, self.directory / "tropo", layout.tropo_step_deg))
         if "licsar" in self.families:
             for frame, rows in self._licsar_frames().items():
                 licsar.write_frame(

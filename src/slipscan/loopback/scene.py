@@ -157,11 +157,15 @@ class TrueScene:
     def _draws(self, date: datetime.date, kind: int) -> Array:
         return np.random.default_rng((self.seed, kind, date.toordinal())).uniform(-1, 1, 4)
 
-    def delay(self, lon: Array, lat: Array, date: datetime.date) -> Array:
-        """Apparent displacement of the troposphere, waves of 10 km and a part that follows height, m toward."""
+    def delay(self, lon: Array, lat: Array, date: datetime.date, height: Array | None = None) -> Array:
+        """Apparent displacement of the troposphere, waves of 10 km and a part that follows height, m toward.
+
+        `height` is by default that of the ground.
+        """
         x, y = self._unit(lon, lat)
         a, b, phase, slope = self._draws(date, 1)
-        return self.delay_m * (np.sin(2 * np.pi * (a * x + b * y + phase)) + slope * self.height(lon, lat) / 1000)
+        height = self.height(lon, lat) if height is None else height
+        return self.delay_m * (np.sin(2 * np.pi * (a * x + b * y + phase)) + slope * height / 1000)
 
     def ionosphere(self, lon: Array, lat: Array, date: datetime.date) -> Array:
         """Apparent displacement of the ionosphere, a plane (exact on the coarse grids of products), m toward."""

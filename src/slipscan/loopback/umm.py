@@ -24,6 +24,7 @@ CONCEPT_IDS = {
     "ARIA_S1_GUNW": "C2859376221-ASF",
     "OPERA_L3_DISP-S1_V1": "C3294057315-ASF",
     "OPERA_L3_DISP-S1-STATIC_V1": "C9000000001-ASF",  # made up: asf_search goes by the short name
+    "OPERA_L4_TROPO-ZENITH_V1": "C3717139408-ASF",
     "SENTINEL-1_BURSTS": "C2709161906-ASF",
 }
 """Of the collections, by short name."""

@@ -50,7 +50,7 @@ def stack_from_interferograms(
     stack
         product 'stack' on the region's UTM grid, its series lazy where `empty` makes files; NaN outside the region's
         polygon (line of sight and height stay complete). Attributes are carried over; those of `_attributes` are
-        added.
+        added, and interferograms_left_out: those without a reference.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def stack_from_interferograms(
     for name, values in project_geometry(dataset, plan.native, plan.target, plan.resampling).items():
         out[name] = (("y", "x"), values)
     out.attrs |= _attributes(plan, counts)
+    out.attrs["interferograms_left_out"] = dataset.sizes["pair"] - plan.dataset.sizes["pair"]
     log.info(
         "%d of %d pixels of the region hold a series of %d epochs", counts.kept, counts.inside, len(plan.network.dates)
     )

@@ -22,7 +22,7 @@ from slipscan.timeseries.inversion import weight_of_coherence
 from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
 from slipscan.timeseries.reading import labels, masked, pair_groups, window
-from slipscan.timeseries.reference import reference_area, reference_offsets
+from slipscan.timeseries.reference import reference_area, reference_medians, too_few
 from slipscan.timeseries.region import reference_point, region_polygon, where
 from slipscan.timeseries.workers import in_order
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
@@ -77,7 +77,8 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
     SlipscanError
         disconnected network, too few valid pixels in the reference area
     """
-    network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
+    native = read_grid(dataset, where(dataset))
+    dataset, network, offset, main = _referenced(dataset, native, settings)
     segment = segments(network, settings.disconnected, where(dataset))
     if segment.max() > 0:
         log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
@@ -86,12 +87,10 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
     if "radar_wavelength_m" not in dataset.attrs:
         log.warning("the input has no attribute radar_wavelength_m: Sentinel-1's is taken")
     wavelength = float(dataset.attrs.get("radar_wavelength_m", RADAR_WAVELENGTH_M))
-    native = read_grid(dataset, where(dataset))
     target = target_grid(native, region_polygon(dataset), settings.pixel_m)
     resampling = choose_resampling(native, settings.pixel_m)
     log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
     closed = triangles(network)
-    offset, main = _reference(dataset, network, native, settings)
     components = None
     if main is not None:
         components = _components(dataset, settings, offset, main, closed, wavelength / 2, threads)
@@ -124,21 +123,56 @@ def _side(pairs: int) -> int:
     return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
 
 
+def _referenced(
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
+) -> tuple[xr.Dataset, Network, NDArray[np.float64], NDArray[np.intp] | None]:
+    """Return the interferograms that have a reference, their network, and what `_reference` says of them.
+
+    One that has no valid pixels in the reference area (snow, a storm) is left out, and said; where half of them have
+    none, the reference is the wrong one.
+
+    Raises
+    ------
+    SlipscanError
+        half of the interferograms, or more, have too few valid pixels in the reference area
+    """
+    network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
+    offset, valid, main = _reference(dataset, native, settings)
+    good = np.isfinite(offset)
+    poor = np.flatnonzero(~good)
+    if 2 * len(poor) >= len(good):
+        name = f"the interferogram {network.name(int(poor[0]))} of {where(dataset)}"
+        others = f", like {len(poor) - 1} others of {len(good)}," if len(poor) > 1 else ""
+        raise too_few(f"{name}{others}", int(valid[poor[0]]), settings.min_reference_pixels)
+    if len(poor):
+        log.warning(
+            "%d of %d interferograms of %s are left out, with fewer than %d valid pixels in the reference area: %s",
+            len(poor),
+            len(good),
+            where(dataset),
+            settings.min_reference_pixels,
+            ", ".join(network.name(int(pair)) for pair in poor),
+        )
+        dataset = dataset.isel(pair=good)
+        network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
+    return dataset, network, offset[good], None if main is None else main[good]
+
+
 def _reference(
-    dataset: xr.Dataset, network: Network, native: Grid, settings: TimeseriesSettings
-) -> tuple[NDArray[np.float64], NDArray[np.intp] | None]:
-    """Return the reference's median of every interferogram, (pair,) m, and the component that holds it, or None.
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
+) -> tuple[NDArray[np.float64], Index, NDArray[np.intp] | None]:
+    """Return every interferogram's reference, m (NaN: none), its valid pixels there, and its component, (pair,) each.
 
     Only the reference area is read. Where components are known the median is that of one of them, so that a border
     between two of them in the area does not decide.
     """
-    count = len(network.reference)
-    offset = np.zeros(count)
+    count = dataset.sizes["pair"]
+    offset, valid = np.zeros(count), np.zeros(count, np.intp)
     known = "component" in dataset and settings.component_offsets == "solve"
     main = np.full(count, -1, np.intp) if known else None
     point = reference_point(dataset)
     if point is None:
-        return offset, main
+        return offset, valid, main
     area = reference_area(native, *point, settings.reference_radius_m)
     rows, columns = _extent(np.nonzero(area)[0]), _extent(np.nonzero(area)[1])
     for pairs in pair_groups(count):
@@ -151,13 +185,8 @@ def _reference(
                 counts = np.bincount(component[np.isfinite(layer)], minlength=2)
                 main[pair] = counts[1:].argmax() + 1
                 layer[component != main[pair]] = np.nan
-        offset[pairs] = reference_offsets(
-            values,
-            area[rows, columns],
-            settings.min_reference_pixels,
-            [f"the interferogram {network.name(pair)} of {where(dataset)}" for pair in range(count)[pairs]],
-        )
-    return offset, main
+        offset[pairs], valid[pairs] = reference_medians(values, area[rows, columns], settings.min_reference_pixels)
+    return offset, valid, main
 
 
 def _extent(positions: Index) -> slice:

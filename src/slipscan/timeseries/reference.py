@@ -33,10 +33,10 @@ def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArr
     return area
 
 
-def reference_offsets(
-    values: NDArray[np.floating], area: NDArray[np.bool_], min_pixels: int, names: Sequence[str]
-) -> NDArray[np.float64]:
-    """Return the median of every layer over the valid pixels of the reference area.
+def reference_medians(
+    values: NDArray[np.floating], area: NDArray[np.bool_], min_pixels: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the median of every layer over the valid pixels of the reference area, and their number.
 
     Parameters
     ----------
@@ -46,26 +46,47 @@ def reference_offsets(
         (y, x)
     min_pixels
         valid pixels needed
-    names
-        (layer,) how the sentence calls a layer
 
     Returns
     -------
-    offset
-        (layer,) m, to be subtracted
+    median, count
+        (layer,) m, to be subtracted, NaN where there are too few valid pixels; (layer,)
+    """
+    inside = values[:, area].astype(np.float64)
+    count = np.isfinite(inside).sum(axis=1)
+    median = np.full(len(inside), np.nan)
+    enough = (count >= min_pixels) & (count > 0)
+    median[enough] = np.nanmedian(inside[enough], axis=1)
+    return median, count
+
+
+def reference_offsets(
+    values: NDArray[np.floating], area: NDArray[np.bool_], min_pixels: int, names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the median of every layer over the valid pixels of the reference area, (layer,) m.
+
+    Parameters
+    ----------
+    values, area, min_pixels
+        as in `reference_medians`
+    names
+        (layer,) how the sentence calls a layer
 
     Raises
     ------
     SlipscanError
         fewer valid pixels than `min_pixels` in a layer
     """
-    inside = values[:, area]
-    count = np.isfinite(inside).sum(axis=1)
-    poor = np.flatnonzero(count < min_pixels)
+    median, count = reference_medians(values, area, min_pixels)
+    poor = np.flatnonzero(np.isnan(median))
     if len(poor):
-        raise SlipscanError(
-            f"{names[poor[0]]} has {count[poor[0]]} valid pixels in the reference area, fewer than"
-            f" timeseries.min_reference_pixels = {min_pixels}: move the region's reference_point to coherent ground, or"
-            " raise timeseries.reference_radius_m"
-        )
-    return np.nanmedian(inside.astype(np.float64), axis=1)
+        raise too_few(names[poor[0]], int(count[poor[0]]), min_pixels)
+    return median
+
+
+def too_few(name: str, count: int, min_pixels: int) -> SlipscanError:
+    """Say that a layer has too few valid pixels in the reference area."""
+    return SlipscanError(
+        f"{name} has {count} valid pixels in the reference area, fewer than timeseries.min_reference_pixels ="
+        f" {min_pixels}: move the region's reference_point to coherent ground, or raise timeseries.reference_radius_m"
+    )
