@@ -37,7 +37,7 @@ update: $(STAMP)
 	$(SNAKEMAKE) --configfile $(CONFIG) -- all
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile
+	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow

@@ -4,8 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose few tests take long come first: at the end one core would wait for the other."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_workflow"))

@@ -159,7 +159,7 @@ def test_locate_finds_files_and_says_which_delays_are_missing(caplog: pytest.Log
         f"{FRAME}.geo.E.tif", f"{base}metadata/{FRAME}.geo.E.tif", shared=True
     )
     assert files[f"{FRAME}_20200115.sltd.geo.tif"].shared
-    assert len(files) == 2 + 4 + 2
+    assert len(files) == 2 + 4 + 1 + 2  # with metadata.txt
     assert not any("sltd" in file.name for file in found[f"{FRAME}_{PAIRS[2]}"])
     assert f"{FRAME}: no GACOS delay for 20200127" in caplog.text
 

@@ -70,7 +70,8 @@ def table(rows: pd.DataFrame) -> str:
             cells["difference"] += f", {row['far_pixels']:.0f}"
         lines.append(f"| {' | '.join(cells.values())} |")
     first = rows.iloc[0]
-    said = f"{first['pixels']} x {first['pixels']} pixels, different sets of valid interferograms: {first['distinct_sets']}"
+    side = first["pixels"]
+    said = f"{side} x {side} pixels, different sets of valid interferograms: {first['distinct_sets']}"
     repeats = f"least of {rows['repeats'].min()} runs each" if rows["repeats"].max() > 1 else "one run each"
     load = rows["load"].str.split("-", expand=True).astype(float)
     return "\n".join(

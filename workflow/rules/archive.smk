@@ -35,7 +35,7 @@ rule archive:
     threads: 1
     resources:
         archive=1,
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=720,
     params:
         options=options("archive"),

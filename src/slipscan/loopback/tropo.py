@@ -28,7 +28,8 @@ HEIGHTS = (-500.0, 0.0, 500.0, 1000.0, 1500.0, 2000.0, 5000.0, 9000.0, 20000.0)
 MARGIN_DEG = 0.1
 WET_SHARE = 0.1
 DRIFT_M_PER_H = 0.003
-"""The delay changes with time, by this in the east of the scene: the nearest file alone is wrong by centimetres."""
+"""The delay changes with time, by this in the east of the scene, up and down from one date to the next: a file taken
+without the other one is wrong by centimetres."""
 WORLD = ((-180.0, -90.0), (180.0, -90.0), (180.0, 90.0), (-180.0, 90.0), (-180.0, -90.0))
 
 
@@ -50,7 +51,8 @@ def zenith_delay(scene: TrueScene, lon: Array, lat: Array, height: Array, hours:
     dry = ZENITH_DELAY_M * np.exp(-np.asarray(height) / SCALE_HEIGHT_M)
     own = -scene.delay(lon, lat, date, height) * scene.los(lon, lat, height)[2]
     west, _, east, _ = scene.extent
-    return np.asarray(dry + own + DRIFT_M_PER_H * hours * (lon - west) / (east - west))
+    drift = DRIFT_M_PER_H * (-1) ** scene.dates.index(date)
+    return np.asarray(dry + own + drift * hours * (lon - west) / (east - west))
 
 
 def write(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from slipscan.seriesmodel import DAYS_PER_YEAR
 from slipscan.timeseries.network import Index, Network
@@ -90,6 +90,6 @@ def phase_bias(
     enough = clusters >= FEWEST_CLUSTERS
     freedom = clusters[enough] - 1
     variance = (freedom + 1) / freedom * (scores[:, enough] ** 2).sum(axis=0) / information[enough] ** 2
-    quantiles = stats.t.ppf(1 - THREE_SIGMA, np.arange(1, len(short.member) + 1))
+    quantiles = stdtrit(np.arange(1, len(short.member) + 1), 1 - THREE_SIGMA)
     limit[enough] = quantiles[freedom - 1] * np.sqrt(variance)
     return bias, limit

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Transformer
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, from_lonlat, utm_crs
-from slipscan.timeseries.grid import parts_of
 
 
 def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArray[np.bool_]:
@@ -20,11 +20,20 @@ def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArr
     SlipscanError
         there is no such pixel: the reference point lies outside the data
     """
-    east0, north0 = from_lonlat(np.array(lon), np.array(lat), utm_crs(lon, lat))
+    local = utm_crs(lon, lat)
+    east0, north0 = from_lonlat(np.array(lon), np.array(lat), local)
     area = np.zeros(grid.shape, bool)
-    for rows, part in parts_of(grid):
-        east, north = from_lonlat(*part.lonlat(), utm_crs(lon, lat))
-        area[rows] = np.hypot(east - east0, north - north0) <= radius_m
+    # Only the window around the point is transformed; a wider circle bounds it.
+    turn = np.linspace(0, 2 * np.pi, 33)
+    around = 1.5 * radius_m * np.cos(turn), 1.5 * radius_m * np.sin(turn)
+    x, y = Transformer.from_crs(local, grid.crs, always_xy=True).transform(east0 + around[0], north0 + around[1])
+    rows = np.flatnonzero((grid.y >= np.min(y)) & (grid.y <= np.max(y)))
+    columns = np.flatnonzero((grid.x >= np.min(x)) & (grid.x <= np.max(x)))
+    if len(rows) and len(columns):
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        xx, yy = np.meshgrid(grid.x[window[1]], grid.y[window[0]])
+        east, north = Transformer.from_crs(grid.crs, local, always_xy=True).transform(xx, yy)
+        area[window] = np.hypot(east - east0, north - north0) <= radius_m
     if not area.any():
         raise SlipscanError(
             f"there is no pixel within {radius_m:g} m of the reference point ({lon:.4f} E, {lat:.4f} N): move the"
