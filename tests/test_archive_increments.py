@@ -124,7 +124,8 @@ def test_a_pinned_manifest_is_replayed_from_the_cache_without_a_network(tmp_path
         first = observe(running, tmp_path / "first", tmp_path / "cache")
         (tmp_path / "pins").mkdir()
         shutil.copy(first / "manifest.csv", tmp_path / "pins/LOOP-ARIA_087A.csv")
-        settings = settings_of(running, manifests=str(tmp_path / "pins"))
+        once = {"attempts": 1}
+        settings = settings_of(running, manifests=str(tmp_path / "pins"), download=once)
         region = region_of(running)
     out = tmp_path / "replayed"
     stage.write_manifest(region, region.tracks[0], settings, LAST, out / "manifest.csv")
@@ -139,7 +140,7 @@ def test_a_kill_in_the_middle_and_a_rerun_give_the_same_bytes(tmp_path: Path) ->
     with LoopbackArchive(tmp_path / "whole", SCENE, families=("aria",), layout=LAYOUT) as running:
         undisturbed = observe(running, tmp_path / "undisturbed", tmp_path / "other")
     # The first transfer of every file falls silent: the process is killed while it waits.
-    faults = Faults(share=1.0, kinds=("trickle",), per_path=1, trickle_s=30.0)
+    faults = Faults(share=1.0, kinds=("trickle",), per_path=1, trickle_s=5.0)
     layout = replace(LAYOUT)
     with LoopbackArchive(tmp_path / "whole", SCENE, families=("aria",), layout=layout, faults=faults) as running:
         region, track = region_of(running), region_of(running).tracks[0]
