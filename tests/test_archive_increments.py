@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,13 +21,14 @@ from affine import Affine
 
 from slipscan.archive import manifest as manifests
 from slipscan.archive import remote, stage
+from slipscan.archive.status import describe
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.loopback.archive import Layout, LoopbackArchive
 from slipscan.loopback.http import Faults
 from slipscan.loopback.scene import TrueScene, acquisitions
 from slipscan.regions import Region, read_regions
-from slipscan.settings import ArchiveSettings
+from slipscan.settings import ArchiveSettings, Settings
 from slipscan.store import open_zarr, same_store
 
 SCENE = TrueScene(dates=acquisitions(count=5))
@@ -105,6 +107,51 @@ def test_a_day_without_granules_changes_no_byte_of_the_manifest(archive: Loopbac
     for name, as_of in (("one", LAST), ("two", "2021-06-01")):
         stage.write_manifest(region, track, settings_of(archive), as_of, tmp_path / f"{name}.csv")
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (r"(?s)\n.*", "\n", "lists no granule"),
+        (r"\Z", "LAST_LINE", "twice"),
+        (",aria,", ",opera,", "has archive 'opera'"),
+        (",87,", ",88,", "has relative_orbit '88'"),
+        (r",(\d{4})-(\d\d)-(\d\d),", r",\1\2\3,", "YYYY-MM-DD"),
+        (r",2020-01-03,", ",2020-01-04,", "another date stands in the name"),
+    ],
+)
+def test_a_manifest_that_was_edited_wrongly_is_refused(
+    archive: LoopbackArchive, tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    region, track, path = region_of(archive), region_of(archive).tracks[0], tmp_path / "manifest.csv"
+    stage.write_manifest(region, track, settings_of(archive), LAST, path)
+    text = path.read_text()
+    path.write_text(re.sub(old, text.splitlines()[-1] if new == "LAST_LINE" else new, text, count=1))
+    with pytest.raises(SlipscanError, match=sentence):
+        manifests.read_of(path, region, track)
+
+
+def test_the_status_of_a_broken_inventory_is_one_sentence(archive: LoopbackArchive, tmp_path: Path) -> None:
+    region, directory = region_of(archive), tmp_path / "LOOP-ARIA/087A"
+    settings = Settings(results_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"), archive=settings_of(archive))
+    assert "no manifest yet" in describe(region, settings)
+    stage.write_manifest(region, region.tracks[0], settings.archive, LAST, directory / "manifest.csv")
+    assert "0 in the cache, nothing received yet" in describe(region, settings)
+    for text in ("", "a,b\n1,2\n", "bytes\nmany\n"):
+        (directory / "inventory.csv").write_text(text)
+        with pytest.raises(SlipscanError, match="is no inventory"):
+            describe(region, settings)
+
+
+@pytest.mark.parametrize("as_of", ["", "2020-13-01", "30 June", "20200630"])
+def test_what_is_no_date_is_refused_before_anything_is_asked(archive: LoopbackArchive, tmp_path: Path, as_of) -> None:
+    before = len(archive.server.requests)
+    region, settings = region_of(archive), settings_of(archive)
+    with pytest.raises(SlipscanError, match="YYYY-MM-DD"):
+        stage.write_manifest(region, region.tracks[0], settings, as_of, tmp_path / "manifest.csv")
+    with pytest.raises(SlipscanError, match="YYYY-MM-DD"):
+        stage.query_text(region, region.tracks[0], settings, as_of)
+    assert len(archive.server.requests) == before
 
 
 def test_whole_granules_leave_the_disk_and_the_inventory_remembers_them(

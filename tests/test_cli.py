@@ -40,6 +40,7 @@ def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> No
         (("denoise", "stack.zarr", "out.zarr", "--set", "device=cuda"), "torch sees no CUDA device"),
         (("detect", "stack.zarr", "/proc/out.zarr", "--set", "nulls=8"), "/proc"),
         (("archive", "search", "X", "1", "out.csv", "--as-of", "2020-01-01"), "there is no regions file"),
+        (("archive", "fetch", "X", "1", "m.csv", "out.zarr", "i.csv"), "there is no regions file"),
     ],
 )
 def test_failures_are_one_sentence_and_leave_nothing(tmp_path: Path, arguments, sentence: str) -> None:
@@ -64,6 +65,28 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert done.stderr.splitlines()[-1].startswith("slipscan: error: ")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["stack.zarr"]
+
+
+def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, typer, slipscan.cli as cli\n"
+        "cli.app.command('stop')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "sys.argv = ['slipscan', 'stop']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1].startswith("slipscan: stopped: ") and "Traceback" not in done.stderr
+
+
+def test_scratch_arrays_on_a_full_disk_are_one_sentence(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\nimport numpy as np\nfrom slipscan.outofcore import scratch_arrays\n"
+        f"with scratch_arrays(Path({str(tmp_path / 'a.zarr')!r})) as empty:\n    empty((1 << 50,), np.float32)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 1 and "OSError" in done.stderr, "an exception, no signal from a full memory map"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_names_every_stage(tmp_path: Path) -> None:

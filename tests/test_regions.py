@@ -49,6 +49,7 @@ def test_a_region_is_read(tmp_path: Path) -> None:
         ({"archive": "local"}, "track 001A of archive 'local' has no key 'local'"),
         ({"id": "a/b"}, "id"),
         ({"fault_strike_deg": 400}, "fault_strike_deg"),
+        ({"reference_point": [-179.9, 40.5]}, "divide a region that crosses the antimeridian"),
     ],
 )
 def test_a_wrong_entry_is_one_sentence(tmp_path: Path, changes, sentence) -> None:

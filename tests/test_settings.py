@@ -51,6 +51,10 @@ def test_a_wrong_key_is_one_sentence(config, sentence) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_dates_have_one_form_since_they_are_compared_as_texts() -> None:
+    assert Settings(as_of="20200131").as_of == "2020-01-31"
+
+
 def test_options_rebuild_the_settings() -> None:
     settings = DetectSettings(nulls=99, durations_d=(0.0, 12.5))
     assert from_options(DetectSettings, to_options(settings)) == settings

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -125,3 +126,12 @@ def test_cache_keys_and_pruning(tmp_path: Path) -> None:
     assert cache.prune(tmp_path, 150) == (2, 100)
     assert [cache.find(tmp_path, "calibrations", key) is not None for key in keys] == [True, False, False]
     assert cache.find(None, "calibrations", keys[0]) is None
+
+
+def test_a_cache_that_is_shared_read_only_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    write_text(cache.path(tmp_path, "crops", "abc"), "x")
+    monkeypatch.setattr(cache.os, "utime", refuse)  # root may write anywhere, so that no mode would do
+    assert cache.find(tmp_path, "crops", "abc") is not None

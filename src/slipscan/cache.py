@@ -6,6 +6,7 @@ changed, and may be deleted at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -36,7 +37,8 @@ def find(cache_dir: Path | None, kind: str, entry: str) -> Path | None:
     """The entry's path where it is in the cache; its time of access is renewed."""
     if cache_dir is None or not (found := path(cache_dir, kind, entry)).exists():
         return None
-    os.utime(found)
+    with contextlib.suppress(OSError):  # a cache may be shared read-only
+        os.utime(found)
     return found
 
 

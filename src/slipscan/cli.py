@@ -33,6 +33,9 @@ app.add_typer(bench_app, name="bench")
 
 log = logging.getLogger("slipscan")
 
+INTERRUPTED = 130
+"""The status with which typer ends at Ctrl-C."""
+
 In = Annotated[Path, typer.Argument(help="input")]
 Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
 Options = Annotated[
@@ -53,6 +56,10 @@ def main() -> None:
         app()
     except SlipscanError as error:
         _fail(str(error))
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("slipscan: stopped: nothing half-written has its final name; run it again to go on", file=sys.stderr)
+        raise
     except OSError as error:
         _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
@@ -63,9 +64,26 @@ def scratch_arrays(path: Path) -> Iterator[Empty]:
     number = itertools.count()
 
     def empty(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-        return np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
+        array = np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
+        _take_space(Path(str(array.filename)), array.nbytes)
+        return array
 
     try:
         yield empty
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _take_space(file: Path, size: int) -> None:
+    """Have the disk give a file its space now; raises OSError where it is full.
+
+    A write through the memory map would find no space later, which ends the process by a signal (SIGBUS).
+    """
+    with file.open("r+b") as opened:
+        try:
+            os.posix_fallocate(opened.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise OSError(
+                    error.errno, f"{error.strerror} ({size / 1e9:.3g} GB are needed)", str(file.parent.parent)
+                ) from error

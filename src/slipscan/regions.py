@@ -131,6 +131,16 @@ class Region(Frozen):
         return ring
 
     @model_validator(mode="after")
+    def _does_not_cross_the_antimeridian(self) -> Region:
+        longitudes = [lon for lon, _ in (*self.polygon, self.reference_point)]
+        if max(longitudes) - min(longitudes) > 180:
+            raise ValueError(
+                "polygon and reference_point span more than 180 degrees of longitude: divide a region that crosses the"
+                " antimeridian into two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Region:
         ids = [track.id for track in self.tracks]
         if len(set(ids)) < len(ids):

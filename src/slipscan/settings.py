@@ -25,7 +25,8 @@ def _as_iso_date(value: Any) -> Any:
         value = value.date()
     text = value.isoformat() if isinstance(value, datetime.date) else value
     if isinstance(text, str):
-        datetime.date.fromisoformat(text)
+        # Dates are compared as texts: what else ISO 8601 allows (20200131) is brought to one form.
+        return datetime.date.fromisoformat(text).isoformat()
     return text
 
 

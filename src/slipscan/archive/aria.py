@@ -76,6 +76,8 @@ def locate(
     SlipscanError
         the archive no longer has a granule, or what `asf.search` refuses
     """
+    if settings.dem is None:
+        log.warning("%s %s: archive.dem names no heights: the line of sight is that at 0 m", region.id, track.id)
     return asf.locate(list(rows["granule"]), settings)
 
 

@@ -92,8 +92,6 @@ def read_window(
             return None
         grid = window.grid
         height = None if dem is None else heights_of(dem, grid)
-        if height is None:
-            log.info("%s holds no heights and there is no DEM: its 3-D layers are taken at 0 m", path.name)
         layers: dict[str, NDArray[np.generic]] = {
             "interferogram": phase * np.float32(metres),
             "coherence": np.where(valid, window.read(hdf5.variable(file, f"{DATA}/coherence")), np.float32(np.nan)),

@@ -137,10 +137,15 @@ class _Counts:
         """Bytes of all files; one of unknown size counts with what has arrived."""
         return sum(max(size or 0, self.have[name]) for name, size in self._sizes.items())
 
+    @property
+    def received(self) -> int:
+        """Bytes that have arrived since the beginning."""
+        return max(self.done - self._at_start, 0)
+
     def line(self) -> str:
         """Bytes, rate and time left, for a log."""
         seconds = max(time.monotonic() - self._begun, 1e-3)
-        rate = max(self.done - self._at_start, 0) / seconds
+        rate = self.received / seconds
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 else ""
         return f"{self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s{left}"
 
@@ -172,7 +177,8 @@ def _follow(futures: list[Future[Path]], counts: _Counts) -> None:
                 return
             if pending:
                 show()
-    log.info("download: %d files done, %s", len(futures), counts.line())
+    if counts.received:  # else all of them were there
+        log.info("download: %d files done, %s", len(futures), counts.line())
 
 
 @contextlib.contextmanager

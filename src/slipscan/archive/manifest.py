@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from slipscan.errors import SlipscanError
+from slipscan.regions import Region, Track
 from slipscan.store import write_csv
 
 COLUMNS = (
@@ -22,6 +23,9 @@ COLUMNS = (
     "expected_checksum",
 )
 """`expected_checksum` is 'md5:...' or 'sha256:...'; what an archive does not tell is an empty string."""
+
+DATED = ("aria", "opera", "hyp3", "licsar")
+"""Archives whose granules have both dates (YYYYMMDD) in their names."""
 
 ORDER = ["reference_date", "secondary_date", "granule"]
 
@@ -45,12 +49,14 @@ def read(path: Path) -> pd.DataFrame:
     Raises
     ------
     SlipscanError
-        the file is missing, has other columns, or a date that is no ISO date
+        the file is missing, lists nothing or a granule twice, has other columns, or a date that is no ISO date
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
-        raise SlipscanError(f"there is no manifest {path}: run `slipscan manifest` (rule manifest) first") from error
+        raise SlipscanError(
+            f"there is no manifest {path}: run `slipscan archive search` (rule manifest) first"
+        ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SlipscanError(f"{path} is no manifest (CSV with the columns {', '.join(COLUMNS)})") from error
     missing = [column for column in COLUMNS if column not in table]
@@ -58,8 +64,46 @@ def read(path: Path) -> pd.DataFrame:
         raise SlipscanError(f"the manifest {path} has no column '{missing[0]}'")
     for column in ("reference_date", "secondary_date"):
         for text in table[column]:
-            try:
-                datetime.date.fromisoformat(text)
-            except ValueError as error:
-                raise SlipscanError(f"the manifest {path} has {column} {text!r}, which is no ISO date") from error
+            if not is_iso_date(text):
+                raise SlipscanError(f"the manifest {path} has {column} {text!r}: write it YYYY-MM-DD")
+    if table.empty:
+        raise SlipscanError(f"the manifest {path} lists no granule: make it again")
+    twice = table["granule"][table["granule"].duplicated()]
+    if not twice.empty:
+        raise SlipscanError(f"the manifest {path} lists the granule {twice.iloc[0]} twice: delete one line")
     return table[list(COLUMNS)].sort_values(ORDER, kind="stable", ignore_index=True)
+
+
+def read_of(path: Path, region: Region, track: Track) -> pd.DataFrame:
+    """Read the manifest of a region's track; every column as text.
+
+    Raises
+    ------
+    SlipscanError
+        what `read` refuses, a granule of another archive or relative orbit, or dates that are not those in its name
+    """
+    table = read(path)
+    for column, expected in (("archive", region.archive), ("relative_orbit", str(track.relative_orbit))):
+        other = table[table[column] != expected]
+        if not other.empty:
+            raise SlipscanError(
+                f"the manifest {path} has {column} {other[column].iloc[0]!r} ({other['granule'].iloc[0]}), but region"
+                f" {region.id} track {track.id} has {expected!r}: take the manifest of this region and track"
+            )
+    if region.archive in DATED:
+        for _, row in table.iterrows():
+            for column in ("reference_date", "secondary_date"):
+                if row[column].replace("-", "") not in row["granule"]:
+                    raise SlipscanError(
+                        f"the manifest {path} has {column} {row[column]} for {row['granule']}: another date stands in"
+                        " the name; make the manifest again"
+                    )
+    return table
+
+
+def is_iso_date(text: str) -> bool:
+    """Whether a text is a date as YYYY-MM-DD: dates are compared as texts, so that no other way to write it will do."""
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -25,6 +25,7 @@ from slipscan.archive.download import download
 from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import Received, RemoteArchive, RemoteFile
 from slipscan.archive.locks import locked
+from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
@@ -131,7 +132,7 @@ def _entry(row: pd.Series, region: Region, track: Track, settings: ArchiveSettin
         "crop",
         region.archive,
         str(module(region.archive).STAGE_VERSION),
-        *(str(row[name]) for name in ("granule", "product_version", "expected_bytes", "expected_checksum")),
+        *(str(row[name]) for name in COLUMNS),
         repr(crop_bounds(region)),
         track.model_dump_json(),
         # Only the granules of licsar come with delays, of GACOS: another choice makes no other crop.

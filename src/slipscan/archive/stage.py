@@ -73,11 +73,12 @@ def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_o
     Raises
     ------
     SlipscanError
-        nothing found up to `as_of`, or what the archive refuses
+        `as_of` is no date, nothing found up to it, or what the archive refuses
     """
+    _check_date(as_of)
     if settings.manifests is not None:
         pinned = Path(settings.manifests) / f"{region.id}_{track.id}.csv"
-        table = manifests.read(pinned)
+        table = manifests.read_of(pinned, region, track)
         table = table[table["secondary_date"] <= as_of]
         where = str(pinned)
     else:
@@ -93,10 +94,16 @@ def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_o
 
 
 def query_text(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> str:
-    """Say what `write_manifest` would ask, without asking."""
+    """Say what `write_manifest` would ask, without asking; raises SlipscanError where `as_of` is no date."""
+    _check_date(as_of)
     if region.archive in remote.MODULES:
         return remote.module(region.archive).query(region, track, settings, as_of)
     return f"archive '{region.archive}' asks no server: it looks at files on this machine"
+
+
+def _check_date(as_of: str) -> None:
+    if not manifests.is_iso_date(as_of):
+        raise SlipscanError(f"as_of is {as_of!r}, which is no date: write it YYYY-MM-DD")
 
 
 def order(
@@ -121,7 +128,7 @@ def order(
         raise SlipscanError(f"region {region.id} is of archive '{region.archive}': only 'hyp3' takes orders")
     from slipscan.archive import hyp3
 
-    table = manifests.read(manifest)
+    table = manifests.read_of(manifest, region, track)
     fetched = remote.in_cache(table, region, track, settings, cache_dir)
     return hyp3.order(region, track, settings, table, cache_dir, submit, again, fetched)
 
@@ -153,7 +160,7 @@ def write_observations(
     SlipscanError
         what the archive refuses
     """
-    table = manifests.read(manifest)
+    table = manifests.read_of(manifest, region, track)
     with scratch_arrays(observations) as empty, dask.config.set(scheduler="synchronous"):
         received, dataset = _observe(table, region, track, settings, cache_dir, empty)
         text = inventory_text(received)

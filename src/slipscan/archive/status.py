@@ -8,6 +8,7 @@ import pandas as pd
 
 from slipscan.archive import manifest as manifests
 from slipscan.archive import remote
+from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track
 from slipscan.settings import Settings
 
@@ -30,7 +31,7 @@ def describe(region: Region, settings: Settings) -> str:
     Raises
     ------
     SlipscanError
-        a manifest that cannot be read
+        a manifest or an inventory that cannot be read
     """
     return "\n".join(f"{region.id} {track.id}: {_track(region, track, settings)}" for track in region.tracks)
 
@@ -47,11 +48,19 @@ def _track(region: Region, track: Track, settings: Settings) -> str:
         parts.append(f"{len(cached)} in the cache")
     inventory = directory / "inventory.csv"
     if inventory.is_file():
-        received = pd.read_csv(inventory)
-        parts.append(f"{len(received)} files received ({received['bytes'].sum() / 1e9:.2f} GB)")
+        received = _bytes_of(inventory)
+        parts.append(f"{len(received)} files received ({sum(received) / 1e9:.2f} GB)")
     else:
         parts.append("nothing received yet")
     return ", ".join(parts)
+
+
+def _bytes_of(inventory: Path) -> list[int]:
+    """Sizes of the files of an inventory; raises SlipscanError where it is none."""
+    try:
+        return [int(size) for size in pd.read_csv(inventory)["bytes"]]
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, KeyError, ValueError) as error:
+        raise SlipscanError(f"{inventory} is no inventory (CSV of name, bytes, sha256): fetch again") from error
 
 
 def _last(table: pd.DataFrame) -> str:
