@@ -120,7 +120,7 @@ def test_manifest_lists_pairs_with_data(caplog: pytest.LogCaptureFixture, tmp_pa
         "expected_checksum": "",
     }
     assert len(early) == 1
-    assert "without an unwrapped interferogram, left out: 20200103_20200127" in caplog.text
+    assert "without an unwrapped interferogram or its coherence, left out: 20200103_20200127" in caplog.text
     assert "left out: 20200115_20200103, 20200140_20200203" in caplog.text
     manifest.write(tmp_path / "manifest.csv", table)
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "manifest.csv"), table, check_dtype=False)

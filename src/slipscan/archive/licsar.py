@@ -48,7 +48,7 @@ NAMED_IN_LOG = 8
 def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
     """List the interferograms of the track's frames whose newer date is not after `as_of` (ISO).
 
-    A pair whose folder holds no unwrapped interferogram, or whose name is no pair of dates with the older first, is
+    A pair whose folder holds no unwrapped interferogram or no coherence, or whose name is no pair of dates with the older first, is
     left out and named in the log. A pair has one version: what a folder holds.
 
     Returns
@@ -119,7 +119,7 @@ def locate(
                     for name in (f"{pair}.geo.unw.tif", f"{pair}.geo.cc.tif")
                     if name in (names or ())
                 ]
-                if not own or not own[0].name.endswith(".unw.tif"):
+                if len(own) < 2:
                     raise SlipscanError(
                         f"archive 'licsar' no longer has the interferogram {pair} of frame {frame}: make the manifest"
                         " again"
@@ -210,7 +210,7 @@ def _product_version(pages: Pages, base: str) -> str:
 def _pairs_with_data(
     pages: Pages, base: str, frame: str, names: Iterable[str], as_of: str
 ) -> list[tuple[str, str, str]]:
-    """Pair, older and newer date (ISO) of every folder with an unwrapped interferogram; the others go to the log."""
+    """Pair, older and newer date (ISO) of every folder with an interferogram and its coherence; others are logged."""
     pairs, wrong = [], []
     for name in sorted(set(names)):
         match = PAIR.match(name)
@@ -226,10 +226,12 @@ def _pairs_with_data(
         elif newer <= as_of:
             pairs.append((name, older, newer))
     found = pages.each_names([f"{base}interferograms/{pair[0]}/" for pair in pairs], "list pairs")
-    full = [f"{pair[0]}.geo.unw.tif" in (names or ()) for pair, names in zip(pairs, found, strict=True)]
+    # Without its coherence nothing of an interferogram would pass the mask of incoherent pixels.
+    needed = [{f"{pair[0]}.geo.unw.tif", f"{pair[0]}.geo.cc.tif"} for pair in pairs]
+    full = [files <= set(names or ()) for files, names in zip(needed, found, strict=True)]
     _say("%s: no pair of dates with the older first, left out: %s", frame, wrong)
     empty = [pair[0] for pair, has in zip(pairs, full, strict=True) if not has]
-    _say("%s: pairs without an unwrapped interferogram, left out: %s", frame, empty)
+    _say("%s: pairs without an unwrapped interferogram or its coherence, left out: %s", frame, empty)
     return [pair for pair, has in zip(pairs, full, strict=True) if has]
 
 
