@@ -23,13 +23,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from slipscan.archive import asf, hyp3, hyp3_orders
+from slipscan.archive import asf, hyp3
 from slipscan.archive.extent import crop_bounds
-from slipscan.archive.hyp3_jobs import Order, credits
-from slipscan.archive.hyp3_orders import OrderBook
-from slipscan.archive.hyp3_pairs import Epoch, burst_set, contiguous, epochs_of, named_bursts, plan
-from slipscan.archive.hyp3_session import connect
 from slipscan.archive.manifest import COLUMNS
+from slipscan.archive.on_demand import orders as order_book
+from slipscan.archive.on_demand.jobs import Order, credits
+from slipscan.archive.on_demand.orders import OrderBook
+from slipscan.archive.on_demand.pairs import Epoch, burst_set, contiguous, epochs_of, named_bursts, plan
+from slipscan.archive.on_demand.session import connect
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid
 from slipscan.loopback import bursts, cmr
@@ -199,7 +200,7 @@ class KillingApi(loopback_hyp3.Hyp3Api):
 @pytest.fixture
 def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     monkeypatch.setenv("EARTHDATA_TOKEN", "token-of-tests")
-    monkeypatch.setattr(hyp3_orders, "SETTLE_S", 0.0)
+    monkeypatch.setattr(order_book, "SETTLE_S", 0.0)
     api = KillingApi(SCENE, tmp_path / "products", posting_m=400.0, credits=100.0, token="token-of-tests", polls=1)
     catalogue = cmr.Catalogue(bursts.publish(SCENE, BURSTS))
     with LoopbackServer() as server:
@@ -315,7 +316,7 @@ def test_the_price_comes_first_and_nothing_is_spent_without_submit(loopback: Loo
 
 
 def test_orders_are_placed_once_in_batches(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hyp3_orders, "BATCH", 3)
+    monkeypatch.setattr(order_book, "BATCH", 3)
     table = loopback.manifest()
     text = loopback.order(table, submit=True)
     assert "5 ordered" in text and "of 5 interferograms: 0 fetched; at HyP3: 5" in text
@@ -348,7 +349,7 @@ def test_a_run_that_is_killed_before_the_answer_is_not_paid_twice(loopback: Loop
     asked.write_text(json.dumps([loopback.settings.model_dump(), [dict(order.parameters) for order in orders]]))
     script = (
         "import json, sys, pathlib\n"
-        "from slipscan.archive.hyp3_orders import OrderBook, Order\n"
+        "from slipscan.archive.on_demand.orders import OrderBook, Order\n"
         "from slipscan.settings import ArchiveSettings\n"
         "sys.stdin.readline()\n"
         "settings, jobs = json.loads(pathlib.Path(sys.argv[1]).read_text())\n"
@@ -378,7 +379,7 @@ def _parameters(loopback: Loopback) -> list[dict[str, object]]:
 
 def test_a_request_without_an_answer_is_waited_for(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """HyP3 may list a job a moment after it was killed off: no order is repeated before that moment is over."""
-    monkeypatch.setattr(hyp3_orders, "SETTLE_S", 5.0)
+    monkeypatch.setattr(order_book, "SETTLE_S", 5.0)
     table = loopback.manifest()
     loopback.api.lost_answers = 1
     with pytest.raises(SlipscanError):
@@ -390,7 +391,7 @@ def test_a_request_without_an_answer_is_waited_for(loopback: Loopback, monkeypat
         waited.append(seconds)
         loopback.api._jobs = hidden
 
-    monkeypatch.setattr(hyp3_orders.time, "sleep", appear)
+    monkeypatch.setattr(order_book.time, "sleep", appear)
     loopback.order(table, submit=True)
     assert 0 < waited[0] <= 5 and len(loopback.api.jobs) == PAIRS
 

@@ -18,7 +18,7 @@ import insar_scene as scenes
 from slipscan.archive import licsar, manifest
 from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.index_pages import is_index, links
+from slipscan.archive.http.index_pages import is_index, links
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.loopback.http import LoopbackServer, Request, Response

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from slipscan.archive.answers import retry_after_s
-from slipscan.archive.credentials import EarthdataSession
-from slipscan.archive.download import download
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.locks import StoppedError, locked
+from slipscan.archive.http.answers import retry_after_s
+from slipscan.archive.http.credentials import EarthdataSession
+from slipscan.archive.http.download import download
+from slipscan.archive.http.locks import StoppedError, locked
 from slipscan.errors import SlipscanError
 from slipscan.loopback.http import KINDS, Faults, LoopbackServer, Record, Request, Response
 from slipscan.settings import DownloadSettings
@@ -400,7 +400,7 @@ def test_no_server_and_no_address_are_clear(directory: Path, caplog: pytest.LogC
 CHILD = """
 import json, logging, sys
 from pathlib import Path
-from slipscan.archive.download import download
+from slipscan.archive.http.download import download
 from slipscan.archive.granules import RemoteFile
 from slipscan.settings import DownloadSettings
 logging.basicConfig(level=logging.INFO)
@@ -470,7 +470,7 @@ def test_progress_tells_bytes_rate_and_time_left(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, terminal: bool
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("slipscan.archive.download.LINE_EVERY_S", 0.1)
+    monkeypatch.setattr("slipscan.archive.http.download.LINE_EVERY_S", 0.1)
     screen = io.StringIO()
     screen.isatty = lambda: terminal  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stderr", screen)

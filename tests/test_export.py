@@ -14,7 +14,8 @@ import xarray as xr
 from pyproj import CRS
 
 import insar_scene as scenes
-from slipscan.archive import local, series
+from slipscan.archive import local
+from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
 from slipscan.export import licsbas, mintpy
 from slipscan.export.stack import export

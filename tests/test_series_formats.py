@@ -15,7 +15,8 @@ import xarray as xr
 from affine import Affine
 
 import insar_scene as scenes
-from slipscan.archive import local, mintpy, series
+from slipscan.archive import local
+from slipscan.archive.ready import mintpy, series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.regions import Region

@@ -14,11 +14,13 @@ import xarray as xr
 from pyproj import CRS
 
 import insar_scene as scenes
-from slipscan.archive import hyp3, stage, troposphere, troposphere_era5, troposphere_gacos, troposphere_opera
+from slipscan.archive import hyp3, stage
 from slipscan.archive import manifest as manifests
 from slipscan.archive.cubes import Cube
-from slipscan.archive.delays import Delays, at_pixels, toward
 from slipscan.archive.observations import assemble
+from slipscan.archive.troposphere import correction as troposphere
+from slipscan.archive.troposphere import era5, gacos, opera
+from slipscan.archive.troposphere.delays import Delays, at_pixels, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
 from slipscan.loopback import tropo
@@ -148,7 +150,7 @@ def test_the_real_nodes_follow_a_delay_of_long_waves(tmp_path: Path) -> None:
     cubes = []
     for time in (before, after):
         tropo.write(tmp_path / tropo.file_name(time), scene, date, time)
-        cubes.append(troposphere_opera.read_window(tmp_path / tropo.file_name(time), (*scene.extent,)))
+        cubes.append(opera.read_window(tmp_path / tropo.file_name(time), (*scene.extent,)))
     share = (scene.time(date) - before) / (after - before)
     cube = cubes[0].replaced((1 - share) * cubes[0].values + share * cubes[1].values)
     lon, lat = np.array([32.45, 32.5, 32.55]), np.array([40.82, 40.85, 40.88])
@@ -162,19 +164,19 @@ def test_a_broken_or_strange_file_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "OPERA_L4_TROPO-ZENITH_x.nc"
     path.write_bytes(b"no HDF5")
     with pytest.raises(SlipscanError, match="truncated or no HDF5"):
-        troposphere_opera.read_window(path, (32, 40, 33, 41))
+        opera.read_window(path, (32, 40, 33, 41))
     tropo.write(path, SCENE, SCENE.dates[0], SCENE.time(SCENE.dates[0]))
     with pytest.raises(SlipscanError, match="does not cover the region"):
-        troposphere_opera.read_window(path, (10, 40, 11, 41))
+        opera.read_window(path, (10, 40, 11, 41))
 
 
 def test_files_around_a_moment() -> None:
     def at(day: int, hour: int, minute: int = 0) -> datetime.datetime:
         return datetime.datetime(2020, 1, day, hour, minute, tzinfo=datetime.UTC)
 
-    assert troposphere_opera.model_times(at(3, 15, 40)) == (at(3, 12), at(3, 18))
-    assert troposphere_opera.model_times(at(3, 23, 59)) == (at(3, 18), at(4, 0))
-    assert troposphere_opera.model_times(at(3, 6)) == (at(3, 6), at(3, 6))
+    assert opera.model_times(at(3, 15, 40)) == (at(3, 12), at(3, 18))
+    assert opera.model_times(at(3, 23, 59)) == (at(3, 18), at(4, 0))
+    assert opera.model_times(at(3, 6)) == (at(3, 6), at(3, 6))
 
 
 # Line of sight, sign, and never twice ---------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ def write_gacos(directory: Path, date: str, value: float, west: float = 32.2, no
 
 def test_gacos_node_by_node(tmp_path: Path) -> None:
     write_gacos(tmp_path, "20200103", 2.4)
-    cube = troposphere_gacos.read(tmp_path / "20200103.ztd", (32.3, 40.8, 32.5, 41.0))
+    cube = gacos.read(tmp_path / "20200103.ztd", (32.3, 40.8, 32.5, 41.0))
     # 32.405 E is 20.5 nodes east of the first, 40.95 N is 25 south: 2.4 - 0.0205 - 0.050.
     np.testing.assert_allclose(at_pixels(cube, np.array(32.405), np.array(40.95), np.array(0.0)), 2.3295, atol=1e-6)
 
@@ -316,7 +318,7 @@ def test_gacos_as_geotiff_is_the_same(tmp_path: Path) -> None:
         tmp_path / "20200115.ztd.tif", values, Grid(32.2 + 0.01 * np.arange(50), 41.2 - 0.01 * np.arange(60), WGS84), 0
     )
     box = (32.3, 40.8, 32.5, 41.0)
-    one, other = (troposphere_gacos.read(tmp_path / name, box) for name in ("20200103.ztd", "20200115.ztd.tif"))
+    one, other = (gacos.read(tmp_path / name, box) for name in ("20200103.ztd", "20200115.ztd.tif"))
     at = np.array([32.405, 32.35]), np.array([40.95, 40.9]), np.zeros(2)
     np.testing.assert_allclose(at_pixels(one, *at), at_pixels(other, *at), atol=1e-6)
 
@@ -361,7 +363,7 @@ def test_bad_gacos_files_are_one_sentence(change, words: str, tmp_path: Path) ->
     write_gacos(tmp_path, "a", 2.4)
     change(tmp_path)
     with pytest.raises(SlipscanError, match=words):
-        troposphere_gacos.read(tmp_path / "a.ztd", (32.3, 40.8, 32.5, 41.0))
+        gacos.read(tmp_path / "a.ztd", (32.3, 40.8, 32.5, 41.0))
 
 
 # ERA5 -----------------------------------------------------------------------------------------------------------------
@@ -385,7 +387,7 @@ def isothermal(humidity_scale_m: float | None = None) -> tuple[np.ndarray, np.nd
 def zenith(humidity_scale_m: float | None, heights: np.ndarray) -> np.ndarray:
     z, t, q = isothermal(humidity_scale_m)
     latitude = np.array([45.0, 45.0])
-    return troposphere_era5.zenith_delay(LEVELS, z, t, q, latitude, heights)[:, 0, 0]
+    return era5.zenith_delay(LEVELS, z, t, q, latitude, heights)[:, 0, 0]
 
 
 def test_dry_air_of_one_temperature_has_a_closed_form() -> None:
@@ -462,7 +464,7 @@ def test_era5_files_correct_any_archive(tmp_path: Path) -> None:
 def test_era5_of_longitudes_from_0_to_360(tmp_path: Path) -> None:
     path, hour = tmp_path / "ERA5_20200103_16.nc", datetime.datetime(2020, 1, 3, 16, tzinfo=datetime.UTC)
     write_era5(path, "2020-01-03T16:00", None, np.arange(238.0, 240.0, 0.25))
-    cube = troposphere_era5.read(path, hour, (-121.2, 40.6, -120.8, 41.0))
+    cube = era5.read(path, hour, (-121.2, 40.6, -120.8, 41.0))
     assert cube.longitude.min() >= -122 and cube.longitude.max() <= -120
     np.testing.assert_allclose(np.ptp(cube.values, axis=2), 0, atol=1e-12)
 
@@ -485,12 +487,12 @@ def test_era5_of_another_hour_or_of_few_levels_is_refused(tmp_path: Path) -> Non
     path, hour = tmp_path / "ERA5_20200103_16.nc", datetime.datetime(2020, 1, 3, 16, tzinfo=datetime.UTC)
     write_era5(path, "2020-01-03T15:00", None, np.arange(31.5, 33.5, 0.25))
     with pytest.raises(SlipscanError, match="is of 2020-01-03T15:00, not of 2020-01-03T16:00 UTC"):
-        troposphere_era5.read(path, hour, (32.3, 40.9, 32.5, 41.0))
+        era5.read(path, hour, (32.3, 40.9, 32.5, 41.0))
     write_era5(path, "2020-01-03T16:00", None, np.arange(31.5, 33.5, 0.25))
     with xr.load_dataset(path) as whole:
         whole.isel(pressure_level=slice(0, 4)).to_netcdf(path)
     with pytest.raises(SlipscanError, match="levels from 1000 to 850 hPa: request all levels"):
-        troposphere_era5.read(path, hour, (32.3, 40.9, 32.5, 41.0))
+        era5.read(path, hour, (32.3, 40.9, 32.5, 41.0))
 
 
 # The user's own interferograms ----------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from slipscan.archive.credentials import earthdata_token
 from slipscan.archive.granules import RemoteFile
+from slipscan.archive.http.credentials import earthdata_token
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings, DownloadSettings
 

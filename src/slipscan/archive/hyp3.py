@@ -18,11 +18,11 @@ from shapely import MultiPoint, Point, Polygon
 from slipscan.archive import asf
 from slipscan.archive.extent import Bounds
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.hyp3_jobs import GONE, NAME, NEW, Order, State, count
-from slipscan.archive.hyp3_orders import OrderBook
-from slipscan.archive.hyp3_pairs import Epoch, burst_set, epochs_of, named_bursts, plan
-from slipscan.archive.hyp3_product import read_product
 from slipscan.archive.manifest import COLUMNS
+from slipscan.archive.on_demand.jobs import GONE, NAME, NEW, Order, State, count
+from slipscan.archive.on_demand.orders import OrderBook
+from slipscan.archive.on_demand.pairs import Epoch, burst_set, epochs_of, named_bursts, plan
+from slipscan.archive.on_demand.product import read_product
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
@@ -297,7 +297,7 @@ def crop(
     Raises
     ------
     SlipscanError
-        what `hyp3_product.read_product` refuses, or `aria.crop` for a GUNW
+        what `on_demand.product.read_product` refuses, or `aria.crop` for a GUNW
     """
     if row["product_version"].startswith(GUNW):
         from slipscan.archive import aria

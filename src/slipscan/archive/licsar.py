@@ -24,7 +24,7 @@ from rasterio.warp import Resampling, reproject
 from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.extent import Bounds, projected
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.index_pages import Pages
+from slipscan.archive.http.index_pages import Pages
 from slipscan.archive.manifest import COLUMNS, ORDER
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
@@ -48,8 +48,8 @@ NAMED_IN_LOG = 8
 def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
     """List the interferograms of the track's frames whose newer date is not after `as_of` (ISO).
 
-    A pair whose folder holds no unwrapped interferogram or no coherence, or whose name is no pair of dates with the older first, is
-    left out and named in the log. A pair has one version: what a folder holds.
+    A pair whose folder holds no unwrapped interferogram or no coherence, or whose name is no pair of dates with the
+    older first, is left out and named in the log. A pair has one version: what a folder holds.
 
     Returns
     -------

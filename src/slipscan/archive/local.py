@@ -11,11 +11,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive import flatsim, licsbas, mintpy, series
 from slipscan.archive.conventions import CONVENTIONS, Convention, find_geometry, find_pairs
 from slipscan.archive.extent import Bounds, check_overlap, crop_bounds, lonlat_bounds
 from slipscan.archive.manifest import COLUMNS
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
+from slipscan.archive.ready import flatsim, licsbas, mintpy, series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, los_from_hyp3, los_from_incidence_heading, write_grid
 from slipscan.progress import progress

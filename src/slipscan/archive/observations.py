@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive import troposphere
-from slipscan.archive.delays import Delays, toward
 from slipscan.archive.frames import join
 from slipscan.archive.lattice import place, union_grid
 from slipscan.archive.plates import velocity
+from slipscan.archive.troposphere import correction as troposphere
+from slipscan.archive.troposphere.delays import Delays, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, read_grid, write_grid
 from slipscan.outofcore import Empty, sharded

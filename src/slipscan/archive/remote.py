@@ -21,10 +21,10 @@ import pandas as pd
 import xarray as xr
 
 from slipscan import cache
-from slipscan.archive.download import download
 from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import Received, RemoteArchive, RemoteFile
-from slipscan.archive.locks import locked
+from slipscan.archive.http.download import download
+from slipscan.archive.http.locks import locked
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track

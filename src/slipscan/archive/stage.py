@@ -15,10 +15,11 @@ import pandas as pd
 import xarray as xr
 
 import slipscan
-from slipscan.archive import local, remote, troposphere
+from slipscan.archive import local, remote
 from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import Received
 from slipscan.archive.observations import assemble
+from slipscan.archive.troposphere import correction as troposphere
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import Empty, in_shards, scratch_arrays
 from slipscan.regions import Region, Track

@@ -16,9 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from slipscan.archive import series
 from slipscan.archive.extent import Bounds
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
+from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.regions import Region, Track

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipscan.archive.hyp3_jobs import GONE, NEW, Order, State, credits, state_of
-from slipscan.archive.hyp3_session import connect, refused
-from slipscan.archive.locks import locked
+from slipscan.archive.http.locks import locked
+from slipscan.archive.on_demand.jobs import GONE, NEW, Order, State, credits, state_of
+from slipscan.archive.on_demand.session import connect, refused
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 from slipscan.store import write_text
@@ -55,7 +55,7 @@ class OrderBook:
     Raises
     ------
     SlipscanError
-        what `hyp3_session.connect` refuses
+        what `session.connect` refuses
     """
 
     def __init__(self, settings: ArchiveSettings, cache_dir: Path) -> None:

@@ -20,10 +20,10 @@ import requests
 import tenacity
 import urllib3
 
-from slipscan.archive.answers import extent, host_of, is_page, public_address, reason, retry_after_s, validator_of
-from slipscan.archive.credentials import EarthdataSession
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.locks import StoppedError, locked
+from slipscan.archive.http.answers import extent, host_of, is_page, public_address, reason, retry_after_s, validator_of
+from slipscan.archive.http.credentials import EarthdataSession
+from slipscan.archive.http.locks import StoppedError, locked
 from slipscan.errors import SlipscanError
 from slipscan.settings import DownloadSettings
 

@@ -16,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from slipscan.archive.credentials import HOW, earthdata_token
+from slipscan.archive.http.credentials import HOW, earthdata_token
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings, DownloadSettings
 

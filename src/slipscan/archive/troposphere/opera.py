@@ -23,10 +23,10 @@ import numpy as np
 from slipscan import cache
 from slipscan.archive import asf, hdf5
 from slipscan.archive.cubes import Cube
-from slipscan.archive.download import download
 from slipscan.archive.extent import Bounds, crop_bounds
 from slipscan.archive.granules import Received, RemoteFile
-from slipscan.archive.locks import locked
+from slipscan.archive.http.download import download
+from slipscan.archive.http.locks import locked
 from slipscan.archive.versions import version_number
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from slipscan.archive import troposphere_era5, troposphere_gacos, troposphere_opera
-from slipscan.archive.delays import Delays, toward
 from slipscan.archive.granules import Received
+from slipscan.archive.troposphere import era5, gacos, opera
+from slipscan.archive.troposphere.delays import Delays, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.outofcore import Empty
@@ -149,12 +149,12 @@ def of_dates(
         date: datetime.datetime.combine(datetime.date.fromisoformat(date), time, datetime.UTC) for date in sorted(dates)
     }
     if kind == "opera_tropo":
-        zenith, received = troposphere_opera.fetch(list(moments.values()), region, settings, cache_dir)
+        zenith, received = opera.fetch(list(moments.values()), region, settings, cache_dir)
         return Delays(kind, moments, zenith, tuple(received))
     if settings.troposphere_dir is None:
         raise SlipscanError(f"archive.corrections.troposphere '{kind}' needs its files: name archive.troposphere_dir")
     directory = Path(settings.troposphere_dir).expanduser()
-    source = troposphere_gacos if kind == "gacos" else troposphere_era5
+    source = gacos if kind == "gacos" else era5
     zenith, received = source.open_directory(directory, list(moments.values()), region)
     return Delays(kind, moments, zenith, tuple(received), needs_height=kind != "gacos")
 

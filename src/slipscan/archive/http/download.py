@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from slipscan.archive.credentials import EarthdataSession
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.locks import StoppedError
-from slipscan.archive.transfer import Renew, Transfer, checked_name, part_of
+from slipscan.archive.http.credentials import EarthdataSession
+from slipscan.archive.http.locks import StoppedError
+from slipscan.archive.http.transfer import Renew, Transfer, checked_name, part_of
 from slipscan.errors import SlipscanError
 from slipscan.progress import LINE_EVERY_S
 from slipscan.settings import DownloadSettings

@@ -18,9 +18,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive import series
 from slipscan.archive.extent import Bounds
 from slipscan.archive.rasters import common_grid, one_line, read_header
+from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.progress import progress

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from slipscan.archive import series
 from slipscan.archive.extent import Bounds
+from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.regions import Region, Track

@@ -1,0 +1,1 @@
+"""Files over HTTP: pages, credentials, transfers that resume, and locks."""

@@ -1,0 +1,1 @@
+"""Interferograms ordered at HyP3: pairs, prices, jobs, products."""

@@ -1,0 +1,1 @@
+"""Displacement series that other tools made."""

@@ -1,0 +1,1 @@
+"""Tropospheric delay of every date, from OPERA, GACOS or ERA5."""
