@@ -199,15 +199,15 @@ def table(experiments: dict[str, Experiment], kept: dict[str, str]) -> str:
     head = ["", "events", *(f"NRMSE {family}" for family in plan.families), "NRMSE all", "against 'full'"]
     head += [*(f"SNR50 {family}" for family in plan.families), "SNR50 all", "found, against 'full'", "false alarms"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    wanted: list[tuple[str, Path]] = []
+    wanted: list[tuple[str, list[Path]]] = []
     for name, experiment in experiments.items():
         for path in sorted((HERE / "rows").glob(f"{name}*.parquet")):
             again = re.fullmatch(rf"{name}(-\d+)?", path.stem)
             if again:
-                wanted.append((experiment.title + (f", seed {again[1][1:]}" if again[1] else ""), path))
-    wanted += [(title, next((HERE.parent / "skill/rows" / name).glob("*/*.parquet"))) for name, title in kept.items()]
-    for title, path in wanted:
-        rows = pd.read_parquet(path)
+                wanted.append((experiment.title + (f", seed {again[1][1:]}" if again[1] else ""), [path]))
+    wanted += [(title, sorted((HERE.parent / "skill/rows" / name).glob("*/*.parquet"))) for name, title in kept.items()]
+    for title, paths in wanted:
+        rows = pd.concat([pd.read_parquet(path) for path in paths])
         rows = rows[(rows["background"] == "known") & rows["id"].isin(set(reference["id"]))]
         judged = summary.judged(rows, manifest, plan)
         found = summary.summarise(judged, plan)
