@@ -27,6 +27,7 @@ from slipscan.geometry import read_grid
 from slipscan.loopback.archive import Layout, LoopbackArchive
 from slipscan.loopback.http import Faults
 from slipscan.loopback.scene import TrueScene, acquisitions
+from slipscan.loopback.umm import DataFile
 from slipscan.regions import Region, read_regions
 from slipscan.settings import ArchiveSettings, Settings
 from slipscan.store import open_zarr, same_store
@@ -233,6 +234,19 @@ def test_a_corrupt_granule_is_fetched_once_more_and_then_refused(archive: Loopba
     region, track = region_of(archive), region_of(archive).tracks[0]
     table = manifests.read(tmp_path / "out/manifest.csv")
     assert len(remote.in_cache(table, region, track, settings_of(archive), tmp_path / "cache")) < len(table)
+
+
+def test_a_granule_that_is_corrupt_in_the_archive_is_not_fetched_again(
+    archive: LoopbackArchive, tmp_path: Path
+) -> None:
+    granule = archive.catalogue.granules[0]
+    name = next(name for name in archive.files if name.startswith(granule.name))
+    whole = archive.files[name].read_bytes()
+    archive.files[name].write_bytes(whole[: len(whole) // 2])
+    archive.catalogue.granules[0] = replace(granule, files=(DataFile.of(archive.files[name]),))  # and its checksum
+    with pytest.raises(SlipscanError, match=name):
+        observe(archive, tmp_path / "out", tmp_path / "cache")
+    assert sum(record.path.endswith(name) for record in archive.server.requests) == 1
 
 
 def test_heights_come_from_the_dem_that_the_settings_name(archive: LoopbackArchive, tmp_path: Path) -> None:

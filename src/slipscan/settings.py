@@ -145,7 +145,8 @@ class TimeseriesSettings(Frozen):
         10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
     )
     norm: Literal["l2", "l1"] = Field(
-        "l2", description="'l1': least sum of |residual|, which a few unwrapping errors do not move (10 times as slow)"
+        "l2",
+        description="'l1': least sum of |residual|, which a few unwrapping errors do not move (5 to 45 times as slow)",
     )
     component_offsets: Literal["solve", "ignore"] = Field(
         "solve", description="whole cycles between connected components: solve by closure, or take the data as they are"

@@ -89,18 +89,13 @@ def assemble(
     grids = [read_grid(data, name) for (_, data), name in zip(crops, names, strict=True)]
     grid = union_grid(grids, names)
     placed = [Crop(row, data, *place(own, grid, row["granule"])) for (row, data), own in zip(crops, grids, strict=True)]
-    by_pair: dict[tuple[str, str], list[Crop]] = {}
-    for crop in sorted(
-        placed, key=lambda crop: (crop.row["reference_date"], crop.row["secondary_date"], crop.row["frame"])
-    ):
-        by_pair.setdefault((crop.row["reference_date"], crop.row["secondary_date"]), []).append(crop)
-
+    by_pair = _by_pair(placed)
+    where = f"region {region.id} track {track.id}"
     geometry = _geometry(placed, grid)
     if set(GEOMETRY[:3]) <= set(geometry):
         east, north, up = (geometry[name] for name in GEOMETRY[:3])
-        check_los(east, north, up, track.orbit_direction, f"region {region.id} track {track.id}")
+        check_los(east, north, up, track.orbit_direction, where)
     applied = _applied(placed, corrections, region, track)
-    where = f"region {region.id} track {track.id}"
     record = _tropospheric(crops, corrections, delays, where)
     parts = {} if delays is None else toward(delays, grid, geometry, empty, where)
     plate = _plate_rate(region, grid, geometry, corrections)
@@ -123,6 +118,14 @@ def assemble(
     for name, values in geometry.items():
         dataset[name] = (("y", "x"), values)
     return annotate(write_grid(dataset, grid), "interferograms")
+
+
+def _by_pair(crops: Sequence[Crop]) -> dict[tuple[str, str], list[Crop]]:
+    """Group crops by their dates, both in order; the frames of a pair in the order of their names."""
+    out: dict[tuple[str, str], list[Crop]] = {}
+    for crop in sorted(crops, key=lambda crop: tuple(crop.row[["reference_date", "secondary_date", "frame"]])):
+        out.setdefault((crop.row["reference_date"], crop.row["secondary_date"]), []).append(crop)
+    return out
 
 
 def _arrays(

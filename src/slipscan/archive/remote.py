@@ -88,7 +88,7 @@ def fetch(
             wanted = [(cache.path(cache_dir, KIND, entries[row["granule"]]), row) for row in batch]
             with _held([entry for entry, _ in wanted]):
                 waiting = [(entry, row) for entry, row in wanted if not entry.exists()]
-                fetcher.prepare([file for _, row in waiting for file in files[row["granule"]]])
+                fetcher.download([file for _, row in waiting for file in files[row["granule"]]])
                 for entry, row in waiting:
                     fetcher.crop_into(entry, row, files[row["granule"]])
         fetcher.evict([file for granule in files.values() for file in granule])
@@ -192,24 +192,29 @@ class _Fetcher:
         """Where whole granules lie."""
         return Path(self.cache_dir) / "downloads" / self.region.archive
 
-    def prepare(self, files: Sequence[RemoteFile]) -> list[Path]:
-        """Download files, each once."""
+    def download(self, files: Sequence[RemoteFile]) -> None:
+        """Download files, each once, checked."""
         unique = list({file.name: file for file in files}.values())
-        return download(unique, self.directory, self.settings.download, renew=self._renew)
+        download(unique, self.directory, self.settings.download, renew=self._renew)
 
     def crop_into(self, entry: Path, row: pd.Series, files: Sequence[RemoteFile]) -> None:
-        """Write the crop of a granule into the cache, and delete the granule's own files.
+        """Write the crop of a granule, whose files are there, into the cache, and delete the granule's own files.
 
-        A file that passed its checksum, or has none, and still cannot be read is fetched once more.
+        Files without a checksum that cannot be read are fetched once more; one that has it is as the archive has it.
         """
-        paths = self.prepare(files)
+        paths = [self.directory / file.name for file in files]
+        if not all(path.is_file() for path in paths):
+            self.download(files)  # another run, which needed the same frame's files, has deleted them since
         try:
             crop = self._crop(row, paths)
         except SlipscanError as error:
+            if all(file.checksum for file in files):
+                raise
             log.warning("%s: %s; fetched once more", row["granule"], error)
             for path in paths:
                 path.unlink(missing_ok=True)
-            crop = self._crop(row, paths := self.prepare(files))
+            self.download(files)
+            crop = self._crop(row, paths)
         received = [Received(path.name, path.stat().st_size, sha256_file(path)) for path in paths]
         with written_beside(entry) as beside:
             beside.mkdir()

@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
