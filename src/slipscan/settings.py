@@ -146,7 +146,7 @@ class TimeseriesSettings(Frozen):
     )
     norm: Literal["l2", "l1"] = Field(
         "l2",
-        description="'l1': least sum of |residual|, which a few unwrapping errors do not move (6 times as slow, or more)",
+        description="'l1': least sum of |residual|: a few unwrapping errors do not move it (6 times as slow or more)",
     )
     component_offsets: Literal["solve", "ignore"] = Field(
         "solve", description="whole cycles between connected components: solve by closure, or take the data as they are"
