@@ -1,6 +1,6 @@
 """A small benchmark of the same structure as slipbench."""
 
-from slipscan.bench.plan import EventClass, SkillPlan
+from slipbench.plan import EventClass, SkillPlan
 
 SMALL = SkillPlan(
     version="0.1",

@@ -22,10 +22,10 @@ from rasterio import Affine
 from slipscan.archive import aria, asf
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
-from slipscan.loopback import cmr, gunw
-from slipscan.loopback.http import Faults, LoopbackServer, Request, Response
-from slipscan.loopback.scene import TrueScene
-from slipscan.loopback.umm import DataFile, Granule, synthetic_granules
+from slipscan_loopback import cmr, gunw
+from slipscan_loopback.http import Faults, LoopbackServer, Request, Response
+from slipscan_loopback.scene import TrueScene
+from slipscan_loopback.umm import DataFile, Granule, synthetic_granules
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings, DownloadSettings
 from slipscan.vocabulary import check

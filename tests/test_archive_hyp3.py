@@ -33,10 +33,10 @@ from slipscan.archive.on_demand.pairs import Epoch, burst_set, contiguous, epoch
 from slipscan.archive.on_demand.session import connect
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid
-from slipscan.loopback import bursts, cmr
-from slipscan.loopback import hyp3 as loopback_hyp3
-from slipscan.loopback.http import LoopbackServer, Request, Response
-from slipscan.loopback.scene import TrueScene, acquisitions
+from slipscan_loopback import bursts, cmr
+from slipscan_loopback import hyp3 as loopback_hyp3
+from slipscan_loopback.http import LoopbackServer, Request, Response
+from slipscan_loopback.scene import TrueScene, acquisitions
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings, Hyp3Settings
 from slipscan.vocabulary import check

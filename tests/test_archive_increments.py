@@ -24,10 +24,10 @@ from slipscan.archive import remote, stage
 from slipscan.archive.status import describe
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
-from slipscan.loopback.archive import Layout, LoopbackArchive
-from slipscan.loopback.http import Faults
-from slipscan.loopback.scene import TrueScene, acquisitions
-from slipscan.loopback.umm import DataFile
+from slipscan_loopback.archive import Layout, LoopbackArchive
+from slipscan_loopback.http import Faults
+from slipscan_loopback.scene import TrueScene, acquisitions
+from slipscan_loopback.umm import DataFile
 from slipscan.regions import Region, read_regions
 from slipscan.settings import ArchiveSettings, Settings
 from slipscan.store import open_zarr, same_store

@@ -20,10 +20,10 @@ from rasterio import Affine
 from slipscan.archive import asf, opera
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
-from slipscan.loopback import cmr, disp
-from slipscan.loopback.http import LoopbackServer
-from slipscan.loopback.scene import TrueScene
-from slipscan.loopback.umm import DataFile, Granule
+from slipscan_loopback import cmr, disp
+from slipscan_loopback.http import LoopbackServer
+from slipscan_loopback.scene import TrueScene
+from slipscan_loopback.umm import DataFile, Granule
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings, DownloadSettings
 from slipscan.vocabulary import check

@@ -16,8 +16,8 @@ import xarray as xr
 from slipscan.archive import hyp3, stage
 from slipscan.archive import manifest as manifests
 from slipscan.geometry import Grid, read_grid
-from slipscan.loopback.archive import Layout, LoopbackArchive
-from slipscan.loopback.scene import TrueScene, acquisitions
+from slipscan_loopback.archive import Layout, LoopbackArchive
+from slipscan_loopback.scene import TrueScene, acquisitions
 from slipscan.regions import Region, Track, read_regions
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulated import dates  # tests/simulated.py
-from slipscan import seriesmodel
-from slipscan.denoise.baselines import common_scene, matched_filter, oracle, registry, stack_difference, whitening
-from slipscan.denoise.baselines.gaps import fill_gaps, without_mean_or_gaps
-from slipscan.denoise.baselines.gls import StationaryNoise, projected_information
-from slipscan.denoise.baselines.histories import candidates, filters, masked_fit
-from slipscan.denoise.baselines.method import Estimate, Observation
-from slipscan.denoise.baselines.prepare import prepare
-from slipscan.denoise.baselines.search import Correlator, Place, placed, statistics
+from slipbench.baselines import common_scene, matched_filter, oracle, registry, stack_difference, whitening
+from slipbench.baselines.gaps import fill_gaps, without_mean_or_gaps
+from slipbench.baselines.gls import StationaryNoise, projected_information
+from slipbench.baselines.histories import candidates, filters, masked_fit
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
+from slipbench.baselines.prepare import prepare
+from slipbench.baselines.search import Correlator, Place, placed, statistics
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014, design_matrix
 from slipscan.forward.mogi import mogi_surface
 from slipscan.noise.simulate import power_spectrum, turbulence
 
@@ -131,7 +132,7 @@ def scene(
     event = (np.arange(epochs) >= EVENT_EPOCH)[:, None, None] * peak_m * mogi(shape, *CENTRE)
     displacement = (delay + event - delay[0]).astype(np.float32)
     if not known:
-        years = seriesmodel.days_since_2014(time) / seriesmodel.DAYS_PER_YEAR
+        years = days_since_2014(time) / DAYS_PER_YEAR
         displacement += (10e-3 * (years - years[0]))[:, None, None] * (x + y**2).astype(np.float32)
     displacement[::3][generator.random(displacement[::3].shape) < missing] = np.nan
     return Observation(time, displacement, height, LOS, PIXEL_M, known)
@@ -284,18 +285,18 @@ def test_a_fit_with_gaps_equals_least_squares_on_what_is_there() -> None:
 
 def test_filters_have_unit_variance_and_do_not_see_the_background() -> None:
     time = dates(40)
-    design, weight = seriesmodel.design_matrix(time)[0], np.random.default_rng(0).uniform(1, 5, 40)
-    unit = filters(candidates(seriesmodel.days_since_2014(time)).columns, design, weight)
+    design, weight = design_matrix(time)[0], np.random.default_rng(0).uniform(1, 5, 40)
+    unit = filters(candidates(days_since_2014(time)).columns, design, weight)
     np.testing.assert_allclose((unit**2 / weight).sum(axis=1), 1.0)
     np.testing.assert_allclose(unit @ design, 0.0, atol=1e-9)
-    differences = stack_difference.difference_filters(seriesmodel.days_since_2014(time), design)
+    differences = stack_difference.difference_filters(days_since_2014(time), design)
     np.testing.assert_allclose(differences @ design, 0.0, atol=1e-9)
-    steps = candidates(seriesmodel.days_since_2014(time), (0.0,)).columns
+    steps = candidates(days_since_2014(time), (0.0,)).columns
     np.testing.assert_allclose(np.einsum("ct,tc->c", differences, steps)[3:-3], 1.0, atol=1e-6)
 
 
 def test_common_scenes_do_not_see_steady_motion_between_uneven_dates() -> None:
-    days = seriesmodel.days_since_2014(dates(20)[np.delete(np.arange(20), [4, 5, 11])])
+    days = days_since_2014(dates(20)[np.delete(np.arange(20), [4, 5, 11])])
     for t in range(1, len(days) - 1):
         partners, weights = common_scene.stencil(days, t)
         assert t not in partners and weights.sum() == pytest.approx(1.0)

@@ -9,13 +9,13 @@ import pytest
 
 from bench_small import SMALL  # tests/bench_small.py
 from slipscan import digest
-from slipscan.bench import families
-from slipscan.bench.frozen import load_scene, read_manifest, rows_of, verify
-from slipscan.bench.methods import METHODS, answer
-from slipscan.bench.plan import read_plan
-from slipscan.bench.scenarios import SCENARIOS, draw_scenario
-from slipscan.bench.scenes import SEED_TAG, Key, Scene, draw, kept_snr, unit_snr
-from slipscan.bench.spectra import mode_std, window_scaled
+from slipbench import families
+from slipbench.frozen import load_scene, read_manifest, rows_of, verify
+from slipbench.methods import METHODS, answer
+from slipbench.plan import read_plan
+from slipbench.scenarios import SCENARIOS, draw_scenario
+from slipbench.scenes import SEED_TAG, Key, Scene, draw, kept_snr, unit_snr
+from slipbench.spectra import mode_std, window_scaled
 from slipscan.errors import SlipscanError
 from slipscan.noise.simulate import random_fields
 from slipscan.settings import TrainSettings
@@ -29,8 +29,8 @@ def small(family: str, kind: str, index: int = 0) -> Scene:
 
 def test_training_cannot_reach_the_benchmark() -> None:
     for stage in ("train", "denoise"):
-        assert not [name for name in digest.imported_modules(digest.STAGES[stage]) if name.startswith("slipscan.bench")]
-    assert any("slipscan.bench.families" in name for name in digest.imported_modules("slipscan.bench.skill"))
+        assert not [name for name in digest.imported_modules(digest.STAGES[stage]) if name.startswith("slipbench")]
+    assert any("slipbench.families" in name for name in digest.imported_modules("slipbench.skill"))
 
 
 def test_training_seeds_are_not_those_of_the_benchmark() -> None:

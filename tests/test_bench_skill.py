@@ -10,14 +10,14 @@ import yaml
 from scipy.special import expit
 
 from bench_small import SMALL  # tests/bench_small.py
-from slipscan.bench import bound, skill, summary
-from slipscan.bench.frozen import freeze, read_manifest
-from slipscan.bench.measures import footprint_overlap, measure
-from slipscan.bench.methods import METHODS, chosen
-from slipscan.bench.plan import read_plan
-from slipscan.bench.run import run_skill
-from slipscan.bench.scenes import Key, draw
-from slipscan.denoise.baselines.method import Estimate
+from slipbench import bound, skill, summary
+from slipbench.frozen import freeze, read_manifest
+from slipbench.measures import footprint_overlap, measure
+from slipbench.methods import METHODS, chosen
+from slipbench.plan import read_plan
+from slipbench.run import run_skill
+from slipbench.scenes import Key, draw
+from slipbench.estimate import Estimate
 from slipscan.errors import SlipscanError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from simulated import PIXEL_M, SHAPE, dates, stack_dataset, turbulence  # tests/simulated.py
-from slipscan import seriesmodel
-from slipscan.denoise import background, pretrained
 from slipscan.denoise.apply import Denoised
 from slipscan.denoise.apply import denoise as run
 from slipscan.denoise.network import SlipNet
 from slipscan.denoise.nuisance import fit_nuisance, spatial_design
 from slipscan.denoise.pretrained import Weights
+
+from simulated import PIXEL_M, SHAPE, dates, stack_dataset, turbulence  # tests/simulated.py
+from slipscan.denoise import background, pretrained
 from slipscan.denoise.stage import denoise_stack
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
 from slipscan.settings import DenoiseSettings
 
 SHIPPED = "slipscan-1"
@@ -50,7 +50,7 @@ def test_rate_season_and_event_are_recovered(method: str) -> None:
     bump = 60e-3 * np.exp(-((yy - 24) ** 2 + (xx - 20) ** 2) / (2 * 5**2))
     event = bump * (np.arange(len(time)) >= 26)[:, None, None]
     rate = np.full(SHAPE, 8e-3)
-    years = seriesmodel.days_since_2014(time) / seriesmodel.DAYS_PER_YEAR
+    years = days_since_2014(time) / DAYS_PER_YEAR
     season = 5e-3 * np.cos(2 * np.pi * years)
     series = (field + event + rate * years[:, None, None] + season[:, None, None]).astype("f4")
     weights = pretrained.load(SHIPPED) if method == "network" else None

@@ -5,10 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
-from slipscan import seriesmodel
-from slipscan.denoise import cells, front_end, least_squares, local_history, pretrained
 from slipscan.denoise.apply import Denoised, denoise
 from slipscan.denoise.network import (
     MULTIPLE,
@@ -22,6 +18,10 @@ from slipscan.denoise.network import (
 )
 from slipscan.denoise.predict import ORIENTATIONS, odd_prediction, padded
 from slipscan.denoise.pretrained import Weights
+
+from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
+from slipscan.denoise import cells, front_end, least_squares, local_history, pretrained
+from slipscan.fit.model import design_matrix
 
 SHIPPED = "slipscan-1"
 
@@ -63,7 +63,7 @@ def test_planes_and_height_delay_are_found_beside_gaps_and_an_unwrapping_block()
 def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, missing: float) -> None:
     generator = np.random.default_rng(seed)
     time = dates(40)
-    design = seriesmodel.design_matrix(time)[0]
+    design = design_matrix(time)[0]
     truth = generator.normal(size=(design.shape[1], 30))
     valid = generator.random((40, 30)) >= missing
     series = np.where(valid, design @ truth, 0.0)
@@ -76,7 +76,7 @@ def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, miss
 def test_the_filter_of_a_history_gives_its_amplitude_beside_any_background() -> None:
     generator = np.random.default_rng(1)
     time = dates(40)
-    design = seriesmodel.design_matrix(time)[0]
+    design = design_matrix(time)[0]
     window = window_of(generator.normal(size=(40, 16, 16)), design)
     columns = local_history.candidates(window.days)
     chosen = [7, 30, 60]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from slipscan.denoise.network import SlipNet
 
 from simulated import dates, stack_dataset  # tests/simulated.py
 from slipscan.denoise import pretrained, stage
-from slipscan.denoise.network import SlipNet
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.settings import DenoiseSettings

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-
-from slipscan.denoise import objective, pretrained
 from slipscan.denoise.calibration import COVERAGE, calibrate
 from slipscan.denoise.examples import REGION_SHARE, draw_example, of_the_region
 from slipscan.denoise.network import closed_form, image_of
 from slipscan.denoise.objective import truth_of
 from slipscan.denoise.recipe import Trainer
 from slipscan.denoise.train import train
+
+from slipscan.denoise import objective, pretrained
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.noise.estimate import model_of

@@ -26,7 +26,7 @@ from slipscan.detect.statistic import (
     ramps,
 )
 from slipscan.errors import SlipscanError
-from slipscan.seriesmodel import days_since_2014, design_matrix, transient_column
+from slipscan.fit.model import days_since_2014, design_matrix, transient_column
 from slipscan.settings import DetectSettings
 from slipscan.store import same_store, write_zarr
 

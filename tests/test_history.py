@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import DAYS_PER_YEAR, design_matrix
 from slipscan.forward.history import KINDS, Transient, history, seasonal, superposed
-from slipscan.seriesmodel import DAYS_PER_YEAR, design_matrix
 
 DOUBLE = torch.float64
 

@@ -17,12 +17,12 @@ import xarray as xr
 from requests.adapters import HTTPAdapter
 
 from slipscan.geometry import Array, check_los
-from slipscan.loopback import bursts, disp, gunw
-from slipscan.loopback.cmr import Catalogue, register
-from slipscan.loopback.disp_layers import gap_pixels, reference_pixel, rounded
-from slipscan.loopback.http import LoopbackServer
-from slipscan.loopback.scene import TrueScene
-from slipscan.loopback.umm import Granule, synthetic_granules
+from slipscan_loopback import bursts, disp, gunw
+from slipscan_loopback.cmr import Catalogue, register
+from slipscan_loopback.disp_layers import gap_pixels, reference_pixel, rounded
+from slipscan_loopback.http import LoopbackServer
+from slipscan_loopback.scene import TrueScene
+from slipscan_loopback.umm import Granule, synthetic_granules
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform.*:DeprecationWarning")  # asf_search's
 

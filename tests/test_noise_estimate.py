@@ -10,8 +10,9 @@ import xarray as xr
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from slipscan import seriesmodel
 from slipscan.errors import SlipscanError
+from slipscan.fit.background import fit_series
+from slipscan.fit.model import days_since_2014, design_matrix, has_season
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.noise.estimate import NoiseEstimate, estimate, model_of, to_model
 from slipscan.noise.estimate_bands import (
@@ -47,11 +48,11 @@ def relief(seed: int, side: int) -> np.ndarray:
 def stack(model: NoiseModel, seed: int, side: int, count: int, gaps: float = 0.0) -> tuple[np.ndarray, ...]:
     """Displacement with a rate and a season that have nothing to do with height, heights and dates."""
     generator, time = np.random.default_rng(seed), epochs(count)
-    days, height = seriesmodel.days_since_2014(time), relief(seed, side)
+    days, height = days_since_2014(time), relief(seed, side)
     series = model.simulate(generator, days, height, PIXEL).astype(float)
     ground = turbulence(generator, (side, side), PIXEL, 2).astype(float)
     series += 10e-3 * ground[0] * (days / 365.25)[:, None, None]
-    if seriesmodel.has_season(time):
+    if has_season(time):
         series += 2e-3 * ground[1] * np.sin(2 * np.pi * days / 365.25)[:, None, None]
     if gaps > 0:
         series[missing_pixels(generator, series.shape, PIXEL, gaps / 2, gaps / 2)] = np.nan
@@ -59,7 +60,7 @@ def stack(model: NoiseModel, seed: int, side: int, count: int, gaps: float = 0.0
 
 
 def measured(series: np.ndarray, height: np.ndarray | None, time: np.ndarray) -> NoiseEstimate:
-    return estimate(series, *seriesmodel.design_matrix(time), PIXEL, height)
+    return estimate(series, *design_matrix(time), PIXEL, height)
 
 
 @cache
@@ -103,7 +104,7 @@ def test_parameters_are_recovered_within_their_errors(name: str, gaps: float) ->
 def test_strength_of_single_epochs_is_recovered() -> None:
     """Against the turbulence that was drawn: the same structure at short lags as the estimate claims."""
     series, height, time = stack(TRUTH, 0, SIDE, COUNT)
-    parts = TRUTH.parts(np.random.default_rng(0), seriesmodel.days_since_2014(time), height, PIXEL)
+    parts = TRUTH.parts(np.random.default_rng(0), days_since_2014(time), height, PIXEL)
     assert parts.turbulence is not None
     drawn = np.log(np.diff(parts.turbulence, axis=2).std(axis=(1, 2)))
     found = measured(series, height, time).turbulence
@@ -116,7 +117,7 @@ def test_strength_of_single_epochs_is_recovered() -> None:
 def test_bands_of_single_epochs_are_recovered() -> None:
     model = NoiseModel(8e-3, 0.5, white_std_m=1e-3)
     series, _, time = stack(model, 3, 64, 40)
-    drawn = model.simulate(np.random.default_rng(3), seriesmodel.days_since_2014(time), np.zeros((64, 64)), PIXEL)
+    drawn = model.simulate(np.random.default_rng(3), days_since_2014(time), np.zeros((64, 64)), PIXEL)
     scale_m, power = band_power(drawn.astype(float), PIXEL)
     found = measured(series, None, time)
     np.testing.assert_allclose(found.band_m, scale_m)
@@ -131,7 +132,7 @@ def test_bands_of_single_epochs_are_recovered() -> None:
 def test_neither_the_reference_nor_the_order_of_the_epochs_matters(reference: int, seed: int) -> None:
     model = NoiseModel(8e-3, 0.35, 8e-6, 0.0, 2e-3, 1e-3)
     series, height, time = stack(model, seed, 20, 18)
-    matrix, names = seriesmodel.design_matrix(time)
+    matrix, names = design_matrix(time)
     order = np.random.default_rng(seed).permutation(len(time))
     base = estimate(series - series[0], matrix, names, PIXEL, height)
     moved = estimate(series - series[reference], matrix, names, PIXEL, height)
@@ -156,9 +157,9 @@ def test_degrees_of_freedom_of_the_fit_are_given_back() -> None:
     """Epochs of unequal noise, a sixth of a short series taken by the fit."""
     generator, time = np.random.default_rng(0), epochs(40, 24)
     std = np.exp(0.6 * generator.standard_normal(40))
-    matrix, _ = seriesmodel.design_matrix(time)
+    matrix, _ = design_matrix(time)
     noise = std[:, None] * generator.standard_normal((40, 40_000))
-    residual = noise - matrix @ seriesmodel.fit(matrix, noise)
+    residual = noise - matrix @ fit_series(matrix, noise)
     raw = (residual**2).mean(axis=1)
     assert abs(raw / std**2 - 1).max() > 0.3  # the correction is worth its name
     np.testing.assert_allclose(epoch_variance(raw, residual_gain(matrix)), std**2, rtol=0.06, atol=0.02)
@@ -171,11 +172,11 @@ def test_degrees_of_freedom_of_the_fit_are_given_back() -> None:
 def test_gaps_are_fitted_as_if_they_had_been_seen() -> None:
     """Neighbours with other gaps err in another way; filled, their difference is that of complete series."""
     generator, time = np.random.default_rng(1), epochs(30)
-    matrix, _ = seriesmodel.design_matrix(time)
+    matrix, _ = design_matrix(time)
     noise = turbulence(generator, (24, 24), PIXEL, 30).astype(float)
-    complete = (noise.reshape(30, -1) - matrix @ seriesmodel.fit(matrix, noise.reshape(30, -1))).reshape(noise.shape)
+    complete = (noise.reshape(30, -1) - matrix @ fit_series(matrix, noise.reshape(30, -1))).reshape(noise.shape)
     gappy = np.where(generator.random(noise.shape) < 0.3, np.nan, noise).reshape(30, -1)
-    alone = (gappy - matrix @ seriesmodel.fit(matrix, gappy)).reshape(noise.shape)
+    alone = (gappy - matrix @ fit_series(matrix, gappy)).reshape(noise.shape)
     filled = fill_gaps(alone, matrix)
     assert (np.isnan(filled) == np.isnan(alone)).all()
     assert np.nanstd(filled - complete) < 0.5 * np.nanstd(alone - complete)
@@ -285,7 +286,7 @@ def test_simulating_the_estimate_gives_the_estimate() -> None:
     _, height, time = stack(TRUTH, 0, SIDE, COUNT)
     found = estimates(0.0)[0]
     drawn = to_model(found).simulate(
-        np.random.default_rng(9), seriesmodel.days_since_2014(time), height, PIXEL
+        np.random.default_rng(9), days_since_2014(time), height, PIXEL
     ).astype(float)  # fmt: skip
     again = measured(drawn, height, time)
     rms = [np.sqrt((one.band_std**2).mean(axis=0)) for one in (found, again)]

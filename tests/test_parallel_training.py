@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import torch
-
 from slipscan.denoise.examples import draw_example
 from slipscan.denoise.network import SlipNet
 from slipscan.denoise.objective import loss
 from slipscan.denoise.stream import scene_numbers
+
 from slipscan.settings import TrainSettings
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

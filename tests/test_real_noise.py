@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from slipscan import seriesmodel
+from slipscan.fit.model import design_matrix
 from slipscan.noise.estimate import NoiseEstimate, estimate, to_model
 from slipscan.noise.estimate_bands import band_power
 
@@ -23,7 +23,7 @@ needs_mexico = pytest.mark.skipif(not INTERFEROGRAMS.is_dir(), reason=f"the inte
 
 def measured(series: np.ndarray, dates: list[str], pixel_m: tuple[float, float]) -> NoiseEstimate:
     time = np.array([f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in dates], "datetime64[ns]")
-    matrix, names = seriesmodel.design_matrix(time)
+    matrix, names = design_matrix(time)
     return estimate(series, matrix, names, pixel_m)
 
 

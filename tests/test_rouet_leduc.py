@@ -7,15 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slipbench.baselines.interval_examples import Batch, augment, choose
+from slipscan.denoise.pretrained import Weights
+from slipscan.denoise.train import train
 
 from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
 from slipscan.denoise import pretrained
-from slipscan.denoise.baselines import interval_examples, rouet_leduc_training
-from slipscan.denoise.baselines import rouet_leduc_2021 as prototype
-from slipscan.denoise.baselines.interval_examples import Batch, augment, choose
-from slipscan.denoise.baselines.method import Observation
-from slipscan.denoise.pretrained import Weights
-from slipscan.denoise.train import train
+from slipbench.baselines import interval_examples, rouet_leduc_training
+from slipbench.baselines import rouet_leduc_2021 as prototype
+from slipscan.field import Observation
 from slipscan.errors import SlipscanError
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.scene import draw_scene

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from event_builders import event, scan, shifted, table
-from slipscan.bench import score
+from slipbench import score
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.fold import fold
 from slipscan.catalogue.increment import Increment, with_verdicts

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-
 from slipscan.denoise.examples import draw_example
+
 from slipscan.noise.simulate import NoiseModel, random_fields
 from slipscan.settings import NoiseStructure, TrainSettings
 from slipscan.synthetic.structures import GaussianSpectrum, draw_structured

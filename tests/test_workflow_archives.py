@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from slipscan.loopback.archive import Layout, LoopbackArchive
-from slipscan.loopback.scene import TrueScene, acquisitions
+from slipscan_loopback.archive import Layout, LoopbackArchive
+from slipscan_loopback.scene import TrueScene, acquisitions
 from workflow import Workflow
 
 FAMILIES = ("aria",)  # the others are fetched as the rules do in test_archives_agree.py

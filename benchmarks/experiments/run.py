@@ -27,13 +27,14 @@ import torch
 from matplotlib import pyplot as plt
 from safetensors.torch import save_file
 
-from slipscan.bench import network as method
-from slipscan.bench import skill, summary
-from slipscan.bench.frozen import load_scene, one_thread, read_manifest, rows_of
-from slipscan.bench.measures import measure
-from slipscan.bench.plan import SkillPlan, read_plan
+from slipbench import network as method
+from slipbench import skill, summary
+from slipbench.frozen import load_scene, one_thread, read_manifest, rows_of
+from slipbench.measures import measure
+from slipbench.plan import SkillPlan, read_plan
 from slipscan.denoise import local_history, objective, predict, pretrained
-from slipscan.denoise.baselines.method import Estimate, Observation
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 from slipscan.denoise.front_end import Window
 from slipscan.denoise.network import Closed, closed_form
 from slipscan.denoise.recipe import Trainer

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from slipscan.bench.frozen import one_thread
+from slipbench.frozen import one_thread
 from slipscan.denoise import predict, pretrained, scales
 from slipscan.denoise.examples import PIXELS_M, Example, draw_example
 from slipscan.denoise.network import SIGNED, SlipNet

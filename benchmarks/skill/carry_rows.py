@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from slipscan.bench import methods, skill
-from slipscan.bench.frozen import load_scene, one_thread, read_manifest, rows_of
-from slipscan.bench.measures import measure
-from slipscan.bench.plan import read_plan
+from slipbench import methods, skill
+from slipbench.frozen import load_scene, one_thread, read_manifest, rows_of
+from slipbench.measures import measure
+from slipbench.plan import read_plan
 
 PLAN = Path(__file__).parent / "slipbench.yaml"
 NOT_COMPARED = ("id", "background", "ms")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from slipscan.bench.summary import ALL, LARGEST_SNR
+from slipbench.summary import ALL, LARGEST_SNR
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {

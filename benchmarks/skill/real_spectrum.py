@@ -5,7 +5,7 @@
 Five Sentinel-1 displacement rasters (scottstanie/geepers, tests/data, commit 70c1f43, Apache-2.0): 400 x 400 pixels of
 30 m, no tropospheric correction. A plane is removed, gaps are filled with 0, a Hann window is laid over, and the
 periodograms, each scaled to unit power, are averaged. Wavelengths from 12 km to 0.25 km are measured; beyond, the
-benchmark extrapolates (slipscan.bench.families).
+benchmark extrapolates (slipbench.families).
 """
 
 import sys

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from slipscan.bench.network import estimate
-from slipscan.bench.plan import read_plan
-from slipscan.bench.scenes import Key, draw
+from slipbench.network import estimate
+from slipbench.plan import read_plan
+from slipbench.scenes import Key, draw
 from slipscan.denoise import pretrained
-from slipscan.denoise.baselines.method import Observation
+from slipscan.field import Observation
 from slipscan.denoise.pretrained import Weights
 from slipscan.settings import DenoiseSettings
 

@@ -16,7 +16,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer  # noqa: E402
 
 from slipscan.archive import commands as archive_commands  # noqa: E402
-from slipscan.bench.commands import app as bench_app  # noqa: E402
+from slipbench.commands import app as bench_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.progress import set_up_logging  # noqa: E402
 
@@ -224,7 +224,7 @@ def train(
 @app.command()
 def score(catalogue: In, truth: In) -> None:
     """Print found, missed and false events, onset and magnitude errors against a known truth."""
-    from slipscan.bench.score import run
+    from slipbench.score import run
 
     print(run(catalogue, truth))
 
@@ -270,7 +270,7 @@ def loopback(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8650,
 ) -> None:
     """Serve a small synthetic archive of all kinds on this machine: to try the clients without an account."""
-    from slipscan.loopback.archive import serve
+    from slipscan_loopback.archive import serve
 
     serve(directory, port)
 

@@ -168,15 +168,18 @@ class NoiseSettings(Frozen):
 class DenoiseSettings(Frozen):
     """The field without its atmosphere."""
 
-    method: Literal["network", "classical"] = Field(
-        "network", description="'classical': ramp and height correction, then a temporal filter"
+    method: str = Field(
+        "slipnet",
+        min_length=1,
+        description="denoiser: slipnet, classical, zero, rouet_leduc_2021, pixel_series, or path/to/file.py:Class",
     )
-    weights: str = Field("slipscan-1", description="name of shipped weights, or path of a .safetensors file")
+    weights: str = Field(
+        "", description="name of shipped weights, or path of a .safetensors file; default: the method's"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    orientations: Literal[1, 8] = Field(
-        1, description="8: the mean over all flips and turns of a scene, with which the answer turns; 8 times as slow"
+    options: dict[str, int | float | str | bool] = Field(
+        {}, description="of the method, say orientations (slipnet) or filter_d (classical); see docs/denoiser.md"
     )
-    filter_d: float = Field(48.0, gt=0, description="width of the temporal filter of the classical method")
 
 
 class DetectSettings(Frozen):
@@ -251,9 +254,10 @@ NoiseStructure = Literal["white", "gaussian", "power_law", "stratified", "hetero
 class TrainSettings(Frozen):
     """Training of the network (not part of `rule all`)."""
 
-    network: Literal["slipscan", "rouet_leduc_2021"] = Field(
-        "slipscan", description="architecture: our own, or the prototype of 2021 (a baseline)"
+    network: str = Field(
+        "slipnet", min_length=1, description="denoiser that is trained: a name or path/to/file.py:Class"
     )
+    options: dict[str, int | float | str | bool] = Field({}, description="of that denoiser")
     name: str = Field("slipscan-1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0, lt=2**31)
     steps: int = Field(40000, ge=1, description="optimiser steps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import xarray as xr
 import slipscan
 from slipscan import vocabulary
 from slipscan.errors import SlipscanError
-from slipscan.geometry import read_grid
+from slipscan.field import Observation
+from slipscan.geometry import pixel_area_km2, read_grid
 from slipscan.store import open_dataset
 
 log = logging.getLogger(__name__)
 
+LOS = ("los_east", "los_north", "los_up")
 OPTIONAL_NOTES = {
     "height": "no correction that follows topography",
     "los_east": "no source inversion and no projection of GNSS",
@@ -55,6 +58,22 @@ def open_stack(path: Path, product: str = "stack", in_memory: bool = True) -> xr
         if name not in dataset:
             log.info("%s has no %s: %s", path, name, note)
     return dataset
+
+
+def observation_of(dataset: xr.Dataset, rows: slice = slice(None), columns: slice = slice(None)) -> Observation:
+    """What was observed in some rows and columns of a stack, read from the disk where it is not in memory."""
+    part = dataset.isel(y=rows, x=columns)
+    los = None
+    if all(name in part for name in LOS):
+        los = np.stack([part[name].values for name in LOS])
+    return Observation(
+        displacement=np.asarray(part["displacement"].values, np.float32),
+        time=part["time"].values,
+        pixel_m=math.sqrt(pixel_area_km2(read_grid(dataset)) * 1e6),
+        height=part["height"].values if "height" in part else None,
+        los=los,
+        segment=segments(part),
+    )
 
 
 def segments(dataset: xr.Dataset) -> np.ndarray | None:

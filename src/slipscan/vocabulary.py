@@ -156,14 +156,18 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         *_NOISE_NUMBERS,
     ),
     "denoised": (
-        *_STACK,
-        Variable("denoised", _TYX, "m", "rate, season and events of displacement", TOWARD),
-        Variable("denoised_std", _TYX, "m", "standard deviation of denoised"),
+        Variable("transient", _TYX, "m", "displacement by events about its temporal mean", TOWARD),
+        Variable("denoised_std", _TYX, "m", "standard deviation of offset + rate + season + transient"),
+        Variable("offset", ("part", "y", "x"), "m", "offset of each connected part of the network", TOWARD),
         Variable("rate", _YX, "m/yr", "secular rate of displacement", TOWARD),
-        Variable("seasonal_amplitude", _YX, "m", "amplitude of the annual part of displacement"),
-        Variable("seasonal_phase", _YX, "rad", "phase of the annual part: its maximum, 1 January = 0"),
-        Variable("transient", _TYX, "m", "events in displacement: departure from rate and season", TOWARD),
-        Variable("removed", _TYX, "m", "displacement - denoised: delay, decorrelation, unwrapping errors"),
+        *(
+            Variable(
+                f"{wave}_{part}", _YX, "m", f"{part}ine of the {wave} wave of displacement", TOWARD, required=False
+            )
+            for wave in ("annual", "semiannual")
+            for part in ("cos", "sin")
+        ),
+        Variable("evidence", _YX, "1", "energy that data and events have in common near by, noise being 1"),
     ),
     "transients": (
         Variable("map", ("transient", "y", "x"), "m", "total displacement of the transient", TOWARD),

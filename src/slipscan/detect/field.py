@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan import seriesmodel
 from slipscan.denoise import background
 from slipscan.denoise.background import epoch_noise
 from slipscan.detect.bands import band
 from slipscan.detect.scan import MAX_TRANSIENTS, Scan, scan
 from slipscan.detect.statistic import Candidate, Field, amplitudes, field_of, model_matrix, projected_out, ramps
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.geometry import Grid, pixel_area_km2, read_grid
 from slipscan.settings import DetectSettings
 from slipscan.stack import heights, open_stack, segments
@@ -124,4 +124,4 @@ def area_of(track: Track) -> float:
 def exposure_of(track: Track, settings: DetectSettings) -> float:
     """What is scanned, in 10,000 km2 x years."""
     start, end = window(track.time, settings.edge_epochs)
-    return area_of(track) / 1e4 * float((end - start) / np.timedelta64(1, "D")) / seriesmodel.DAYS_PER_YEAR
+    return area_of(track) / 1e4 * float((end - start) / np.timedelta64(1, "D")) / DAYS_PER_YEAR

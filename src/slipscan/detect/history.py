@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan import seriesmodel
 from slipscan.denoise.nuisance import temporal_noise
 from slipscan.detect.statistic import Candidate, model_matrix, projected_out, ramps
+from slipscan.fit.background import fit_series
+from slipscan.fit.model import MIN_EPOCHS
 
 Float = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
     design = np.column_stack([amplitude[strong] / peak, np.ones(len(nuisance)), nuisance])
     if len(design) <= 3 * design.shape[1]:
         design = design[:, :1]
-    return seriesmodel.fit(design, series[:, strong].T)[0] / peak
+    return fit_series(design, series[:, strong].T)[0] / peak
 
 
 def refine(
@@ -69,7 +70,7 @@ def refine(
         the candidate that was detected; kept where no ramp of positive amplitude fits
     """
     known = np.isfinite(projected)
-    if known.sum() < seriesmodel.MIN_EPOCHS + 5:
+    if known.sum() < MIN_EPOCHS + 5:
         return first
     time, projected = time[known], projected[known]
     segment = None if segment is None else segment[known]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.seriesmodel import days_since_2014
+from slipscan.fit.model import days_since_2014
 
 KINDS = ("permutation", "blocks")
 BLOCK_D = 90.0

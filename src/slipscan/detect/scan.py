@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from slipscan import seriesmodel
 from slipscan.detect.cluster import Cluster, Rules, best_cluster
 from slipscan.detect.history import refine
 from slipscan.detect.statistic import (
@@ -22,6 +21,7 @@ from slipscan.detect.statistic import (
     ramps,
 )
 from slipscan.errors import SlipscanError
+from slipscan.fit.background import fit_series
 from slipscan.geometry import Grid, pixel_area_km2
 from slipscan.settings import DetectSettings
 
@@ -164,7 +164,7 @@ def _refitted(field: Field, taken: Sequence[Candidate], near: NDArray[np.bool_],
     for pixels, beside in _groups(taken, near):
         if beside:
             matrix = model_matrix(series.time, series.segment, beside)
-            fitted = seriesmodel.fit(matrix, values[:, pixels], field.weight)
+            fitted = fit_series(matrix, values[:, pixels], field.weight)
             values[:, pixels] -= matrix @ fitted
             parameters[pixels] = matrix.shape[1]
     return replace(field, values=values, parameters=parameters)

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from slipscan import seriesmodel, vocabulary
+from slipscan import vocabulary
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
@@ -20,6 +20,7 @@ from slipscan.detect.field import Track, amplitude_map, area_of, exposure_of, fi
 from slipscan.detect.history import projection, refine
 from slipscan.detect.scan import Transient
 from slipscan.detect.statistic import Candidate
+from slipscan.fit.model import days_since_2014, transient_column
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
 from slipscan.store import write_zarr
@@ -102,7 +103,7 @@ def describe(track: Track, transient: Transient) -> Described:
 def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product."""
     n, shape = len(found), track.grid.shape
-    days = seriesmodel.days_since_2014(track.time)
+    days = days_since_2014(track.time)
     origin = np.datetime64("2014-01-01", "ns")
 
     def dates(fraction: float) -> NDArray[np.datetime64]:
@@ -112,7 +113,7 @@ def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]
     def maps(values: list[NDArray[np.generic]]) -> tuple[tuple[str, str, str], NDArray[np.generic]]:
         return ("transient", "y", "x"), np.array(values).reshape(n, *shape)
 
-    histories = [seriesmodel.transient_column(track.time, t.history.start_d, t.history.duration_d) for t in found]
+    histories = [transient_column(track.time, t.history.start_d, t.history.duration_d) for t in found]
     ongoing = [t.history.reached(0.95) >= days[-1] for t in found]
     left_censored = [t.history.reached(0.05) <= days[0] for t in found]
     out = xr.Dataset(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan import seriesmodel
 from slipscan.denoise.nuisance import temporal_noise
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import days_since_2014, design_matrix, transient_column
 
 Float = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_
     SlipscanError
         the series has no interval outside its edges
     """
-    days = seriesmodel.days_since_2014(time)
+    days = days_since_2014(time)
     middles = (days[1:] + days[:-1]) / 2
     inner = middles[edge_epochs - 1 : len(middles) - edge_epochs + 1]
     if not len(inner):
@@ -104,7 +104,7 @@ def model_matrix(
     time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, beside: Sequence[Candidate]
 ) -> Float:
     """Columns of the background model and of the ramps that are estimated beside it, (time, column)."""
-    matrix, _ = seriesmodel.design_matrix(time, segment)
+    matrix, _ = design_matrix(time, segment)
     return np.hstack([matrix, ramps(time, beside)])
 
 
@@ -112,7 +112,7 @@ def ramps(time: NDArray[np.datetime64], tried: Sequence[Candidate]) -> Float:
     """The histories of candidates, (time, candidate)."""
     if not tried:
         return np.empty((len(time), 0))
-    return np.stack([seriesmodel.transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
+    return np.stack([transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
 
 
 def projected_out(columns: Float, matrix: Float, weight: Float | None = None) -> Float:

@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from slipscan.errors import SlipscanError
-from slipscan.seriesmodel import DAYS_PER_YEAR
+from slipscan.fit.model import DAYS_PER_YEAR
 
 Float = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from slipscan.seriesmodel import DAYS_PER_YEAR
+from slipscan.fit.model import DAYS_PER_YEAR
 
 Float = NDArray[np.float64]
 

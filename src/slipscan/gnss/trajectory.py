@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS, days_since_2014, design_matrix, transient_column
 from slipscan.gnss.covariance import fit_with_random_walk, flicker_covariance, random_walk_covariance
 from slipscan.gnss.steps import Step
 from slipscan.gnss.tenv3 import Station
-from slipscan.seriesmodel import DAYS_PER_YEAR, MIN_EPOCHS, days_since_2014, design_matrix, transient_column
 from slipscan.settings import GnssSettings
 
 Float = NDArray[np.float64]

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan import seriesmodel
 from slipscan.errors import SlipscanError
+from slipscan.fit.background import fit_series
 from slipscan.noise.estimate_bands import band_power, epoch_variance, fill_gaps, residual_gain
 from slipscan.noise.estimate_slope import height_slope
 from slipscan.noise.estimate_spectrum import SpectrumFit, fit_spectrum
@@ -114,7 +114,7 @@ def estimate(
     displacement
         (time, y, x) m, relative to whichever epoch, NaN = no data
     matrix, names
-        (time, column) of the background model and its columns, of `seriesmodel.design_matrix`
+        (time, column) of the background model and its columns, of `design_matrix`
     pixel_m
         height and width of a cell
     height
@@ -129,7 +129,7 @@ def estimate(
     if len(matrix) != shape[0] or (height is not None and height.shape != shape[1:]):
         raise SlipscanError(f"displacement {shape} does not match {len(matrix)} epochs of the model or the heights")
     series = displacement.reshape(shape[0], -1).astype(float)
-    parameters = seriesmodel.fit(matrix, series)
+    parameters = fit_series(matrix, series)
     flat = series - matrix @ parameters
     known = np.isfinite(flat)
     if not known.any():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from slipscan import seriesmodel, vocabulary
+from slipscan import vocabulary
+from slipscan.fit.model import design_matrix
 from slipscan.geometry import read_grid
 from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import epoch_rms, spectrum
@@ -32,7 +33,7 @@ def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
 def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     """The noise product of a stack, from what rate and season leave of it."""
     displacement = dataset["displacement"].values
-    matrix, names = seriesmodel.design_matrix(dataset["time"].values, segments(dataset))
+    matrix, names = design_matrix(dataset["time"].values, segments(dataset))
     dx, dy = read_grid(dataset).spacing
     found = estimate(displacement, matrix, names, (dy, dx), heights(dataset))
     wavenumber, power = spectrum(found.residual, (dy, dx), settings.spectrum_bins)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from slipscan.seriesmodel import DAYS_PER_YEAR
+from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.timeseries.network import Index, Network
 
 LONGEST_SPAN_D = 40.0

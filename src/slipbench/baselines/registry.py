@@ -1,0 +1,70 @@
+"""All methods by name, in the order of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from slipbench.baselines import (
+    common_scene,
+    corrected_filter,
+    ica,
+    last_minus_first,
+    matched_filter,
+    oracle,
+    parametric_fit,
+    pca,
+    scan,
+    stack_difference,
+    zero,
+)
+from slipbench.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the benchmark.
+
+    Attributes
+    ----------
+    name
+        in tables and on the command line
+    function
+        estimate(observation) -> Estimate; that of a bound takes the truth as a second argument
+    speed
+        'slow' where a scene of 128 x 128 pixels and 24 epochs takes more than 50 ms on one core
+    reference
+        where it comes from
+    is_bound
+        it is told the truth: no method, but what a method cannot exceed
+    version
+        raised when its answers change: rows of another version do not count
+    """
+
+    name: str
+    function: Callable[..., Estimate]
+    speed: Literal["fast", "slow"]
+    reference: str
+    is_bound: bool = False
+    version: int = 1
+
+
+METHODS: Final[dict[str, Method]] = {
+    method.name: method
+    for method in (
+        Method("zero", zero.estimate, "fast", "no displacement"),
+        Method("last_minus_first", last_minus_first.estimate, "fast", "a single interferogram"),
+        Method(
+            "stack_difference", stack_difference.estimate, "fast", "Sandwell & Price 1998, doi 10.1029/1998JB900008"
+        ),
+        Method("corrected_filter", corrected_filter.estimate, "slow", "common practice"),
+        Method("pca", pca.estimate, "slow", "Kositsky & Avouac 2010, doi 10.1029/2009JB006535"),
+        Method("ica", ica.estimate, "slow", "Ebmeier 2016, doi 10.1002/2016JB013765"),
+        Method("parametric_fit", parametric_fit.estimate, "slow", "generalised least squares"),
+        Method("common_scene", common_scene.estimate, "slow", "Tymofyeyeva & Fialko 2015, doi 10.1002/2015JB011886"),
+        Method("scan", scan.estimate, "slow", "whitened multi-scale scan, generalised likelihood ratio"),
+        Method("matched_filter", matched_filter.estimate, "slow", "Neyrinck et al., doi 10.31223/x5k77r"),
+        Method("oracle", oracle.estimate, "fast", "the bound of any linear method", is_bound=True),
+    )
+}

@@ -1,0 +1,96 @@
+"""The subcommands of `slipscan bench`; what is heavy is imported inside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from slipscan.errors import SlipscanError
+
+app = typer.Typer(help="slipbench: the skill of methods on frozen synthetic scenes.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
+Plan = Annotated[Path, typer.Option("--plan", help="definition of the benchmark; its scenes.csv lies beside it")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; default: one per core")]
+
+PLAN = Path("benchmarks/skill/slipbench.yaml")
+
+
+@app.command("skill")
+def skill(
+    method: Annotated[str, typer.Option(help="names, comma-separated, or 'all'")] = "all",
+    plan: Plan = PLAN,
+    share: Annotated[float, typer.Option(min=0.001, max=1, help="of the scenes; slow methods: a tenth of it")] = 1.0,
+    rows: Annotated[Path, typer.Option(help="measures of every scene: a run is resumed there")] = Path("results/bench"),
+    out: Annotated[Path, typer.Option(help="a table per method (.csv)")] = Path("results/bench/tables"),
+    page: Annotated[Path | None, typer.Option(help="Markdown page with all tables and plots")] = None,
+    background: Annotated[
+        Literal["known", "unknown", "both"], typer.Option(help="rate and season taken out beforehand, or not")
+    ] = "both",
+    measured_only: Annotated[bool, typer.Option("--measured-only", help="run nothing: what is there")] = False,
+    workers: Workers = None,
+) -> None:
+    """Run methods on the frozen benchmark; print and write one table each."""
+    from slipbench.frozen import one_thread
+    from slipbench.run import run_skill
+
+    one_thread()
+    print(run_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only))
+
+
+@app.command("denoise")
+def denoise(
+    weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,
+    plan: Plan = PLAN,
+) -> None:
+    """Print how fast the denoiser is on one core, and what limits it."""
+    from slipbench.speed import run
+    from slipscan.settings import DenoiseSettings
+
+    print(run(plan, weights or DenoiseSettings().weights))
+
+
+@app.command("bound")
+def bound(config: Annotated[Path, typer.Argument(help="YAML that states every assumption")]) -> None:
+    """Print the matched-filter bound: the smallest event that known template, history and noise allow."""
+    from slipbench.bound import run
+    from slipbench.frozen import one_thread
+
+    one_thread()
+    print(run(config))
+
+
+@app.command("freeze")
+def freeze(out: Out, plan: Plan = PLAN, workers: Workers = None) -> None:
+    """Draw every scene of a new version of the benchmark and write its manifest."""
+    from slipbench.frozen import freeze as run
+    from slipbench.frozen import one_thread
+    from slipbench.plan import read_plan
+
+    one_thread()
+    print(f"{run(read_plan(plan), out, workers or os.cpu_count() or 1)} scenes in {out}")
+
+
+@app.command("verify")
+def verify(
+    plan: Plan = PLAN,
+    share: Annotated[float, typer.Option(min=0.0001, max=1, help="of the scenes")] = 0.01,
+    workers: Workers = None,
+) -> None:
+    """Draw scenes again and compare them with the manifest beside the plan."""
+    from slipbench.frozen import one_thread
+    from slipbench.frozen import verify as run
+    from slipbench.plan import read_plan
+
+    one_thread()
+    manifest = plan.with_name("scenes.csv")
+    count, rounded, differing = run(read_plan(plan), manifest, share, workers or os.cpu_count() or 1)
+    if differing:
+        raise SlipscanError(
+            f"{len(differing)} of {count} scenes are not those of {manifest}, first {differing[0]}: the code that draws"
+            " them has changed; a frozen benchmark needs a new version"
+        )
+    print(f"{count} scenes drawn again: {count - len(rounded)} bit for bit, {len(rounded)} but for rounding")

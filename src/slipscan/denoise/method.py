@@ -1,0 +1,97 @@
+"""What denoisers that are trained have in common; `field.Denoiser` is what every denoiser is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import nn
+
+from slipscan.denoise.sigma import SigmaCalibration
+from slipscan.denoise.training.trainer import Task
+from slipscan.field import Field, Observation
+from slipscan.noise.simulate import NoiseModel
+from slipscan.regions import Frozen
+from slipscan.settings import TrainSettings, validate
+
+
+class NoOptions(Frozen):
+    """Of a method that has none."""
+
+
+class Method(ABC):
+    """A denoiser with options.
+
+    Parameters
+    ----------
+    options
+        `denoise.options` of the configuration, checked by `options_model`
+
+    Raises
+    ------
+    SlipscanError
+        an unknown option, or a value out of its range
+    """
+
+    name: ClassVar[str]
+    options_model: ClassVar[type[Frozen]] = NoOptions
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options = validate(self.options_model, dict(options or {}), f"denoise.options of {self.name}")
+
+    @property
+    def label(self) -> str:
+        """What stands in attributes and tables."""
+        return self.name
+
+    @abstractmethod
+    def fields(self, observations: Sequence[Observation]) -> list[Field]:
+        """What happened in each of a batch of observations."""
+
+
+class TrainedDenoiser(Method):
+    """A denoiser with a network: what trains, is saved with a card, and runs on any device.
+
+    Parameters
+    ----------
+    network
+        in evaluation mode
+    label
+        name of the weights and the first digits of their sha256
+    card
+        of the weights; its `calibration` is that of the standard deviation
+    options
+        see `Method`
+    """
+
+    shipped: ClassVar[str | None] = None
+    """Name of the weights that are taken where none are named."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        label: str = "untrained",
+        card: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(options)
+        self.network = network
+        self._label = label
+        table = (card or {}).get("calibration")
+        self.sigma = SigmaCalibration(**table) if table else None
+
+    @property
+    def label(self) -> str:
+        """Name of the weights and the first digits of their sha256."""
+        return self._label
+
+    @classmethod
+    @abstractmethod
+    def network_of(cls, arguments: Mapping[str, Any]) -> nn.Module:
+        """An untrained network; `arguments` stand on the card."""
+
+    @classmethod
+    @abstractmethod
+    def task(cls, settings: TrainSettings, noise: NoiseModel | None = None) -> Task:
+        """What the network learns, in a region's `noise` where it is made for one."""

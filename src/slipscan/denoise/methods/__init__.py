@@ -1,0 +1,1 @@
+"""Denoisers: one file or folder each."""

@@ -1,0 +1,1 @@
+"""The prototype of 2021, written from its description."""

@@ -1,0 +1,153 @@
+"""What the network is given of a series: all that has a closed form, in float32 and on any device.
+
+Per epoch a robust fit of offset, ramp and height; per pixel a least-squares fit of the background (offset, rate,
+season) that respects gaps; per epoch a noise level. Everything is divided by one number, the noise of the best step
+estimate, and multiplied by it in the end: that makes the network equivariant to amplitude. What the fit of an epoch
+removed is kept (`Prepared.removed`): a plane may be the far end of a deep source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from slipscan.fit.background import fitted
+from slipscan.fit.clean import Cleaned
+from slipscan.fit.ramps import projected
+
+BINS: Final = 12
+"""Candidate histories of the scan: linear ramps over as many bins of equal numbers of epochs."""
+MIN_SHARE: Final = 1e-2
+"""Of the information in all epochs: a pixel with less of it says nothing."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A series over one footprint, ready for the network; a unit is `unit_m` metres.
+
+    Attributes
+    ----------
+    residual
+        (time, y, x) displacement less delay and background, units; 0 where there is no data
+    valid
+        (time, y, x) bool
+    removed
+        (time, column) coefficients of the delay without their own background, units
+    columns
+        (column, y, x) spatial columns of the delay
+    weight
+        (time,) inverse variance of an epoch, 1/unit^2
+    design
+        (time, k) background columns
+    days
+        (time,) since the first epoch
+    height
+        (y, x) m, relative to the scene's mean; 0 where unknown
+    pixel_m, unit_m
+        side of a cell, and what one unit is, m
+    """
+
+    residual: Tensor
+    valid: Tensor
+    removed: Tensor
+    columns: Tensor
+    weight: Tensor
+    design: Tensor
+    days: Tensor
+    height: Tensor
+    pixel_m: float
+    unit_m: float
+
+    def to(self, device: torch.device) -> Prepared:
+        """The same on a device."""
+        moved: dict[str, Any] = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return dataclasses.replace(self, **moved)
+
+    def negative(self) -> Prepared:
+        """The same of a series of the other sign."""
+        return dataclasses.replace(self, residual=-self.residual, removed=-self.removed)
+
+
+def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float) -> Prepared:
+    """Take the background out of a cleaned series and bring it into units of its noise.
+
+    Parameters
+    ----------
+    cleaned
+        the series; the first column of its design is constant
+    days
+        (time,) ascending
+    pixel_m
+        side of a cell
+    """
+    shape = (-1, *cleaned.height.shape)
+    weight = cleaned.weight
+    coefficients = cleaned.delay.coefficients
+    everywhere = torch.ones_like(coefficients, dtype=torch.bool)
+    removed = coefficients - fitted(coefficients, everywhere, cleaned.design, weight)
+    unit = best_step_std(cleaned.design, weight)
+    return Prepared(
+        residual=(cleaned.residual() / unit).reshape(shape),
+        valid=cleaned.valid.reshape(shape),
+        removed=removed / unit,
+        columns=cleaned.columns,
+        weight=weight * unit**2,
+        design=cleaned.design,
+        days=torch.as_tensor(days - days[0], dtype=torch.float32, device=weight.device),
+        height=cleaned.height,
+        pixel_m=float(pixel_m),
+        unit_m=unit,
+    )
+
+
+def padded(prepared: Prepared, multiple: int) -> Prepared:
+    """The same with rows and columns without data added, so that its sides are multiples of a number."""
+    rows, cols = prepared.height.shape
+    extra = (0, -cols % multiple, 0, -rows % multiple)
+    if not any(extra):
+        return prepared
+    return dataclasses.replace(
+        prepared,
+        residual=pad(prepared.residual, extra),
+        valid=pad(prepared.valid, extra),
+        columns=pad(prepared.columns, extra),
+        height=pad(prepared.height, extra),
+    )
+
+
+def bin_histories(epochs: int, device: torch.device | str = "cpu") -> Tensor:
+    """The candidate histories, (time, BINS): ramps from 0 to 1, one after the other; their sum has any history."""
+    edges = torch.linspace(0, epochs - 1, BINS + 1, device=device)
+    number = torch.arange(epochs, device=device, dtype=torch.float32)
+    return ((number[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])).clamp(0, 1)
+
+
+def best_step_std(design: Tensor, weight: Tensor) -> float:
+    """Smallest standard deviation of the candidates' amplitudes, m."""
+    rest = projected(bin_histories(len(weight), weight.device), design, weight)
+    information = float((weight[:, None] * rest.square()).sum(0).max())
+    if information <= 0:
+        return float(weight.max() ** -0.5)
+    return information**-0.5
+
+
+def step_statistics(prepared: Prepared) -> Tensor:
+    """Amplitude of every candidate over its standard deviation, (BINS, y, x); 0 where there is no data."""
+    n, rows, cols = prepared.residual.shape
+    rest = projected(bin_histories(n, prepared.weight.device), prepared.design, prepared.weight)
+    filters = (rest * prepared.weight[:, None]).T
+    energy = (rest.square() * prepared.weight[:, None]).T
+    whole = energy.sum(1, keepdim=True)
+    root = torch.where(whole > 0, whole.clamp(min=1e-12).rsqrt(), 0.0)
+    statistic = root * (filters @ prepared.residual.flatten(1))
+    if not bool(prepared.valid.all()):
+        share = energy @ prepared.valid.flatten(1).float() / whole.clamp(min=1e-12)
+        statistic = torch.where(share > MIN_SHARE, statistic / share.clamp(min=MIN_SHARE).sqrt(), 0.0)
+    return statistic.reshape(-1, rows, cols)

@@ -1,0 +1,40 @@
+"""Calibration of SlipNet's standard deviation on held-out scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from slipscan.denoise.methods.slipnet.examples import Example, example_of
+from slipscan.denoise.methods.slipnet.predict import clean_images
+from slipscan.denoise.sigma import calibrate
+from slipscan.denoise.training.scenes import held_out
+from slipscan.settings import TrainSettings
+
+Float32 = NDArray[np.float32]
+
+EVERY: Final = 5
+"""One pixel in so many is kept: neighbours are alike."""
+
+
+def calibration_card(network: nn.Module, settings: TrainSettings) -> dict[str, Any]:
+    """'calibration' of the card, from the first `validation_scenes` held-out scenes."""
+    rows = []
+    for index in range(settings.validation_scenes):
+        example = example_of(held_out(settings, index), np.random.default_rng([settings.seed, 6, index]))
+        rows.append(np.stack(_pixels(example, network))[:, ::EVERY])
+    mean, std, truth = np.concatenate(rows, axis=1)
+    return {"calibration": dataclasses.asdict(calibrate(mean, std, truth))}
+
+
+def _pixels(example: Example, network: nn.Module) -> tuple[Float32, Float32, Float32]:
+    """Mean, standard deviation and truth, over the formal error, of the valid pixels, each (pixel,)."""
+    (found,) = clean_images([example.prepared], network)
+    total = (example.courses[-1][:, None, None] * example.maps).sum(0) if len(example.maps) else 0 * found.mean
+    valid = example.prepared.valid.any(0)
+    mean, std, truth = (part[valid].numpy() for part in (found.mean, found.std, total / found.image.std))
+    return mean, std, truth

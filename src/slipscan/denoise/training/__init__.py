@@ -1,0 +1,1 @@
+"""Training of any network: scenes, optimiser, checkpoints, validation."""

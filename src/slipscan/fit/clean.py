@@ -1,0 +1,106 @@
+"""A series with the delay of every epoch taken out: what every method, detector and stage begins with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slipscan.errors import SlipscanError
+from slipscan.fit.background import fitted
+from slipscan.fit.delay import Delay, beside_background, sample, spatial_columns
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A series over one footprint, with the delay of every epoch apart.
+
+    Attributes
+    ----------
+    series
+        (time, pixel) displacement less delay, relative to `mean`, m; 0 where there is no data
+    mean
+        (pixel,) over time, m
+    valid
+        (time, pixel) bool
+    columns
+        (column, y, x) spatial columns of the delay
+    delay
+        of every epoch
+    design
+        (time, column) of the background
+    height
+        (y, x) m, relative to the footprint's mean; 0 where unknown
+    """
+
+    series: Tensor
+    mean: Tensor
+    valid: Tensor
+    columns: Tensor
+    delay: Delay
+    design: Tensor
+    height: Tensor
+
+    @property
+    def weight(self) -> Tensor:
+        """(time,) inverse variance of an epoch, 1/m2."""
+        return self.delay.std**-2
+
+    def residual(self) -> Tensor:
+        """(time, pixel) what delay and background leave, m; 0 where there is no data."""
+        return (self.series - fitted(self.series, self.valid, self.design, self.weight)) * self.valid
+
+
+def clean(
+    displacement: NDArray[np.floating],
+    height: NDArray[np.floating] | None,
+    design: NDArray[np.floating],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Cleaned:
+    """Fit the delay of every epoch and take it out.
+
+    Parameters
+    ----------
+    displacement
+        (time, y, x) m, NaN = no data, about any reference epoch
+    height
+        (y, x) m, NaN = unknown; or None
+    design
+        (time, column) of the background, taken out for the fit of the delay only: rate, season and events stay in
+
+    Raises
+    ------
+    SlipscanError
+        no valid pixel
+    """
+    data = torch.as_tensor(displacement, dtype=dtype, device=device)
+    rows, cols = data.shape[1:]
+    valid = torch.isfinite(data).flatten(1)
+    if not valid.any():
+        raise SlipscanError("the stack holds no data: every pixel of every epoch is missing")
+    matrix = torch.as_tensor(np.ascontiguousarray(design), dtype=dtype, device=device)
+    relief = torch.full((rows, cols), math.nan, dtype=dtype) if height is None else torch.as_tensor(height, dtype=dtype)
+    relief = relief.to(device)
+    columns = spatial_columns(relief)
+    flat = torch.nan_to_num(data.flatten(1), nan=0.0)
+    # Relative to the temporal mean: the reference epoch means nothing.
+    mean = flat.sum(0) / valid.sum(0).clamp(min=1)
+    flat = (flat - mean) * valid
+    chosen = sample(valid.any(0).reshape(rows, cols))
+    delay = beside_background(flat[:, chosen], valid[:, chosen], columns.flatten(1)[:, chosen], matrix)
+    known = torch.isfinite(relief)
+    return Cleaned(
+        series=(flat - delay.coefficients @ columns.flatten(1)) * valid,
+        mean=mean,
+        valid=valid,
+        columns=columns,
+        delay=delay,
+        design=matrix,
+        height=torch.where(known, relief - relief[known].mean(), 0.0) if known.any() else torch.zeros_like(relief),
+    )
