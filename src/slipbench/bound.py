@@ -21,9 +21,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
-from slipscan import geometry
-from slipbench.spectra import window_scaled
 from slipbench.baselines.gls import StationaryNoise, projected_information
+from slipbench.spectra import window_scaled
+from slipscan import geometry
 from slipscan.errors import SlipscanError
 from slipscan.forward.history import history
 from slipscan.noise.simulate import TurbulenceSpectrum

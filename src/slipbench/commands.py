@@ -48,9 +48,8 @@ def denoise(
 ) -> None:
     """Print how fast the denoiser is on one core, and what limits it."""
     from slipbench.speed import run
-    from slipscan.settings import DenoiseSettings
 
-    print(run(plan, weights or DenoiseSettings().weights))
+    print(run(plan, weights or ""))
 
 
 @app.command("bound")

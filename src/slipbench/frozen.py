@@ -59,9 +59,9 @@ def fingerprint(scene: Scene) -> tuple[float, str]:
     """RMS of the displacement (mm), and the first 16 hex digits of the SHA-256 of dates, displacement and heights."""
     observation = scene.observation(background_known=False)
     digest = hashlib.sha256()
-    for part in (observation.time, observation.displacement, observation.height):
+    for part in (observation.time, observation.values, observation.height):
         digest.update(np.ascontiguousarray(part).tobytes())
-    rms = math.sqrt(float(np.nanmean(observation.displacement.astype(float) ** 2)))
+    rms = math.sqrt(float(np.nanmean(observation.values.astype(float) ** 2)))
     return round(1e3 * rms, 6), digest.hexdigest()[:16]
 
 

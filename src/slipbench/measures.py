@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slipbench.scenes import Scene
 from slipbench.estimate import Estimate
+from slipbench.scenes import Scene
 
 FOOTPRINT: Final = 0.3
 """Share of a map's largest value from which a pixel belongs to its footprint."""

@@ -15,8 +15,7 @@ def estimate(observation: Observation, method: Denoiser) -> Estimate:
     The score is the root of the largest evidence; half of the event has happened when the pixel that moved most has
     moved half of its way.
     """
-    shape = (len(observation.time), *observation.shape)
-    found = denoise(observation.tile, shape, observation.design.shape[1], method)
+    found = denoise(observation, method)
     transient = np.nan_to_num(found.transient)
     return Estimate(
         map=transient[-1] - transient[0],

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan import geometry
+from slipbench.baselines.gls import StationaryNoise, projected_information
 from slipbench.bound import epoch_nuisance, temporal_columns, without
 from slipbench.families import FamilyNoise, draw_noise
 from slipbench.plan import NULL, EventClass, Family, SkillPlan
-from slipbench.baselines.gls import StationaryNoise, projected_information
+from slipscan import geometry
 from slipscan.field import Observation
 from slipscan.forward.history import history
 from slipscan.noise.simulate import missing_epochs, missing_pixels

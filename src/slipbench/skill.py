@@ -13,10 +13,10 @@ from typing import Any, Final
 import pandas as pd
 
 from slipbench import methods as catalogue
+from slipbench.baselines.registry import Method
 from slipbench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
 from slipbench.measures import measure
 from slipbench.plan import SkillPlan
-from slipbench.baselines.registry import Method
 from slipscan.store import written_beside
 
 log = logging.getLogger(__name__)

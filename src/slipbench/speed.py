@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time as clock
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from slipbench import network
 from slipbench.plan import SkillPlan, read_plan
 from slipbench.scenes import Key, draw
-from slipscan.denoise import front_end
-from slipscan.denoise.cell import Cell
-from slipscan.denoise.predict import clean, padded
-from slipscan.denoise.pretrained import Weights, load
+from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
+from slipscan.denoise.methods.slipnet.network import MULTIPLE
+from slipscan.denoise.methods.slipnet.predict import clean_images
+from slipscan.denoise.methods.slipnet.prepare import padded, prepare
+from slipscan.denoise.registry import build
 from slipscan.settings import DenoiseSettings
 
 SCENES, ROUNDS = 3, 5
 MATRIX = 1024
 
 
-def run(plan_path: Path, weights: str = DenoiseSettings().weights) -> str:
+def run(plan_path: Path, weights: str = "") -> str:
     """Time the parts of the denoiser on scenes of slipbench, on one thread.
 
     Parameters
@@ -43,25 +45,26 @@ def run(plan_path: Path, weights: str = DenoiseSettings().weights) -> str:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _table(read_plan(plan_path), load(weights))
+        method = build(DenoiseSettings(weights=weights, device="cpu"))
+        assert isinstance(method, SlipNetDenoiser)
+        return _table(read_plan(plan_path), method)
     finally:
         torch.set_num_threads(threads)
 
 
-def _table(plan: SkillPlan, weights: Weights) -> str:
+def _table(plan: SkillPlan, method: SlipNetDenoiser) -> str:
     kinds = list(plan.classes)
     observations = [draw(Key("validation", "A", kinds[i], i), plan)[0].observation(False) for i in range(SCENES)]
-    pixel_epochs = float(np.mean([observation.displacement.size for observation in observations]))
+    pixel_epochs = float(np.mean([observation.values.size for observation in observations]))
     product = {kind: _product_rate(kind) for kind in (torch.bfloat16, torch.float32)}
-    scenes = [Cell(o.displacement, o.time, None, o.height, o.pixel_m) for o in observations]
-    windows = [padded(front_end.cut(scene.survey("cpu"), slice(None), scene.design)) for scene in scenes]
+    tiles = [padded(prepare(o.cleaned(), o.days, o.pixel_m), MULTIPLE) for o in observations]
     with FlopCounterMode(display=False) as counter:
-        clean(windows[0], weights.network)
-    operations = counter.get_total_flops() / windows[0].residual.numel()
+        clean_images(tiles[:1], method.network)
+    operations = counter.get_total_flops() / tiles[0].residual.numel()
     seconds = {
-        "closed form of a cell (delay, noise)": _time(lambda: [scene.survey("cpu") for scene in scenes]),
-        "window: images, histories, network": _time(lambda: [clean(w, weights.network) for w in windows]),
-        "all, rate and season fitted": _time(lambda: [network.estimate(o, weights) for o in observations]),
+        "closed form of a tile (delay, noise)": _time(lambda: [replace(o).cleaned() for o in observations]),
+        "tile: images, histories, network": _time(lambda: [clean_images([tile], method.network) for tile in tiles]),
+        "all, rate and season fitted": _time(lambda: [network.estimate(replace(o), method) for o in observations]),
     }
     whole = seconds["all, rate and season fitted"] / SCENES
     half, single = product[torch.bfloat16], product[torch.float32]

@@ -15,8 +15,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer  # noqa: E402
 
-from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipbench.commands import app as bench_app  # noqa: E402
+from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.progress import set_up_logging  # noqa: E402
 
@@ -42,6 +42,7 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value of this stage's section of the configuration (config/README.md)"),
 ]
+Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
 RegionsFile = Annotated[Path, typer.Option("--regions", help="GeoJSON of regions")]
 CacheDir = Annotated[Path, typer.Option("--cache", help="content-addressed cache")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="blocks that are worked on at once")]
@@ -88,48 +89,46 @@ def noise(stack: In, out: Out, options: Options = None) -> None:
 
 
 @app.command()
-def denoise(
-    stack: In, out: Out, options: Options = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
-) -> None:  # fmt: skip
-    """Take the atmosphere out of a stack: rate, season and events, with sigma."""
-    from slipscan.denoise.stage import run
-    from slipscan.digest import code_digest
+def denoise(stack: In, out: Out, options: Options = None, threads: Threads = 1) -> None:
+    """Say what happened in a stack beside rate, season and atmosphere, with sigma."""
+    from slipscan.denoise.stage import denoise_file
     from slipscan.settings import DenoiseSettings, from_options
 
     _one_thread()
-    run(stack, out, from_options(DenoiseSettings, options or []), cache, code_digest("denoise"))
+    denoise_file(stack, out, from_options(DenoiseSettings, options or []), threads)
 
 
 @app.command()
 def calibrate(
-    stack: In, out: Out, options: Options = None, threads: Threads = 1,
+    stack: In, out: Out, options: Options = None, threads: Threads = 1, denoised: Denoised = None,
     until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
     cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
-    from slipscan.detect.calibrate import run
-    from slipscan.digest import code_digest
+    from slipscan.detect.calibrate import calibrate_file
     from slipscan.settings import DetectSettings, from_options
 
     _one_thread()
-    run(
+    calibrate_file(
         stack, out, from_options(DetectSettings, options or []),
-        until=until, cache_dir=cache, threads=threads, code=code_digest("calibrate"),
+        denoised=denoised, until=until, cache_dir=cache, threads=threads,
     )  # fmt: skip
 
 
 @app.command()
 def detect(
-    stack: In, out: Out, options: Options = None, threads: Threads = 1,
+    stack: In, out: Out, options: Options = None, threads: Threads = 1, denoised: Denoised = None,
     calibration: Annotated[Path | None, typer.Option(help="of `slipscan calibrate`; default: made here")] = None,
 ) -> None:  # fmt: skip
-    """Detect transients in a stack, denoised or raw."""
-    from slipscan.detect.stage import run
+    """Detect transients in a stack, by the displacement or by what the denoiser says."""
+    from slipscan.detect.stage import detect_file
     from slipscan.settings import DetectSettings, from_options
 
     _one_thread()
-    run(stack, out, from_options(DetectSettings, options or []), calibration, threads)
+    detect_file(
+        stack, out, from_options(DetectSettings, options or []),
+        denoised=denoised, calibration=calibration, threads=threads,
+    )  # fmt: skip
 
 
 @app.command()
@@ -210,7 +209,7 @@ def train(
 
     import torch
 
-    from slipscan.denoise.train import train as run
+    from slipscan.denoise.training.run import train as run
     from slipscan.settings import TrainSettings, from_options, read_settings
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1)))
@@ -257,11 +256,12 @@ def export(
     stack: In,
     out: Out,
     variable: Annotated[str, typer.Option(help="displacement, denoised or transient")] = "displacement",
+    denoised: Denoised = None,
 ) -> None:
     """Write a stack in the format of another tool (docs/archives.md)."""
     from slipscan.export.stack import export as run
 
-    run(stack, kind, out, variable)
+    run(stack, kind, out, variable, denoised)
 
 
 @app.command()
@@ -276,13 +276,11 @@ def loopback(
 
 
 @app.command()
-def docs(
-    bump: Annotated[list[str] | None, typer.Option(help="stage whose version is raised: its results changed")] = None,
-) -> None:
-    """Write what is generated from the code: schemas, config/README.md, docs/products.md, stage versions."""
+def docs() -> None:
+    """Write what is generated from the code: schemas, config/README.md, docs/products.md."""
     from slipscan.reference import write_all
 
-    write_all(Path.cwd(), bump or [])
+    write_all(Path.cwd())
 
 
 def _one_thread() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,17 @@ Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 
+class Sliced(Protocol):
+    """An array (time, y, x) in a file, of which slices are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(time, y, x)."""
+        ...
+
+    def __getitem__(self, key: tuple[slice, slice, slice], /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Observation:
     """A displacement series, or a tile of one: archives, simulators, slipbench and training scenes all give it.
@@ -28,7 +39,7 @@ class Observation:
     ----------
     displacement
         (time, y, x) cumulative line-of-sight displacement, m, positive toward the satellite, about any
-        reference epoch; NaN = no data
+        reference epoch; NaN = no data; in memory, or read where it is sliced
     time
         (time,) datetime64[ns], strictly ascending
     pixel_m
@@ -50,7 +61,7 @@ class Observation:
         dimensions that do not match, dates out of order
     """
 
-    displacement: Float32
+    displacement: Float32 | Sliced
     time: NDArray[np.datetime64]
     pixel_m: float
     height: Float32 | None = None
@@ -61,10 +72,10 @@ class Observation:
     _cleaned: dict[str, Cleaned] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.displacement.ndim != 3 or 0 in self.displacement.shape:
+        if len(self.displacement.shape) != 3 or 0 in self.displacement.shape:
             raise SlipscanError(f"a stack has the dimensions (time, y, x), none of them 0: {self.displacement.shape}")
-        if len(self.time) != len(self.displacement):
-            raise SlipscanError(f"a stack of {len(self.displacement)} epochs came with {len(self.time)} dates")
+        if len(self.time) != self.displacement.shape[0]:
+            raise SlipscanError(f"a stack of {self.displacement.shape[0]} epochs came with {len(self.time)} dates")
         if self.height is not None and self.height.shape != self.shape:
             raise SlipscanError(f"heights of {self.height.shape} pixels came with a stack of {self.shape} pixels")
         if not (np.diff(self.time) > np.timedelta64(0)).all():
@@ -90,14 +101,20 @@ class Observation:
         """The series with the delay of every epoch taken out, worked out once for a device."""
         key = str(device)
         if key not in self._cleaned:
-            self._cleaned[key] = clean(self.displacement, self.height, self.design, device=device)
+            self._cleaned[key] = clean(self.values, self.height, self.design, device=device)
         return self._cleaned[key]
 
     def tile(self, rows: slice, columns: slice) -> Observation:
         """The part of it in some rows and columns."""
         los = self.los[:, rows, columns] if self.los is not None and self.los.ndim == 3 else self.los
         height = None if self.height is None else self.height[rows, columns]
-        return dataclasses.replace(self, displacement=self.displacement[:, rows, columns], height=height, los=los)
+        part = np.asarray(self.displacement[:, rows, columns], np.float32)
+        return dataclasses.replace(self, displacement=part, height=height, los=los)
+
+    @property
+    def values(self) -> Float32:
+        """(time, y, x) the displacement in memory, m."""
+        return np.asarray(self.displacement[:, :, :], np.float32)
 
 
 @dataclass(frozen=True)

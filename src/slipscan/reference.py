@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from slipscan import digest, vocabulary
+from slipscan import vocabulary
 from slipscan.errors import SlipscanError
 from slipscan.regions import AriaSource, Hyp3Source, LicsarSource, LocalSource, OperaSource, Region, Track
 from slipscan.settings import Settings
@@ -37,17 +37,12 @@ def generated() -> dict[str, str]:
     }
 
 
-def write_all(repository: Path, bump: list[str]) -> None:
-    """Write the generated files and the table of stage versions; raises SlipscanError outside a checkout."""
+def write_all(repository: Path) -> None:
+    """Write the generated files; raises SlipscanError outside a checkout."""
     if not (repository / "workflow" / "schemas").is_dir():
         raise SlipscanError(f"{repository} is no checkout of slipscan: run this at its root")
-    unknown = sorted(set(bump) - set(digest.STAGES))
-    if unknown:
-        raise SlipscanError(f"there is no stage {unknown[0]!r}: stages are {', '.join(digest.STAGES)}")
     for name, text in generated().items():
         write_text(repository / name, text)
-    previous = json.loads(digest.VERSIONS.read_text(encoding="utf-8")) if digest.VERSIONS.exists() else {}
-    write_text(digest.VERSIONS, json.dumps(digest.table(previous, bump), indent=2) + "\n")
 
 
 def config_reference() -> str:

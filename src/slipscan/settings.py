@@ -185,6 +185,9 @@ class DenoiseSettings(Frozen):
 class DetectSettings(Frozen):
     """Transients at a stated false-alarm rate."""
 
+    method: str = Field(
+        "scan", min_length=1, description="detector: scan (of the displacement) or field (candidates of the denoiser)"
+    )
     false_alarms_per_1e4km2_yr: float = Field(
         0.1, gt=0, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"
     )
@@ -277,15 +280,6 @@ class TrainSettings(Frozen):
     )
 
 
-class RerunSettings(Frozen):
-    """What makes a stage run again after a change of code."""
-
-    code: Literal["digest", "version"] = Field(
-        "digest",
-        description="'digest': the code it imports (development); 'version': its stated version (clusters)",
-    )
-
-
 class Settings(Frozen):
     """The whole configuration."""
 
@@ -300,7 +294,6 @@ class Settings(Frozen):
     calibration_as_of: IsoDate | None = Field(
         None, description="epochs up to it set noise and thresholds (a vintage); default: all epochs"
     )
-    rerun: RerunSettings = RerunSettings()
     archive: ArchiveSettings = ArchiveSettings()
     timeseries: TimeseriesSettings = TimeseriesSettings()
     noise: NoiseSettings = NoiseSettings()

@@ -13,6 +13,7 @@ import slipscan
 from slipscan import vocabulary
 from slipscan.errors import SlipscanError
 from slipscan.field import Observation
+from slipscan.fit.model import design_matrix
 from slipscan.geometry import pixel_area_km2, read_grid
 from slipscan.store import open_dataset
 
@@ -60,20 +61,58 @@ def open_stack(path: Path, product: str = "stack", in_memory: bool = True) -> xr
     return dataset
 
 
-def observation_of(dataset: xr.Dataset, rows: slice = slice(None), columns: slice = slice(None)) -> Observation:
-    """What was observed in some rows and columns of a stack, read from the disk where it is not in memory."""
-    part = dataset.isel(y=rows, x=columns)
+def observation_of(dataset: xr.Dataset) -> Observation:
+    """What was observed in a stack, read from the disk where it is sliced if it is not in memory."""
     los = None
-    if all(name in part for name in LOS):
-        los = np.stack([part[name].values for name in LOS])
+    if all(name in dataset for name in LOS):
+        los = np.stack([dataset[name].values for name in LOS])
     return Observation(
-        displacement=np.asarray(part["displacement"].values, np.float32),
-        time=part["time"].values,
+        displacement=dataset["displacement"],
+        time=dataset["time"].values,
         pixel_m=math.sqrt(pixel_area_km2(read_grid(dataset)) * 1e6),
-        height=part["height"].values if "height" in part else None,
+        height=dataset["height"].values if "height" in dataset else None,
         los=los,
-        segment=segments(part),
+        segment=segments(dataset),
     )
+
+
+def open_denoised(path: Path, stack: xr.Dataset) -> xr.Dataset:
+    """Open the denoised product of a stack, lazily.
+
+    Raises
+    ------
+    SlipscanError
+        it breaks its contract, or is of another stack: other dates or another grid
+    """
+    dataset = open_dataset(path)
+    vocabulary.check(dataset, "denoised", str(path))
+    for axis in ("time", "y", "x"):
+        if not np.array_equal(dataset[axis].values, stack[axis].values):
+            raise SlipscanError(f"the denoised product {path} is of another stack (other '{axis}'): run denoise again")
+    return dataset
+
+
+def with_denoised(stack: xr.Dataset, denoised: xr.Dataset) -> xr.Dataset:
+    """A stack with all parts of its denoised product, lazily (dask).
+
+    Adds `transient`, `denoised_std`, `rate` and the other variables of the product, and what follows from them:
+    `denoised` = offset + rate + season + transient, and `removed` = displacement - denoised, each (time, y, x) m.
+    """
+    matrix, names = design_matrix(stack["time"].values, segments(stack))
+    parts = denoised.chunk({"y": 256, "x": 256})
+    out = stack.chunk({"y": 256, "x": 256})
+    columns = xr.DataArray(matrix.astype(np.float32), dims=("time", "column"), coords={"time": stack["time"]})
+    offsets = names.count("offset")
+    fitted = (columns[:, :offsets].rename(column="part") * parts["offset"]).sum("part")
+    for number, name in enumerate(names[offsets:], offsets):
+        fitted = fitted + columns[:, number] * parts[name]
+    series = (fitted + parts["transient"]).transpose("time", "y", "x").astype(np.float32)
+    out = out.assign({name: parts[name] for name in parts.data_vars if name not in out})
+    out["denoised"] = series.assign_attrs(units="m", long_name="rate, season and events of displacement")
+    removed = (out["displacement"] - series).astype(np.float32)
+    out["removed"] = removed.assign_attrs(units="m", long_name="displacement - denoised")
+    out.attrs.update({name: value for name, value in denoised.attrs.items() if name in ("weights", "denoise_settings")})
+    return out
 
 
 def segments(dataset: xr.Dataset) -> np.ndarray | None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
+from slipscan.store import write_text
 from slipscan_loopback import bursts, cmr, disp, gunw, licsar, tropo
 from slipscan_loopback.http import Faults, LoopbackServer
 from slipscan_loopback.hyp3 import Hyp3Api
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import Granule
-from slipscan.store import write_text
 
 log = logging.getLogger(__name__)
 

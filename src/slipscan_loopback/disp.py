@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
+from slipscan.store import written_beside
 from slipscan_loopback import disp_layers
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import PRODUCED, DataFile, Granule
-from slipscan.store import written_beside
 
 FRAME = 11116
 POSTING_M = 30.0

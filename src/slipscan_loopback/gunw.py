@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from slipscan.geometry import Array, Grid
+from slipscan.store import written_beside
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import PRODUCED, DataFile, Granule, orbit_number, slc_name
-from slipscan.store import written_beside
 
 STEP = 1 / 1200
 """3 arcseconds, degrees."""

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from slipscan.store import write_text
 from slipscan_loopback import hyp3_rules
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.hyp3_answers import NoAnswer, as_json, fits, problem
 from slipscan_loopback.hyp3_products import write_zip
 from slipscan_loopback.scene import TrueScene
-from slipscan.store import write_text
 
 Job = dict[str, Any]
 GunwWriter = Callable[[datetime.date, datetime.date, int, Path], Path]

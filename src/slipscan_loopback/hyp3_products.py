@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Array, Grid
+from slipscan.store import written_beside
 from slipscan_loopback.geotiff import draws, padded, write_geotiff
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import orbit_number
-from slipscan.store import written_beside
 
 BURST = re.compile(
     r"S1_(?P<number>\d{6})_IW(?P<swath>[123])_(?P<time>\d{8}T\d{6})_(?P<polarization>[VH]{2})_[\dA-F]{4}-BURST"

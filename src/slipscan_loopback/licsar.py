@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from slipscan.geometry import Array, Grid
+from slipscan.store import write_text
 from slipscan_loopback.geotiff import draws, padded, write_geotiff
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.scene import TrueScene
-from slipscan.store import write_text
 
 Pair = tuple[datetime.date, datetime.date]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from slipscan.geometry import Array
+from slipscan.store import written_beside
 from slipscan_loopback.licsar import SCALE_HEIGHT_M, ZENITH_DELAY_M
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import DataFile, Granule
-from slipscan.store import written_beside
 
 SHORT_NAME = "OPERA_L4_TROPO-ZENITH_V1"
 STEP = 0.07

@@ -6,7 +6,7 @@ import hashlib
 
 from snakemake.exceptions import WorkflowError
 
-from slipscan.digest import code_identity, weights_identity
+from slipscan.versions import code_identity, weights_identity
 from slipscan.errors import SlipscanError
 from slipscan.regions import read_regions, select
 from slipscan.settings import Settings, to_options, validate
@@ -67,8 +67,8 @@ def settings(stage):
 
 
 def code(stage):
-    """The identity of the code behind a stage."""
-    return code_identity(stage, SETTINGS.rerun.code)
+    """The version of the code behind a stage."""
+    return code_identity(stage)
 
 
 def region_entry(wildcards):

@@ -1,6 +1,7 @@
 rule calibrate:
     input:
-        path("{region}", "{track}", "denoised.zarr"),
+        stack=path("{region}", "{track}", "stack.zarr"),
+        denoised=path("{region}", "{track}", "denoised.zarr"),
     output:
         path("{region}", "{track}", "calibration.json"),
     log:
@@ -23,13 +24,14 @@ rule calibrate:
         cache=SETTINGS.cache_dir,
         code=code("calibrate"),
     shell:
-        "slipscan calibrate {input:q} {output:q} {params.until:q} --cache {params.cache:q}"
+        "slipscan calibrate {input.stack:q} {output:q} --denoised {input.denoised:q} {params.until:q} --cache {params.cache:q}"
         " --threads {threads} {params.options:q} 2> {log:q}"
 
 
 rule detect:
     input:
-        stack=path("{region}", "{track}", "denoised.zarr"),
+        stack=path("{region}", "{track}", "stack.zarr"),
+        denoised=path("{region}", "{track}", "denoised.zarr"),
         calibration=path("{region}", "{track}", "calibration.json"),
     output:
         directory(path("{region}", "{track}", "transients.zarr")),
@@ -46,4 +48,5 @@ rule detect:
         settings=settings("detect"),
         code=code("detect"),
     shell:
-        "slipscan detect {input.stack:q} {output:q} --calibration {input.calibration:q} {params.options:q} 2> {log:q}"
+        "slipscan detect {input.stack:q} {output:q} --denoised {input.denoised:q}"
+        " --calibration {input.calibration:q} --threads {threads} {params.options:q} 2> {log:q}"

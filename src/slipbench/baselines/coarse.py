@@ -27,7 +27,8 @@ def coarsened(observation: Observation, max_side: int = MAX_SIDE) -> tuple[Obser
     factor = -(-max(observation.shape) // max_side)
     if factor == 1:
         return observation, 1
-    stack = np.concatenate([observation.displacement, observation.height[None]])
+    height = np.full(observation.shape, np.nan) if observation.height is None else observation.height
+    stack = np.concatenate([observation.values, height[None]])
     means = _block_means(stack, factor).astype(np.float32)
     coarse = replace(observation, displacement=means[:-1], height=means[-1], pixel_m=observation.pixel_m * factor)
     return coarse, factor

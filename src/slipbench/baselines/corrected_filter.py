@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipbench.baselines.histories import without_background
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.peak import detect
 from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 Float = NDArray[np.float64]
 

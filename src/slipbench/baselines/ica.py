@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from slipbench.baselines.decomposition import is_transient, rank
 from slipbench.baselines.histories import without_background
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.peak import detect
 from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 COMPONENTS = 6
 MAX_ITERATIONS = 10

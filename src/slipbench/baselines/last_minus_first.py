@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.peak import smooth, stepwise
 from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 
 def estimate(observation: Observation) -> Estimate:

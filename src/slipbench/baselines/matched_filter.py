@@ -13,10 +13,10 @@ from torch import Tensor
 
 from slipbench.baselines.coarse import coarsened, refined
 from slipbench.baselines.gls import torus_shape
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.search import Bank, make_bank, strongest
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 from slipscan.forward.mogi import mogi_surface
 from slipscan.forward.okada import okada_surface
 
@@ -73,6 +73,7 @@ def estimate(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     coarse, factor = coarsened(observation)
+    assert observation.los is not None, "a scene has a line of sight"
     los = tuple(round(float(component), 2) for component in observation.los)
     estimated = strongest(prepare(coarse), bank(coarse.shape, float(coarse.pixel_m), los))
     return refined(estimated, factor, observation.shape)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from slipbench.baselines.gaps import without_mean_or_gaps
 from slipbench.baselines.gls import Density, StationaryNoise, projected_information
 from slipbench.baselines.histories import filters
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.prepare import valid_pixels
+from slipbench.estimate import Estimate
 from slipscan.errors import SlipscanError
+from slipscan.field import Observation
 
 Float = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def estimate(observation: Observation, truth: Truth) -> Estimate:
     noise = StationaryNoise(observation.shape, observation.pixel_m, truth.density, truth.white_std)
     mask = None if usable.all() else usable
     in_space, information = projected_information(noise, truth.template, truth.nuisance, mask)
-    series = without_mean_or_gaps(observation.displacement.astype(float), valid)
+    series = without_mean_or_gaps(observation.values.astype(float), valid)
     in_time = filters(truth.history[:, None], observation.design, 1 / truth.strength**2)[0]
     statistic = float(in_time @ np.tensordot(series, in_space, 2))
     root = float(in_time @ truth.history) * information**0.5

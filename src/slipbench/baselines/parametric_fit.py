@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from slipbench.baselines.histories import candidates, masked_fit
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.peak import smooth
 from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 
 def estimate(observation: Observation) -> Estimate:

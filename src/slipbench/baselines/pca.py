@@ -7,10 +7,10 @@ from sklearn.decomposition import PCA
 
 from slipbench.baselines.decomposition import is_transient, rank
 from slipbench.baselines.histories import without_background
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.peak import detect
 from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 COMPONENTS = 8
 

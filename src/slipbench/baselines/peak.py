@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipbench.baselines.histories import best_history
-from slipbench.estimate import Estimate
 from slipbench.baselines.prepare import Prepared, smoothed
+from slipbench.estimate import Estimate
 
 Float = NDArray[np.float64]
 

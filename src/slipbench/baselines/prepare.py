@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from slipbench.baselines.gaps import without_mean_or_gaps
+from slipscan.errors import SlipscanError
 from slipscan.field import Observation
 from slipscan.fit.delay import MAX_SAMPLED, fit_delay, spatial_columns
-from slipscan.errors import SlipscanError
 from slipscan.fit.model import MIN_EPOCHS
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -73,7 +74,7 @@ def valid_pixels(observation: Observation) -> Mask:
     SlipscanError
         there is none, or there are fewer epochs than slipscan works with
     """
-    valid = np.isfinite(observation.displacement)
+    valid = np.isfinite(observation.values)
     if not valid.any():
         raise SlipscanError("the stack holds no data: every pixel of every epoch is missing")
     if len(valid) < MIN_EPOCHS:
@@ -93,7 +94,7 @@ def prepare(observation: Observation) -> Prepared:
         a stack without data or of fewer than 5 epochs
     """
     valid = valid_pixels(observation)
-    series = without_mean_or_gaps(observation.displacement.astype(float), valid)
+    series = without_mean_or_gaps(observation.values.astype(float), valid)
     design = observation.design
     n, shape = len(series), observation.shape
     heights = np.full(shape, np.nan) if observation.height is None else observation.height

@@ -9,10 +9,10 @@ import torch
 
 from slipbench.baselines.coarse import coarsened, refined
 from slipbench.baselines.gls import torus_shape
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.search import Bank, make_bank, strongest
+from slipbench.estimate import Estimate
+from slipscan.field import Observation
 
 SCALES_M = (750.0, 1500.0, 3000.0, 6000.0, 12000.0)
 """Sigma of the Gaussian kernels."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slipbench.baselines.histories import best_history
-from slipbench.estimate import Estimate
 from slipbench.baselines.prepare import Prepared
 from slipbench.baselines.whitening import TOLERANCE, Whitened, information_root, whiten
+from slipbench.estimate import Estimate
 
 Float = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from slipbench.baselines.prepare import valid_pixels
 from slipbench.estimate import Estimate
 from slipscan.field import Observation
-from slipbench.baselines.prepare import valid_pixels
 
 
 def estimate(observation: Observation) -> Estimate:

@@ -1,1 +1,4 @@
 """The event table, its increments and the GeoPackage."""
+
+VERSION = 2
+"""Raised when results change (`slipscan.versions`)."""

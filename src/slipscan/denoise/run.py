@@ -49,9 +49,7 @@ class Denoised:
 
 
 def denoise(
-    source: Callable[[slice, slice], Observation],
-    shape: tuple[int, int, int],
-    columns: int,
+    seen: Observation,
     method: Denoiser,
     *,
     threads: int = 1,
@@ -61,12 +59,8 @@ def denoise(
 
     Parameters
     ----------
-    source
-        (rows, columns) to the observation of a tile
-    shape
-        (time, y, x)
-    columns
-        of the background's design
+    seen
+        the series, in memory or read tile by tile
     method
         takes all epochs of a tile at once
     threads
@@ -79,10 +73,11 @@ def denoise(
     SlipscanError
         a series without data, or of fewer than 5 epochs
     """
-    epochs, rows, cols = shape
+    epochs, columns = seen.design.shape
+    rows, cols = seen.shape
     parts = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
     seen_any = False
-    for y, x, share, found in _tiles(source, (rows, cols), method, threads):
+    for y, x, share, found in _tiles(seen, method, threads):
         for whole, part in zip(parts, found or (), strict=True):
             whole[:, y, x] += share * part
         if found is None:
@@ -96,9 +91,10 @@ def denoise(
 
 
 def _tiles(
-    source: Callable[[slice, slice], Observation], shape: tuple[int, int], method: Denoiser, threads: int
+    whole: Observation, method: Denoiser, threads: int
 ) -> Iterator[tuple[slice, slice, Float32, tuple[Float32, ...] | None]]:
     """Every tile in a fixed order: where it lies, its share of a pixel's value, and what was found in it."""
+    shape = whole.shape
     down, across = tiles.tiles(shape[0]), tiles.tiles(shape[1])
     places = [
         (y, x, share_y[:, None] * share_x)
@@ -107,8 +103,8 @@ def _tiles(
     ]
 
     def work(place: tuple[slice, slice, Float32]) -> tuple[Float32, ...] | None:
-        seen = source(place[0], place[1])
-        if not np.isfinite(seen.displacement).any():
+        seen = whole.tile(place[0], place[1])
+        if not np.isfinite(seen.values).any():
             return None
         return parts_of(seen, method.fields([seen])[0])
 

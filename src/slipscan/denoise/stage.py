@@ -59,14 +59,7 @@ def denoise_stack(
         makes the arrays that hold the results
     """
     _, names = design_matrix(dataset["time"].values, segments(dataset))
-    parts = denoise(
-        lambda rows, columns: observation_of(dataset, rows, columns),
-        dataset["displacement"].shape,
-        len(names),
-        method,
-        threads=threads,
-        empty=empty,
-    )
+    parts = denoise(observation_of(dataset), method, threads=threads, empty=empty)
     out = product_of(dataset, parts, names)
     out.attrs["weights"] = method.label
     out.attrs["denoise_settings"] = json.dumps(to_options(settings))

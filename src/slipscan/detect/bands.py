@@ -1,42 +1,170 @@
-"""Bands of spatial scales: what whitens turbulence, whose power is red in space."""
+"""Bands of spatial scales, each on a grid of its own: what whitens turbulence, whose power is red in space."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
-Float = NDArray[np.float64]
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, pad
 
-TRUNCATE = 3.0
-MIN_SUPPORT = 0.3
+from slipscan.fit.delay import MIN_STD_M
+from slipscan.fit.robust import MAD_TO_STD, masked_median, temporal_std
+
+TRUNCATE: Final = 3.0
+MIN_SUPPORT: Final = 0.3
 """Share of valid pixels (Gaussian-weighted) below which an average is no data."""
+FINEST: Final = 1.25
+"""Cells of a band's grid in the standard deviation of its Gaussian, at least; at most twice as many."""
+MIN_RELATIVE_NOISE: Final = 0.5
+"""A place is not believed to be quieter than half the epoch's noise."""
+BATCH: Final = 16
+"""Epochs whose averages are taken at once."""
 
 
-def band(series: NDArray[np.floating], scale_px: float) -> Float:
-    """Difference of two Gaussian averages, of `scale_px` and twice that, mask-aware.
+@dataclass(frozen=True)
+class Band:
+    """A displacement series in one band of scales, ready to be scanned.
+
+    Attributes
+    ----------
+    values
+        (time, place) m, less delay, rate and season, over `std`; 0 where there is no data
+    weight
+        (time,) inverse variance of an epoch, m^-2
+    std
+        (place,) noise of the place over that of the epoch; infinite where it has no data
+    gappy, valid
+        (gap,) numbers of the places that lack epochs, and (time, gap) 1 where they have data
+    shape, level
+        (y, x) places; a place is a square of 2^level pixels of the coarse grid
+    place_km2, cell_km2
+        area of a place, and that over which the noise is correlated
+    """
+
+    values: Tensor
+    weight: Tensor
+    std: Tensor
+    gappy: Tensor
+    valid: Tensor
+    shape: tuple[int, int]
+    level: int
+    place_km2: float
+    cell_km2: float
+
+
+def coarse_factor(pixel_km: float, scales_km: list[float]) -> int:
+    """Side of the blocks of pixels that the smallest scale can be scanned on."""
+    return max(1, int(min(scales_km) / pixel_km / FINEST))
+
+
+def bands_of(
+    residual: Tensor, valid: Tensor, shape: tuple[int, int], pixel_km: float, scales_km: list[float]
+) -> list[Band]:
+    """Differences of two Gaussian averages, of each scale and of twice that, mask-aware.
 
     Parameters
     ----------
-    series
-        (time, y, x), NaN = no data
-    scale_px
-        standard deviation of the narrower Gaussian, pixels
-
-    Returns
-    -------
-    band
-        (time, y, x); NaN where the pixel has no data or too little around it
+    residual, valid
+        (time, pixel) m, 0 where not valid; valid
+    shape
+        (y, x) of the pixels
+    pixel_km
+        side of one
+    scales_km
+        standard deviation of the narrower Gaussian
     """
-    return _average(series, scale_px) - _average(series, 2 * scale_px)
-
-
-def _average(series: NDArray[np.floating], scale_px: float) -> Float:
-    out = np.full(series.shape, np.nan)
-    for epoch, values in enumerate(series):
-        valid = np.isfinite(values)
-        support = gaussian_filter(valid.astype(float), scale_px, truncate=TRUNCATE)
-        total = gaussian_filter(np.where(valid, values, 0.0).astype(float), scale_px, truncate=TRUNCATE)
-        known = valid & (support > MIN_SUPPORT)
-        out[epoch][known] = total[known] / support[known]
+    out = []
+    for scale in scales_km:
+        level = max(0, int(math.log2(max(scale / pixel_km / FINEST, 1.0))))
+        side_km = pixel_km * 2**level
+        parts = [_band(*pooled, scale / side_km) for pooled in _pooled(residual, valid, shape, level)]
+        values = torch.cat([part[0].flatten(1) for part in parts])
+        known = torch.cat([part[1].flatten(1) for part in parts])
+        grid = (parts[0][0].shape[1], parts[0][0].shape[2])
+        out.append(band_of(values, known, grid, level, side_km**2, 4 * math.pi * scale**2))
     return out
+
+
+def filtered(fields: Tensor, band: Band, pixel_km: float) -> Tensor:
+    """Complete fields (n, y, x) of the coarse grid in a band, on its places (n, y, x)."""
+    sigma_km = math.sqrt(band.cell_km2 / (4 * math.pi))
+    everywhere = torch.ones(fields.flatten(1).shape, dtype=torch.bool)
+    shape = (fields.shape[1], fields.shape[2])
+    parts = [
+        _band(*pooled, sigma_km / (pixel_km * 2**band.level))[0]
+        for pooled in _pooled(fields.flatten(1), everywhere, shape, band.level)
+    ]
+    return torch.cat(parts)
+
+
+def band_of(
+    values: Tensor, known: Tensor, shape: tuple[int, int], level: int, place_km2: float, cell_km2: float
+) -> Band:
+    """A band with the noise of its epochs and places.
+
+    Parameters
+    ----------
+    values, known
+        (time, place) m, 0 where not known; known
+    """
+    centre = masked_median(values, known, 1)
+    std = MAD_TO_STD * torch.nan_to_num(masked_median((values - centre).abs(), known, 1)[:, 0], nan=0.0)
+    std = std.clamp(min=MIN_STD_M)
+    std = torch.where(known.any(1), std, std.max())
+    relative = temporal_std(values / std[:, None], known)
+    place_std = torch.where(relative > 0, relative.clamp(min=MIN_RELATIVE_NOISE), math.inf)
+    known = known & torch.isfinite(place_std)
+    gappy = torch.nonzero(~known.all(0))[:, 0]
+    return Band(
+        values=values * known / place_std,
+        weight=std**-2,
+        std=place_std,
+        gappy=gappy,
+        valid=known[:, gappy].float(),
+        shape=shape,
+        level=level,
+        place_km2=place_km2,
+        cell_km2=cell_km2,
+    )
+
+
+def _pooled(residual: Tensor, valid: Tensor, shape: tuple[int, int], level: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Sums of what is valid and shares of it over squares of 2^level pixels, batches of (time, y, x)."""
+    for first in range(0, len(residual), BATCH):
+        some = slice(first, first + BATCH)
+        fields = torch.stack([residual[some], valid[some].to(residual.dtype)], 1).reshape(-1, 2, *shape)
+        for _ in range(level):
+            fields = avg_pool2d(pad(fields, (0, fields.shape[3] % 2, 0, fields.shape[2] % 2)), 2)
+        yield fields[:, 0], fields[:, 1]
+
+
+def _band(total: Tensor, share: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Values and where they are known, each (time, y, x)."""
+    known = share > MIN_SUPPORT
+    fields = torch.cat([total * known, share * known])
+    averages = []
+    for width in (sigma, 2 * sigma):
+        sums, support = _blur(fields, width).chunk(2)
+        known = known & (support > MIN_SUPPORT)
+        averages.append(sums / support.clamp(min=1e-6))
+    return (averages[0] - averages[1]) * known, known
+
+
+def _blur(fields: Tensor, sigma: float) -> Tensor:
+    """Gaussian sums of (n, y, x), nothing beyond the edges."""
+    kernel = _kernel(sigma).to(fields)
+    half = len(kernel) // 2
+    out = conv2d(fields[:, None], kernel[None, None, None, :], padding=(0, half))
+    return conv2d(out, kernel[None, None, :, None], padding=(half, 0))[:, 0]
+
+
+@lru_cache(maxsize=16)
+def _kernel(sigma: float) -> Tensor:
+    x = torch.arange(-int(TRUNCATE * sigma + 0.5), int(TRUNCATE * sigma + 0.5) + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    return kernel / kernel.sum()

@@ -1,52 +1,56 @@
-"""Calibration of a stack: null stacks made of its own residual, through the same scan."""
+"""Calibration of a track: null stacks made of its own residual, through the same search."""
 
 from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slipscan import cache
 from slipscan.detect import calibration as calibration_module
+from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
-from slipscan.detect.field import Track, exposure_of, find, open_track, track_of
+from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
-from slipscan.detect.scan import Scan, scan
-from slipscan.detect.statistic import Field
+from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.progress import progress
 from slipscan.settings import DetectSettings
 
 log = logging.getLogger(__name__)
 
-FIRST_PASS_NULLS = 16
-MAX_SUSPECTS = 4
-P_OF_EVENTS_REMOVED = 1e-3
+VERSION: Final = 1
+"""Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
+FIRST_PASS_NULLS: Final = 16
+MAX_SUSPECTS: Final = 4
+P_OF_EVENTS_REMOVED: Final = 1e-3
 """Events below it are taken out of the residual before the nulls are made, once (SCIENCE.md 10.7)."""
 
 
-def run(
+def calibrate_file(
     stack: Path,
     out: Path,
     settings: DetectSettings,
     *,
+    denoised: Path | None = None,
     until: str | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
-    code: str = "",
 ) -> None:
-    """Calibrate a (denoised) stack with epochs up to `until` and write the calibration to `out`.
+    """Calibrate a stack with epochs up to `until` and write the calibration to `out`.
 
-    The result is kept in the cache under the sha256 of everything that enters, so that new epochs past
-    `until` do not change or recompute it; `code` is the identity of the code, which enters too.
+    The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
+    change or recompute it.
     """
-    track = open_track(stack)
-    if until is not None:
-        track = track_of(track.dataset.sel(time=slice(None, np.datetime64(until))))
-    key = cache.key(code, track.residual, track.time.astype("int64"), settings.model_dump_json())
+    track = open_track(stack, settings, denoised, until)
+    key = cache.key(
+        f"calibrate {VERSION} {track.label}",
+        track.coarse.values,
+        track.epochs.time.astype("int64"),
+        settings.model_dump_json(),
+    )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
         calibration = calibration_module.read(stored)
@@ -73,23 +77,22 @@ def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Cal
     judges the strongest candidates against nulls that they are not in; those that are not significant
     there go back into the residual of the second pass, which sets the threshold.
     """
+    search = registry.build(settings.method).search(track, settings)
     exposure = exposure_of(track, settings)
-    suspects = find(track, settings, floor=0.0, at_most=MAX_SUSPECTS)
-    first = _calibrate(track, suspects, settings, FIRST_PASS_NULLS, threads)
-    p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects.found]
-    count = sum(p < P_OF_EVENTS_REMOVED for p in p_values)
-    log.info("%d transient(s) with p < %g taken out of the residual", count, P_OF_EVENTS_REMOVED)
-    return _calibrate(track, find(track, settings, floor=0.0, at_most=count), settings, settings.nulls, threads)
+    suspects = search.find(floor=0.0, at_most=MAX_SUSPECTS)
+    first = _calibrate(track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads)
+    p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects]
+    significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
+    log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
+    return _calibrate(track, search.without(significant), settings, settings.nulls, threads)
 
 
-def _calibrate(track: Track, cleaned: Scan, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
-    """Maxima over null stacks, made of what a scan left, that go through the same scan as the data."""
+def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
+    """Maxima over null stacks that go through the same search as the data."""
+    time = track.epochs.time
 
     def maximum(task: tuple[str, int]) -> float:
-        order, sign = null_order(task[0], track.time, settings.seed, task[1])
-        null = [null_field(field, order, sign) for field in cleaned.left]
-        found = scan(null, track.time, track.segment, track.grid, settings, floor=0.0, at_most=1).found
-        return found[0].statistic if found else 0.0
+        return noise.null_maximum(null_order(task[0], time, settings.seed, task[1]))
 
     tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
     with ThreadPoolExecutor(threads) as pool:
@@ -100,16 +103,5 @@ def _calibrate(track: Track, cleaned: Scan, settings: DetectSettings, nulls: int
         exposure_of(track, settings),
         settings.false_alarms_per_1e4km2_yr,
         settings.seed,
-        str(track.time[-1].astype("datetime64[D]")),
+        str(time[-1].astype("datetime64[D]")),
     )
-
-
-def null_field(field: Field, order: NDArray[np.intp], sign: float) -> Field:
-    """A field with its epochs (and their noise) in another order and with another sign.
-
-    What a fit leaves is smaller than the noise: the residual is scaled up by its lost degrees of freedom.
-    """
-    count = np.isfinite(field.values).sum(axis=0)
-    freedom = np.maximum(count - field.parameters, 1)
-    scale = sign * np.sqrt(np.where(count > field.parameters, count / freedom, 1.0))
-    return replace(field, values=scale * field.values[order], weight=field.weight[order])

@@ -17,8 +17,8 @@ KINDS = ("permutation", "blocks")
 BLOCK_D = 90.0
 
 
-def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -> tuple[NDArray[np.intp], float]:
-    """The epochs of one null stack, as indices into the real one, and a sign for the whole.
+def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -> NDArray[np.intp]:
+    """The epochs of one null stack, as indices into the real one.
 
     Masks travel with their epochs. Depends on (seed, kind, index) alone.
 
@@ -30,13 +30,12 @@ def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -
         (time,)
     """
     generator = np.random.default_rng([seed, KINDS.index(kind), index])
-    sign = float(generator.choice([-1.0, 1.0]))
     if kind == "permutation":
-        return generator.permutation(len(time)), sign
+        return generator.permutation(len(time))
     days = days_since_2014(time)
     shift = generator.uniform(0, BLOCK_D)
     block = np.floor((days - days[0] + shift) / BLOCK_D).astype(int)
     # The first and last block may be short: each joins its neighbour, so that no block is under 90 days.
     block = np.clip(block, 1, max(1, block.max() - 1))
     order = generator.permutation(np.unique(block))
-    return np.concatenate([np.flatnonzero(block == b) for b in order]), sign
+    return np.concatenate([np.flatnonzero(block == b) for b in order])

@@ -1,239 +1,325 @@
-"""Scan a field for transients: the strongest cluster first, taken out, and again."""
+"""Scan bands for transients: the strongest cluster first, estimated beside rate and season from then on, and again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
-from slipscan.detect.cluster import Cluster, Rules, best_cluster
-from slipscan.detect.history import refine
-from slipscan.detect.statistic import (
-    Candidate,
-    Field,
-    amplitudes,
-    candidates,
-    model_matrix,
-    projected_out,
-    ramps,
-)
+from slipscan.detect.bands import Band
+from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
+from slipscan.detect.ramp import Epochs, Ramp, candidates
+from slipscan.detect.refine import refine
+from slipscan.detect.statistic import Filters, filters_of, statistics
 from slipscan.errors import SlipscanError
-from slipscan.fit.background import fit_series
-from slipscan.geometry import Grid, pixel_area_km2
+from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
 
-MAX_TRANSIENTS = 50
-MERGE_GAP_D = 24.0
+MAX_TRANSIENTS: Final = 50
+MERGE_GAP_D: Final = 24.0
 """Two transients are one when the gap is shorter than this or than half the shorter duration (SCIENCE.md
 section 10), and their footprints lie within the joining distance."""
+CHUNK: Final = 1 << 24
+"""Statistics that are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Transient:
-    """One transient of one track: its history, the statistic of its cluster, and its footprint, (pixel,) bool."""
+    """One transient of one track.
 
-    candidate: Candidate
+    Attributes
+    ----------
+    ramp
+        its history
+    statistic
+        signal-to-noise ratio of its cluster: sqrt(sum of squares of the statistic x area of a place / area of a noise
+        cell), since so many places share one independent value of the noise
+    footprint
+        (y, x) bool, pixels of the coarse grid
+    """
+
+    ramp: Ramp
     statistic: float
     footprint: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Scan:
-    """Transients, strongest first, and the fields after all of them were taken out."""
+class Cluster:
+    """The strongest cluster: in which band, at which candidate, its places and the statistic there."""
 
-    found: list[Transient]
-    left: list[Field]
-
-
-def rules_of(settings: DetectSettings, grid: Grid) -> Rules:
-    """The settings in pixels of a grid."""
-    spacing_km = float(np.mean(grid.spacing)) / 1e3
-    return Rules(
-        pixel_threshold=settings.pixel_threshold,
-        min_pixels=max(1, round(settings.min_area_km2 / pixel_area_km2(grid))),
-        join_distance_px=settings.join_distance_km / spacing_km,
-        join_correlation=settings.join_correlation,
-    )
-
-
-def scan(
-    fields: Sequence[Field],
-    time: NDArray[np.datetime64],
-    segment: NDArray[np.integer] | None,
-    grid: Grid,
-    settings: DetectSettings,
-    floor: float,
-    at_most: int = MAX_TRANSIENTS,
-) -> Scan:
-    """Every transient whose statistic reaches `floor`, strongest first, and what is left without them.
-
-    A transient that was found is estimated beside rate and season around it from then on (orthogonal matching pursuit),
-    since its misfit would else be found next.
-
-    Parameters
-    ----------
-    fields
-        the bands of a track's displacement; pixels in row-major order of the grid
-    time, segment
-        (time,)
-    grid
-        metric grid
-    settings
-        of detection
-    floor
-        smallest statistic that is kept
-    at_most
-        stop after so many
-
-    Raises
-    ------
-    SlipscanError
-        more than MAX_TRANSIENTS: the noise is not what was assumed
-    """
-    rules = rules_of(settings, grid)
-    tried = candidates(time, settings.durations_d, settings.edge_epochs)
-    series = Series(time, segment)
-    near = np.zeros((grid.shape[0] * grid.shape[1], 0), bool)
-    found: list[Transient] = []
-    taken: list[Candidate] = []
-    left = list(fields)
-    for _ in range(MAX_TRANSIENTS):
-        if len(found) == at_most:
-            return Scan(found, left)
-        statistics = [_statistics(field, tried, taken, near, series) for field in left]
-        best = _strongest(statistics, left, tried, grid, rules)
-        if best is None or best.cluster.statistic < floor:
-            return Scan(found, left)
-        footprint = np.zeros(len(near), bool)
-        footprint[best.cluster.pixels] = True
-        candidate = tried[best.index] if at_most == 1 else _refined(left[best.field], statistics, best, tried, series)
-        new = Transient(candidate, best.cluster.statistic, footprint)
-        around = _within(footprint.reshape(grid.shape), rules.join_distance_px).ravel()
-        if not any(_same(new, other, around) for other in found):
-            found.append(new)
-        taken.append(new.candidate)
-        near = np.column_stack([near, around])
-        left = [_refitted(field, taken, near, series) for field in fields]
-    raise SlipscanError(
-        f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
-        "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
-    )
+    band: int
+    candidate: int
+    places: NDArray[np.integer]
+    values: Float
+    statistic: float
 
 
 @dataclass(frozen=True)
-class Series:
-    """The epochs of a scan."""
+class Scanner:
+    """Bands, and what is looked for in them.
 
-    time: NDArray[np.datetime64]
-    segment: NDArray[np.integer] | None
+    Attributes
+    ----------
+    bands, epochs
+        of one track
+    shape, pixel_km
+        of the coarse grid
+    settings
+        of detection
+    """
+
+    bands: Sequence[Band]
+    epochs: Epochs
+    shape: tuple[int, int]
+    pixel_km: float
+    settings: DetectSettings
+    tried: list[Ramp] = field(init=False)
+    columns: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        tried = candidates(self.epochs, self.settings.durations_d, self.settings.edge_epochs)
+        object.__setattr__(self, "tried", tried)
+        object.__setattr__(self, "columns", self.epochs.columns(tried))
+
+    def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
+        """Every transient whose statistic reaches `floor`, strongest first.
+
+        A transient that was found is estimated beside rate and season around it from then on (orthogonal matching
+        pursuit), since its misfit would else be found next.
+
+        Raises
+        ------
+        SlipscanError
+            more than MAX_TRANSIENTS: the noise is not what was assumed
+        """
+        found: list[Transient] = []
+        taken: list[tuple[Ramp, NDArray[np.bool_]]] = []
+        left = self
+        for _ in range(MAX_TRANSIENTS):
+            if len(found) == at_most:
+                return found
+            best = left.strongest(taken)
+            if best is None or best.statistic < floor:
+                return found
+            footprint = self._on_pixels(best)
+            around = self.around(footprint)
+            ramp = left._refined(best)
+            new = Transient(ramp, best.statistic, footprint)
+            if not any(_same(new, other, around) for other in found):
+                found.append(new)
+            taken.append((ramp, around))
+            left = replace(self, bands=[self._less(band, taken)[0] for band in self.bands])
+        raise SlipscanError(
+            f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
+            "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
+        )
+
+    def strongest(
+        self,
+        taken: Sequence[tuple[Ramp, NDArray[np.bool_]]] = (),
+        order: NDArray[np.intp] | None = None,
+    ) -> Cluster | None:
+        """The strongest cluster of any candidate in any band, beside ramps near it that were found before.
+
+        Parameters
+        ----------
+        taken
+            ramps, and the pixels (y, x) near which they are estimated along
+        order
+            of the epochs of a null stack (see `filters_of`)
+        """
+        best: Cluster | None = None
+        for number, band in enumerate(self.bands):
+            groups = _groups(taken, band)
+            filters = [filters_of(self.columns, self.epochs, beside, band.weight, order) for _, beside in groups]
+            lobes = lobes_of(self._above(band, groups, filters), band.shape, self._min_places(band))
+            best = self._best_of(number, lobes, groups, filters, best)
+        return best
+
+    def _above(self, band: Band, groups: list[_Group], filters: list[Filters]) -> Above:
+        """Every place of every candidate above the threshold."""
+        parts = []
+        for (places, _), own in zip(groups, filters, strict=True):
+            count = band.values.shape[1] if places is None else len(places)
+            step = max(1, CHUNK // max(count, 1))
+            for first in range(0, len(self.tried), step):
+                statistic = statistics(band, own.some(slice(first, first + step)), places)
+                candidate, place = torch.nonzero(statistic.abs() >= self.settings.pixel_threshold, as_tuple=True)
+                value = statistic[candidate, place]
+                parts.append((candidate + first, place if places is None else places[place], value))
+        merged = (torch.cat([part[i] for part in parts]).numpy() for i in range(3))
+        return Above(*merged)
+
+    def _best_of(
+        self, number: int, lobes: Lobes, groups: list[_Group], filters: list[Filters], best: Cluster | None
+    ) -> Cluster | None:
+        """The strongest cluster among lobes, if it beats the best so far."""
+        band = self.bands[number]
+        cells = band.place_km2 / band.cell_km2
+        distance = self.settings.join_distance_km / band.place_km2**0.5
+        centre, radius = centres(lobes, band.shape)
+        order = np.argsort(lobes.candidate, kind="stable")
+        edges = np.flatnonzero(np.diff(lobes.candidate[order])) + 1
+        contenders = [(cells * float(lobes.strength[some].sum()), some) for some in np.split(order, edges) if len(some)]
+        for total, some in sorted(contenders, key=lambda contender: -contender[0]):
+            least = best.statistic**2 if best is not None else 0.0
+            if total <= least:
+                break
+            near = near_groups(centre[some], radius[some], distance)
+            for group in np.unique(near):
+                members = some[near == group]
+                if cells * lobes.strength[members].sum() <= (best.statistic**2 if best is not None else 0.0):
+                    continue
+                found = self._cluster(number, lobes, members, groups, filters, distance)
+                if best is None or found.statistic > best.statistic:
+                    best = found
+        return best
+
+    def _cluster(
+        self, number: int, lobes: Lobes, members: NDArray[np.integer], groups: list[_Group], filters: list[Filters],
+        distance: float,
+    ) -> Cluster:  # fmt: skip
+        """The strongest of lobes that are near one another, those that share a history taken as one."""
+        band, candidate = self.bands[number], int(lobes.candidate[members[0]])
+        alike = [i for i, ramp in enumerate(self.tried) if ramp.duration_d == self.tried[candidate].duration_d]
+        responses = []
+        for lobe in members if len(members) > 1 else ():
+            response = _at_places(band, groups, filters, alike, lobes.places(int(lobe)))
+            responses.append((response.double() @ torch.from_numpy(lobes.values(int(lobe)))).numpy())
+        group = joined(
+            lobes, members, responses, alike.index(candidate), band.shape, distance, self.settings.join_correlation
+        )
+        strength = np.bincount(group, lobes.strength[members])
+        chosen = members[group == int(strength.argmax())]
+        places = np.concatenate([lobes.places(int(lobe)) for lobe in chosen])
+        values = np.concatenate([lobes.values(int(lobe)) for lobe in chosen])
+        statistic = float(np.sqrt(strength.max() * band.place_km2 / band.cell_km2))
+        return Cluster(number, candidate, places, values, statistic)
+
+    def _min_places(self, band: Band) -> int:
+        return max(1, round(self.settings.min_area_km2 / band.place_km2))
+
+    def _on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
+        """The footprint of a cluster on the coarse grid, (y, x)."""
+        band = self.bands[cluster.band]
+        mask = np.zeros(band.shape, bool)
+        mask.ravel()[cluster.places] = True
+        side = 2**band.level
+        return mask.repeat(side, axis=0).repeat(side, axis=1)[: self.shape[0], : self.shape[1]]
+
+    def around(self, footprint: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Pixels within the joining distance of a footprint."""
+        distance = self.settings.join_distance_km / self.pixel_km
+        return np.asarray(ndimage.distance_transform_edt(~footprint) <= distance)
+
+    def _refined(self, best: Cluster) -> Ramp:
+        """The ramp that fits the cluster's own series best, finer than the candidates that were tried."""
+        band, first = self.bands[best.band], self.tried[best.candidate]
+        places = torch.from_numpy(best.places)
+        valid = np.ones((len(self.epochs), len(places)))
+        number = {int(gap): i for i, gap in enumerate(band.gappy)}
+        for column, place in enumerate(best.places):
+            if int(place) in number:
+                valid[:, column] = band.valid[:, number[int(place)]].numpy()
+        values = band.values[:, places].double().numpy()
+        information = valid @ best.values**2
+        safe = np.where(information > 0, information, 1.0)
+        projection = np.where(information > 0, values @ best.values / safe, np.nan)
+        shape = filters_of(self.columns[:, [best.candidate]], self.epochs, (), band.weight)
+        scale = float(np.nansum(shape.matched[0].double().numpy() * projection) / float(shape.energy.sum()))
+        return refine(projection / scale, self.epochs, first) if scale > 0 else first
+
+    def null_maximum(self, order: NDArray[np.intp]) -> float:
+        """The strongest statistic of a null stack, 0 where there is no cluster."""
+        cluster = self.strongest((), order)
+        return cluster.statistic if cluster is not None else 0.0
+
+    def without(self, found: Sequence[Transient]) -> Scanner:
+        """The same less transients, estimated jointly with rate and season near their footprints, as noise.
+
+        What a fit leaves is smaller than the noise: it is scaled up by the degrees of freedom that the fit took.
+        """
+        taken = [(transient.ramp, self.around(transient.footprint)) for transient in found]
+        return replace(self, bands=[self._as_noise(band, taken) for band in self.bands])
+
+    def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
+        less, parameters = self._less(band, taken)
+        count = _valid(band).sum(0)
+        scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
+        return replace(less, values=less.values * scale)
+
+    def _less(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
+        """A band less ramps near their places, estimated jointly with rate and season; and parameters (place,)."""
+        values, valid = band.values.clone(), _valid(band)
+        parameters = torch.full((values.shape[1],), float(self.epochs.design().shape[1]))
+        for places, beside in _groups(taken, band):
+            if beside and places is not None:
+                design = self.epochs.design(beside).float()
+                rest = fitted(values[:, places], valid[:, places], design, band.weight)
+                values[:, places] = (values[:, places] - rest) * valid[:, places]
+                parameters[places] = float(design.shape[1])
+        return replace(band, values=values), parameters
 
 
-def _groups(taken: Sequence[Candidate], near: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], list[Candidate]]]:
-    """Pixels by which of the transients found so far are near them."""
+def _valid(band: Band) -> Tensor:
+    """Where a band has data, (time, place) bool."""
+    valid = torch.ones_like(band.values, dtype=torch.bool)
+    valid[:, band.gappy] = band.valid.bool()
+    return valid
+
+
+_Group = tuple[Tensor | None, list[Ramp]]
+"""Places (None: all of them), and the ramps that are estimated along there."""
+
+
+def _groups(taken: Sequence[tuple[Ramp, NDArray[np.bool_]]], band: Band) -> list[_Group]:
+    """Places of a band by which of the ramps found so far are near them."""
+    if not taken:
+        return [(None, [])]
+    near = np.stack([_on_places(mask, band) for _, mask in taken], axis=1)
     combinations, inverse = np.unique(near, axis=0, return_inverse=True)
     return [
-        (np.flatnonzero(inverse.ravel() == number), [c for c, is_near in zip(taken, row, strict=True) if is_near])
+        (
+            torch.from_numpy(np.flatnonzero(inverse.ravel() == number)),
+            [ramp for (ramp, _), is_near in zip(taken, row, strict=True) if is_near],
+        )
         for number, row in enumerate(combinations)
     ]
 
 
-def _statistics(
-    field: Field, tried: Sequence[Candidate], taken: Sequence[Candidate], near: NDArray[np.bool_], series: Series
-) -> NDArray[np.float32]:
-    """The statistic of every candidate, beside rate, season and the transients near a pixel, (candidate, pixel)."""
-    columns = ramps(series.time, tried)
-    out = np.zeros((len(tried), len(near)), np.float32)
-    for pixels, beside in _groups(taken, near):
-        matrix = model_matrix(series.time, series.segment, beside)
-        part = replace(
-            field, values=field.values[:, pixels], std=field.std[pixels], parameters=field.parameters[pixels]
-        )
-        out[:, pixels] = amplitudes(part, projected_out(columns, matrix, field.weight))[1]
+def _on_places(mask: NDArray[np.bool_], band: Band) -> NDArray[np.bool_]:
+    """Whether a place (place,) holds any pixel of a mask (y, x) of the coarse grid."""
+    side = 2**band.level
+    rows, cols = band.shape
+    padded = np.zeros((rows * side, cols * side), bool)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    return np.asarray(padded.reshape(rows, side, cols, side).any(axis=(1, 3)).ravel())
+
+
+def _at_places(
+    band: Band, groups: list[_Group], filters: list[Filters], alike: list[int], places: NDArray[np.integer]
+) -> Tensor:
+    """The statistic of some candidates at some places, (candidate, place)."""
+    wanted = torch.from_numpy(places)
+    out = torch.zeros(len(alike), len(wanted))
+    for (group, _), own in zip(groups, filters, strict=True):
+        here = torch.ones(len(wanted), dtype=torch.bool) if group is None else torch.isin(wanted, group)
+        if here.any():
+            out[:, here] = statistics(band, own.some(alike), wanted[here])
     return out
-
-
-def _refitted(field: Field, taken: Sequence[Candidate], near: NDArray[np.bool_], series: Series) -> Field:
-    """A field less the transients near its pixels, estimated jointly with rate and season."""
-    values = field.values.copy()
-    parameters = field.parameters.copy()
-    for pixels, beside in _groups(taken, near):
-        if beside:
-            matrix = model_matrix(series.time, series.segment, beside)
-            fitted = fit_series(matrix, values[:, pixels], field.weight)
-            values[:, pixels] -= matrix @ fitted
-            parameters[pixels] = matrix.shape[1]
-    return replace(field, values=values, parameters=parameters)
-
-
-@dataclass(frozen=True)
-class Best:
-    """The strongest cluster: in which field, at which candidate."""
-
-    field: int
-    index: int
-    cluster: Cluster
-
-
-def _strongest(
-    statistics: Sequence[NDArray[np.float32]],
-    fields: Sequence[Field],
-    tried: Sequence[Candidate],
-    grid: Grid,
-    rules: Rules,
-) -> Best | None:
-    """The strongest cluster of any candidate in any field; a bound on the sum skips most of them."""
-    above = np.stack([np.where(np.abs(s) >= rules.pixel_threshold, s**2, 0.0).sum(axis=1) for s in statistics])
-    cells = np.array([pixel_area_km2(grid) / field.cell_km2 for field in fields])
-    bound = above * cells[:, None]
-    durations = np.array([candidate.duration_d for candidate in tried])
-    best: Best | None = None
-    for flat in np.argsort(-bound, axis=None, kind="stable"):
-        number, index = (int(i) for i in np.unravel_index(flat, bound.shape))
-        so_far = best.cluster.statistic if best is not None else 0.0
-        if bound[number, index] <= so_far**2:
-            break
-        alike = np.flatnonzero(durations == durations[index])
-        responses = statistics[number][alike]
-        at = int(np.searchsorted(alike, index))
-        cluster = best_cluster(
-            statistics[number][index].reshape(grid.shape), float(cells[number]), rules, responses, at
-        )
-        if cluster is not None and cluster.statistic > so_far:
-            best = Best(number, index, cluster)
-    return best
-
-
-def _refined(
-    field: Field, statistics: Sequence[NDArray[np.float32]], best: Best, tried: Sequence[Candidate], series: Series
-) -> Candidate:
-    """The ramp that fits the cluster's own series best, finer than the candidates that were tried."""
-    pixels = best.cluster.pixels
-    weight = statistics[best.field][best.index, pixels].astype(float)
-    values = field.values[:, pixels]
-    valid = np.isfinite(values)
-    information = valid @ weight**2
-    total = np.where(valid, values, 0.0) @ weight
-    projected = np.where(information > 0, total / np.where(information > 0, information, 1.0), np.nan)
-    shape = projected_out(
-        ramps(series.time, [tried[best.index]]), model_matrix(series.time, series.segment, []), field.weight
-    )[:, 0]
-    scale = np.nansum(shape * field.weight * projected) / np.nansum(shape**2 * field.weight)
-    return refine(projected / scale, series.time, series.segment, tried[best.index]) if scale > 0 else tried[best.index]
-
-
-def _within(mask: NDArray[np.bool_], distance_px: float) -> NDArray[np.bool_]:
-    """Pixels within a distance of a mask."""
-    return np.asarray(ndimage.distance_transform_edt(~mask) <= distance_px)
 
 
 def _same(new: Transient, other: Transient, around: NDArray[np.bool_]) -> bool:
     """Whether a new transient is the rest of one already found."""
-    a, b = new.candidate, other.candidate
+    a, b = new.ramp, other.ramp
     gap = max(a.start_d, b.start_d) - min(a.reached(1), b.reached(1))
     allowed = max(MERGE_GAP_D, min(a.duration_d, b.duration_d) / 2)
     return gap < allowed and bool((around & other.footprint).any())

@@ -1,4 +1,4 @@
-"""The detect stage: a (denoised) stack in, transients at a stated false-alarm rate out."""
+"""The detect stage: a stack and what the denoiser says of it in, transients at a stated false-alarm rate out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from scipy.ndimage import distance_transform_edt
 
 from slipscan import vocabulary
 from slipscan.detect import calibration as calibration_module
+from slipscan.detect import registry
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
-from slipscan.detect.field import Track, amplitude_map, area_of, exposure_of, find, flat, open_track, window
-from slipscan.detect.history import projection, refine
+from slipscan.detect.maps import amplitude_maps, coarse_amplitude
+from slipscan.detect.ramp import Ramp
+from slipscan.detect.refine import projection, refine
 from slipscan.detect.scan import Transient
-from slipscan.detect.statistic import Candidate
-from slipscan.fit.model import days_since_2014, transient_column
+from slipscan.detect.track import Track, exposure_of, open_track, window
+from slipscan.fit.model import transient_column
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
 from slipscan.store import write_zarr
@@ -30,22 +32,28 @@ log = logging.getLogger(__name__)
 Float = NDArray[np.float64]
 
 HISTORY_MARGIN_PX = 6.0
-"""Pixels around a footprint that enter the projection for its history."""
+"""Pixels of the coarse grid around a footprint that enter the projection for its history."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """A transient with its final history, and its map and standard deviation, each (pixel,) m."""
+    """A transient with its final history."""
 
     found: Transient
-    history: Candidate
-    amplitude: Float
-    std: Float
+    history: Ramp
 
 
-def run(stack: Path, out: Path, settings: DetectSettings, calibration: Path | None, threads: int) -> None:
-    """Detect transients in a (denoised) stack and write the transients product to `out`."""
-    track = open_track(stack)
+def detect_file(
+    stack: Path,
+    out: Path,
+    settings: DetectSettings,
+    *,
+    denoised: Path | None = None,
+    calibration: Path | None = None,
+    threads: int = 1,
+) -> None:
+    """Detect transients in a stack and write the transients product to `out`."""
+    track = open_track(stack, settings, denoised)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")
         used = calibrate_track(track, settings, threads)
@@ -56,74 +64,77 @@ def run(stack: Path, out: Path, settings: DetectSettings, calibration: Path | No
 
 def detect(track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
     """The transients product of a track at the calibration's threshold."""
-    found = [describe(track, transient) for transient in find(track, settings, calibration.threshold).found]
+    search = registry.build(settings.method).search(track, settings)
+    found = [describe(track, transient) for transient in search.find(calibration.threshold)]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
     exposure = exposure_of(track, settings)
-    start, end = window(track.time, settings.edge_epochs)
+    start, end = window(track.epochs.time, settings.edge_epochs)
     out = _product(track, found, [float(calibration.p_value(t.found.statistic, exposure)) for t in found])
     attrs = track.dataset.attrs
-    until = str(track.time[-1].astype("datetime64[D]"))
+    until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(
         {key: value for key, value in attrs.items() if key not in ("product", "title")},
         title="transients",
         window_start=str(start),
         window_end=str(end),
-        area_km2=area_of(track),
+        area_km2=track.area_km2,
+        detector=settings.method,
         threshold=calibration.threshold,
         false_alarms_per_1e4km2_yr=calibration.false_alarms_per_1e4km2_yr,
         calibration_id=calibration.id,
         redness=calibration.redness,
-        weights=attrs.get("weights", "none"),
+        # Only what the detector read may claim to have made the event.
+        weights=track.label if registry.build(settings.method).needs_field else "none",
         region=attrs.get("region", "unnamed"),
         track=attrs.get("track", "unnamed"),
         data_until=attrs.get("data_until", until),
         inventory_sha256=attrs.get("inventory_sha256", ""),
     )
-    add_history(out, f"detect: {len(found)} transient(s) at {calibration.id}")
+    add_history(out, f"detect: {len(found)} transient(s) by {settings.method} at {calibration.id}")
     out = vocabulary.annotate(out, "transients")
     vocabulary.check(out, "transients")
     return out
 
 
 def describe(track: Track, transient: Transient) -> Described:
-    """Map and history of a transient, in turn: the map of the candidate, the history on it, the map of that."""
-    shape = track.grid.shape
-    amplitude, _ = amplitude_map(track, transient.candidate)
+    """The history of a transient, of the raw series projected on the map of its first one."""
+    shape = track.coarse.shape
+    amplitude = coarse_amplitude(track, transient.ramp)
     rows, columns = np.indices(shape).reshape(2, -1).astype(float)
-    around = distance_transform_edt(~transient.footprint.reshape(shape)).ravel() <= HISTORY_MARGIN_PX
+    around = distance_transform_edt(~transient.footprint).ravel() <= HISTORY_MARGIN_PX
     parts = [columns[around], rows[around]]
-    if track.height is not None:
-        parts.append(np.nan_to_num(track.height.ravel()[around]))
-    series = flat(track.dataset["displacement"].values)[:, around]
-    projected = projection(series, np.nan_to_num(amplitude[around]), np.column_stack(parts))
-    history = refine(projected, track.time, track.segment, transient.candidate)
-    return Described(transient, history, *amplitude_map(track, history))
+    if track.coarse.height is not None:
+        parts.append(np.nan_to_num(track.coarse.height.ravel()[around]))
+    series = track.coarse.values.reshape(len(track.epochs), -1)[:, around].astype(float)
+    projected = projection(series, amplitude[around], np.column_stack(parts))
+    return Described(transient, refine(projected, track.epochs, transient.ramp))
 
 
 def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product."""
-    n, shape = len(found), track.grid.shape
-    days = days_since_2014(track.time)
+    n, (rows, cols) = len(found), track.seen.shape
+    days = track.epochs.days
     origin = np.datetime64("2014-01-01", "ns")
 
     def dates(fraction: float) -> NDArray[np.datetime64]:
         reached = [t.history.reached(fraction) for t in found]
         return origin + (np.array(reached, float) * 86400e9).round().astype("timedelta64[ns]")
 
-    def maps(values: list[NDArray[np.generic]]) -> tuple[tuple[str, str, str], NDArray[np.generic]]:
-        return ("transient", "y", "x"), np.array(values).reshape(n, *shape)
-
-    histories = [transient_column(track.time, t.history.start_d, t.history.duration_d) for t in found]
-    ongoing = [t.history.reached(0.95) >= days[-1] for t in found]
-    left_censored = [t.history.reached(0.05) <= days[0] for t in found]
+    ramps = [t.history for t in found]
+    amplitude, std = amplitude_maps(track, ramps)
+    footprints = [
+        t.found.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols] for t in found
+    ]
+    histories = [transient_column(track.epochs.time, ramp.start_d, ramp.duration_d) for ramp in ramps]
+    maps = ("transient", "y", "x")
     out = xr.Dataset(
         {
-            "map": maps([t.amplitude for t in found]),
-            "map_std": maps([t.std for t in found]),
-            "footprint": maps([t.found.footprint for t in found]),
+            "map": (maps, amplitude),
+            "map_std": (maps, std),
+            "footprint": (maps, np.array(footprints, bool).reshape(n, rows, cols)),
             "history": (("transient", "time"), np.array(histories).reshape(n, len(days))),
-            "ongoing": ("transient", np.array(ongoing, bool)),
-            "left_censored": ("transient", np.array(left_censored, bool)),
+            "ongoing": ("transient", np.array([ramp.reached(0.95) >= days[-1] for ramp in ramps], bool)),
+            "left_censored": ("transient", np.array([ramp.reached(0.05) <= days[0] for ramp in ramps], bool)),
             "statistic": ("transient", np.array([t.found.statistic for t in found], float)),
             "p_value": ("transient", np.array(p_values, float)),
         },

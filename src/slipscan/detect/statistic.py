@@ -1,151 +1,112 @@
-"""The matched statistic in time: a step or ramp beside offset, rate and season, per pixel."""
+"""The matched statistic in time: a step or ramp beside offset, rate, season and other events, per place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from slipscan.denoise.nuisance import temporal_noise
-from slipscan.errors import SlipscanError
-from slipscan.fit.model import days_since_2014, design_matrix, transient_column
+from slipscan.detect.bands import Band
+from slipscan.detect.ramp import Epochs, Ramp
+from slipscan.fit.ramps import projected
 
-Float = NDArray[np.float64]
-
-MIN_RELATIVE_NOISE = 0.5
-"""A pixel is not believed to be quieter than half the epoch's noise."""
-MIN_SHAPE = 1e-3
+MIN_SHAPE: Final = 1e-3
 """Share of a series' information below which rate, season and other events leave nothing of a candidate."""
-MIN_INFORMATION = 0.2
-"""Share of a filter's information that the valid epochs of a pixel must hold."""
+MIN_INFORMATION: Final = 0.2
+"""Share of a filter's information that the valid epochs of a place must hold."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A history that is tried: a ramp around `middle_d` (days since 2014-01-01); duration 0 is a step."""
-
-    middle_d: float
-    duration_d: float
-
-    @property
-    def start_d(self) -> float:
-        """When the ramp starts."""
-        return self.middle_d - self.duration_d / 2
-
-    def reached(self, fraction: float) -> float:
-        """The day at which the ramp has reached a fraction of its total."""
-        return self.start_d + fraction * self.duration_d
-
-
-@dataclass(frozen=True)
-class Field:
-    """A displacement field ready to be scanned: one band of spatial scales.
+class Filters:
+    """What candidates are looked for with.
 
     Attributes
     ----------
-    values
-        (time, pixel) m, less rate and season, NaN = no data
+    matched, energy
+        (candidate, time) whose sums over time with a series, and with its validity, are amplitude times information,
+        and information
+    least
+        (candidate, 1) information below which there is no estimate
+    """
+
+    matched: Tensor
+    energy: Tensor
+    least: Tensor
+
+    def some(self, chosen: slice | Sequence[int]) -> Filters:
+        """Those of some candidates."""
+        return Filters(self.matched[chosen], self.energy[chosen], self.least[chosen])
+
+
+def filters_of(
+    columns: Tensor, epochs: Epochs, beside: Sequence[Ramp], weight: Tensor, order: NDArray[np.intp] | None = None
+) -> Filters:
+    """Filters of histories (time, candidate).
+
+    Parameters
+    ----------
+    beside
+        ramps that are estimated along with rate and season
     weight
-        (time,) inverse variance of an epoch, m^-2
-    std
-        (pixel,) noise of the pixel over that of the epoch; infinite where the pixel has no data
-    cell_km2
-        area over which the noise is correlated
-    parameters
-        (pixel,) how many were fitted to the series and taken out
+        (time,) of the band's epochs
+    order
+        epochs of a null stack, as numbers of the real ones: the filters are then for the data in their real order,
+        so that a null costs no copy of them
     """
+    shuffled = weight.double() if order is None else weight.double()[torch.from_numpy(order)]
+    shapes = projected(columns, epochs.design(beside), shuffled)
+    matched = (shapes * shuffled[:, None]).T
+    energy = matched * shapes.T
+    information = energy.sum(1, keepdim=True)
+    least = MIN_INFORMATION * information + MIN_SHAPE * shuffled.sum()
+    if order is not None:
+        back = torch.from_numpy(np.argsort(order))
+        matched, energy = matched[:, back], energy[:, back]
+    return Filters(matched.float(), energy.float(), least.float())
 
-    values: Float
-    weight: Float
-    std: Float
-    cell_km2: float
-    parameters: NDArray[np.int64]
+
+def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Tensor:
+    """Amplitude over its standard deviation, (candidate, place); 0 where too little of the filter's information is.
+
+    The joint generalised least-squares estimate where a series is complete, and the estimate from the valid epochs of
+    the same filter elsewhere.
+    """
+    values = band.values if places is None else band.values[:, places]
+    out = filters.matched @ values
+    whole = filters.energy.sum(1, keepdim=True)
+    root = torch.where(whole > filters.least, whole.clamp(min=1e-30).rsqrt(), 0.0)
+    gappy, valid, at = band.gappy, band.valid, band.gappy
+    if places is not None:
+        # Where each chosen place stands among those with gaps.
+        number = torch.full((band.values.shape[1],), -1)
+        number[gappy] = torch.arange(len(gappy))
+        at = torch.nonzero(number[places] >= 0)[:, 0]
+        valid = valid[:, number[places][at]]
+    if len(at) == 0:
+        return out.mul_(root)
+    part = out[:, at]
+    out.mul_(root)
+    information = filters.energy @ valid
+    safe = information.clamp(min=1e-30).rsqrt()
+    out[:, at] = torch.where(information > filters.least, part * safe, 0.0)
+    return out
 
 
-def field_of(residual: Float, epoch_std: Float, cell_km2: float, parameters: int) -> Field:
-    """A field of displacement less its background model.
+def amplitudes(series: Tensor, valid: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
+    """Amplitude (m) and root of its information (1/m), each (candidate, pixel); both 0 where not determined.
 
     Parameters
     ----------
-    residual
-        (time, pixel) m, NaN = no data
-    epoch_std
-        (time,) noise of an epoch, m
-    parameters
-        fitted to every pixel
+    series, valid
+        (time, pixel) m, 0 where not valid; 1 where valid
     """
-    relative = temporal_noise(residual / epoch_std[:, None])
-    std = np.where(relative > 0, np.maximum(relative, MIN_RELATIVE_NOISE), np.inf)
-    return Field(residual, 1 / epoch_std**2, std, cell_km2, np.full(residual.shape[1], parameters))
-
-
-def candidates(time: NDArray[np.datetime64], durations_d: Sequence[float], edge_epochs: int) -> list[Candidate]:
-    """Middles half way between consecutive epochs, outside the edges, with every duration.
-
-    Raises
-    ------
-    SlipscanError
-        the series has no interval outside its edges
-    """
-    days = days_since_2014(time)
-    middles = (days[1:] + days[:-1]) / 2
-    inner = middles[edge_epochs - 1 : len(middles) - edge_epochs + 1]
-    if not len(inner):
-        raise SlipscanError(
-            f"a series of {len(days)} epochs has no interval between edges of {edge_epochs} epochs: "
-            "lower detect.edge_epochs or add epochs"
-        )
-    return [Candidate(float(middle), float(duration)) for duration in durations_d for middle in inner]
-
-
-def model_matrix(
-    time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, beside: Sequence[Candidate]
-) -> Float:
-    """Columns of the background model and of the ramps that are estimated beside it, (time, column)."""
-    matrix, _ = design_matrix(time, segment)
-    return np.hstack([matrix, ramps(time, beside)])
-
-
-def ramps(time: NDArray[np.datetime64], tried: Sequence[Candidate]) -> Float:
-    """The histories of candidates, (time, candidate)."""
-    if not tried:
-        return np.empty((len(time), 0))
-    return np.stack([transient_column(time, c.start_d, c.duration_d) for c in tried], axis=1)
-
-
-def projected_out(columns: Float, matrix: Float, weight: Float | None = None) -> Float:
-    """What a weighted least-squares fit of `matrix` leaves of `columns`, (time, column)."""
-    root = np.ones(len(matrix)) if weight is None else np.sqrt(weight / weight.mean())
-    solve = np.linalg.pinv(matrix * root[:, None]) * root[None, :]
-    return columns - matrix @ (solve @ columns)
-
-
-def amplitudes(field: Field, shapes: Float) -> tuple[Float, Float]:
-    """Amplitude (m) and its statistic for every candidate and pixel, each (candidate, pixel).
-
-    Parameters
-    ----------
-    field
-        what is scanned
-    shapes
-        (time, candidate) the candidates' ramps with the model projected out, by the field's weights
-
-    Returns
-    -------
-    amplitude, statistic
-        the joint generalised least-squares estimate where a pixel's series is complete, and the estimate from the
-        valid epochs of the same filter elsewhere; 0 where too little of the filter's information is there
-    """
-    # Single precision: these two products are nearly all that detection costs.
-    filters = (shapes * field.weight[:, None]).astype(np.float32)
-    valid = np.isfinite(field.values)
-    information = (filters * shapes.astype(np.float32)).T @ valid.astype(np.float32)
-    least = MIN_INFORMATION * information.max(axis=1, keepdims=True) + MIN_SHAPE * float(field.weight.sum())
-    known = (information > least) & np.isfinite(field.std)
-    safe = np.where(known, information, np.float32(1.0))
-    total = filters.T @ np.where(valid, field.values, 0.0).astype(np.float32)
-    amplitude = np.where(known, total / safe, np.float32(0.0))
-    std = np.where(np.isfinite(field.std), field.std, 1.0).astype(np.float32)
-    return amplitude, amplitude * np.sqrt(safe) / std
+    information = filters.energy @ valid
+    known = information > filters.least
+    safe = torch.where(known, information, 1.0)
+    amplitude = torch.where(known, filters.matched @ series / safe, 0.0)
+    return amplitude, torch.where(known, safe.sqrt(), 0.0)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
+from slipscan.stack import open_denoised, with_denoised
 from slipscan.store import open_dataset, written_beside
 from slipscan.vocabulary import PRODUCTS, check, variable_table
 
@@ -22,20 +23,24 @@ STD = {"displacement": "inversion_std", "denoised": "denoised_std"}
 """The standard deviation that goes along with a variable."""
 
 
-def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement") -> None:
+def export(
+    stack_path: Path, kind: str, out: Path, variable: str = "displacement", denoised: Path | None = None
+) -> None:
     """Write a stack in another tool's format, whole or not at all.
 
     Parameters
     ----------
     stack_path
-        Zarr store or NetCDF file of product 'stack' or 'denoised'
+        Zarr store or NetCDF file of product 'stack'
     kind
         'mintpy': directory of timeseries.h5, geometryGeo.h5, temporalCoherence.h5; 'licsbas': directory of cum.h5,
         info/, results/ on longitude and latitude; 'netcdf': one file, CF-1.11; 'geotiff': directory of GeoTIFFs
     out
         what is written; must not exist
     variable
-        (time, y, x) of the stack: 'displacement', 'denoised' or 'transient'
+        'displacement' of the stack; 'denoised' or 'transient' of the denoised product beside it
+    denoised
+        Zarr store of the denoise stage, for the latter two
 
     Raises
     ------
@@ -46,7 +51,7 @@ def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement
         raise SlipscanError(f"there is no export {kind!r}: choose one of {', '.join(get_args(Kind))}")
     if Path(out).exists():
         raise SlipscanError(f"{out} exists: remove it, or export to another path")
-    dataset = opened(Path(stack_path), variable)
+    dataset = opened(Path(stack_path), variable, denoised)
     # One module a format; each brings its own library.
     writer = importlib.import_module(f"slipscan.export.{kind}")
     with written_beside(Path(out)) as beside:
@@ -54,19 +59,19 @@ def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement
     log.info("%s of %s written to %s (%s)", variable, stack_path, out, kind)
 
 
-def opened(path: Path, variable: str) -> xr.Dataset:
+def opened(path: Path, variable: str, denoised: Path | None = None) -> xr.Dataset:
     """Open a stack lazily with `variable`, its standard deviation and what has no time; raises SlipscanError."""
     if variable not in VARIABLES:
         raise SlipscanError(f"there is no variable {variable!r} to export: choose one of {', '.join(VARIABLES)}")
     dataset = open_dataset(path)
     product = str(dataset.attrs.get("product", "stack"))
     if product not in PRODUCTS or "displacement" not in variable_table(product):
-        raise SlipscanError(
-            f"{path} is no displacement stack but product '{product}': export a stack or a denoised one"
-        )
+        raise SlipscanError(f"{path} is no displacement stack but product '{product}': give the stack")
     check(dataset, product, str(path))
-    if variable not in dataset:
-        raise SlipscanError(f"{path} has no variable '{variable}': export the store of the denoise stage")
     read_grid(dataset, str(path))
+    if variable != "displacement":
+        if denoised is None:
+            raise SlipscanError(f"'{variable}' stands in the denoised product: give it with --denoised")
+        dataset = with_denoised(dataset, open_denoised(denoised, dataset))
     keep = {variable, STD.get(variable, "")}
     return dataset.drop_vars([name for name, v in dataset.data_vars.items() if "time" in v.dims and name not in keep])

@@ -34,7 +34,7 @@ def middles(days: Tensor, at_most: int | None = None) -> Tensor:
     if at_most is None or len(between) <= at_most:
         return between
     number = torch.linspace(0, len(between) - 1, at_most, device=days.device).round().long()
-    return between[number.unique()]
+    return between[torch.unique_consecutive(number)]
 
 
 def projected(columns: Tensor, design: Tensor, weight: Tensor) -> Tensor:

@@ -1,1 +1,4 @@
 """GNSS series beside InSAR events."""
+
+VERSION = 3
+"""Raised when results change (`slipscan.versions`)."""

@@ -1,1 +1,4 @@
 """What the atmosphere does in a region: estimate and simulate."""
+
+VERSION = 3
+"""Raised when results change (`slipscan.versions`)."""

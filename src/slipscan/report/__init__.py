@@ -1,1 +1,4 @@
 """Figures and pages."""
+
+VERSION = 2
+"""Raised when results change (`slipscan.versions`)."""

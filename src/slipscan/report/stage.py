@@ -20,6 +20,7 @@ from slipscan.report import event_figures, map, page, track_figures, words
 from slipscan.report.figures import Picture
 from slipscan.report.observed import TrackStores, sighting
 from slipscan.settings import ReportSettings
+from slipscan.stack import open_denoised, with_denoised
 from slipscan.store import open_zarr, write_text, written_beside
 
 log = logging.getLogger(__name__)
@@ -94,13 +95,14 @@ def _open_tracks(results_dir: Path, region: Region) -> list[TrackStores]:
     tracks = []
     for track in region.tracks:
         directory = results_dir / region.id / track.id
-        denoised = open_zarr(directory / "denoised.zarr")
+        stack = open_zarr(directory / "stack.zarr")
+        denoised = with_denoised(stack, open_denoised(directory / "denoised.zarr", stack))
         noise = directory / "noise.zarr"
         tracks.append(
             TrackStores(
                 region.id,
                 track.id,
-                read_grid(denoised, str(directory / "denoised.zarr")),
+                read_grid(stack, str(directory / "stack.zarr")),
                 denoised,
                 open_zarr(directory / "transients.zarr"),
                 open_zarr(noise) if noise.is_dir() else None,

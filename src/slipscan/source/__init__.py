@@ -1,1 +1,4 @@
 """What made a transient."""
+
+VERSION = 3
+"""Raised when results change (`slipscan.versions`)."""

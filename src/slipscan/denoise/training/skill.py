@@ -50,7 +50,7 @@ def skill(denoiser: Denoiser, settings: TrainSettings) -> dict[str, Any]:
 
 def _row(scene: LabelledScene, denoiser: Denoiser) -> dict[str, float]:
     (found,) = denoiser.fields([scene.observation])
-    seen = np.isfinite(scene.observation.displacement).any(axis=0)
+    seen = np.isfinite(scene.observation.values).any(axis=0)
     total = (found.transient[-1] - found.transient[0])[seen]
     truth = scene.events[-1][seen]
     power = float((truth**2).mean())

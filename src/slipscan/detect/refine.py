@@ -6,12 +6,14 @@ The denoised transient is smoothed in time; the data projected on the map that w
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from slipscan.denoise.nuisance import temporal_noise
-from slipscan.detect.statistic import Candidate, model_matrix, projected_out, ramps
+from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.fit.background import fit_series
 from slipscan.fit.model import MIN_EPOCHS
+from slipscan.fit.ramps import projected
+from slipscan.fit.robust import temporal_std
 
 Float = NDArray[np.float64]
 
@@ -55,40 +57,39 @@ def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
     return fit_series(design, series[:, strong].T)[0] / peak
 
 
-def refine(
-    projected: Float, time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, first: Candidate
-) -> Candidate:
+def refine(projected_series: Float, epochs: Epochs, first: Ramp) -> Ramp:
     """The ramp that fits a projected series best, jointly with offset, rate and season.
 
     Parameters
     ----------
-    projected
+    projected_series
         (time,) from `projection`
-    time, segment
-        (time,)
+    epochs
+        of the series
     first
-        the candidate that was detected; kept where no ramp of positive amplitude fits
+        the ramp that was detected; kept where none of positive amplitude fits
     """
-    known = np.isfinite(projected)
+    known = np.isfinite(projected_series)
     if known.sum() < MIN_EPOCHS + 5:
         return first
-    time, projected = time[known], projected[known]
-    segment = None if segment is None else segment[known]
+    series = projected_series[known]
+    own = Epochs(epochs.time[known], None if epochs.segment is None else epochs.segment[known])
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
-    tried = [Candidate(float(middle), duration) for duration in DURATIONS_D for middle in middles]
-    shapes = projected_out(ramps(time, tried), model_matrix(time, segment, []))
-    variance = max(float(temporal_noise(projected[:, None])[0]) ** 2, 1e-12)
+    tried = [Ramp(float(middle), duration) for duration in DURATIONS_D for middle in middles]
+    shapes = projected(own.columns(tried), own.design(), torch.ones(len(own), dtype=torch.float64)).numpy()
+    noise = temporal_std(torch.from_numpy(series[:, None]), torch.ones(len(own), 1, dtype=torch.bool))
+    variance = max(float(noise[0]) ** 2, 1e-12)
     precision = (shapes**2).sum(axis=0) / variance
     prior = 1 / AMPLITUDE_STD**2
-    amplitude = (shapes.T @ projected / variance + prior) / (precision + prior)
-    misfit = -amplitude * (2 * shapes.T @ projected / variance - precision * amplitude)
+    amplitude = (shapes.T @ series / variance + prior) / (precision + prior)
+    misfit = -amplitude * (2 * shapes.T @ series / variance - precision * amplitude)
     misfit += prior * (amplitude - 1) ** 2
     misfit = np.where(amplitude > 0, misfit, np.inf)
     best = tried[int(np.argmin(misfit))]
     # A step is the same to the data wherever between two epochs it happens: say half way.
     equal = [
-        candidate.middle_d
-        for candidate, value in zip(tried, misfit, strict=True)
-        if value <= misfit.min() + TIE and candidate.duration_d == best.duration_d
+        ramp.middle_d
+        for ramp, value in zip(tried, misfit, strict=True)
+        if value <= misfit.min() + TIE and ramp.duration_d == best.duration_d
     ]
-    return Candidate(float(np.mean(equal)), best.duration_d)
+    return Ramp(float(np.mean(equal)), best.duration_d)

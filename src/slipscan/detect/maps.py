@@ -1,0 +1,85 @@
+"""Maps of transients at full resolution, estimated jointly with rate and season, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slipscan.detect.bands import MIN_RELATIVE_NOISE
+from slipscan.detect.coarse import TILE
+from slipscan.detect.ramp import Ramp
+from slipscan.detect.statistic import Filters, amplitudes, filters_of
+from slipscan.detect.track import Track
+from slipscan.fit.background import fitted
+from slipscan.fit.delay import RELIEF_M
+from slipscan.fit.robust import temporal_std
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+NO_DATA: Final = float("nan")
+
+
+def amplitude_maps(track: Track, ramps: Sequence[Ramp]) -> tuple[Float32, Float32]:
+    """Total displacement of transients and its standard deviation, each (transient, y, x) m, NaN = no data.
+
+    Not shrunk toward zero; what the delay's closed form leaves of the turbulence is in them.
+    """
+    rows, cols = track.seen.shape
+    out = np.full((2, len(ramps), rows, cols), NO_DATA, np.float32)
+    if not ramps:
+        return out[0], out[1]
+    filters = filters_of(track.epochs.columns(ramps), track.epochs, (), track.cleaned.weight)
+    for top in range(0, rows, TILE):
+        for left in range(0, cols, TILE):
+            y, x = slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, cols))
+            out[:, :, y, x] = _tile(track, filters, y, x)
+    return out[0], out[1]
+
+
+def coarse_amplitude(track: Track, ramp: Ramp) -> Float:
+    """Total displacement of a transient on the coarse grid, (pixel,) m; 0 where there is no data."""
+    filters = filters_of(track.epochs.columns([ramp]), track.epochs, (), track.cleaned.weight)
+    amplitude, _ = amplitudes(track.cleaned.residual(), track.cleaned.valid.float(), filters)
+    return np.asarray(amplitude[0].double().numpy())
+
+
+def _tile(track: Track, filters: Filters, y: slice, x: slice) -> Float32:
+    """Amplitude and standard deviation, (2, transient, y, x)."""
+    seen = track.seen.tile(y, x)
+    data = torch.from_numpy(seen.values).flatten(1)
+    valid = torch.isfinite(data)
+    data = torch.nan_to_num(data, nan=0.0)
+    data = (data - data.sum(0) / valid.sum(0).clamp(min=1)) * valid
+    columns = _delay_columns(track, y, x)
+    series = (data - track.cleaned.delay.coefficients @ columns) * valid
+    residual = (series - fitted(series, valid, track.cleaned.design, track.cleaned.weight)) * valid
+    amplitude, root = amplitudes(residual, valid.float(), filters)
+    noise = temporal_std(residual / track.cleaned.delay.std[:, None], valid)
+    known = (root > 0) & (noise > 0)
+    std = torch.where(known, noise.clamp(min=MIN_RELATIVE_NOISE) / root.clamp(min=1e-30), NO_DATA)
+    both = torch.stack([torch.where(known, amplitude, NO_DATA), std])
+    return np.asarray(both.reshape(2, -1, *seen.shape).numpy())
+
+
+def _delay_columns(track: Track, y: slice, x: slice) -> Tensor:
+    """Columns of an epoch's delay, (column, pixel), as on the coarse grid: 1, x, y, height in its deviations there."""
+    axes = []
+    for part, count in ((y, track.coarse.shape[0]), (x, track.coarse.shape[1])):
+        block = (torch.arange(part.start, part.stop, dtype=torch.float32) + 0.5) / track.factor - 0.5
+        axes.append(-1 + 2 * block / (count - 1) if count > 1 else torch.zeros(len(block)))
+    rows, cols = len(axes[0]), len(axes[1])
+    out = [torch.ones(rows, cols), axes[1].expand(rows, cols), axes[0][:, None].expand(rows, cols)]
+    if len(track.cleaned.columns) > len(out):
+        assert track.coarse.height is not None, "a column of heights"
+        assert track.seen.height is not None, "heights were coarsened"
+        known = track.coarse.height[np.isfinite(track.coarse.height)]
+        height = torch.from_numpy(np.asarray(track.seen.height[y, x], np.float32))
+        spread = max(float(known.std()), RELIEF_M)
+        out.append(torch.nan_to_num((height - float(known.mean())) / spread, nan=0.0))
+    return torch.stack(out).flatten(1)
