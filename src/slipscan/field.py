@@ -104,6 +104,13 @@ class Observation:
             self._cleaned[key] = clean(self.values, self.height, self.design, device=device)
         return self._cleaned[key]
 
+    def at(self, epochs: NDArray[np.bool_]) -> Observation:
+        """The part of it at some epochs, (time,) bool."""
+        segment = None if self.segment is None else self.segment[epochs]
+        return dataclasses.replace(
+            self, displacement=self.values[epochs], time=self.time[epochs], segment=segment
+        )  # fmt: skip
+
     def tile(self, rows: slice, columns: slice) -> Observation:
         """The part of it in some rows and columns."""
         los = self.los[:, rows, columns] if self.los is not None and self.los.ndim == 3 else self.los

@@ -44,7 +44,12 @@ class Filters:
 
 
 def filters_of(
-    columns: Tensor, epochs: Epochs, beside: Sequence[Ramp], weight: Tensor, order: NDArray[np.intp] | None = None
+    columns: Tensor,
+    epochs: Epochs,
+    beside: Sequence[Ramp],
+    weight: Tensor,
+    order: NDArray[np.intp] | None = None,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Filters:
     """Filters of histories (time, candidate).
 
@@ -57,8 +62,12 @@ def filters_of(
     order
         epochs of a null stack, as numbers of the real ones: the filters are then for the data in their real order,
         so that a null costs no copy of them
+    chosen
+        (time,) the only epochs that are used, in the order of the null
     """
     shuffled = weight.double() if order is None else weight.double()[torch.from_numpy(order)]
+    if chosen is not None:
+        shuffled = shuffled * torch.from_numpy(chosen)
     shapes = projected(columns, epochs.design(beside), shuffled)
     matched = (shapes * shuffled[:, None]).T
     energy = matched * shapes.T

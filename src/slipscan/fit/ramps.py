@@ -43,7 +43,8 @@ def projected(columns: Tensor, design: Tensor, weight: Tensor) -> Tensor:
     scaled, basis = columns.double() * root, design.double() * root
     rest = scaled - basis @ (torch.linalg.pinv(basis) @ scaled)
     kept = rest.square().sum(0) > ABSORBED * scaled.square().sum(0)
-    return torch.where(kept, rest / root, 0.0).to(columns.dtype)
+    # An epoch without weight is left out.
+    return torch.where(kept & (root > 0), rest / root.clamp(min=1e-300), 0.0).to(columns.dtype)
 
 
 def filters(columns: Tensor, design: Tensor, weight: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The detector that asks the denoiser: every candidate of its field is tested in the raw data, with its own map.
 
-Null stacks go through the denoiser too: what it draws into noise sets the threshold. On a coarse grid (see
-`detect.track`) the denoiser is asked again, so that data and nulls are treated alike.
+A map is tested in data that it was not made from: that of the even epochs in the odd ones, and the other way round.
+What a network draws into noise would else agree with that very noise. Null stacks go through the denoiser too. On a
+coarse grid (see `detect.track`) the denoiser is asked again, so that data and nulls are treated alike.
 """
 
 from __future__ import annotations
@@ -34,19 +35,22 @@ from slipscan.settings import DenoiseSettings, DetectSettings, from_options
 Float32 = NDArray[np.float32]
 
 MAX_CANDIDATES: Final = 12
-REGION: Final = 0.1
+REGION: Final = 0.03
 """Of the energy of the strongest pixel: those near it with more belong to the candidate."""
 FAINTEST: Final = 1e-3
 """Of the energy of the first candidate's pixel: fainter ones are the rest of others."""
+EDGE_PX: Final = 4.0
+"""Standard deviation of the edge of a candidate's map, pixels of the coarse grid."""
 FOOTPRINT: Final = 0.3
 """Of a map's own peak: where the event is."""
 
 
 @dataclass(frozen=True)
 class FieldEvent:
-    """A map (y, x) m and a ramp that a field is made of."""
+    """A map (y, x) m and a ramp that a field is made of, and where (y, x), 0 to 1."""
 
     map: Float32
+    taper: Float32
     ramp: Ramp
 
 
@@ -61,17 +65,12 @@ class FieldCandidates:
             raise SlipscanError("the detector 'field' reads what a denoiser says: give the denoised product too")
         options = json.loads(track.denoised.attrs["denoise_settings"])
         method = build(from_options(DenoiseSettings, options))
-        if track.factor == 1:
-            moved = np.nan_to_num(track.denoised["transient"].values[: len(track.epochs)])
-            if track.denoised.sizes["time"] != len(track.epochs):
-                moved = transient_of(track.coarse, method)
-        else:
-            moved = transient_of(track.coarse, method)
         scanner = Scan().search(track, settings)
+        whole = track.factor == 1 and track.denoised.sizes["time"] == len(track.epochs)
+        moved = np.nan_to_num(track.denoised["transient"].values) if whole else transient_of(track.coarse, method)
         residual = track.cleaned.residual().reshape(-1, *track.coarse.shape).numpy()
         noise = np.where(track.cleaned.valid.numpy().reshape(residual.shape), residual, np.nan)
-        seen = dataclasses.replace(track.coarse, displacement=noise)
-        return FieldSearch(scanner, moved, seen, method)
+        return FieldSearch(scanner, moved, track.coarse, dataclasses.replace(track.coarse, displacement=noise), method)
 
 
 def transient_of(seen: Observation, method: Denoiser) -> Float32:
@@ -97,12 +96,13 @@ class FieldSearch:
 
     scanner: Scanner
     moved: Float32
+    seen: Observation
     noise: Observation
     method: Denoiser
 
     def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
         """Candidates of the field whose statistic in the raw data reaches `floor`, strongest first."""
-        found = [self._tested(event, None) for event in events_of(self.moved, self.scanner)]
+        found = self._tested(self.moved, self.seen, None)
         strong = sorted((one for one in found if one.statistic >= floor), key=lambda one: -one.statistic)
         return strong[:at_most]
 
@@ -128,26 +128,47 @@ class FieldSearch:
     def null_maximum(self, order: NDArray[np.intp]) -> float:
         """The strongest candidate of the denoiser in a null stack."""
         shuffled = dataclasses.replace(self.noise, displacement=self.noise.values[order])
-        events = events_of(transient_of(shuffled, self.method), self.scanner)
-        return max((self._tested(event, order).statistic for event in events), default=0.0)
+        found = self._tested(transient_of(shuffled, self.method), shuffled, order)
+        return max((one.statistic for one in found), default=0.0)
 
-    def _tested(self, event: FieldEvent, order: NDArray[np.intp] | None) -> Transient:
-        """The signal-to-noise ratio of the raw data projected on an event's own map and ramp, whitened by bands."""
+    def _tested(self, moved: Float32, seen: Observation, order: NDArray[np.intp] | None) -> list[Transient]:
+        """The candidates of a field, each with its signal-to-noise ratio in data that its maps were not made from."""
+        events = events_of(moved, self.scanner)
+        if not events:
+            return []
+        numbers = np.arange(len(seen.time))
+        halves = [numbers % 2 == 0, numbers % 2 == 1]
+        fields = [transient_of(seen.at(half), self.method) for half in halves]
+        out = []
+        for event in events:
+            column = self.scanner.epochs.columns([event.ramp])[:, 0].float()
+            parts = []
+            for half, other, field in zip(halves, halves[::-1], fields, strict=True):
+                own = column[torch.from_numpy(half)]
+                own = own - own.mean()
+                amplitude = torch.tensordot(own, torch.from_numpy(field), 1) / own.square().sum().clamp(min=1e-6)
+                parts.append(self._signal_to_noise(amplitude * torch.from_numpy(event.taper), event.ramp, other, order))
+            size = np.abs(event.map)
+            footprint = size >= FOOTPRINT * size.max()
+            out.append(Transient(event.ramp, max(sum(parts), 0.0) / math.sqrt(2), footprint))
+        return out
+
+    def _signal_to_noise(
+        self, pattern: Tensor, ramp: Ramp, epochs: NDArray[np.bool_], order: NDArray[np.intp] | None
+    ) -> float:
+        """Of the raw data of some epochs projected on a map (y, x) and a ramp, whitened by bands."""
         scanner = self.scanner
-        columns = scanner.epochs.columns([event.ramp])
+        columns = scanner.epochs.columns([ramp])
         common = energy = 0.0
-        pixels = torch.from_numpy(event.map)[None]
         for band in scanner.bands:
-            filters = filters_of(columns, scanner.epochs, (), band.weight, order)
+            filters = filters_of(columns, scanner.epochs, (), band.weight, order, epochs)
             root = float(filters.energy.sum().clamp(min=0).sqrt())
-            expected = filtered(pixels, band, scanner.pixel_km)[0].flatten() * root
+            expected = filtered(pattern[None], band, scanner.pixel_km)[0].flatten() * root
             expected = torch.where(torch.isfinite(band.std), expected / band.std, 0.0)
             cells = band.place_km2 / band.cell_km2
             common += cells * float(expected @ statistics(band, filters)[0])
             energy += cells * float(expected @ expected)
-        statistic = max(common, 0.0) / math.sqrt(energy) if energy > 0 else 0.0
-        size = np.abs(event.map)
-        return Transient(event.ramp, statistic, size >= FOOTPRINT * size.max())
+        return common / math.sqrt(energy) if energy > 0 else 0.0
 
 
 def events_of(moved: Float32, scanner: Scanner) -> list[FieldEvent]:
@@ -171,11 +192,11 @@ def events_of(moved: Float32, scanner: Scanner) -> list[FieldEvent]:
         series = left[:, region]
         explained = ((centred.T @ series).square().sum(1)) / power
         best = int(explained.argmax())
-        amplitude = centred[:, best] @ series / power[best]
-        left[:, region] -= centred[:, best, None] * amplitude
-        total = torch.zeros(rows, cols)
-        total[region] = amplitude
-        out.append(FieldEvent(total.numpy(), scanner.tried[best]))
+        # Without a hard edge, which fine scales would take for signal.
+        taper = torch.from_numpy(ndimage.gaussian_filter(region.numpy().astype(np.float32), EDGE_PX, mode="nearest"))
+        total = taper * (centred[:, best] @ left.flatten(1) / power[best]).reshape(rows, cols)
+        left -= centred[:, best, None, None] * total
+        out.append(FieldEvent(total.numpy(), taper.numpy(), scanner.tried[best]))
     return out
 
 
