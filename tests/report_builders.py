@@ -13,6 +13,8 @@ from event_builders import event, scan, table
 from slipscan import vocabulary
 from slipscan.catalogue import stage
 from slipscan.events import GNSS_COLUMNS, write_events
+from slipscan.fit.background import fit_series
+from slipscan.fit.model import design_matrix
 from slipscan.geometry import Grid, from_lonlat, los_from_incidence_heading, metric_grid, to_lonlat, write_grid
 from slipscan.settings import CatalogueSettings
 from slipscan.store import write_zarr
@@ -108,14 +110,9 @@ def write_track(
     denoised[~np.isfinite(displacement)] = np.nan
     tyx, yx = ("time", "y", "x"), ("y", "x")
     variables = {
-        "displacement": (tyx, displacement),
-        "denoised": (tyx, denoised),
         "denoised_std": (tyx, np.full_like(denoised, 0.0012)),
         "rate": (yx, np.float32(np.broadcast_to(rate, grid.shape))),
-        "seasonal_amplitude": (yx, np.full(grid.shape, 0.002, "f4")),
-        "seasonal_phase": (yx, np.full(grid.shape, 1.6, "f4")),
-        "transient": (tyx, np.float32(transient)),
-        "removed": (tyx, displacement - denoised),
+        "evidence": (yx, np.zeros(grid.shape, "f4")),
     }
     geometry = {} if bare else {name: (yx, np.float32(c)) for name, c in zip(
         ("los_east", "los_north", "los_up", "height"), (*los, height), strict=True)}  # fmt: skip
@@ -123,7 +120,21 @@ def write_track(
         variables["temporal_coherence"] = (yx, np.float32(np.clip(0.85 + 0.1 * smooth(generator, grid.shape, 2), 0, 1)))
     attrs = attributes(region, track, time, grid)
     coords = {"time": time, "reference_time": time[0]}
-    _write(directory / "denoised.zarr", "denoised", variables | geometry, coords, grid, attrs | {"weights": "w"})
+    # Of the season and of what the transient's ramps add to an offset, only offset and rate are told apart here.
+    matrix, names = design_matrix(time)
+    fitted = fit_series(matrix, (clean - transient).reshape(count, -1)).reshape(-1, *grid.shape)
+    waves = dict(zip(names[1:], fitted[1:].astype("f4"), strict=True))
+    variables |= {name: (yx, values) for name, values in waves.items()}
+    variables |= {
+        "transient": (tyx, np.float32(transient + 0 * denoised)),
+        "offset": (("part", *yx), fitted[:1].astype("f4")),
+    }
+    if not bare:
+        geometry["temporal_coherence"] = variables.pop("temporal_coherence")
+    seen = {"displacement": (tyx, displacement)}
+    _write(directory / "stack.zarr", "stack", seen | geometry, coords, grid, attrs)
+    _write(directory / "denoised.zarr", "denoised", variables, coords, grid, attrs | {"weights": "w"})
+    geometry.pop("temporal_coherence", None)
     _write_noise(directory / "noise.zarr", air, time, grid, attrs)
     footprints = np.array([np.abs(s[0]) > 0.3 * np.abs(s[0]).max() for s in slips]).reshape(len(slips), *grid.shape)
     _write_transients(

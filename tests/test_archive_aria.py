@@ -22,13 +22,13 @@ from rasterio import Affine
 from slipscan.archive import aria, asf
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
+from slipscan.regions import Region
+from slipscan.settings import ArchiveSettings, DownloadSettings
+from slipscan.vocabulary import check
 from slipscan_loopback import cmr, gunw
 from slipscan_loopback.http import Faults, LoopbackServer, Request, Response
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import DataFile, Granule, synthetic_granules
-from slipscan.regions import Region
-from slipscan.settings import ArchiveSettings, DownloadSettings
-from slipscan.vocabulary import check
 
 WAVELENGTH = 0.05546576
 METRES = WAVELENGTH / (4 * math.pi)  # of a radian: 4.4138 mm

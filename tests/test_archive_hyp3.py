@@ -33,13 +33,13 @@ from slipscan.archive.on_demand.pairs import Epoch, burst_set, contiguous, epoch
 from slipscan.archive.on_demand.session import connect
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid
+from slipscan.regions import Region, Track
+from slipscan.settings import ArchiveSettings, Hyp3Settings
+from slipscan.vocabulary import check
 from slipscan_loopback import bursts, cmr
 from slipscan_loopback import hyp3 as loopback_hyp3
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.scene import TrueScene, acquisitions
-from slipscan.regions import Region, Track
-from slipscan.settings import ArchiveSettings, Hyp3Settings
-from slipscan.vocabulary import check
 
 BURSTS = ("087_185682_IW2", "087_185683_IW2")
 DATES = acquisitions(count=4)

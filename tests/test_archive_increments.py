@@ -24,13 +24,13 @@ from slipscan.archive import remote, stage
 from slipscan.archive.status import describe
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
+from slipscan.regions import Region, read_regions
+from slipscan.settings import ArchiveSettings, Settings
+from slipscan.store import open_zarr, same_store
 from slipscan_loopback.archive import Layout, LoopbackArchive
 from slipscan_loopback.http import Faults
 from slipscan_loopback.scene import TrueScene, acquisitions
 from slipscan_loopback.umm import DataFile
-from slipscan.regions import Region, read_regions
-from slipscan.settings import ArchiveSettings, Settings
-from slipscan.store import open_zarr, same_store
 
 SCENE = TrueScene(dates=acquisitions(count=5))
 LAYOUT = Layout(neighbours=1, aria_frames=1)

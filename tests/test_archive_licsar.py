@@ -21,12 +21,12 @@ from slipscan.archive.granules import RemoteFile
 from slipscan.archive.http.index_pages import is_index, links
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
-from slipscan_loopback.http import LoopbackServer, Request, Response
-from slipscan_loopback.licsar import frame_id, register, write_frame
-from slipscan_loopback.scene import TrueScene
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
 from slipscan.vocabulary import check
+from slipscan_loopback.http import LoopbackServer, Request, Response
+from slipscan_loopback.licsar import frame_id, register, write_frame
+from slipscan_loopback.scene import TrueScene
 
 AS_OF = "2026-01-01"
 FRAME = "087A_04900_131313"

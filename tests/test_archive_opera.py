@@ -20,13 +20,13 @@ from rasterio import Affine
 from slipscan.archive import asf, opera
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
+from slipscan.regions import Region
+from slipscan.settings import ArchiveSettings, DownloadSettings
+from slipscan.vocabulary import check
 from slipscan_loopback import cmr, disp
 from slipscan_loopback.http import LoopbackServer
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import DataFile, Granule
-from slipscan.regions import Region
-from slipscan.settings import ArchiveSettings, DownloadSettings
-from slipscan.vocabulary import check
 
 WAVELENGTH = 0.05546576
 SCENE = TrueScene(ionosphere_m=0.02, tide_m=0.03, island=True)

@@ -16,12 +16,12 @@ import xarray as xr
 from slipscan.archive import hyp3, stage
 from slipscan.archive import manifest as manifests
 from slipscan.geometry import Grid, read_grid
-from slipscan_loopback.archive import Layout, LoopbackArchive
-from slipscan_loopback.scene import TrueScene, acquisitions
 from slipscan.regions import Region, Track, read_regions
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr
 from slipscan.timeseries.stage import run as timeseries
+from slipscan_loopback.archive import Layout, LoopbackArchive
+from slipscan_loopback.scene import TrueScene, acquisitions
 
 FAMILIES = ("aria", "opera", "hyp3", "licsar")
 AS_OF = "2021-01-01"

@@ -13,11 +13,11 @@ from slipbench.baselines import common_scene, matched_filter, oracle, registry, 
 from slipbench.baselines.gaps import fill_gaps, without_mean_or_gaps
 from slipbench.baselines.gls import StationaryNoise, projected_information
 from slipbench.baselines.histories import candidates, filters, masked_fit
-from slipbench.estimate import Estimate
-from slipscan.field import Observation
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.search import Correlator, Place, placed, statistics
+from slipbench.estimate import Estimate
 from slipscan.errors import SlipscanError
+from slipscan.field import Observation
 from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014, design_matrix
 from slipscan.forward.mogi import mogi_surface
 from slipscan.noise.simulate import power_spectrum, turbulence
@@ -135,7 +135,7 @@ def scene(
         years = days_since_2014(time) / DAYS_PER_YEAR
         displacement += (10e-3 * (years - years[0]))[:, None, None] * (x + y**2).astype(np.float32)
     displacement[::3][generator.random(displacement[::3].shape) < missing] = np.nan
-    return Observation(time, displacement, height, LOS, PIXEL_M, known)
+    return Observation(displacement, time, PIXEL_M, height, LOS, background_known=known)
 
 
 def truth_of(observation: Observation, peak_m: float, noise_m: float = 5e-3) -> oracle.Truth:
@@ -211,7 +211,7 @@ def test_small_grids_and_few_epochs_give_finite_answers(name: str, shape: tuple[
     generator = np.random.default_rng(0)
     displacement = generator.normal(size=(5, *shape)).astype(np.float32)
     displacement[1, 0, 0] = np.nan
-    observation = Observation(dates(5), displacement, np.zeros(shape), LOS, PIXEL_M, True)
+    observation = Observation(displacement, dates(5), PIXEL_M, np.zeros(shape), LOS, background_known=True)
     if registry.METHODS[name].is_bound:
         bare = truth_of(observation, 1.0)
         truth = replace(
@@ -307,7 +307,7 @@ def test_common_scenes_find_the_delay_of_one_epoch_and_spare_its_neighbours() ->
     delay = 0.03 * mogi((16, 16), 8, 8, depth_m=1e3)
     displacement = np.zeros((17, 16, 16), np.float32)
     displacement[9] = delay
-    observation = Observation(dates(17), displacement, np.zeros((16, 16)), LOS, PIXEL_M, True)
+    observation = Observation(displacement, dates(17), PIXEL_M, np.zeros((16, 16)), LOS, background_known=True)
     prepared = prepare(observation)
     found = common_scene.delays(prepared.series, prepared)
     np.testing.assert_allclose(found[9], delay, atol=1e-3)
@@ -345,7 +345,9 @@ def test_the_oracle_is_unbiased_and_its_score_has_unit_variance() -> None:
     peak_m, scores, amplitudes = 0.004, [], []
     shape, n = (20, 24), 12
     generator = np.random.default_rng(5)
-    base = Observation(dates(n), np.zeros((n, *shape), np.float32), np.zeros(shape), LOS, PIXEL_M, False)
+    base = Observation(
+        np.zeros((n, *shape), np.float32), dates(n), PIXEL_M, np.zeros(shape), LOS, background_known=False
+    )
     y, x = np.indices(shape) / 20.0
     truth = replace(
         truth_of(replace(base, height=x * y), peak_m), history=(np.arange(n) >= 6).astype(float),

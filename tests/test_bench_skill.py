@@ -11,13 +11,13 @@ from scipy.special import expit
 
 from bench_small import SMALL  # tests/bench_small.py
 from slipbench import bound, skill, summary
+from slipbench.estimate import Estimate
 from slipbench.frozen import freeze, read_manifest
 from slipbench.measures import footprint_overlap, measure
 from slipbench.methods import METHODS, chosen
 from slipbench.plan import read_plan
 from slipbench.run import run_skill
 from slipbench.scenes import Key, draw
-from slipbench.estimate import Estimate
 from slipscan.errors import SlipscanError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,7 +25,18 @@ def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "has no height: no correction that follows topography" in done.stderr
     check(open_zarr(tmp_path / "denoised.zarr"), "denoised")
-    done = slipscan("detect", "denoised.zarr", "out.zarr", "--set", "nulls=8", "--threads", "2", cwd=tmp_path)
+    done = slipscan(
+        "detect",
+        "stack.zarr",
+        "out.zarr",
+        "--denoised",
+        "denoised.zarr",
+        "--set",
+        "nulls=8",
+        "--threads",
+        "2",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "calibrating on this stack" in done.stderr
     check(open_zarr(tmp_path / "out.zarr"), "transients")
@@ -35,7 +46,7 @@ def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> No
     ("arguments", "sentence"),
     [
         (("noise", "none.zarr", "out.zarr"), "there is no Zarr store at none.zarr"),
-        (("denoise", "stack.zarr", "out.zarr", "--set", "methd=network"), "--set: methd: unknown key"),
+        (("denoise", "stack.zarr", "out.zarr", "--set", "methd=slipnet"), "--set: methd: unknown key"),
         (("denoise", "stack.zarr", "out.zarr", "--set", "weights=none"), "there are no weights 'none'"),
         (("denoise", "stack.zarr", "out.zarr", "--set", "device=cuda"), "torch sees no CUDA device"),
         (("detect", "stack.zarr", "/proc/out.zarr", "--set", "nulls=8"), "/proc"),

@@ -1,42 +1,35 @@
-"""The parts of the denoiser one by one: closed form, histories, windows and cells, symmetries of the whole."""
+"""The parts of SlipNet one by one: histories, images, tiles, symmetries of the whole."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipscan.denoise.apply import Denoised, denoise
-from slipscan.denoise.network import (
-    MULTIPLE,
+
+from denoised import random_method, random_network, run  # tests/denoised.py
+from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
+from slipscan.denoise import tiles
+from slipscan.denoise.methods.slipnet import history as local
+from slipscan.denoise.methods.slipnet.image import (
     Orientation,
-    SlipNet,
-    closed_form,
+    decompose,
     image_of,
     next_history,
     turned,
     turned_back,
 )
-from slipscan.denoise.predict import ORIENTATIONS, odd_prediction, padded
-from slipscan.denoise.pretrained import Weights
-
-from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
-from slipscan.denoise import cells, front_end, least_squares, local_history, pretrained
+from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
+from slipscan.denoise.methods.slipnet.predict import ORIENTATIONS, odd_prediction
+from slipscan.denoise.methods.slipnet.prepare import Prepared, padded, prepare
+from slipscan.fit import background
+from slipscan.fit.clean import clean
+from slipscan.fit.delay import spatial_columns
 from slipscan.fit.model import design_matrix
 
-SHIPPED = "slipscan-1"
 
-
-def window_of(
-    series: np.ndarray, design: np.ndarray | None = None, height: np.ndarray | None = None
-) -> front_end.Window:
+def prepared_of(series: np.ndarray, design: np.ndarray | None = None, height: np.ndarray | None = None) -> Prepared:
     matrix = np.ones((len(series), 1)) if design is None else design
-    stack = front_end.survey(series, 12.0 * np.arange(len(series)), height, matrix, PIXEL_M)
-    return front_end.cut(stack, slice(None), matrix)
-
-
-def run(series: np.ndarray, known: bool = True, weights: Weights | None = None) -> Denoised:
-    chosen = weights or pretrained.load(SHIPPED)
-    return denoise(series.astype("f4"), dates(len(series)), None, None, chosen, pixel_m=PIXEL_M, background_known=known)
+    return prepare(clean(series, height, matrix), 12.0 * np.arange(len(series)), PIXEL_M)
 
 
 def event(shape: tuple[int, int], epochs: int, when: int, peak_m: float = 0.06, width: float = 6.0) -> np.ndarray:
@@ -48,14 +41,14 @@ def event(shape: tuple[int, int], epochs: int, when: int, peak_m: float = 0.06, 
 def test_planes_and_height_delay_are_found_beside_gaps_and_an_unwrapping_block() -> None:
     generator = np.random.default_rng(0)
     height = 500 * generator.random((48, 60))
-    columns = front_end.spatial_columns(torch.from_numpy(height).float()).numpy()
+    columns = spatial_columns(torch.from_numpy(height).float()).numpy()
     truth = 0.02 * generator.normal(size=(12, 4))
     series = np.einsum("tc,cyx->tyx", truth, columns) + 1e-3 * generator.normal(size=(12, 48, 60))
     series[:, :6, :6] += 0.0277 * generator.normal(size=(12, 1, 1))
     series[generator.random(series.shape) < 0.1] = np.nan
-    stack = front_end.survey(series, np.arange(12.0), height, np.ones((12, 1)), PIXEL_M)
-    np.testing.assert_allclose(stack.delay.coefficients, truth - truth.mean(0), atol=8e-4)
-    np.testing.assert_allclose(stack.delay.std, 1e-3, rtol=0.15)
+    cleaned = clean(series, height, np.ones((12, 1)))
+    np.testing.assert_allclose(cleaned.delay.coefficients, truth - truth.mean(0), atol=8e-4)
+    np.testing.assert_allclose(cleaned.delay.std, 1e-3, rtol=0.15)
 
 
 @given(seed=st.integers(0, 1000), missing=st.floats(0, 0.3))
@@ -67,7 +60,7 @@ def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, miss
     truth = generator.normal(size=(design.shape[1], 30))
     valid = generator.random((40, 30)) >= missing
     series = np.where(valid, design @ truth, 0.0)
-    found = least_squares.background_parameters(
+    found = background.parameters(
         torch.from_numpy(series).float(), torch.from_numpy(valid), torch.from_numpy(design).float(), torch.ones(40)
     )
     np.testing.assert_allclose(found, truth, atol=0.02)
@@ -77,15 +70,15 @@ def test_the_filter_of_a_history_gives_its_amplitude_beside_any_background() -> 
     generator = np.random.default_rng(1)
     time = dates(40)
     design = design_matrix(time)[0]
-    window = window_of(generator.normal(size=(40, 16, 16)), design)
-    columns = local_history.candidates(window.days)
+    prepared = prepared_of(generator.normal(size=(40, 16, 16)), design)
+    columns = local.candidates(prepared.days)
     chosen = [7, 30, 60]
     for number in chosen:
-        history = local_history.expected(window, columns[:, [number]], torch.ones(1, 1, 1))
+        history = local.expected(prepared, columns[:, [number]], torch.ones(1, 1, 1))
         filters = history.filter[:, 0, 0]
         assert float(filters @ columns[:, number]) == pytest.approx(1.0, abs=1e-3)
-        np.testing.assert_allclose(filters @ window.design, 0, atol=2e-3)
-        assert float(history.std[0, 0]) == pytest.approx(float((filters**2 / window.weight).sum().sqrt()), rel=1e-4)
+        np.testing.assert_allclose(filters @ prepared.design, 0, atol=2e-3)
+        assert float(history.std[0, 0]) == pytest.approx(float((filters**2 / prepared.weight).sum().sqrt()), rel=1e-4)
 
 
 def test_two_events_at_two_places_have_histories_of_their_own() -> None:
@@ -94,11 +87,11 @@ def test_two_events_at_two_places_have_histories_of_their_own() -> None:
     maps = [np.exp(-((y - r) ** 2 + (x - c) ** 2) / (2 * 6.0**2)) for r, c in ((24, 24), (104, 104))]
     steps = [(np.arange(30) >= when)[:, None, None] for when in (9, 21)]
     series = 2e-3 * generator.normal(size=(30, 128, 128)) + 0.05 * (maps[0] * steps[0] + maps[1] * steps[1])
-    window = window_of(series)
-    closed = closed_form(window)
-    image = image_of(window, closed, closed.first)
-    truth = torch.from_numpy((0.05 / window.unit_m * (maps[0] + maps[1])).astype("f4")) / image.std
-    history = next_history(window, closed, image, truth)
+    prepared = prepared_of(series)
+    parts = decompose(prepared)
+    image = image_of(prepared, parts, parts.first)
+    truth = torch.from_numpy((0.05 / prepared.unit_m * (maps[0] + maps[1])).astype("f4")) / image.std
+    history = next_history(prepared, parts, image, truth)
     for row, column, when in ((1, 1, 9), (6, 6, 21)):
         course = history.course[:, row, column].numpy()
         assert course[when - 1] < 0.1 and course[when] > 0.9
@@ -106,61 +99,50 @@ def test_two_events_at_two_places_have_histories_of_their_own() -> None:
 
 @given(size=st.integers(1, 900))
 @settings(max_examples=60, deadline=None)
-def test_windows_cover_a_series_and_share_it_out(size: int) -> None:
-    for pieces in (cells.windows(size), cells.cells(size)):
-        total = np.zeros(size)
-        for piece, share in zip(pieces, cells.shares(pieces, size), strict=True):
-            assert (share > 0).all()
-            total[piece] += share
-        np.testing.assert_allclose(total, 1.0, rtol=1e-5)
-
-
-def test_new_epochs_leave_old_windows_as_they_are() -> None:
-    before, after = cells.windows(300), cells.windows(301)
-    assert before[:-1] == after[: len(before) - 1]
-
-
-def random_network(seed: int = 0) -> SlipNet:
-    torch.manual_seed(seed)
-    network = SlipNet(8)
-    for head in (network.band_head, network.fine_head):
-        torch.nn.init.normal_(head.weight, std=0.3)
-    return network.eval()
+def test_tiles_cover_a_side_and_share_it_out(size: int) -> None:
+    pieces = tiles.tiles(size)
+    total = np.zeros(size)
+    for piece, share in zip(pieces, tiles.shares(pieces, size), strict=True):
+        assert (share > 0).all()
+        total[piece] += share
+    np.testing.assert_allclose(total, 1.0, rtol=1e-5)
 
 
 @given(seed=st.integers(0, 100))
 @settings(max_examples=5, deadline=None)
 def test_any_network_keeps_the_sign_and_the_amplitude(seed: int) -> None:
     series = turbulence(np.random.default_rng(seed), 20, shape=(48, 40)) + event((48, 40), 20, 9, 0.03)
-    weights = Weights(random_network(seed), "random")
-    one = run(series, weights=weights)
+    method = random_method(seed)
+    one = run(series, known=True, method=method)
     scale = np.abs(one.transient).max()
-    np.testing.assert_allclose(run(-series, weights=weights).transient, -one.transient, atol=1e-4 * scale)
-    np.testing.assert_allclose(run(7 * series, weights=weights).transient, 7 * one.transient, atol=7e-2 * scale)
+    np.testing.assert_allclose(run(-series, known=True, method=method).transient, -one.transient, atol=1e-4 * scale)
+    np.testing.assert_allclose(
+        run(7 * series, known=True, method=method).transient, 7 * one.transient, atol=7e-2 * scale
+    )
 
 
 def test_in_all_orientations_the_answer_turns_with_the_scene() -> None:
     series = turbulence(np.random.default_rng(3), 20, shape=(48, 64)) + event((48, 64), 20, 9, 0.03)
-    weights = Weights(random_network(2), "random", orientations=8)
-    assert isinstance(weights.network, SlipNet)
-    weights.network.half_precision = False
-    first = run(series, weights=weights).transient
+    method = random_method(2, orientations=8)
+    assert isinstance(method.network, SlipNet)
+    method.network.half_precision = False
+    first = run(series, known=True, method=method).transient
     scale = np.abs(first).max()
     for orientation in ((False, False, True), (False, True, False), (True, False, False)):
         scene = turned(torch.from_numpy(series), orientation).numpy()
-        other = torch.from_numpy(run(scene, weights=weights).transient)
+        other = torch.from_numpy(run(scene, known=True, method=method).transient)
         np.testing.assert_allclose(turned_back(other, orientation), first, atol=5e-3 * scale)
-    as_given = run(series, weights=Weights(weights.network, "random")).transient
+    as_given = run(series, known=True, method=type(method)(method.network, "random")).transient
     assert np.abs(as_given - first).max() > 5e-3 * scale
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_an_image_of_a_turned_scene_is_the_turned_image(orientation: Orientation) -> None:
     series = turbulence(np.random.default_rng(6), 20, shape=(48, 64)) + event((48, 64), 20, 9)
-    window = window_of(series)
-    image = image_of(window, closed_form(window), closed_form(window).first)
-    other = window_of(turned(torch.from_numpy(series), orientation).numpy())
-    expected = image_of(other, closed_form(other), closed_form(other).first)
+    prepared = prepared_of(series)
+    image = image_of(prepared, decompose(prepared), decompose(prepared).first)
+    other = prepared_of(turned(torch.from_numpy(series), orientation).numpy())
+    expected = image_of(other, decompose(other), decompose(other).first)
     found = image.turned(orientation)
     for part in ("features", "bands", "detail"):
         torch.testing.assert_close(getattr(found, part), getattr(expected, part), atol=0.02, rtol=0.02)
@@ -169,13 +151,13 @@ def test_an_image_of_a_turned_scene_is_the_turned_image(orientation: Orientation
 
 def test_padding_changes_nothing_where_data_are() -> None:
     series = turbulence(np.random.default_rng(3), 20, shape=(48, 40)) + event((48, 40), 20, 9)
-    window = window_of(series)
-    whole = padded(window)
+    prepared = prepared_of(series)
+    whole = padded(prepared, MULTIPLE)
     assert whole.height.shape == (48, 48) and all(n % MULTIPLE == 0 for n in whole.height.shape)
     assert not whole.valid[:, :, 40:].any()
     network = random_network()
-    image = image_of(whole, closed_form(whole), closed_form(whole).first)
-    mean, std = odd_prediction(network, image)
+    image = image_of(whole, decompose(whole), decompose(whole).first)
+    mean, std = odd_prediction(network, [image])
     assert torch.isfinite(mean).all() and (std > 0).all()
 
 
@@ -194,7 +176,7 @@ def test_the_shipped_weights_recover_an_event_and_its_time(known: bool, peak_m: 
     assert parts.evidence.max() > 10 * quiet.evidence.max()
 
 
-def test_a_long_series_and_a_wide_scene_are_put_together_without_seams() -> None:
+def test_a_wide_scene_is_put_together_without_seams() -> None:
     shape, epochs = (150, 180), 100
     series = turbulence(np.random.default_rng(6), epochs, std_m=4e-3, shape=shape) + event(shape, epochs, 52, 0.06, 8.0)
     parts = run(series, known=False)
@@ -213,11 +195,11 @@ def test_a_long_series_and_a_wide_scene_are_put_together_without_seams() -> None
 
 def test_gaps_are_no_values() -> None:
     shape = (64, 64)
-    clean = turbulence(np.random.default_rng(7), 30, std_m=4e-3, shape=shape) + event(shape, 30, 15)
+    quiet = turbulence(np.random.default_rng(7), 30, std_m=4e-3, shape=shape) + event(shape, 30, 15)
     generator = np.random.default_rng(8)
-    holes = generator.random(clean.shape) < 0.15
+    holes = generator.random(quiet.shape) < 0.15
     holes[11] = True
-    whole, gappy = run(clean), run(np.where(holes, np.nan, clean))
+    whole, gappy = run(quiet, known=True), run(np.where(holes, np.nan, quiet), known=True)
     assert np.isfinite(gappy.transient).all()
     peak = np.abs(whole.transient[-1] - whole.transient[0]).max()
     difference = (gappy.transient[-1] - gappy.transient[0]) - (whole.transient[-1] - whole.transient[0])

@@ -1,4 +1,4 @@
-"""The stage on stores: read cell by cell, windows kept in the cache, nothing left beside the product."""
+"""The stage on stores: read tile by tile, nothing left beside the product."""
 
 import multiprocessing
 import os
@@ -10,86 +10,41 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from slipscan.denoise.network import SlipNet
 
+from denoised import random_network  # tests/denoised.py
 from simulated import dates, stack_dataset  # tests/simulated.py
-from slipscan.denoise import pretrained, stage
+from slipscan.denoise import cards, stage
+from slipscan.denoise.registry import build
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.settings import DenoiseSettings
-from slipscan.store import SHARD, open_zarr, same_store, write_zarr
+from slipscan.store import SHARD, open_zarr, write_zarr
 from slipscan.vocabulary import annotate
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> DenoiseSettings:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    torch.manual_seed(0)
-    network = SlipNet(8)
-    for head in (network.band_head, network.fine_head):
-        torch.nn.init.normal_(head.weight, std=0.05)
-    pretrained.save(network, path, {"name": "tiny", "calibration": None})
+    cards.save(random_network(std=0.05), path, {"name": "tiny", "calibration": None}, "slipnet", {"width": 8})
     return DenoiseSettings(weights=str(path))
 
 
-def entries(cache: Path) -> list[Path]:
-    return sorted(path for path in cache.rglob("*") if path.is_file())
-
-
-def test_a_store_read_cell_by_cell_gives_what_memory_gives(tmp_path: Path, settings: DenoiseSettings) -> None:
+def test_a_store_read_tile_by_tile_gives_what_memory_gives(tmp_path: Path, settings: DenoiseSettings) -> None:
     dataset = stack_dataset(epochs=20, missing=0.1, event_m=0.02)
     write_zarr(dataset, tmp_path / "stack.zarr")
-    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
-    whole = stage.denoise_stack(dataset, settings, stage.load_weights(settings))
+    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    whole = stage.denoise_stack(dataset, settings, build(settings))
     xr.testing.assert_identical(open_zarr(tmp_path / "out.zarr").load().drop_attrs(), whole.load().drop_attrs())
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
 
 
-def test_an_increment_computes_new_windows_only_and_equals_a_full_run(
-    tmp_path: Path, settings: DenoiseSettings
-) -> None:
-    whole = stack_dataset(epochs=124, event_m=0.02)
-    cache = tmp_path / "cache"
-    for number, epochs in enumerate((112, 124, 124)):
-        write_zarr(whole.isel(time=slice(epochs)), tmp_path / "stack.zarr")
-        before = len(entries(cache))
-        stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings, cache)
-        # Windows of 48 epochs from 0, 24, 48 on, and the last 48: only that one is new in the second run.
-        assert len(entries(cache)) - before == (4, 2, 0)[number]
-    stage.run(tmp_path / "stack.zarr", tmp_path / "full.zarr", settings)
-    assert same_store(tmp_path / "out.zarr", tmp_path / "full.zarr")
-
-
-def test_a_damaged_entry_is_computed_again(tmp_path: Path, settings: DenoiseSettings) -> None:
-    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
-    stage.run(tmp_path / "stack.zarr", tmp_path / "one.zarr", settings, tmp_path / "cache")
-    (entry,) = entries(tmp_path / "cache")
-    entry.write_bytes(entry.read_bytes()[:100])
-    stage.run(tmp_path / "stack.zarr", tmp_path / "other.zarr", settings, tmp_path / "cache")
-    assert same_store(tmp_path / "one.zarr", tmp_path / "other.zarr")
-    assert entries(tmp_path / "cache") == [entry] and entry.stat().st_size > 100
-
-
-def test_other_code_weights_or_data_take_no_entry(tmp_path: Path, settings: DenoiseSettings) -> None:
-    dataset = stack_dataset(epochs=12)
-    write_zarr(dataset, tmp_path / "stack.zarr")
-    cache = tmp_path / "cache"
-    for code in ("a", "b"):
-        stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings, cache, code)
-    assert len(entries(cache)) == 2
-    dataset["displacement"][5, 7, 9] += 1e-4
-    write_zarr(dataset, tmp_path / "stack.zarr")
-    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings, cache, "b")
-    assert len(entries(cache)) == 3
-
-
-def test_a_year_without_data_in_one_cell(tmp_path: Path, settings: DenoiseSettings) -> None:
+def test_two_years_without_data(tmp_path: Path, settings: DenoiseSettings) -> None:
     dataset = stack_dataset(epochs=130)
     dataset["displacement"][20:80] = np.nan
     write_zarr(dataset, tmp_path / "stack.zarr")
-    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     out = open_zarr(tmp_path / "out.zarr")
-    assert np.isfinite(out["denoised"].values).all() and np.isfinite(out["denoised_std"].values).all()
+    assert np.isfinite(out["transient"].values).all() and np.isfinite(out["denoised_std"].values).all()
 
 
 def test_a_stack_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, settings: DenoiseSettings) -> None:
@@ -97,26 +52,15 @@ def test_a_stack_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, settin
     dataset["displacement"][:] = np.nan
     write_zarr(dataset, tmp_path / "stack.zarr")
     with pytest.raises(SlipscanError, match="no valid pixel"):
-        stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+        stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr"}
-
-
-def test_a_window_without_data_takes_nothing_from_the_cache(tmp_path: Path, settings: DenoiseSettings) -> None:
-    # Two stacks, equal where they are empty, of different noise elsewhere.
-    for number, std_m in enumerate((3e-3, 9e-3)):
-        dataset = stack_dataset(epochs=130, std_m=std_m)
-        dataset["displacement"][20:80] = np.nan
-        write_zarr(dataset, tmp_path / "stack.zarr")
-        stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}.zarr", settings, tmp_path / "cache")
-        stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}-alone.zarr", settings)
-        assert same_store(tmp_path / f"{number}.zarr", tmp_path / f"{number}-alone.zarr")
 
 
 def test_leftovers_of_a_killed_process_are_removed_first(tmp_path: Path, settings: DenoiseSettings) -> None:
     write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
     for pid in (os.getpid(), 2**22 + 1):
         (tmp_path / f".out.zarr.scratch-{pid}").mkdir()
-    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
 
 
@@ -139,7 +83,7 @@ def _peak(directory: Path, settings: DenoiseSettings, answer: "Queue[int]") -> N
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    stage.run(directory / "stack.zarr", directory / "out.zarr", settings)
+    stage.denoise_file(directory / "stack.zarr", directory / "out.zarr", settings)
     done.set()
     watcher.join()
     answer.put(max(sizes))

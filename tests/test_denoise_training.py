@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from slipscan.denoise.calibration import COVERAGE, calibrate
-from slipscan.denoise.examples import REGION_SHARE, draw_example, of_the_region
-from slipscan.denoise.network import closed_form, image_of
-from slipscan.denoise.objective import truth_of
-from slipscan.denoise.recipe import Trainer
-from slipscan.denoise.train import train
 
-from slipscan.denoise import objective, pretrained
+from slipscan.denoise.methods.slipnet.examples import Example, example_of
+from slipscan.denoise.methods.slipnet.image import decompose, image_of
+from slipscan.denoise.methods.slipnet.loss import truth_of
+from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
+from slipscan.denoise.registry import build
+from slipscan.denoise.sigma import COVERAGE, calibrate
+from slipscan.denoise.training.run import train
+from slipscan.denoise.training.scenes import REGION_SHARE, draw_labelled, of_the_region
+from slipscan.denoise.training.trainer import Trainer
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.noise.estimate import model_of
@@ -23,14 +25,19 @@ from slipscan.settings import DenoiseSettings, NoiseSettings, TrainSettings
 from slipscan.store import open_zarr, write_zarr
 from slipscan.synthetic.pool import SCENES_PER_BLOCK
 
+
+def draw_example(settings: TrainSettings, index: int, noise: NoiseModel | None = None) -> Example:
+    return example_of(draw_labelled(settings, index, noise), np.random.default_rng(index))
+
+
 SMALL = TrainSettings(steps=4, batch=2, width=8, pixels=48, validation_scenes=6, name="tiny")
 
 
 def test_an_example_is_the_same_whenever_it_is_drawn() -> None:
     one, other = draw_example(SMALL, 5), draw_example(SMALL, 5)
-    assert torch.equal(one.window.residual, other.window.residual) and torch.equal(one.maps, other.maps)
+    assert torch.equal(one.prepared.residual, other.prepared.residual) and torch.equal(one.maps, other.maps)
     assert one.gain == other.gain
-    assert not torch.equal(one.window.height, draw_example(SMALL, 6).window.height)
+    assert not torch.equal(one.prepared.height, draw_example(SMALL, 6).prepared.height)
 
 
 def test_the_truth_of_an_image_is_what_its_filter_makes_of_the_events() -> None:
@@ -39,7 +46,7 @@ def test_the_truth_of_an_image_is_what_its_filter_makes_of_the_events() -> None:
         example = draw_example(SMALL, index)
         if example.gain == 0:
             continue
-        image = image_of(example.window, closed_form(example.window), closed_form(example.window).first)
+        image = image_of(example.prepared, decompose(example.prepared), decompose(example.prepared).first)
         moved = torch.einsum("te,eyx->tyx", example.courses, example.maps)
         torch.testing.assert_close(
             truth_of(example, image), (image.filters * moved).sum(0) / image.std, atol=1e-3, rtol=1e-3
@@ -52,12 +59,12 @@ def test_the_events_are_in_the_data_with_the_sign_of_the_truth() -> None:
     agreeing = []
     for index in range(80):
         example = draw_example(SMALL, index)
-        if example.window.design.shape[1] > 1:
+        if example.prepared.design.shape[1] > 1:
             continue  # beside a rate, the residual of an event need not rise
         total = (example.courses[-1][:, None, None] * example.maps).sum(0) if len(example.maps) else torch.zeros(1)
         if example.gain * float(total.square().mean().sqrt()) > 200:
-            window = example.window
-            seen = window.residual[-3:].mean(0) - window.residual[:3].mean(0)
+            prepared = example.prepared
+            seen = prepared.residual[-3:].mean(0) - prepared.residual[:3].mean(0)
             agreeing.append(float((seen * total).sum()) > 0)
     assert len(agreeing) >= 5 and np.mean(agreeing) >= 0.8
 
@@ -65,9 +72,9 @@ def test_the_events_are_in_the_data_with_the_sign_of_the_truth() -> None:
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     checkpoint = tmp_path / "w.checkpoint"
     short = SMALL.model_copy(update={"slice_minutes": 1e-6})
-    first = Trainer(objective.task(short), short, checkpoint)
+    first = Trainer(SlipNetDenoiser.task(short), short, checkpoint)
     assert first.run().step == 1 and not first.finished
-    again = Trainer(objective.task(SMALL), SMALL, checkpoint)
+    again = Trainer(SlipNetDenoiser.task(SMALL), SMALL, checkpoint)
     assert again.progress.step == 1 and again.progress.scenes >= 2
     moments = again.optimiser.state_dict()["state"].values()
     assert {float(part["step"]) for part in moments} == {1.0}
@@ -76,12 +83,12 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert [part["from_step"] for part in again.progress.slices] == [0, 1]
     with pytest.raises(SlipscanError, match="of another network, width or seed"):
         other = SMALL.model_copy(update={"seed": 8})
-        Trainer(objective.task(other), other, checkpoint)
+        Trainer(SlipNetDenoiser.task(other), other, checkpoint)
 
 
 def test_the_learning_rate_rises_stays_and_falls(tmp_path: Path) -> None:
     settings = TrainSettings(steps=10_000, decay_share=0.3, learning_rate=1e-3)
-    trainer = Trainer(objective.task(settings.model_copy(update={"width": 8})), settings, tmp_path / "none")
+    trainer = Trainer(SlipNetDenoiser.task(settings.model_copy(update={"width": 8})), settings, tmp_path / "none")
     rates = [trainer.learning_rate(step) for step in (0, 1000, 6999, 8500, 9999)]
     assert rates[0] < 1e-5 and rates[1] == rates[2] == 1e-3
     assert rates[3] == pytest.approx(5e-4) and rates[4] < 2e-6
@@ -92,8 +99,9 @@ def test_a_short_training_writes_weights_that_load(tmp_path: Path) -> None:
     card = train(SMALL, out)
     assert card is not None and card["steps"] == 4 and card["scenes"] >= 8
     assert 0 < card["validation"]["covered"] <= 1
-    weights = pretrained.load(str(out))
-    assert weights.calibration is not None and weights.label.startswith("tiny:")
+    loaded = build(DenoiseSettings(weights=str(out)))
+    assert isinstance(loaded, SlipNetDenoiser)
+    assert loaded.sigma is not None and loaded.label.startswith("tiny:")
     assert train(SMALL.model_copy(update={"steps": 6, "slice_minutes": 1e-6}), out) is None
 
 
@@ -117,10 +125,10 @@ def noise_product(tmp_path: Path) -> Path:
 def test_a_training_for_a_region_begins_with_the_shipped_weights_in_its_noise(
     noise_product: Path, tmp_path: Path
 ) -> None:
-    shipped = pretrained.load(DenoiseSettings().weights).network
+    shipped = build(DenoiseSettings()).network
     settings = SMALL.model_copy(update={"finetune_region": str(noise_product), "width": 48, "steps": 1, "batch": 1})
     assert train(settings, tmp_path / "region.safetensors") is not None
-    tuned = pretrained.load(str(tmp_path / "region.safetensors")).network
+    tuned = build(DenoiseSettings(weights=str(tmp_path / "region.safetensors"))).network
     pairs = list(zip(shipped.parameters(), tuned.parameters(), strict=True))
     moved = max(float((one - other).detach().abs().max()) for one, other in pairs)
     assert 0 < moved < 0.01
@@ -135,8 +143,8 @@ def test_the_noise_of_a_region_comes_in_step_by_step(noise_product: Path) -> Non
     noise = model_of(open_zarr(noise_product))
     block = next(block for block in range(24, 99) if of_the_region(SMALL.seed, block))
     index = block * SCENES_PER_BLOCK
-    units = [draw_example(SMALL, index + i, noise).window.unit_m for i in range(6)]
-    anywhere = [draw_example(SMALL, index + i).window.unit_m for i in range(6)]
+    units = [draw_example(SMALL, index + i, noise).prepared.unit_m for i in range(6)]
+    anywhere = [draw_example(SMALL, index + i).prepared.unit_m for i in range(6)]
     assert max(units) < 4e-3 and np.median(units) < np.median(anywhere)
 
 

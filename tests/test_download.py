@@ -24,8 +24,8 @@ from slipscan.archive.http.credentials import EarthdataSession
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import StoppedError, locked
 from slipscan.errors import SlipscanError
-from slipscan_loopback.http import KINDS, Faults, LoopbackServer, Record, Request, Response
 from slipscan.settings import DownloadSettings
+from slipscan_loopback.http import KINDS, Faults, LoopbackServer, Record, Request, Response
 
 FAST = DownloadSettings(parallel=8, attempts=6, backoff_s=0.01, max_wait_s=0.2, connect_timeout_s=5, read_timeout_s=0.5)
 TOKEN = "eyJ0eXAiOiJKV1QifQ.not-a-real-token_0123"

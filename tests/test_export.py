@@ -22,6 +22,7 @@ from slipscan.export.stack import export
 from slipscan.geometry import Grid, from_lonlat, read_grid, to_lonlat, utm_crs, write_grid
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
+from slipscan.stack import with_denoised
 from slipscan.store import write_zarr
 from slipscan.vocabulary import annotate
 
@@ -36,8 +37,8 @@ WEST, SOUTH, EAST, NORTH = 32.40, 40.70, 32.75, 41.00
 ALL = ((WEST, SOUTH), (EAST, SOUTH), (EAST, NORTH), (WEST, NORTH), (WEST, SOUTH))
 
 
-def stack(grid: Grid = UTM, product: str = "stack", **attributes: object) -> xr.Dataset:
-    """The scene's truth on a grid, with geometry, two pixels without data and, if asked for, denoised fields."""
+def stack(grid: Grid = UTM, **attributes: object) -> xr.Dataset:
+    """The scene's truth on a grid, with geometry and two pixels without data."""
     values = scenes.truth(*grid.lonlat())
     values[:, 0, 0] = np.nan
     values[2:, 5, 5] = np.nan
@@ -53,10 +54,6 @@ def stack(grid: Grid = UTM, product: str = "stack", **attributes: object) -> xr.
         "los_north": (yx, north * ones),
         "los_up": (yx, up * ones),
     }
-    if product == "denoised":
-        variables |= {name: (tyx, factor * values) for name, factor in (("denoised", 0.5), ("transient", 0.25))}
-        variables |= {"denoised_std": (tyx, 0.002 + 0 * values), "removed": (tyx, 0.5 * values)}
-        variables |= dict.fromkeys(("rate", "seasonal_amplitude", "seasonal_phase"), (yx, ones))
     time = pd.to_datetime(list(scenes.DATES))
     dataset = write_grid(xr.Dataset(variables, coords={"time": time, "reference_time": time[0]}), grid)
     dataset.attrs = {
@@ -67,13 +64,29 @@ def stack(grid: Grid = UTM, product: str = "stack", **attributes: object) -> xr.
         "reference_lat": scenes.REFERENCE[1],
         **attributes,
     }
-    return annotate(dataset, product)
+    return annotate(dataset, "stack")
+
+
+def denoised_of(dataset: xr.Dataset) -> xr.Dataset:
+    """A product whose transient is a quarter of the displacement, beside a rate of 1 m/yr and no offset."""
+    values = dataset["displacement"].values
+    out = dataset.drop_vars(list(dataset.data_vars))
+    ones = np.ones(values.shape[1:])
+    out["transient"], out["denoised_std"] = (
+        (("time", "y", "x"), 0.25 * values),
+        (("time", "y", "x"), 0.002 + 0 * values),
+    )
+    out["offset"] = (("part", "y", "x"), 0 * ones[None])
+    for name in ("rate", "evidence"):
+        out[name] = (("y", "x"), ones)
+    return annotate(out, "denoised")
 
 
 def exported(dataset: xr.Dataset, kind: str, directory: Path, variable: str = "displacement") -> Path:
     write_zarr(dataset, directory / "stack.zarr")
+    write_zarr(denoised_of(dataset), directory / "denoised.zarr")
     out = directory / (f"{kind}.nc" if kind == "netcdf" else kind)
-    export(directory / "stack.zarr", kind, out, variable)
+    export(directory / "stack.zarr", kind, out, variable, directory / "denoised.zarr")
     return out
 
 
@@ -138,7 +151,7 @@ def test_mintpy_angles_by_hand() -> None:
 
 
 def test_denoised_says_what_it_is(tmp_path: Path) -> None:
-    dataset = stack(product="denoised", corrections_as_delivered=["ERA5"])
+    dataset = stack(corrections_as_delivered=["ERA5"])
     out = exported(dataset, "mintpy", tmp_path, "denoised")
     assert sorted(path.name for path in out.iterdir()) == [
         "geometryGeo.h5",
@@ -147,7 +160,9 @@ def test_denoised_says_what_it_is(tmp_path: Path) -> None:
     ]
     back = read_back(tmp_path, "mintpy", "mintpy")
     assert back.attrs[series.CORRECTIONS] == ["ERA5", "denoised"]
-    np.testing.assert_array_equal(back["displacement"], whole_pixels(dataset["denoised"].values))
+    np.testing.assert_array_equal(
+        back["displacement"], whole_pixels(with_denoised(dataset, denoised_of(dataset))["denoised"].values)
+    )
 
 
 @pytest.mark.parametrize("grid", [UTM, GEOGRAPHIC], ids=["utm", "geographic"])
@@ -235,7 +250,7 @@ def test_netcdf_there_and_back(grid: Grid, tmp_path: Path) -> None:
 
 
 def test_geotiffs_in_any_gis(tmp_path: Path) -> None:
-    dataset = stack(product="denoised")
+    dataset = stack()
     out = exported(dataset, "geotiff", tmp_path, "transient")
     names = {path.name for path in out.iterdir()}
     assert {"transient.tif", "height.tif", "los_east.tif", "rate.tif"} <= names
@@ -245,7 +260,7 @@ def test_geotiffs_in_any_gis(tmp_path: Path) -> None:
         assert file.crs.to_epsg() == 32636
         assert file.tags()["units"] == "m" and file.tags()["sign"] == "positive toward the satellite"
         assert np.isnan(file.nodata)
-        np.testing.assert_array_equal(file.read(), dataset["transient"])
+        np.testing.assert_array_equal(file.read(), denoised_of(dataset)["transient"])
         assert file.index(UTM.x[7], UTM.y[3]) == (3, 7)
     with rasterio.open(out / "height.tif") as file:
         np.testing.assert_array_equal(file.read(1), dataset["height"])
@@ -281,7 +296,7 @@ def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:
     for kind, variable, match in (
         ("shapefile", "displacement", "there is no export 'shapefile': choose one of mintpy, licsbas, netcdf, geotiff"),
         ("mintpy", "height", "there is no variable 'height' to export"),
-        ("mintpy", "denoised", "has no variable 'denoised': export the store of the denoise stage"),
+        ("mintpy", "denoised", "stands in the denoised product: give it with --denoised"),
     ):
         with pytest.raises(SlipscanError, match=match):
             export(tmp_path / "stack.zarr", kind, out, variable)

@@ -8,14 +8,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 
 GROUND = {
-    "errors", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "seriesmodel", "events",
+    "errors", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit", "field", "events",
     "progress", "stack", "cache",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]
 """A stage may import what stands before it."""
-ABOVE_ALL = {"__main__", "cli", "digest", "reference", "bench", "export", "loopback"}
-"""May import everything; digest and reference read the code itself."""
+ABOVE_ALL = {"__main__", "cli", "versions", "reference", "export"}
+"""May import everything."""
+BESIDE = ("slipbench", "slipscan_loopback")
+"""Packages of their own, which import slipscan; of slipscan, the command line alone knows them."""
 
 
 def modules() -> list[Path]:
@@ -58,6 +60,13 @@ def test_imports_point_one_way(path: Path) -> None:
     for name in imported(path):
         if (PACKAGE / f"{name.split('.')[0]}.py").exists() or (PACKAGE / name.split(".")[0]).is_dir():
             assert room(name) in allowed(own), f"{own} imports {name}: the arrow runs back"
+
+
+def test_the_product_does_not_know_the_benchmark_nor_the_loopback_archives() -> None:
+    for path in modules():
+        if path.name != "cli.py":
+            assert not any(f"import {name}" in path.read_text() for name in BESIDE), path
+            assert not any(f"from {name}" in path.read_text() for name in BESIDE), path
 
 
 def test_the_table_knows_a_backward_arrow() -> None:

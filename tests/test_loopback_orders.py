@@ -18,13 +18,13 @@ from hyp3_sdk.util import extract_zipped_product
 from pyproj import Transformer
 
 from slipscan.archive.conventions import CONVENTIONS
+from slipscan.regions import read_regions
+from slipscan.settings import Settings
 from slipscan_loopback import bursts, hyp3_rules, licsar
 from slipscan_loopback.archive import Layout, LoopbackArchive, serve
 from slipscan_loopback.http import Faults, LoopbackServer
 from slipscan_loopback.hyp3 import Hyp3Api
 from slipscan_loopback.scene import TrueScene, acquisitions
-from slipscan.regions import read_regions
-from slipscan.settings import Settings
 
 # hyp3_sdk.util.download_file leaves the file that it wrote to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

@@ -5,19 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
-from slipscan.denoise.examples import draw_example
-from slipscan.denoise.network import SlipNet
-from slipscan.denoise.objective import loss
-from slipscan.denoise.stream import scene_numbers
 
+from slipscan.denoise.methods.slipnet.examples import example_of
+from slipscan.denoise.methods.slipnet.loss import loss
+from slipscan.denoise.methods.slipnet.network import SlipNet
+from slipscan.denoise.training.loader import scene_numbers
+from slipscan.denoise.training.scenes import draw_labelled
 from slipscan.settings import TrainSettings
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 MEAN = """
 import torch
-from slipscan.denoise import parallel
+from slipscan.denoise.training import parallel
 with parallel.joined():
     network = torch.nn.Linear(2, 1)
     for p in network.parameters():
@@ -62,7 +64,7 @@ def test_workers_share_the_scenes_out() -> None:
 def test_nothing_of_the_loss_is_made_on_the_default_device() -> None:
     # What forgets its device would be made on this one, and not go with the rest: as on a GPU.
     settings = TrainSettings(width=8, pixels=32)
-    examples = [draw_example(settings, index) for index in range(4)]
+    examples = [example_of(draw_labelled(settings, index), np.random.default_rng(index)) for index in range(8)]
     assert any(example.gain > 0 and example.taught for example in examples)
     network = SlipNet(8)
     expected = loss(network, examples)[0]

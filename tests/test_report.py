@@ -25,6 +25,7 @@ from slipscan.report import event_figures, observed, stage, style, words
 from slipscan.report import map as overview_map
 from slipscan.report.figures import draw_map
 from slipscan.settings import ReportSettings
+from slipscan.stack import open_denoised, with_denoised
 from slipscan.store import open_zarr
 
 
@@ -186,7 +187,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, made):
     geopackage.write(tmp_path / "empty.gpkg", geopackage.read(catalogue)[0][:0], [])
     with pytest.raises(SlipscanError, match="no scan of region AAAA"):
         report(tmp_path, results, tmp_path / "empty.gpkg", regions)
-    with pytest.raises(SlipscanError, match=r"denoised\.zarr"):
+    with pytest.raises(SlipscanError, match=r"stack\.zarr"):
         report(tmp_path, tmp_path, catalogue, regions)
     assert not (tmp_path / "report.html").exists()
 
@@ -295,9 +296,10 @@ def test_circles_grow_with_magnitude():
 
 def track_stores(made, track="087A"):
     directory = made[1][0] / "AAAA" / track
-    denoised = open_zarr(directory / "denoised.zarr")
+    stack = open_zarr(directory / "stack.zarr")
+    denoised = with_denoised(stack, open_denoised(directory / "denoised.zarr", stack))
     return observed.TrackStores(
-        "AAAA", track, read_grid(denoised), denoised, open_zarr(directory / "transients.zarr"), None
+        "AAAA", track, read_grid(stack), denoised, open_zarr(directory / "transients.zarr"), None
     )
 
 

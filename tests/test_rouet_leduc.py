@@ -7,17 +7,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipbench.baselines.interval_examples import Batch, augment, choose
-from slipscan.denoise.pretrained import Weights
-from slipscan.denoise.train import train
 
 from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
-from slipscan.denoise import pretrained
-from slipbench.baselines import interval_examples, rouet_leduc_training
-from slipbench.baselines import rouet_leduc_2021 as prototype
-from slipscan.field import Observation
+from slipbench.baselines.peak import detect
+from slipbench.baselines.prepare import prepare
+from slipbench.estimate import Estimate
+from slipscan.denoise import cards
+from slipscan.denoise.methods.rouet_leduc_2021 import examples as interval_examples
+from slipscan.denoise.methods.rouet_leduc_2021 import network as prototype
+from slipscan.denoise.methods.rouet_leduc_2021.examples import Batch, augment, choose
+from slipscan.denoise.methods.rouet_leduc_2021.method import PATCH, Prototype2021, patches_of
+from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
+from slipscan.denoise.registry import build
+from slipscan.denoise.training.run import train
 from slipscan.errors import SlipscanError
-from slipscan.settings import TrainSettings
+from slipscan.field import Observation
+from slipscan.settings import DenoiseSettings, TrainSettings
 from slipscan.synthetic.scene import draw_scene
 
 LOS = np.array([-0.6, -0.1, 0.79])
@@ -26,19 +31,26 @@ SMALL = {"steps": 4, "batch": 2, "width": 4, "pixels": 48, "epochs": 20, "valida
 
 def observe(displacement: np.ndarray, known: bool = True, height: np.ndarray | None = None) -> Observation:
     relief = np.zeros(displacement.shape[1:], "f4") if height is None else height
-    return Observation(dates(len(displacement)), displacement.astype("f4"), relief, LOS, PIXEL_M, known)
+    time = dates(len(displacement))
+    return Observation(displacement.astype("f4"), time, PIXEL_M, relief, LOS, background_known=known)
 
 
-def random_weights(seed: int = 0) -> Weights:
+def random_method(seed: int = 0) -> Prototype2021:
     """A network that answers something, whatever training makes of it."""
     torch.manual_seed(seed)
     network = prototype.WindowNet(4)
     torch.nn.init.normal_(network.head.weight, std=0.1)
-    return Weights(network.eval(), "random")
+    return Prototype2021(network.eval(), "random")
+
+
+def estimate(seen: Observation, method: Prototype2021 | None = None) -> Estimate:
+    """The strongest event, by the detector that the baselines share."""
+    (found,) = (method or build(DenoiseSettings(method="rouet_leduc_2021"))).fields([seen])
+    return detect(found.transient.astype(float), prepare(seen))
 
 
 def test_the_network_takes_any_grid_and_sees_eleven_pixels_on_either_side() -> None:
-    network = random_weights().network
+    network = random_method().network
     for shape in ((48, 48), (3, 5), (31, 70)):
         assert network(torch.randn(2, prototype.WINDOW + 1, *shape)).shape == (2, *shape)
     features = torch.randn(1, prototype.WINDOW + 1, 40, 40)
@@ -95,12 +107,12 @@ def test_planes_are_taken_out_and_the_noise_is_found_beside_a_rate_and_an_event(
 def test_neither_the_reference_epoch_nor_a_constant_of_an_epoch_matters(seed: int, epoch: int, constant: float) -> None:
     generator = np.random.default_rng(seed)
     series = turbulence(generator, 20, shape=(16, 18))
-    weights = random_weights(seed)
-    one = prototype.estimate(observe(series), weights)
-    other = prototype.estimate(observe(series - series[[epoch]] + constant), weights)
+    method = random_method(seed)
+    one = estimate(observe(series), method)
+    other = estimate(observe(series - series[[epoch]] + constant), method)
     np.testing.assert_allclose(one.transient, other.transient, atol=2e-5 * np.abs(one.transient).max() + 1e-7)
     offsets = 0.05 * generator.normal(size=(20, 1, 1))
-    moved = prototype.estimate(observe(series + offsets), weights)
+    moved = estimate(observe(series + offsets), method)
     np.testing.assert_allclose(one.transient, moved.transient, atol=2e-5 * np.abs(one.transient).max() + 1e-7)
 
 
@@ -108,8 +120,8 @@ def test_neither_the_reference_epoch_nor_a_constant_of_an_epoch_matters(seed: in
 @settings(max_examples=5, deadline=None)
 def test_the_sign_of_the_data_is_the_sign_of_the_answer(seed: int) -> None:
     series = turbulence(np.random.default_rng(seed), 20, shape=(16, 18))
-    weights = random_weights(seed)
-    one, other = (prototype.estimate(observe(sign * series), weights) for sign in (1.0, -1.0))
+    method = random_method(seed)
+    one, other = (estimate(observe(sign * series), method) for sign in (1.0, -1.0))
     assert np.abs(one.map).max() > 1e-5
     np.testing.assert_allclose(one.transient, -other.transient, atol=1e-5 * np.abs(one.transient).max())
     assert one.score == pytest.approx(other.score, rel=1e-4)
@@ -121,7 +133,7 @@ def test_the_estimate_follows_the_contract_beside_missing_data() -> None:
     series[:, :4] = np.nan
     series[generator.random(series.shape) < 0.1] = np.nan
     series[7] = np.nan
-    found = prototype.estimate(observe(series, known=False, height=np.full((20, 33), 700.0, "f4")))
+    found = estimate(observe(series, known=False, height=np.full((20, 33), 700.0, "f4")))
     assert found.map.shape == (20, 33) and found.transient.shape == series.shape
     assert np.isfinite(found.map).all() and np.isfinite(found.transient).all() and np.isfinite(found.score)
     assert (found.map[:4] == 0).all()
@@ -135,46 +147,41 @@ def test_the_shipped_weights_recover_a_strong_event(sign: int, known: bool) -> N
     series = turbulence(np.random.default_rng(3), 40, std_m=3e-3, shape=shape)
     y, x = np.indices(shape)
     bump = sign * 80e-3 * np.exp(-((y - 22) ** 2 + (x - 30) ** 2) / (2 * 5.0**2))
-    found = prototype.estimate(observe(series + bump * (np.arange(40) >= 21)[:, None, None], known))
+    found = estimate(observe(series + bump * (np.arange(40) >= 21)[:, None, None], known))
     row, column = np.unravel_index(np.abs(found.map).argmax(), shape)
     assert np.hypot(row - 22, column - 30) < 4
     assert 0.2 * 80e-3 < sign * found.map[22, 30] < 1.3 * 80e-3
     time = observe(series).days
     assert abs(found.t50_d - (time[20] + time[21]) / 2) <= 24
-    quiet = prototype.estimate(observe(series, known))
+    quiet = estimate(observe(series, known))
     assert found.score > 3 * quiet.score
 
 
 def test_bad_input_is_refused_in_one_sentence() -> None:
     with pytest.raises(SlipscanError, match="needs 9 epochs, this stack has 8"):
-        prototype.estimate(observe(np.random.default_rng(0).normal(size=(8, 12, 12))))
+        estimate(observe(np.random.default_rng(0).normal(size=(8, 12, 12))))
     with pytest.raises(SlipscanError, match="holds no data"):
-        prototype.estimate(observe(np.full((12, 6, 6), np.nan)))
+        estimate(observe(np.full((12, 6, 6), np.nan)))
 
 
 def test_weights_of_one_network_are_not_read_into_another(tmp_path: Path) -> None:
-    with pytest.raises(SlipscanError, match="are of a SlipNet, not of a WindowNet"):
-        pretrained.load("slipscan-1", architecture=prototype.WindowNet)
-    with pytest.raises(SlipscanError, match="are of a WindowNet, not of a SlipNet"):
-        pretrained.load(prototype.NAME)
-    network = random_weights().network
-    pretrained.save(network, tmp_path / "w.safetensors", {"name": "w", "calibration": None})
-    again = pretrained.load(str(tmp_path / "w.safetensors"), architecture=prototype.WindowNet)
-    assert again.calibration is None
+    with pytest.raises(SlipscanError, match="are of the method 'slipnet', not of 'rouet_leduc_2021'"):
+        cards.load("slipscan-1", Prototype2021)
+    with pytest.raises(SlipscanError, match="are of the method 'rouet_leduc_2021', not of 'slipnet'"):
+        cards.load("rouet-leduc-2021", SlipNetDenoiser)
+    network = random_method().network
+    path = tmp_path / "w.safetensors"
+    cards.save(network, path, {"name": "w", "calibration": None}, "rouet_leduc_2021", {"width": 4})
+    again, _, _ = cards.load(str(path), Prototype2021)
     features = torch.randn(1, prototype.WINDOW + 1, 12, 12)
-    torch.testing.assert_close(network(features), again.network(features))
-
-
-def test_the_shipped_weights_are_small() -> None:
-    assert pretrained.locate(prototype.NAME).stat().st_size < 2_000_000
+    torch.testing.assert_close(network(features), again(features))
 
 
 def test_a_training_window_holds_what_events_moved() -> None:
     scene = next(s for s in (draw_scene(0, i, epochs=20, pixels=56) for i in range(20)) if s.sources)
-    batch = rouet_leduc_training.patches_of(scene, 6, np.random.default_rng(0))
-    side = rouet_leduc_training.PATCH
-    assert batch.features.shape == (6, prototype.WINDOW + 1, side, side)
-    assert batch.truth.shape == batch.valid.shape == (6, side, side)
+    batch = patches_of(scene, 6, np.random.default_rng(0))
+    assert batch.features.shape == (6, prototype.WINDOW + 1, PATCH, PATCH)
+    assert batch.truth.shape == batch.valid.shape == (6, PATCH, PATCH)
     assert batch.truth.abs().max() > 0
 
 
@@ -202,6 +209,7 @@ def test_a_short_training_writes_weights_that_load(tmp_path: Path, monkeypatch: 
     out = tmp_path / "tiny.safetensors"
     card = train(TrainSettings(network="rouet_leduc_2021", name="tiny", **SMALL), out)
     assert card is not None and card["steps"] == 4
-    assert set(card["validation_network"]) == set(card["validation_classical"])
-    weights = pretrained.load(str(out), architecture=prototype.WindowNet)
-    assert np.isfinite(prototype.estimate(observe(np.random.default_rng(0).normal(size=(10, 8, 8))), weights).score)
+    assert "known_null_rms_mm" in card["validation"]
+    method = build(DenoiseSettings(method="rouet_leduc_2021", weights=str(out)))
+    assert isinstance(method, Prototype2021)
+    assert np.isfinite(estimate(observe(np.random.default_rng(0).normal(size=(10, 8, 8))), method).score)

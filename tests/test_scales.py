@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from slipscan.denoise import scales
+from slipscan.denoise.methods.slipnet import scales
 
 VALID = torch.ones(128, 128, dtype=torch.bool)
 

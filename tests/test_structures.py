@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from slipscan.denoise.examples import draw_example
 
+from slipscan.denoise.methods.slipnet.examples import example_of
+from slipscan.denoise.training.scenes import draw_labelled
 from slipscan.noise.simulate import NoiseModel, random_fields
 from slipscan.settings import NoiseStructure, TrainSettings
 from slipscan.synthetic.structures import GaussianSpectrum, draw_structured
@@ -43,5 +44,5 @@ def test_a_gaussian_covariance_falls_as_stated() -> None:
 def test_examples_of_every_structure_are_whole(structure: NoiseStructure) -> None:
     settings = TrainSettings(pixels=48, noise=structure, batch=2, width=8)
     for index in range(4):
-        example = draw_example(settings, index)
-        assert np.isfinite(example.gain) and example.window.residual.isfinite().all()
+        example = example_of(draw_labelled(settings, index), np.random.default_rng(index))
+        assert np.isfinite(example.gain) and example.prepared.residual.isfinite().all()

@@ -23,14 +23,14 @@ from slipscan.archive.troposphere import era5, gacos, opera
 from slipscan.archive.troposphere.delays import Delays, at_pixels, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
-from slipscan_loopback import tropo
-from slipscan_loopback.archive import Layout, LoopbackArchive
-from slipscan_loopback.geotiff import write_geotiff
-from slipscan_loopback.scene import TrueScene, acquisitions
 from slipscan.regions import Region, Track, read_regions
 from slipscan.settings import ArchiveSettings, Corrections
 from slipscan.store import open_zarr
 from slipscan.vocabulary import annotate
+from slipscan_loopback import tropo
+from slipscan_loopback.archive import Layout, LoopbackArchive
+from slipscan_loopback.geotiff import write_geotiff
+from slipscan_loopback.scene import TrueScene, acquisitions
 
 AS_OF = "2021-01-01"
 SCENE = TrueScene(dates=acquisitions(count=2), delay_m=0.02, pass_time=datetime.time(15, 40, 30))

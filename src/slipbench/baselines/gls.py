@@ -233,12 +233,12 @@ def _conjugate_gradients(
             return x
         image = operator(search)
         # A field that is solved (or zero) takes no further step.
-        step = product / np.maximum(_dot(search, image), 1e-300)
+        step = product / np.maximum(_dot(search, image), np.finfo(right.dtype).tiny)
         x += step * search
         residual = residual - step * image
         preconditioned = precondition(residual)
         product, previous = _dot(residual, preconditioned), product
-        search = preconditioned + product / np.maximum(previous, 1e-300) * search
+        search = preconditioned + product / np.maximum(previous, np.finfo(right.dtype).tiny) * search
     raise SlipscanError(
         f"the covariance of the noise could not be inverted in {MAX_ITERATIONS} iterations: give a larger white_std"
     )

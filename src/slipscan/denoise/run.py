@@ -78,12 +78,13 @@ def denoise(
     parts = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
     seen_any = False
     for y, x, share, found in _tiles(seen, method, threads):
-        for whole, part in zip(parts, found or (), strict=True):
-            whole[:, y, x] += share * part
         if found is None:
             for whole in parts[:-1]:
                 whole[:, y, x] = np.nan
-        seen_any = seen_any or found is not None
+            continue
+        for whole, part in zip(parts, found, strict=True):
+            whole[:, y, x] += share * part
+        seen_any = True
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
     transient, variance, parameters, mean, evidence = parts

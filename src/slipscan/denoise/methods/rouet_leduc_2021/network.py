@@ -106,14 +106,14 @@ def flatten(displacement: NDArray[np.floating]) -> tuple[Float32, float]:
         (time, y, x) m, NaN = no data; standard deviation in space of an epoch, m: from the differences of
         consecutive epochs, which hold hardly anything of the rate
     """
-    cleaned = clean(displacement, None, np.ones((len(displacement), 1)))
+    cleaned = clean(displacement, None, np.ones((len(displacement), 1)), dtype=torch.float64)
     both = cleaned.valid[1:] & cleaned.valid[:-1]
     step = cleaned.series.diff(dim=0)
     centre = masked_median(step, both, 1)
     spread = masked_median((step - centre).abs(), both, 1)
     std = MAD_TO_STD / math.sqrt(2) * spread[spread > 0]
     field = np.where(cleaned.valid.numpy(), cleaned.series.numpy(), np.nan)
-    return field.reshape(displacement.shape), max(float(std.median()) if len(std) else 0.0, MIN_STD_M)
+    return field.reshape(displacement.shape).astype(np.float32), max(float(std.median()) if len(std) else 0.0, MIN_STD_M)
 
 
 def windows_of(field: Float32, unit: float, height: NDArray[np.floating], starts: list[int]) -> torch.Tensor:
