@@ -1,0 +1,181 @@
+"""THE table of plausible ranges of what comes in, and the mask of what lies outside them.
+
+A reader passes every array through `plausible` (or, block by block, through a `Screen`) once, in the unit of the table:
+a fill value that no tag declares becomes NaN and is counted in the log, a file that holds another quantity, unit or
+scale is refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipscan.errors import SlipscanError
+
+log = logging.getLogger(__name__)
+
+Float = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a kind of value can be.
+
+    Attributes
+    ----------
+    what, unit
+        as a sentence calls them
+    low, high
+        the plausible range, both ends in it
+    fills
+        values within the range that are a fill where they are the smallest or the largest of all
+    """
+
+    what: str
+    unit: str
+    low: float
+    high: float
+    fills: tuple[float, ...] = ()
+
+
+RANGES = {
+    # 900 rad are 4 m toward or away in one interferogram: more than Sentinel-1 unwraps in the largest earthquakes.
+    "phase": Range("unwrapped phase", "rad", -900, 900, fills=(-99, 99)),
+    "interval": Range("displacement between two dates", "m", -4, 4),
+    # Ten years of the fastest subsidence (0.5 m/yr) and an earthquake; below 9.999 m, the fill 9999 in millimetres.
+    "displacement": Range("cumulative displacement", "m", -9, 9),
+    # The shore of the Dead Sea with its geoid, and Everest.
+    "height": Range("height", "m", -500, 9000, fills=(-99, -100)),
+    # What was filtered or interpolated overshoots by a little.
+    "coherence": Range("coherence", "1", -0.01, 1.01),
+    "std": Range("standard deviation", "m", 0, 9),
+    # Sentinel-1 looks at 29 to 46 degrees; the margin is that of geometry.LOS_UP_RANGE.
+    "incidence": Range("incidence angle", "degrees", 18, 60),
+    "azimuth": Range("azimuth", "degrees", -360, 360),
+    # HyP3's look vector: elevation above the horizontal (the same margin), and angle from east.
+    "lv_theta": Range("elevation angle of the look vector", "rad", 0.5, 1.3),
+    "lv_phi": Range("azimuth angle of the look vector", "rad", -6.3, 6.3),
+    "los": Range("component of the unit vector", "1", -1.01, 1.01),
+    # 2.3 m at sea level, 0.7 m at 9 km.
+    "zenith_delay": Range("zenith delay", "m", 0.3, 3.5),
+    # The same along the line of sight as two-way phase, or less its mean.
+    "slant_delay": Range("slant delay", "rad", -1500, 1500, fills=(-999, 999)),
+    "tide": Range("solid Earth tide", "m", -1, 1),
+    # 1 TECU is 14 mm in C band; storms reach some tens of them between two dates.
+    "ionosphere": Range("ionospheric delay", "m", -3, 3),
+    "gnss_sigma": Range("standard deviation of a GNSS position", "m", 1e-6, 1),
+}
+"""The kinds of value that come in."""
+
+FEW_VALUES = 3
+"""A fill is at most so many distinct values of a file."""
+MOST_DIVERSE = 0.1
+"""Where more than this share of a file lies outside the range and is no fill, all of it is another quantity."""
+
+
+@dataclass
+class Screen:
+    """Masks one file (or variable) block by block; `report` at the end says what was masked.
+
+    Attributes
+    ----------
+    kind
+        a key of RANGES
+    where
+        file, and variable or band, for the sentence
+    """
+
+    kind: str
+    where: str
+    pixels: int = 0
+    finite: int = 0
+    outside: Counter[float] = field(default_factory=Counter)
+    diverse: int = 0
+    span: tuple[float, float] = (np.inf, -np.inf)
+
+    def __call__(self, values: Float) -> Float:
+        """Set what lies outside the range to NaN, in place; the block is returned."""
+        rule = RANGES[self.kind]
+        self.pixels += values.size
+        if values.size == 0:
+            return values
+        low, high = (float(extreme.reduce(values, axis=None)) for extreme in (np.fmin, np.fmax))
+        wrong: NDArray[np.bool_] | None = None
+        if low < rule.low or high > rule.high:
+            wrong = (values < rule.low) | (values > rule.high)
+        for extreme in {low, high} & set(rule.fills):
+            wrong = (values == extreme) if wrong is None else wrong | (values == extreme)
+        self.finite += int(np.count_nonzero(~np.isnan(values))) if wrong is not None else values.size
+        if wrong is not None:
+            self._count(values[wrong])
+            values[wrong] = np.nan
+        return values
+
+    def _count(self, found: Float) -> None:
+        distinct, counts = np.unique(found, return_counts=True)
+        common = np.argsort(-counts, kind="stable")[:FEW_VALUES]
+        for index in common:
+            self.outside[float(distinct[index])] += int(counts[index])
+        self.diverse += int(counts.sum() - counts[common].sum())
+        self.span = (min(self.span[0], float(distinct[0])), max(self.span[1], float(distinct[-1])))
+
+    def report(self) -> int:
+        """Log what was masked and return how many pixels it is.
+
+        Raises
+        ------
+        SlipscanError
+            more than MOST_DIVERSE of the data lies outside the range and is no fill of few values
+        """
+        rule, few = RANGES[self.kind], self.outside.most_common(FEW_VALUES)
+        count = sum(self.outside.values()) + self.diverse
+        if not count:
+            return 0
+        expected = f"{rule.what} is {rule.low:g} to {rule.high:g} {rule.unit}"
+        if count - sum(number for _, number in few) > MOST_DIVERSE * self.finite:
+            raise SlipscanError(
+                f"{self.where} holds values from {self.span[0]:g} to {self.span[1]:g} in {count} of {self.pixels}"
+                f" pixels, but {expected}: it is another quantity, unit, scale or band; correct the file, or what the"
+                " configuration says of it"
+            )
+        held = (
+            ", ".join(f"{value:g}" for value, _ in few)
+            if len(self.outside) <= FEW_VALUES and not self.diverse
+            else f"values from {self.span[0]:g} to {self.span[1]:g}"
+        )
+        log.warning(
+            "%d of %d pixels of %s hold %s (%s): masked as no data", count, self.pixels, self.where, held, expected
+        )
+        return count
+
+
+def plausible(values: Float, kind: str, where: str) -> Float:
+    """Mask what lies outside the plausible range of a kind, in place, and say so.
+
+    Parameters
+    ----------
+    values
+        any shape, in the unit of RANGES[kind]; NaN = no data
+    kind
+        a key of RANGES
+    where
+        file, and variable or band, for the sentence
+
+    Returns
+    -------
+    values
+        the same array, NaN where it was outside the range (infinite too)
+
+    Raises
+    ------
+    SlipscanError
+        most of the data lies outside the range and is no fill: it is another quantity, unit or scale
+    """
+    screen = Screen(kind, where)
+    screen(values)
+    screen.report()
+    return values
