@@ -78,7 +78,7 @@ def read_window(
         truncated, a variable is missing, another wavelength, other dates, an impossible line of sight
     """
     with hdf5.opened(path) as file:
-        lon, lat = (np.asarray(hdf5.variable(file, f"{DATA}/{name}")[()], float) for name in ("longitude", "latitude"))
+        lon, lat = (hdf5.array(file, f"{DATA}/{name}") for name in ("longitude", "latitude"))
         window = hdf5.window(lon, lat, bounds, WGS84)
         if window is None:
             return None
@@ -132,13 +132,13 @@ def _component(labels: Single, valid: NDArray[np.bool_]) -> NDArray[np.int16]:
 
 def _cube(file: h5py.File, name: str, axes: tuple[str, str, str], nodata: tuple[float, ...]) -> Cube:
     """Read a (height, latitude, longitude) layer, which is small: nodes every 0.1 degrees."""
-    values = np.asarray(hdf5.variable(file, name)[()], float)
+    values = hdf5.array(file, name, fill=False)
     if values.ndim != 3:
         raise SlipscanError(f"{file.filename} has {name} with {values.ndim} dimensions, not 3: fetch it again")
     values[np.isin(values, nodata)] = np.nan
     if not np.isfinite(values).any():
         raise SlipscanError(f"{file.filename} has no valid value in {name}: fetch it again")
-    height, latitude, longitude = (np.asarray(hdf5.variable(file, axis)[()], float) for axis in axes)
+    height, latitude, longitude = (hdf5.array(file, axis) for axis in axes)
     return Cube(fill_nearest(values), height, latitude, longitude)
 
 
@@ -182,10 +182,8 @@ def _ionosphere(file: h5py.File, grid: Grid) -> Single | None:
     if f"{IONOSPHERE}/ionosphere" not in file:
         log.info("%s has no ionosphere", Path(file.filename).name)
         return None
-    values = np.asarray(hdf5.variable(file, f"{IONOSPHERE}/ionosphere")[()], float)
-    latitude, longitude = (
-        np.asarray(hdf5.variable(file, f"{IONOSPHERE}/{name}")[()], float) for name in ("latitude", "longitude")
-    )
+    values = hdf5.array(file, f"{IONOSPHERE}/ionosphere", fill=False)
+    latitude, longitude = (hdf5.array(file, f"{IONOSPHERE}/{name}") for name in ("latitude", "longitude"))
     if values.ndim != 2 or not np.isfinite(values).any():
         log.info("%s has no valid ionosphere", Path(file.filename).name)
         return None

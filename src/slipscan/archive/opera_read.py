@@ -73,7 +73,7 @@ def read_window(
         truncated, a variable is missing, another wavelength, other dates, another lattice, an impossible line of sight
     """
     with hdf5.opened(path) as file:
-        x, y = (np.asarray(hdf5.variable(file, f"/{name}")[()], float) for name in ("x", "y"))
+        x, y = (hdf5.array(file, f"/{name}") for name in ("x", "y"))
         crs = _crs(file)
         window = hdf5.window(x, y, projected(bounds, crs), crs)
         if window is None:
@@ -105,10 +105,10 @@ def read_window(
 
 def _crs(file: h5py.File) -> CRS:
     """The CRS of the grid mapping; raises SlipscanError where it is missing or not projected."""
-    attributes = hdf5.variable(file, "/spatial_ref").attrs
-    wkt = attributes.get("crs_wkt", attributes.get("spatial_ref"))
+    mapping = hdf5.variable(file, "/spatial_ref")
+    wkt = hdf5.attribute(mapping, "crs_wkt") or hdf5.attribute(mapping, "spatial_ref")
     try:
-        crs = CRS.from_user_input(wkt.decode() if isinstance(wkt, bytes) else wkt)
+        crs = CRS.from_user_input(wkt)
     except CRSError as error:
         raise SlipscanError(f"{file.filename} has no CRS (crs_wkt of /spatial_ref): {hdf5.AGAIN}") from error
     if not crs.is_projected:
