@@ -16,7 +16,7 @@ from slipscan.denoise.recipe import Trainer
 from slipscan.denoise.train import train
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
-from slipscan.noise.estimate import model_of
+from slipscan.noise.parameters import model_of
 from slipscan.noise.simulate import NoiseModel
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import DenoiseSettings, NoiseSettings, TrainSettings

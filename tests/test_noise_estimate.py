@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from slipscan import seriesmodel
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
-from slipscan.noise.estimate import NoiseEstimate, estimate, model_of, to_model
+from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import (
     band_power,
     epoch_rms,
@@ -24,6 +24,7 @@ from slipscan.noise.estimate_bands import (
 )
 from slipscan.noise.estimate_slope import height_slope
 from slipscan.noise.estimate_structure import levels, structure_function
+from slipscan.noise.parameters import model_of, to_model
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum, missing_pixels, turbulence
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import NoiseSettings

@@ -24,7 +24,7 @@ from slipscan.denoise.predict import clean
 from slipscan.denoise.recipe import Task, Trainer
 from slipscan.denoise.validation import VALIDATION_SEED_OFFSET
 from slipscan.errors import SlipscanError
-from slipscan.noise.estimate import model_of
+from slipscan.noise.parameters import model_of
 from slipscan.settings import DenoiseSettings, TrainSettings
 from slipscan.store import open_zarr
 
