@@ -147,7 +147,7 @@ def estimate(
     residual = np.where(sparse, np.nan, flat).reshape(shape)
     residual[used] = fill_gaps(residual[used], matrix[used])
     turbulent, gain, stratified = residual[used], residual_gain(matrix[used]), None
-    if height is not None and (heights := _of_most_pixels(height, known.any(axis=0))) is not None:
+    if height is not None and (heights := _of_most_pixels(height, np.asarray(known.any(axis=0)))) is not None:
         stratified = _fit_stratified(residual, parameters.reshape(-1, *shape[1:]), names, matrix, heights)
         turbulent = turbulent - _credible_slope(stratified)[used, None, None] * (heights - np.nanmean(heights))
     band_m, power = band_power(turbulent, pixel_m)
