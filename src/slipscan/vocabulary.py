@@ -308,21 +308,3 @@ def _check_axes(dataset: xr.Dataset, product: str, at: str) -> None:
             order = "ascending" if direction > 0 else "descending"
             problem = "duplicate values" if (steps == 0).any() else "values out of order"
             raise SlipscanError(f"the {product} coordinate '{axis}'{at} has {problem}: it must be strictly {order}")
-
-
-def markdown() -> str:
-    """The product reference, docs/products.md."""
-    lines = [
-        "# Products",
-        "",
-        "Generated from `slipscan.vocabulary` by `slipscan docs`; do not edit. Every displacement is in",
-        f"metres, {TOWARD}; y descends, x and time ascend; NaN means no data.",
-    ]
-    for product, variables in PRODUCTS.items():
-        lines += ["", f"## {product}", "", "| variable | dims | type, units | meaning |", "|---|---|---|---|"]
-        for v in variables:
-            meaning = v.long_name + (f" ({v.sign})" if v.sign else "") + ("" if v.required else "; optional")
-            if v.flag_meanings:
-                meaning += "; bits: " + ", ".join(f"{1 << bit} {name}" for bit, name in enumerate(v.flag_meanings))
-            lines.append(f"| `{v.name}` | {', '.join(v.dims) or '-'} | {v.dtype} {v.units} | {meaning} |")
-    return "\n".join(lines) + "\n"
