@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,8 +74,15 @@ RANGES = {
 
 FEW_VALUES = 3
 """A fill is at most so many distinct values of a file."""
+KNOWN_FILLS = (1, 99, 100, 999, 9999, 99999, 999999, 32767, 32768, 65535)
+"""What fills are, but for their sign; anything beyond HUGE is one too."""
+HUGE = 1e9
 MOST_DIVERSE = 0.1
 """Where more than this share of a file lies outside the range and is no fill, all of it is another quantity."""
+MOST = 0.5
+"""The same for a value outside the range that is repeated, but is no usual fill."""
+NAMED = 3
+"""So many files are named one by one."""
 
 
 @dataclass
@@ -87,33 +95,47 @@ class Screen:
         a key of RANGES
     where
         file, and variable or band, for the sentence
+    low, high
+        the smallest and the largest value that was kept
     """
 
     kind: str
     where: str
+    low: float = np.inf
+    high: float = -np.inf
     pixels: int = 0
-    finite: int = 0
+    valid: int = 0
     outside: Counter[float] = field(default_factory=Counter)
     diverse: int = 0
     span: tuple[float, float] = (np.inf, -np.inf)
 
     def __call__(self, values: Float) -> Float:
         """Set what lies outside the range to NaN, in place; the block is returned."""
-        rule = RANGES[self.kind]
         self.pixels += values.size
         if values.size == 0:
             return values
-        low, high = (float(extreme.reduce(values, axis=None)) for extreme in (np.fmin, np.fmax))
-        wrong: NDArray[np.bool_] | None = None
+        low, high = _extremes(values)
+        wrong = self._wrong(values, low, high)
+        if wrong is not None:
+            # 0 is no data in much of what comes in: it does not speak for the rest.
+            self.valid += int(np.count_nonzero(values) - np.count_nonzero(np.isnan(values)))
+            self._count(values[wrong])
+            values[wrong] = np.nan
+            low, high = _extremes(values)
+        else:
+            self.valid += values.size
+        self.low, self.high = float(np.fmin(self.low, low)), float(np.fmax(self.high, high))
+        return values
+
+    def _wrong(self, values: Float, low: float, high: float) -> NDArray[np.bool_] | None:
+        """Which values are to be masked; None where all of them can stay, told by the extremes alone."""
+        rule = RANGES[self.kind]
+        wrong = None
         if low < rule.low or high > rule.high:
             wrong = (values < rule.low) | (values > rule.high)
         for extreme in {low, high} & set(rule.fills):
             wrong = (values == extreme) if wrong is None else wrong | (values == extreme)
-        self.finite += int(np.count_nonzero(~np.isnan(values))) if wrong is not None else values.size
-        if wrong is not None:
-            self._count(values[wrong])
-            values[wrong] = np.nan
-        return values
+        return wrong
 
     def _count(self, found: Float) -> None:
         distinct, counts = np.unique(found, return_counts=True)
@@ -123,34 +145,59 @@ class Screen:
         self.diverse += int(counts.sum() - counts[common].sum())
         self.span = (min(self.span[0], float(distinct[0])), max(self.span[1], float(distinct[-1])))
 
-    def report(self) -> int:
-        """Log what was masked and return how many pixels it is.
+    @property
+    def masked(self) -> int:
+        """Pixels that were masked."""
+        return sum(self.outside.values()) + self.diverse
+
+    def sentence(self) -> str | None:
+        """Say what was masked; None where nothing was.
 
         Raises
         ------
         SlipscanError
-            more than MOST_DIVERSE of the data lies outside the range and is no fill of few values
+            most of the data lies outside the range, and is no fill
         """
-        rule, few = RANGES[self.kind], self.outside.most_common(FEW_VALUES)
-        count = sum(self.outside.values()) + self.diverse
+        count, rule = self.masked, RANGES[self.kind]
         if not count:
-            return 0
+            return None
         expected = f"{rule.what} is {rule.low:g} to {rule.high:g} {rule.unit}"
-        if count - sum(number for _, number in few) > MOST_DIVERSE * self.finite:
+        few = self.outside.most_common(FEW_VALUES)
+        unusual = sum(number for value, number in few if abs(value) < HUGE and abs(value) not in KNOWN_FILLS)
+        if count - sum(number for _, number in few) > MOST_DIVERSE * self.valid or unusual > MOST * self.valid:
             raise SlipscanError(
-                f"{self.where} holds values from {self.span[0]:g} to {self.span[1]:g} in {count} of {self.pixels}"
-                f" pixels, but {expected}: it is another quantity, unit, scale or band; correct the file, or what the"
-                " configuration says of it"
+                f"{self.where} holds {_span(self.span)} in {count} of {self.pixels} pixels, but {expected}: it is"
+                " another quantity, unit, scale or band; correct the file, or what the configuration says of it"
             )
-        held = (
-            ", ".join(f"{value:g}" for value, _ in few)
-            if len(self.outside) <= FEW_VALUES and not self.diverse
-            else f"values from {self.span[0]:g} to {self.span[1]:g}"
-        )
-        log.warning(
-            "%d of %d pixels of %s hold %s (%s): masked as no data", count, self.pixels, self.where, held, expected
-        )
-        return count
+        one_by_one = len(self.outside) <= FEW_VALUES and not self.diverse
+        held = ", ".join(f"{value:g}" for value, _ in few) if one_by_one else _span(self.span)
+        return f"{count} of {self.pixels} pixels of {self.where} hold {held} ({expected}): masked as no data"
+
+    def report(self) -> int:
+        """Log what was masked and return how many pixels it is; raises what `sentence` does."""
+        said = self.sentence()
+        if said is not None:
+            log.warning("%s", said)
+        return self.masked
+
+
+def _extremes(values: Float) -> tuple[float, float]:
+    """The smallest and the largest value, NaN where there is none."""
+    return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+
+
+def _span(span: tuple[float, float]) -> str:
+    return f"{span[0]:g}" if span[0] == span[1] else f"values from {span[0]:g} to {span[1]:g}"
+
+
+def report_all(screens: Sequence[Screen]) -> None:
+    """Log what was masked in many files of a kind, the first few by name; raises what `Screen.sentence` does."""
+    said = [(screen, text) for screen in screens if (text := screen.sentence()) is not None]
+    for _, text in said[:NAMED]:
+        log.warning("%s", text)
+    if rest := said[NAMED:]:
+        masked = sum(screen.masked for screen, _ in rest)
+        log.warning("the same in %d more files of %d (%d pixels)", len(rest), len(screens), masked)
 
 
 def plausible(values: Float, kind: str, where: str) -> Float:

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from slipscan.archive import hdf5
-from slipscan.archive.cubes import Cube, fill_nearest, heights_of, plane_at
+from slipscan.archive.cubes import Cube, fill_nearest, plane_at
+from slipscan.archive.dem import heights_of
 from slipscan.archive.extent import Bounds
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, write_grid
+from slipscan.plausible import plausible
 from slipscan.vocabulary import annotate
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def read_window(
         metres = wavelength / (4 * math.pi)
         phase = window.read(hdf5.variable(file, f"{DATA}/unwrappedPhase"))
         phase[phase == 0] = np.nan
+        plausible(phase, "phase", f"{path} (unwrappedPhase)")
         valid = np.isfinite(phase)
         if not valid.any():
             return None
@@ -94,12 +97,20 @@ def read_window(
         height = None if dem is None else heights_of(dem, grid)
         layers: dict[str, NDArray[np.generic]] = {
             "interferogram": phase * np.float32(metres),
-            "coherence": np.where(valid, window.read(hdf5.variable(file, f"{DATA}/coherence")), np.float32(np.nan)),
+            "coherence": np.where(
+                valid,
+                plausible(window.read(hdf5.variable(file, f"{DATA}/coherence")), "coherence", f"{path} (coherence)"),
+                np.float32(np.nan),
+            ),
             "component": _component(window.read(hdf5.variable(file, f"{DATA}/connectedComponents")), valid),
             **_line_of_sight(file, grid, height, orbit_direction),
         }
         corrections = {"tide": _tide(file, grid, height), "ionosphere": _ionosphere(file, grid)}
-        layers |= {name: part * np.float32(metres) for name, part in corrections.items() if part is not None}
+        layers |= {
+            name: plausible(part * np.float32(metres), name, f"{path} ({name})")
+            for name, part in corrections.items()
+            if part is not None
+        }
         if height is not None:
             layers["height"] = height
         baseline = _baseline(file, grid)
