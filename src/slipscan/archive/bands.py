@@ -109,9 +109,11 @@ def read_band(source: Any, band: int, window: Window | None = None) -> NDArray[n
     if scaled and np.issubdtype(raw.dtype, np.integer):
         for fill in RAW_FILLS:
             _mask_spike(values, raw, fill)
-    flags = source.mask_flag_enums[band - 1]
-    if MaskFlags.per_dataset in flags or MaskFlags.alpha in flags:
+    if MaskFlags.per_dataset in source.mask_flag_enums[band - 1]:
         values[source.read_masks(band, window=window) == 0] = np.nan
+    for other, meaning in zip(source.indexes, source.colorinterp, strict=True):
+        if meaning == ColorInterp.alpha and other != band:  # GDAL knows no mask of real numbers
+            values[source.read(other, window=window) == 0] = np.nan
     return values
 
 

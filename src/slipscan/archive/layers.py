@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +30,16 @@ EDGE_RAD = 0.05
 """A wrapped phase comes so close to -pi and to pi, and never goes beyond."""
 QUIET_RAD = 0.5
 """2 mm: the troposphere alone varies by more across a scene."""
-QUIET_FILES = 3
+SEVERAL = 3
+"""So many files show what is usual."""
 WHOLE_SAMPLE = 2000
 """Values that are looked at first: one of them tells, as a rule."""
 MANY = 20
 """Real numbers that are whole tell something where they are so many different ones."""
+PER_CENT = (90.0, 100.0)
+"""Where the highest coherence of several files is, if it is in per cent."""
+LOW = 0.1
+"""Somewhere in every scene two images are more alike than this."""
 FAR_FROM_SEA_M = 50.0
 """Where the lowest heights but 0 are this far from it, 0 is a void, not the sea."""
 UNIT_LENGTH = 0.02
@@ -111,15 +115,15 @@ def _check_unwrapped(screens: Sequence[Screen]) -> None:
         log.warning(
             "%d interferograms reach from -pi to pi and not beyond: is their phase wrapped? %s", len(wrapped), named
         )
-    if len(known) >= QUIET_FILES and max(screen.high - screen.low for screen in known) < QUIET_RAD:
+    if len(known) >= SEVERAL and max(screen.high - screen.low for screen in known) < QUIET_RAD:
         log.warning(
             "no interferogram varies by more than %.2g rad across the scene (the first: %s): is their phase in metres?",
             max(screen.high - screen.low for screen in known), known[0].where,
         )  # fmt: skip
 
 
-def read_coherence(raster: Raster, grid: Grid, scale: float, convention: str) -> Single:
-    """Read coherence, (y, x) 0-1.
+def read_coherences(rasters: Sequence[Raster], grid: Grid, scale: float, convention: str) -> Single:
+    """Read coherence, (pair, y, x) 0-1.
 
     Parameters
     ----------
@@ -133,21 +137,43 @@ def read_coherence(raster: Raster, grid: Grid, scale: float, convention: str) ->
     SlipscanError
         a file on another scale than the convention's; one that is 0-1 already, in fractions, is read as it is
     """
-    values = read_on(raster, grid)
-    full = 1 / scale
-    top = _top(values)
-    if full > 1 and 0 < top <= RANGES["coherence"].high and (raster.scaled or not raster.whole):
-        log.info("%s holds coherence from 0 to 1, not to %g as %s does: read as it is", raster.path, full, convention)
-        full = 1.0
-    values /= np.float32(full)
+    out = np.empty((len(rasters), *grid.shape), np.float32)
+    screens, ready, top = [], [], 0.0
+    for index, raster in enumerate(progress(rasters, "read coherence") if len(rasters) > 1 else rasters):
+        values, full = read_on(raster, grid), 1 / scale
+        highest = _top(values)
+        if full > 1 and 0 < highest <= RANGES["coherence"].high and (raster.scaled or not raster.whole):
+            ready.append(raster)
+            full = 1.0
+        screens.append(Screen("coherence", str(raster.path)))
+        out[index] = screens[-1](values / np.float32(full))
+        _check_scale(screens[-1], highest, full, convention)
+        top = max(top, screens[-1].high * full) if full > 1 else top
+    report_all(screens)
+    if ready:
+        log.info(
+            "%d coherence files (the first: %s) are from 0 to 1, not to %g as %s has them: read as they are",
+            len(ready), ready[0].path, 1 / scale, convention,
+        )  # fmt: skip
+    if len(rasters) >= SEVERAL and PER_CENT[0] <= top <= PER_CENT[1]:
+        log.warning(
+            "no coherence (the first: %s) is above %g of %g: is it in per cent?", rasters[0].path, top, 1 / scale
+        )
+    if max((screen.high for screen in screens), default=1.0) < LOW:
+        log.warning("no coherence (the first: %s) is above %g: is it on another scale?", rasters[0].path, LOW)
+    return out
+
+
+def _check_scale(screen: Screen, highest: float, full: float, convention: str) -> None:
+    """Refuse coherence that most of which is beyond 1: say which scale it may have."""
     try:
-        return np.asarray(plausible(values, "coherence", str(raster.path)), np.float32)
+        screen.sentence()
     except SlipscanError as error:
-        guess = next((bound for bound in (100, 255, 1000, 10000, 32767, 65535) if top <= bound), None)
+        guess = next((bound for bound in (100, 255, 1000, 10000, 32767, 65535) if highest <= bound), None)
         likely = f"; its scale may be 0 to {guess}" if guess else ""
         raise SlipscanError(
-            f"the coherence in {raster.path} reaches {top:.4g}, this is not the scale of the convention {convention}"
-            f" (0 to {full:g}){likely}: set the factor to 0-1 (`gdal_edit.py -scale FACTOR`)"
+            f"the coherence in {screen.where} reaches {highest:.4g}, this is not the scale of the convention"
+            f" {convention} (0 to {full:g}){likely}: set the factor to 0-1 (`gdal_edit.py -scale FACTOR`)"
         ) from error
 
 
@@ -215,10 +241,3 @@ def checked_line_of_sight(
             part[odd] = np.nan
     check_los(east, north, up, orbit_direction, where)
     return east, north, up
-
-
-def named(paths: Sequence[Path], directory: Path, most: int = NAMED) -> str:
-    """Write the names of files below a directory, the first few where they are many."""
-    names = [str(path.relative_to(directory)) for path in paths[:most]]
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(names) + more

@@ -24,7 +24,7 @@ from slipscan.archive.cubes import bilinear
 from slipscan.archive.extent import Bounds, projected
 from slipscan.archive.granules import RemoteFile
 from slipscan.archive.http.index_pages import Pages
-from slipscan.archive.layers import LOS, read_coherence, read_height, read_line_of_sight, read_phases
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
 from slipscan.archive.manifest import COLUMNS, ORDER
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
@@ -167,7 +167,7 @@ def crop(
         return None
     layers = {"interferogram": displacement, **_read_geometry(geometry, grid, track, str(row["granule"]))}
     if coherence:
-        layers["coherence"] = read_coherence(coherence[0], grid, RULE.coherence_scale, RULE.name)
+        layers["coherence"] = read_coherences(coherence[:1], grid, RULE.coherence_scale, RULE.name)[0]
     older, newer = (own.get(f"{str(row[name]).replace('-', '')}.sltd.geo.tif") for name in ORDER[:2])
     if older is not None and newer is not None:
         layers["troposphere"] = (_read_delay(newer, grid) - _read_delay(older, grid)) * metres_per_radian

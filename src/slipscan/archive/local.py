@@ -11,15 +11,21 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive.conventions import CONVENTIONS, find_geometry, find_pairs
+from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.extent import Bounds, check_overlap, crop_bounds, lonlat_bounds
-from slipscan.archive.layers import LOS, read_coherence, read_height, read_line_of_sight, read_phases
+from slipscan.archive.finding import (
+    find_geometry,
+    find_pairs,
+    none_found,
+    refuse_partial_geometry,
+    say_what_is_left_aside,
+)
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
 from slipscan.archive.manifest import COLUMNS
 from slipscan.archive.rasters import Raster, common_grid, extent, read_header
 from slipscan.archive.ready import flatsim, licsbas, mintpy, series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, los_from_incidence_heading, write_grid
-from slipscan.progress import progress
 from slipscan.regions import LocalSource, Region, Track
 from slipscan.settings import ArchiveSettings
 from slipscan.store import sha256_file
@@ -72,10 +78,8 @@ def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) 
     else:
         pairs = find_pairs(path, source.convention)
         if pairs.empty:
-            raise SlipscanError(
-                f"{path} holds no interferogram of the convention {source.convention} for region {region.id} track"
-                f" {track.id}: correct the track's path or convention"
-            )
+            raise SlipscanError(f"region {region.id} track {track.id}: {none_found(path, source.convention)}")
+        say_what_is_left_aside(path, source.convention)
         rows = [
             {
                 "granule": pair["unwrapped"].relative_to(path).as_posix(),
@@ -173,6 +177,7 @@ def read_interferograms(
         a file is missing, unreadable or on another grid; a line of sight that the track cannot have
     """
     rule = CONVENTIONS[source.convention]
+    say_what_is_left_aside(directory, rule.name)
     pairs = _pairs_of(find_pairs(directory, rule.name), manifest, directory)
     geometry = {name: read_header(path) for name, path in find_geometry(directory, rule.name).items()}
     unwrapped = [read_header(path) for path in pairs["unwrapped"]]
@@ -188,11 +193,7 @@ def read_interferograms(
         },
     )
     if coherence:
-        layers = [
-            read_coherence(raster, grid, rule.coherence_scale, rule.name)
-            for raster in progress(coherence, "read coherence")
-        ]
-        dataset["coherence"] = (dims, np.stack(layers))
+        dataset["coherence"] = (dims, read_coherences(coherence, grid, rule.coherence_scale, rule.name))
     for name, values in _read_geometry(geometry, grid, source, track, directory).items():
         dataset[name] = (("y", "x"), values)
     return annotate(write_grid(dataset, grid), "interferograms")
@@ -248,9 +249,18 @@ def _read_geometry(
         )
         check_los(*los, track.orbit_direction, where)
     if los is None:
-        log.warning("%s has no line of sight: add geometry files, or incidence_deg and heading_deg", directory)
+        rule = CONVENTIONS[source.convention]
+        refuse_partial_geometry(rasters, rule, directory)
+        wanted = [name for what, name in rule.examples.items() if what.startswith(("los_", "lv_"))]
+        log.warning(
+            "%s has no line of sight: add %sincidence_deg and heading_deg",
+            directory, f"the geometry files {', '.join(wanted)}, or " if wanted else "",
+        )  # fmt: skip
     else:
         out |= {name: np.asarray(part, np.float32) for name, part in zip(LOS, los, strict=True)}
     if "height" not in out:
-        log.warning("%s has no height file: nothing that follows topography can be removed", directory)
+        log.warning(
+            "%s has no height file (%s): nothing that follows topography can be removed",
+            directory, CONVENTIONS[source.convention].examples["height"],
+        )  # fmt: skip
     return out

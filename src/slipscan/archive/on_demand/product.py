@@ -15,7 +15,7 @@ from shapely import box
 from slipscan.archive.bands import one_line
 from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.extent import Bounds, lonlat_bounds
-from slipscan.archive.layers import LOS, read_coherence, read_height, read_line_of_sight, read_phases
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
 from slipscan.archive.rasters import common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
@@ -65,7 +65,7 @@ def read_product(path: Path, row: pd.Series, track: Track, bounds: Bounds) -> xr
     los = read_line_of_sight(layers, grid, track.orbit_direction, str(path))
     out = {
         "interferogram": displacement,
-        "coherence": read_coherence(layers["coherence"], grid, _RULE.coherence_scale, _RULE.name),
+        "coherence": read_coherences([layers["coherence"]], grid, _RULE.coherence_scale, _RULE.name)[0],
         "component": np.nan_to_num(read_on(layers["component"], grid), nan=0.0).astype(np.int16),
         "height": read_height(layers["height"], grid),
         **dict(zip(LOS, los, strict=True)),
