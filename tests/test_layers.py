@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from pyproj import CRS
 
 import insar_scene as scenes
@@ -17,6 +18,7 @@ from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.dem import heights_of
 from slipscan.archive.layers import read_coherences, read_height
 from slipscan.archive.rasters import common_grid, read_header
+from slipscan.archive.troposphere import gacos
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.settings import ArchiveSettings
@@ -144,3 +146,29 @@ def test_a_fill_in_the_line_of_sight_is_masked(tmp_path: Path) -> None:
     dataset = local.read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
     for name in ("los_east", "los_north", "los_up"):
         assert np.isnan(dataset[name].values).sum() == 5 * SHAPE[1] + 10
+
+
+def test_a_coherence_of_100_everywhere_is_no_fill(tmp_path: Path) -> None:
+    with pytest.raises(SlipscanError, match="not the scale of the convention gamma"):
+        coherences(write_raster(tmp_path / "a.tif", np.full(SHAPE, 100, np.uint8)), "gamma")
+
+
+def test_a_zenith_delay_is_scaled_and_its_fill_masked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = 2.3 + 0.001 * np.arange(SHAPE[1]) * np.ones((SHAPE[0], 1))
+    raw = np.round(truth * 1e4).astype(np.int16)
+    raw[:, 0] = -9999
+    path = write_raster(tmp_path / "20200103.ztd.tif", raw, scale=1e-4)
+    cube = gacos.read(path, (scenes.WEST, scenes.NORTH - 0.1, scenes.WEST + 0.12, scenes.NORTH))
+    assert np.isnan(cube.values[0, :, 0]).all()
+    np.testing.assert_allclose(cube.values[0, :, 1:], truth[:, 1:], atol=1e-6)
+
+
+def test_a_cube_of_bands_is_scaled(tmp_path: Path) -> None:
+    days = np.stack([np.zeros(SHAPE), np.round(np.full(SHAPE, 2 * np.pi) / 1e-4)]).astype(np.int32)
+    path = write_raster(tmp_path / "CNES_DTs_geo_8rlks.tiff", days, scale=1e-4)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ["20200103", "20200115"]
+    region = scenes.region("flatsim", path.name)
+    table = local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), "2026-01-01")
+    found = local.read(table, region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), tmp_path)
+    np.testing.assert_allclose(found["displacement"].values[1], -scenes.WAVELENGTH / 2, atol=1e-6)

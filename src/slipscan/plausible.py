@@ -74,7 +74,7 @@ RANGES = {
 
 FEW_VALUES = 3
 """A fill is at most so many distinct values of a file."""
-KNOWN_FILLS = (1, 99, 100, 999, 9999, 99999, 999999, 32767, 32768, 65535)
+KNOWN_FILLS = (1, 99, 999, 9999, 99999, 999999, 32767, 32768, 65535)
 """What fills are, but for their sign; anything beyond HUGE is one too."""
 HUGE = 1e9
 MOST_DIVERSE = 0.1
@@ -163,7 +163,8 @@ class Screen:
             return None
         expected = f"{rule.what} is {rule.low:g} to {rule.high:g} {rule.unit}"
         few = self.outside.most_common(FEW_VALUES)
-        unusual = sum(number for value, number in few if abs(value) < HUGE and abs(value) not in KNOWN_FILLS)
+        usual = {*rule.fills, *KNOWN_FILLS, *(-value for value in KNOWN_FILLS)}
+        unusual = sum(number for value, number in few if abs(value) < HUGE and value not in usual)
         if count - sum(number for _, number in few) > MOST_DIVERSE * self.valid or unusual > MOST * self.valid:
             raise SlipscanError(
                 f"{self.where} holds {_span(self.span)} in {count} of {self.pixels} pixels, but {expected}: it is"
