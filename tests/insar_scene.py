@@ -18,6 +18,7 @@ WEST, NORTH = 32.50, 40.90
 ROWS, COLUMNS = 50, 60
 REFERENCE = (32.513, 40.887)  # in the quiet north-west corner
 POLYGON = ((32.505, 40.805), (32.615, 40.805), (32.615, 40.895), (32.505, 40.895), (32.505, 40.805))
+PLACE = Affine(STEP, 0, WEST, 0, -STEP, NORTH)
 DATES = ("2020-01-03", "2020-01-15", "2020-01-27", "2020-02-08", "2020-02-20", "2020-03-03", "2020-03-15")
 INCIDENCE, HEADING = 38.0, -12.0
 
@@ -81,6 +82,31 @@ def write_tif(path: Path, values: np.ndarray, nodata: float | None = None, row: 
         path, "w", "GTiff", values.shape[1], values.shape[0], 1, "EPSG:4326", transform, values.dtype.name, nodata
     ) as file:
         file.write(values, 1)
+
+
+def write_raster(
+    path: Path,
+    values: np.ndarray,
+    nodata: float | None = None,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    units: str | None = None,
+    transform: Affine = PLACE,
+    crs: object = "EPSG:4326",
+    **profile: object,
+) -> Path:
+    """Write a GeoTIFF of one or several bands that says what a tool may say of it."""
+    bands = values if values.ndim == 3 else values[None]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path, "w", driver="GTiff", count=len(bands), height=bands.shape[1], width=bands.shape[2], dtype=bands.dtype,
+        crs=crs, transform=transform, nodata=nodata, **profile,
+    ) as file:  # fmt: skip
+        file.write(bands)
+        file.scales, file.offsets = [scale] * len(bands), [offset] * len(bands)
+        if units:
+            file.units = [units] * len(bands)
+    return path
 
 
 def phases(made: Scene) -> dict[tuple[str, str], np.ndarray]:

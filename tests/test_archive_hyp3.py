@@ -594,7 +594,7 @@ def test_bad_products_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SlipscanError, match="no layer interferogram"):
         hyp3.crop(ROW, [tmp_path / "e.zip"], REGION, TRACK, AREA)
     percent = write_product(tmp_path / "f.zip", corr=np.full((3, 4), 50, np.float32))
-    with pytest.raises(SlipscanError, match="reaches 50, not 1"):
+    with pytest.raises(SlipscanError, match="reaches 50, this is not the scale of the convention hyp3"):
         hyp3.crop(ROW, [percent], REGION, TRACK, AREA)
 
 

@@ -11,7 +11,8 @@ import xarray as xr
 
 import insar_scene as scenes
 from slipscan.archive import local, manifest, stage
-from slipscan.archive.conventions import CONVENTIONS, find_pairs
+from slipscan.archive.conventions import CONVENTIONS
+from slipscan.archive.finding import find_pairs
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.regions import Region

@@ -18,7 +18,7 @@ from slipscan.denoise.training.scenes import REGION_SHARE, draw_labelled, of_the
 from slipscan.denoise.training.trainer import Trainer
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
-from slipscan.noise.estimate import model_of
+from slipscan.noise.parameters import model_of
 from slipscan.noise.simulate import NoiseModel
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import DenoiseSettings, NoiseSettings, TrainSettings

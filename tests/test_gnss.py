@@ -1,6 +1,4 @@
-"""GNSS: files read, transients recovered with honest errors, and verdicts on events that happened or did not."""
-
-import logging
+"""GNSS: transients recovered with honest errors, and verdicts on events that happened or did not."""
 
 import numpy as np
 import pandas as pd
@@ -14,8 +12,8 @@ from slipscan.geometry import to_lonlat
 from slipscan.gnss import stage
 from slipscan.gnss.compare import judge, project, sample, series_in_los, stacked_covariance
 from slipscan.gnss.covariance import flicker_covariance, generalised_least_squares, random_walk_covariance
-from slipscan.gnss.steps import Step, read_steps
-from slipscan.gnss.tenv3 import Station, monuments, parse_date, read_stations, read_tenv3
+from slipscan.gnss.steps import Step
+from slipscan.gnss.tenv3 import Station
 from slipscan.gnss.trajectory import fit_transient
 from slipscan.settings import GnssSettings, SourceSettings
 from slipscan.source import stage as source_stage
@@ -26,135 +24,6 @@ FAULT = Fault(1e3, -2e3, 3.0e3, 261.5, 85.0, 10e3, 4e3, -0.08, 0.0)
 DATES = ("2018-12-01", "2018-12-31")
 DAYS = daily("2016-12-16", 1460)
 FLICKER_M = np.array([3e-3, 3e-3, 10e-3])
-
-# --- files -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(text, name="TEST.tenv3"):
-        (tmp_path / name).write_text(text)
-        return tmp_path / name
-
-    return write
-
-
-def short_series(count=8):
-    return np.arange(3 * count, dtype=float).reshape(count, 3) * 1e-3
-
-
-def test_new_files_of_23_columns(written):
-    time = daily("2019-12-30", 8)
-    station = read_tenv3(written(tenv3_text("TEST", time, short_series())))
-    assert station.name == "TEST"
-    assert (station.longitude, station.latitude, station.height) == pytest.approx((32.6, 40.87, 900.0), abs=0.02)
-    np.testing.assert_array_equal(station.time, time)
-    np.testing.assert_allclose(np.diff(station.enu, axis=0), np.diff(short_series(), axis=0), atol=2e-6)
-    np.testing.assert_allclose(station.sigma, np.tile([0.8e-3, 0.8e-3, 3e-3], (8, 1)))
-
-
-@pytest.mark.parametrize("origin", [(32.6, 40.87, 900.0), (-155.31, -19.29, 700.0)])
-def test_old_files_of_20_columns_hold_their_place_too(written, origin):
-    lines = tenv3_text("TEST", daily("2009-01-01", 8), short_series(), origin).splitlines()
-    station = read_tenv3(written("\n".join(" ".join(line.split()[:20]) for line in lines)))
-    assert station.longitude == pytest.approx(origin[0], abs=2e-4)
-    assert station.latitude == pytest.approx(origin[1], abs=2e-4)
-    assert station.height == pytest.approx(origin[2], abs=0.1)
-
-
-def test_whole_metres_and_fractions_are_summed_whatever_their_split(written):
-    text = tenv3_text("TEST", daily("2019-01-01", 2), np.zeros((2, 3)))
-    header, first, second = text.splitlines()
-    fields = second.split()
-    fields[7], fields[8] = str(int(fields[7]) - 3), f"{float(fields[8]) + 3:.6f}"
-    station = read_tenv3(written("\n".join([header, first, " ".join(fields)])))
-    assert station.enu[1, 0] == pytest.approx(station.enu[0, 0], abs=1e-6)
-
-
-def test_longitudes_from_0_to_360(written):
-    lines = tenv3_text("TEST", daily("2019-01-01", 6), np.zeros((6, 3)), (-155.31, 19.29, 700.0)).splitlines()
-    fields = [line.split() for line in lines]
-    for row in fields[1:]:
-        row[21] = f"{float(row[21]) + 360:.8f}"
-    assert read_tenv3(written("\n".join(map(" ".join, fields)))).longitude == pytest.approx(-155.31, abs=1e-6)
-
-
-def test_duplicate_days_keep_the_first_line_and_are_said(written, caplog):
-    text = tenv3_text("TEST", np.repeat(daily("2019-01-01", 6), 2), short_series(12))
-    with caplog.at_level(logging.INFO):
-        station = read_tenv3(written(text))
-    assert len(station.time) == 6
-    np.testing.assert_allclose(np.diff(station.enu, axis=0), np.diff(short_series(12)[::2], axis=0), atol=2e-6)
-    assert "6 duplicate days" in caplog.text
-
-
-def test_two_monuments_are_told_apart_and_gross_errors_dropped(written, caplog):
-    enu = np.zeros((40, 3))
-    second = [20, 22, 23, *range(26, 40)]
-    enu[second] = [-17.4, -5.9, 0.02]
-    enu[5] = [300.0, 0.0, 0.0]
-    with caplog.at_level(logging.WARNING):
-        station = read_tenv3(written(tenv3_text("HLNA", daily("2013-06-20", 40), enu)))
-    assert len(station.time) == 39
-    expected = np.zeros(40, int)
-    expected[second] = 1
-    np.testing.assert_array_equal(station.monument, np.delete(expected, 5))
-    assert "split into 2 monuments (22, 17 epochs)" in caplog.text
-    assert "1 positions more than 1 m from all others dropped" in caplog.text
-
-
-def test_a_fast_station_is_one_monument():
-    assert (monuments(np.linspace(0, 30, 3000)[:, None] * [1.0, 0.5, 0.0]) == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda lines: lines[1:], "no header"),
-        (lambda lines: lines[:1], "no position"),
-        (lambda lines: [lines[0].replace("__east(m)", "westward"), *lines[1:]], "no column 'east'"),
-        (lambda lines: [*lines[:-1], lines[-1][:60]], "line 9 .* cut or damaged"),
-        (lambda lines: [*lines[:3], lines[3].replace("19JAN", "19JAM"), *lines[4:]], "line 4 .* date '19JAM03'"),
-    ],
-)
-def test_bad_files_are_said_in_a_sentence(written, change, sentence):
-    lines = tenv3_text("TEST", daily("2019-01-01", 8), short_series()).splitlines()
-    with pytest.raises(SlipscanError, match=sentence):
-        read_tenv3(written("\n".join(change(lines))))
-
-
-def test_missing_files_are_said(tmp_path):
-    with pytest.raises(SlipscanError, match="no GNSS file"):
-        read_tenv3(tmp_path / "none.tenv3")
-    with pytest.raises(SlipscanError, match="no directory of stations"):
-        read_stations(tmp_path / "none")
-    with pytest.raises(SlipscanError, match="no table of steps"):
-        read_steps(tmp_path / "steps.txt")
-
-
-@pytest.mark.parametrize(
-    ("text", "date"), [("99MAY30", "1999-05-30"), ("05JAN26", "2005-01-26"), ("80dec01", "1980-12-01")]
-)
-def test_dates(text, date):
-    assert parse_date(text) == np.datetime64(date)
-
-
-def test_steps(written):
-    path = written(
-        "HLNA  13JUN27  1  Logfile_Changed\nHLNA  13JUN27  1  Logfile_Changed\n"
-        "AHUP  06OCT15  2   363.078    89.267  6.7 hv5532127\nHLNA  06AUG23  1  Antenna_Type_Changed\n",
-        "steps.txt",
-    )
-    steps = read_steps(path)
-    assert [(str(s.time)[:10], s.kind, s.text) for s in steps["HLNA"]] == [
-        ("2006-08-23", "equipment", "Antenna_Type_Changed"),
-        ("2013-06-27", "equipment", "Logfile_Changed"),
-    ]
-    quake = steps["AHUP"][0]
-    assert (quake.kind, quake.magnitude, quake.distance_km) == ("earthquake", 6.7, 89.267)
-    with pytest.raises(SlipscanError, match=r"line 1 of .* is no step"):
-        read_steps(written("HLNA  13JUN27  3  what", "steps.txt"))
-
 
 # --- trajectory ------------------------------------------------------------------------------------------
 
@@ -415,6 +284,42 @@ def test_no_station_is_no_data_and_no_event_is_an_empty_table(region, tmp_path):
     assert len(compared((tmp_path / "none.parquet", region[1]), tmp_path / "g", tmp_path)) == 0
     with pytest.raises(SlipscanError, match="no directory of stations"):
         compared(region, tmp_path / "nowhere", tmp_path)
+
+
+def test_a_region_whose_stations_are_all_left_out_has_no_data_and_says_so(region, tmp_path, caplog):
+    directory = network(tmp_path / "g", NEAR, 1.0)
+    for path in directory.iterdir():
+        path.write_text(path.read_text().replace(" 0.000800 0.000800 0.003000 ", " 0 0 0 "))
+    table = compared(region, directory, tmp_path)
+    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_data", 0]]
+    assert "2 of 2 station files were not used" in caplog.text
+    assert "(no_data)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"monument": np.arange(len(DAYS))},
+        {"monument": np.arange(len(DAYS)) % 2},
+        {"enu": np.full((len(DAYS), 3), 7.0)},
+        {"sigma": np.full((len(DAYS), 3), 1e-5)},
+        # Each day's are possible, but not the three medians together
+        {"correlation": np.resize([[0.9, 0.9, 0.7], [0.9, -0.9, -0.7], [-0.9, 0.9, -0.7]], (len(DAYS), 3))},
+    ],
+    ids=["a monument a day", "two by turns", "constant", "no white noise", "correlations"],
+)
+def test_odd_series_have_an_honest_estimate_or_none(fields):
+    whole = station()
+    odd = Station(**{**vars(whole), **{name: values[: len(whole.time)] for name, values in fields.items()}})
+    estimate = fit_transient(odd, INTERVAL, GnssSettings(window_yr=1.0))
+    assert estimate is None or np.linalg.eigvalsh(estimate.covariance).min() > 1e-8
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 14, 15, 16])
+def test_a_few_days_give_no_estimate(count):
+    whole = station()
+    arrays = {name: value[630 : 630 + count] for name, value in vars(whole).items() if isinstance(value, np.ndarray)}
+    assert fit_transient(Station(**{**vars(whole), **arrays}), INTERVAL, GnssSettings(min_epochs=10)) is None
 
 
 def test_an_event_without_source_is_judged_in_the_line_of_sight(region, tmp_path):

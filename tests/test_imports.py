@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 
 GROUND = {
     "errors", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit", "field", "events",
-    "progress", "stack", "cache",
+    "progress", "stack", "cache", "plausible",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]

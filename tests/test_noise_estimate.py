@@ -14,7 +14,7 @@ from slipscan.errors import SlipscanError
 from slipscan.fit.background import fit_series
 from slipscan.fit.model import days_since_2014, design_matrix, has_season
 from slipscan.geometry import Grid, utm_crs, write_grid
-from slipscan.noise.estimate import NoiseEstimate, estimate, model_of, to_model
+from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import (
     band_power,
     epoch_rms,
@@ -25,6 +25,7 @@ from slipscan.noise.estimate_bands import (
 )
 from slipscan.noise.estimate_slope import height_slope
 from slipscan.noise.estimate_structure import levels, structure_function
+from slipscan.noise.parameters import model_of, to_model
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum, missing_pixels, turbulence
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import NoiseSettings

@@ -1,10 +1,14 @@
 """Real daily positions on Kilauea (NGL): known slow slip events seen at HLNA, and nothing at other times."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
+from slipscan.gnss.event import compare_event
+from slipscan.gnss.stage import read_network
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
 from slipscan.gnss.trajectory import fit_transient
@@ -85,3 +89,32 @@ def test_random_dates_are_quiet(stations):
             quiet.append(horizontal(stations["HLNA"], date, (*SEEN, *SMALL, "2007-06-17"))[1])
     assert np.median(quiet) < 2.0
     assert sum(significance > 3.0 for significance in quiet) <= 1
+
+
+def slip_below(station, start, end):
+    """A row of the event table: 120 mm of slip towards the sea on the decollement, where these events are placed."""
+    place = station.longitude + 0.01, station.latitude - 0.02
+    plane = {"depth_km": 7.5, "strike_deg": 240.0, "dip_deg": 8.0, "length_km": 20.0, "width_km": 10.0}
+    slip = {"slip_mm": 120.0, "rake_deg": 90.0, "volume_change_m3": np.nan, "type": "slow_slip"}
+    about = {"longitude": place[0], "latitude": place[1], "geometry": shapely.Point(place).buffer(0.05)}
+    return {**plane, **slip, **about, "area_km2": 80.0, "tracks": "", "t05": start, "t95": end}
+
+
+def test_broken_files_beside_change_no_bit_of_a_verdict(stations, tmp_path):
+    broken = tmp_path / "broken"
+    for directory in (tmp_path / "whole", broken):
+        shutil.copytree(DIRECTORY, directory)
+        shutil.copyfile(STEPS, directory / "steps.txt")
+    lines = [line.split() for line in (DIRECTORY / "AHUP.tenv3").read_text().splitlines()]
+    without_sigma = [["SIGM", *line[1:14], "0", "0", "0", *line[17:]] for line in lines[1:]]
+    (broken / "SIGM.tenv3").write_text("\n".join(map(" ".join, [lines[0], *without_sigma])))
+    (broken / "ZERO.tenv3").touch()
+    (broken / "HTML.tenv3").write_text("<html>")
+    event = slip_below(stations["HLNA"], *around(day("2015-10-15")))
+    whole, beside = (
+        compare_event(event, [], [], read_network(directory), GnssSettings())
+        for directory in sorted(tmp_path.iterdir())
+    )
+    assert whole.judgement.verdict == "confirmed"
+    assert whole.stations == 5
+    assert whole == beside

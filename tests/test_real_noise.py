@@ -9,8 +9,9 @@ import pytest
 import rasterio
 
 from slipscan.fit.model import design_matrix
-from slipscan.noise.estimate import NoiseEstimate, estimate, to_model
+from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import band_power
+from slipscan.noise.parameters import to_model
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 RASTERS = DATA / "kilauea" / "displacement"

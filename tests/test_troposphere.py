@@ -355,7 +355,7 @@ def test_gacos_says_what_is_missing(tmp_path: Path) -> None:
             "holds 2999 values, its header says 3000",
         ),
         (lambda d: (d / "a.ztd.rsc").write_text("WIDTH 50\n"), "lacks WIDTH, FILE_LENGTH"),
-        (lambda d: write_gacos(d, "a", 2400.0), "no zenith delay in metres"),
+        (lambda d: write_gacos(d, "a", 2400.0), "zenith delay is 0.3 to 3.5 m"),
         (lambda d: write_gacos(d, "a", 2.4, west=10.0), "lies outside the region"),
     ],
 )

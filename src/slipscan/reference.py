@@ -33,7 +33,7 @@ def generated() -> dict[str, str]:
         "workflow/schemas/config.schema.json": schema(Settings),
         "workflow/schemas/region.schema.json": schema(Region),
         "config/README.md": config_reference(),
-        "docs/products.md": vocabulary.markdown(),
+        "docs/products.md": _products(),
     }
 
 
@@ -129,3 +129,21 @@ def _type_name(annotation: Any) -> str:
     if hasattr(annotation, "__metadata__"):
         return _type_name(arguments[0])
     return getattr(annotation, "__name__", str(annotation))
+
+
+def _products() -> str:
+    """The product reference, docs/products.md."""
+    lines = [
+        "# Products",
+        "",
+        "Generated from `slipscan.vocabulary` by `slipscan docs`; do not edit. Every displacement is in",
+        f"metres, {vocabulary.TOWARD}; y descends, x and time ascend; NaN means no data.",
+    ]
+    for product, variables in vocabulary.PRODUCTS.items():
+        lines += ["", f"## {product}", "", "| variable | dims | type, units | meaning |", "|---|---|---|---|"]
+        for v in variables:
+            meaning = v.long_name + (f" ({v.sign})" if v.sign else "") + ("" if v.required else "; optional")
+            if v.flag_meanings:
+                meaning += "; bits: " + ", ".join(f"{1 << bit} {name}" for bit, name in enumerate(v.flag_meanings))
+            lines.append(f"| `{v.name}` | {', '.join(v.dims) or '-'} | {v.dtype} {v.units} | {meaning} |")
+    return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ table or is refused in one sentence. `docs/products.md` is generated from it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,10 @@ RADAR_WAVELENGTH_M = 0.05546576
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of a product: CF attributes and the contract on its array."""
+    """One variable of a product: CF attributes and the contract on its array.
+
+    `flag_meanings` name the bits of a variable of flags, the lowest first.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -29,6 +33,7 @@ class Variable:
     sign: str = ""
     dtype: str = "float32"
     required: bool = True
+    flag_meanings: tuple[str, ...] = ()
 
 
 _YX = ("y", "x")
@@ -153,6 +158,23 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         Variable(
             "stratified_slope_error", ("time",), "1", "standard error of stratified_slope (m per m)", required=False
         ),
+        Variable(
+            "bounded",
+            (),
+            "1",
+            "estimates that a bound set and not the data: the stack tells little about them",
+            dtype="int16",
+            required=False,
+            flag_meanings=(
+                "exponent",
+                "exponent_middle",
+                "outer_scale",
+                "anisotropy",
+                "turbulence_std",
+                "strength_log_std",
+                "turbulence_epoch_std",
+            ),
+        ),
         *_NOISE_NUMBERS,
     ),
     "denoised": (
@@ -209,6 +231,9 @@ def annotate(dataset: xr.Dataset, product: str) -> xr.Dataset:
         array.attrs = {"units": variable.units, "long_name": variable.long_name}
         if variable.sign:
             array.attrs["sign"] = variable.sign
+        if variable.flag_meanings:
+            array.attrs["flag_masks"] = [1 << bit for bit in range(len(variable.flag_meanings))]
+            array.attrs["flag_meanings"] = " ".join(variable.flag_meanings)
         if {"y", "x"} <= set(variable.dims):
             array.attrs["grid_mapping"] = "spatial_ref"
         out[name] = array
@@ -216,6 +241,18 @@ def annotate(dataset: xr.Dataset, product: str) -> xr.Dataset:
     out.attrs["product"] = product
     out.attrs["sign_convention"] = f"displacements in metres, {TOWARD}"
     return out
+
+
+def flags(product: str, name: str, raised: Collection[str]) -> int:
+    """Bits of a variable of flags; raises KeyError for a meaning that it does not have."""
+    bits = {meaning: 1 << bit for bit, meaning in enumerate(variable_table(product)[name].flag_meanings)}
+    return sum(bits[meaning] for meaning in raised)
+
+
+def raised_flags(array: xr.DataArray) -> list[str]:
+    """Meanings of the bits that are set in a variable of flags (a single number)."""
+    meanings = str(array.attrs.get("flag_meanings", "")).split()
+    return [meaning for bit, meaning in enumerate(meanings) if int(array) >> bit & 1]
 
 
 def check(dataset: xr.Dataset, product: str, where: str = "") -> None:
@@ -275,19 +312,3 @@ def _check_axes(dataset: xr.Dataset, product: str, at: str) -> None:
             order = "ascending" if direction > 0 else "descending"
             problem = "duplicate values" if (steps == 0).any() else "values out of order"
             raise SlipscanError(f"the {product} coordinate '{axis}'{at} has {problem}: it must be strictly {order}")
-
-
-def markdown() -> str:
-    """The product reference, docs/products.md."""
-    lines = [
-        "# Products",
-        "",
-        "Generated from `slipscan.vocabulary` by `slipscan docs`; do not edit. Every displacement is in",
-        f"metres, {TOWARD}; y descends, x and time ascend; NaN means no data.",
-    ]
-    for product, variables in PRODUCTS.items():
-        lines += ["", f"## {product}", "", "| variable | dims | type, units | meaning |", "|---|---|---|---|"]
-        for v in variables:
-            meaning = v.long_name + (f" ({v.sign})" if v.sign else "") + ("" if v.required else "; optional")
-            lines.append(f"| `{v.name}` | {', '.join(v.dims) or '-'} | {v.dtype} {v.units} | {meaning} |")
-    return "\n".join(lines) + "\n"

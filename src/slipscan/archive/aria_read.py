@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from slipscan.archive import hdf5
-from slipscan.archive.cubes import Cube, fill_nearest, heights_of, plane_at
+from slipscan.archive.cubes import Cube, fill_nearest, plane_at
+from slipscan.archive.dem import heights_of
 from slipscan.archive.extent import Bounds
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, write_grid
+from slipscan.plausible import plausible
 from slipscan.vocabulary import annotate
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def read_window(
         truncated, a variable is missing, another wavelength, other dates, an impossible line of sight
     """
     with hdf5.opened(path) as file:
-        lon, lat = (np.asarray(hdf5.variable(file, f"{DATA}/{name}")[()], float) for name in ("longitude", "latitude"))
+        lon, lat = (hdf5.array(file, f"{DATA}/{name}") for name in ("longitude", "latitude"))
         window = hdf5.window(lon, lat, bounds, WGS84)
         if window is None:
             return None
@@ -87,6 +89,7 @@ def read_window(
         metres = wavelength / (4 * math.pi)
         phase = window.read(hdf5.variable(file, f"{DATA}/unwrappedPhase"))
         phase[phase == 0] = np.nan
+        plausible(phase, "phase", f"{path} (unwrappedPhase)")
         valid = np.isfinite(phase)
         if not valid.any():
             return None
@@ -94,12 +97,20 @@ def read_window(
         height = None if dem is None else heights_of(dem, grid)
         layers: dict[str, NDArray[np.generic]] = {
             "interferogram": phase * np.float32(metres),
-            "coherence": np.where(valid, window.read(hdf5.variable(file, f"{DATA}/coherence")), np.float32(np.nan)),
+            "coherence": np.where(
+                valid,
+                plausible(window.read(hdf5.variable(file, f"{DATA}/coherence")), "coherence", f"{path} (coherence)"),
+                np.float32(np.nan),
+            ),
             "component": _component(window.read(hdf5.variable(file, f"{DATA}/connectedComponents")), valid),
             **_line_of_sight(file, grid, height, orbit_direction),
         }
         corrections = {"tide": _tide(file, grid, height), "ionosphere": _ionosphere(file, grid)}
-        layers |= {name: part * np.float32(metres) for name, part in corrections.items() if part is not None}
+        layers |= {
+            name: plausible(part * np.float32(metres), name, f"{path} ({name})")
+            for name, part in corrections.items()
+            if part is not None
+        }
         if height is not None:
             layers["height"] = height
         baseline = _baseline(file, grid)
@@ -132,13 +143,13 @@ def _component(labels: Single, valid: NDArray[np.bool_]) -> NDArray[np.int16]:
 
 def _cube(file: h5py.File, name: str, axes: tuple[str, str, str], nodata: tuple[float, ...]) -> Cube:
     """Read a (height, latitude, longitude) layer, which is small: nodes every 0.1 degrees."""
-    values = np.asarray(hdf5.variable(file, name)[()], float)
+    values = hdf5.array(file, name, fill=False)
     if values.ndim != 3:
         raise SlipscanError(f"{file.filename} has {name} with {values.ndim} dimensions, not 3: fetch it again")
     values[np.isin(values, nodata)] = np.nan
     if not np.isfinite(values).any():
         raise SlipscanError(f"{file.filename} has no valid value in {name}: fetch it again")
-    height, latitude, longitude = (np.asarray(hdf5.variable(file, axis)[()], float) for axis in axes)
+    height, latitude, longitude = (hdf5.array(file, axis) for axis in axes)
     return Cube(fill_nearest(values), height, latitude, longitude)
 
 
@@ -182,10 +193,8 @@ def _ionosphere(file: h5py.File, grid: Grid) -> Single | None:
     if f"{IONOSPHERE}/ionosphere" not in file:
         log.info("%s has no ionosphere", Path(file.filename).name)
         return None
-    values = np.asarray(hdf5.variable(file, f"{IONOSPHERE}/ionosphere")[()], float)
-    latitude, longitude = (
-        np.asarray(hdf5.variable(file, f"{IONOSPHERE}/{name}")[()], float) for name in ("latitude", "longitude")
-    )
+    values = hdf5.array(file, f"{IONOSPHERE}/ionosphere", fill=False)
+    latitude, longitude = (hdf5.array(file, f"{IONOSPHERE}/{name}") for name in ("latitude", "longitude"))
     if values.ndim != 2 or not np.isfinite(values).any():
         log.info("%s has no valid ionosphere", Path(file.filename).name)
         return None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 
 Array = NDArray[np.floating]
@@ -95,38 +93,23 @@ def fill_nearest(values: Array) -> Array:
     return np.asarray(values[tuple(nearest)])
 
 
-def heights_of(path: Path, grid: Grid) -> NDArray[np.float32]:
-    """Read heights (m) from a GeoTIFF of any CRS at the cells of a geographic grid, bilinear; NaN beyond it.
+def bilinear(values: NDArray[np.float32], source: Grid, grid: Grid) -> NDArray[np.float32]:
+    """Interpolate (y, x) from one grid to another of any CRS; NaN counts for nothing, and is beyond the source."""
+    from affine import Affine
+    from rasterio.warp import Resampling, reproject
 
-    Raises
-    ------
-    SlipscanError
-        unreadable, without CRS, or it does not touch the grid
-    """
-    import rasterio
-    from rasterio.enums import Resampling
-    from rasterio.errors import RasterioError
-    from rasterio.vrt import WarpedVRT
-
-    rows, columns = grid.shape
-    try:
-        with (
-            rasterio.open(path) as source,
-            WarpedVRT(
-                source,
-                crs="EPSG:4326",
-                transform=rasterio.Affine(*grid.transform),
-                width=columns,
-                height=rows,
-                resampling=Resampling.bilinear,
-                dtype="float32",
-                nodata=np.nan,
-            ) as warped,
-        ):
-            heights = warped.read(1)
-    except (RasterioError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
-        raise SlipscanError(f"the DEM {path} cannot be read ({reason}): give a GeoTIFF with heights in m") from error
-    if not np.isfinite(heights).any():
-        raise SlipscanError(f"the DEM {path} has no height in the region: give one that covers it")
-    return np.asarray(heights, np.float32)
+    out = np.full(grid.shape, np.nan, np.float32)
+    reproject(
+        values,
+        out,
+        src_transform=Affine(*source.transform),
+        src_crs=source.crs.to_wkt(),
+        src_nodata=np.nan,
+        dst_transform=Affine(*grid.transform),
+        dst_crs=grid.crs.to_wkt(),
+        dst_nodata=np.nan,
+        resampling=Resampling.bilinear,
+        num_threads=1,
+        tolerance=0,
+    )
+    return out

@@ -17,18 +17,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
-from rasterio.warp import Resampling, reproject
 
 from slipscan.archive.conventions import CONVENTIONS
+from slipscan.archive.cubes import bilinear
 from slipscan.archive.extent import Bounds, projected
 from slipscan.archive.granules import RemoteFile
 from slipscan.archive.http.index_pages import Pages
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
 from slipscan.archive.manifest import COLUMNS, ORDER
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, check_los, write_grid
+from slipscan.geometry import Grid, write_grid
+from slipscan.plausible import plausible
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
 from slipscan.vocabulary import annotate
@@ -39,7 +40,6 @@ STAGE_VERSION = 2
 RULE = CONVENTIONS["licsar"]
 FRAME = re.compile(r"^(?P<track>\d{3})(?P<direction>[AD])_\d{5}_\d{6}$")
 PAIR = re.compile(r"^(\d{8})_(\d{8})$")
-LOS = ("los_east", "los_north", "los_up")
 METADATA = "metadata.txt"
 NAMED_IN_LOG = 8
 """At most so many pairs or dates are named in a log line."""
@@ -161,14 +161,13 @@ def crop(
         if pattern.match(name)
     }
     grid = common_grid([*unwrapped, *coherence, *geometry.values()], bounds)
-    phase = read_on(unwrapped[0], grid)
-    phase[~np.isfinite(phase) | (phase == 0)] = np.nan
-    if np.isnan(phase).all():
-        return None
     metres_per_radian = RULE.metres_per_radian(track.radar_wavelength_m)
-    layers = {"interferogram": phase * metres_per_radian, **_read_geometry(geometry, grid, track, str(row["granule"]))}
+    displacement = read_phases(unwrapped[:1], grid, metres_per_radian)[0]
+    if np.isnan(displacement).all():
+        return None
+    layers = {"interferogram": displacement, **_read_geometry(geometry, grid, track, str(row["granule"]))}
     if coherence:
-        layers["coherence"] = _read_coherence(coherence[0], grid)
+        layers["coherence"] = read_coherences(coherence[:1], grid, RULE.coherence_scale, RULE.name)[0]
     older, newer = (own.get(f"{str(row[name]).replace('-', '')}.sltd.geo.tif") for name in ORDER[:2])
     if older is not None and newer is not None:
         layers["troposphere"] = (_read_delay(newer, grid) - _read_delay(older, grid)) * metres_per_radian
@@ -287,20 +286,11 @@ def _read_geometry(
     rasters: dict[str, Raster], grid: Grid, track: Track, granule: str
 ) -> dict[str, NDArray[np.float32]]:
     """Line of sight (NaN where the file has 0) and height, (y, x) each; checked."""
-    out = {name: read_on(raster, grid) for name, raster in rasters.items()}
-    if set(LOS) <= set(out):
-        empty = out["los_up"] == 0
-        for name in LOS:
-            out[name][empty] = np.nan
-        check_los(out["los_east"], out["los_north"], out["los_up"], track.orbit_direction, granule)
+    out = {"height": read_height(rasters["height"], grid)} if "height" in rasters else {}
+    if set(LOS) <= set(rasters):
+        parts = read_line_of_sight(rasters, grid, track.orbit_direction, granule)
+        out |= dict(zip(LOS, parts, strict=True))
     return out
-
-
-def _read_coherence(raster: Raster, grid: Grid) -> NDArray[np.float32]:
-    values = read_on(raster, grid) * np.float32(RULE.coherence_scale)
-    if np.nanmax(values, initial=0.0) > 1.01:
-        raise SlipscanError(f"the coherence in {raster.path} exceeds 255: it is no file of LiCSAR; fetch it again")
-    return values
 
 
 def _read_delay(path: Path, grid: Grid) -> NDArray[np.float32]:
@@ -309,18 +299,5 @@ def _read_delay(path: Path, grid: Grid) -> NDArray[np.float32]:
     whole = common_grid([header])
     values = read_on(header, whole)
     values[values == 0] = np.nan
-    out = np.full(grid.shape, np.nan, np.float32)
-    reproject(
-        values,
-        out,
-        src_transform=Affine(*whole.transform),
-        src_crs=whole.crs.to_wkt(),
-        src_nodata=np.nan,
-        dst_transform=Affine(*grid.transform),
-        dst_crs=grid.crs.to_wkt(),
-        dst_nodata=np.nan,
-        resampling=Resampling.bilinear,
-        num_threads=1,
-        tolerance=0,
-    )
-    return out
+    plausible(values, "slant_delay", str(path))
+    return bilinear(values, whole, grid)

@@ -11,14 +11,21 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive.conventions import CONVENTIONS, Convention, find_geometry, find_pairs
+from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.extent import Bounds, check_overlap, crop_bounds, lonlat_bounds
+from slipscan.archive.finding import (
+    find_geometry,
+    find_pairs,
+    none_found,
+    refuse_partial_geometry,
+    say_what_is_left_aside,
+)
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
 from slipscan.archive.manifest import COLUMNS
-from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
+from slipscan.archive.rasters import Raster, common_grid, extent, read_header
 from slipscan.archive.ready import flatsim, licsbas, mintpy, series
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, check_los, los_from_hyp3, los_from_incidence_heading, write_grid
-from slipscan.progress import progress
+from slipscan.geometry import Grid, check_los, los_from_incidence_heading, write_grid
 from slipscan.regions import LocalSource, Region, Track
 from slipscan.settings import ArchiveSettings
 from slipscan.store import sha256_file
@@ -71,10 +78,8 @@ def search(region: Region, track: Track, settings: ArchiveSettings, as_of: str) 
     else:
         pairs = find_pairs(path, source.convention)
         if pairs.empty:
-            raise SlipscanError(
-                f"{path} holds no interferogram of the convention {source.convention} for region {region.id} track"
-                f" {track.id}: correct the track's path or convention"
-            )
+            raise SlipscanError(f"region {region.id} track {track.id}: {none_found(path, source.convention)}")
+        say_what_is_left_aside(path, source.convention)
         rows = [
             {
                 "granule": pair["unwrapped"].relative_to(path).as_posix(),
@@ -137,8 +142,7 @@ def read(
     if source.convention in READY:
         return READY[source.convention].read_series(path, region, track, manifest, bounds)
     pairs = _pairs_of(find_pairs(path, source.convention), manifest, path)
-    whole = common_grid([read_header(file) for file in pairs["unwrapped"]])
-    check_overlap(region, track, lonlat_bounds(whole))
+    check_overlap(region, track, lonlat_bounds(extent([read_header(file) for file in pairs["unwrapped"]])))
     return read_interferograms(path, source, track, manifest, bounds)
 
 
@@ -173,6 +177,7 @@ def read_interferograms(
         a file is missing, unreadable or on another grid; a line of sight that the track cannot have
     """
     rule = CONVENTIONS[source.convention]
+    say_what_is_left_aside(directory, rule.name)
     pairs = _pairs_of(find_pairs(directory, rule.name), manifest, directory)
     geometry = {name: read_header(path) for name, path in find_geometry(directory, rule.name).items()}
     unwrapped = [read_header(path) for path in pairs["unwrapped"]]
@@ -180,7 +185,7 @@ def read_interferograms(
     grid = common_grid([*unwrapped, *coherence, *geometry.values()], bounds)
     dims = ("pair", "y", "x")
     dataset = xr.Dataset(
-        {"interferogram": (dims, _read_phase(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m)))},
+        {"interferogram": (dims, read_phases(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m)))},
         coords={
             "pair": np.arange(len(pairs), dtype=np.int64),
             "reference_date": ("pair", pairs["reference_date"].to_numpy("datetime64[ns]")),
@@ -188,7 +193,7 @@ def read_interferograms(
         },
     )
     if coherence:
-        dataset["coherence"] = (dims, _read_coherence(coherence, grid, rule))
+        dataset["coherence"] = (dims, read_coherences(coherence, grid, rule.coherence_scale, rule.name))
     for name, values in _read_geometry(geometry, grid, source, track, directory).items():
         dataset[name] = (("y", "x"), values)
     return annotate(write_grid(dataset, grid), "interferograms")
@@ -227,51 +232,35 @@ def _pairs_of(pairs: pd.DataFrame, manifest: pd.DataFrame, directory: Path) -> p
     return selected
 
 
-def _read_phase(rasters: list[Raster], grid: Grid, metres_per_radian: float) -> NDArray[np.float32]:
-    """Displacement toward the satellite, (pair, y, x) m; 0 is no data in all conventions."""
-    out = np.empty((len(rasters), *grid.shape), np.float32)
-    for index, raster in enumerate(progress(rasters, "read interferograms")):
-        phase = read_on(raster, grid)
-        phase[~np.isfinite(phase) | (phase == 0)] = np.nan
-        out[index] = phase * metres_per_radian
-    return out
-
-
-def _read_coherence(rasters: list[Raster], grid: Grid, rule: Convention) -> NDArray[np.float32]:
-    """Coherence, (pair, y, x) 0-1; raises SlipscanError for a file on another scale."""
-    out = np.empty((len(rasters), *grid.shape), np.float32)
-    for index, raster in enumerate(progress(rasters, "read coherence")):
-        out[index] = read_on(raster, grid) * rule.coherence_scale
-        if np.nanmax(out[index], initial=0.0) > 1.01:
-            raise SlipscanError(
-                f"the coherence in {raster.path} reaches {np.nanmax(out[index]):.3g}: this is not the scale of the"
-                f" convention {rule.name}"
-            )
-    return out
-
-
 def _read_geometry(
     rasters: dict[str, Raster], grid: Grid, source: LocalSource, track: Track, directory: Path
 ) -> dict[str, NDArray[np.float32]]:
     """Line of sight and height, (y, x) each; scalar incidence and heading are spread over the grid."""
-    values = {name: read_on(raster, grid) for name, raster in rasters.items()}
-    names = ("los_east", "los_north", "los_up")
-    los: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]] | None = None
-    if {"lv_theta", "lv_phi"} <= set(values):
-        theta = np.where(values["lv_theta"] == 0, np.nan, values["lv_theta"])
-        los = los_from_hyp3(theta, values["lv_phi"])
-    elif set(names) <= set(values):
-        east, north, up = (np.where(values["los_up"] == 0, np.nan, values[name]) for name in names)
-        los = east, north, up
+    out: dict[str, NDArray[np.float32]] = {}
+    if "height" in rasters:
+        out["height"] = read_height(rasters["height"], grid)
+    los: tuple[NDArray[np.floating], ...] | None = None
+    where = str(directory)
+    if {"lv_theta", "lv_phi"} <= set(rasters) or set(LOS) <= set(rasters):
+        los = read_line_of_sight(rasters, grid, track.orbit_direction, where)
     elif source.incidence_deg is not None and source.heading_deg is not None:
-        shape = grid.shape
-        los = los_from_incidence_heading(np.full(shape, source.incidence_deg), np.full(shape, source.heading_deg))
-    out = {"height": values["height"]} if "height" in values else {}
+        los = los_from_incidence_heading(
+            np.full(grid.shape, source.incidence_deg), np.full(grid.shape, source.heading_deg)
+        )
+        check_los(*los, track.orbit_direction, where)
     if los is None:
-        log.warning("%s has no line of sight: add geometry files, or incidence_deg and heading_deg", directory)
+        rule = CONVENTIONS[source.convention]
+        refuse_partial_geometry(rasters, rule, directory)
+        wanted = [name for what, name in rule.examples.items() if what.startswith(("los_", "lv_"))]
+        log.warning(
+            "%s has no line of sight: add %sincidence_deg and heading_deg",
+            directory, f"the geometry files {', '.join(wanted)}, or " if wanted else "",
+        )  # fmt: skip
     else:
-        check_los(*los, track.orbit_direction, str(directory))
-        out |= {name: np.asarray(part, np.float32) for name, part in zip(names, los, strict=True)}
+        out |= {name: np.asarray(part, np.float32) for name, part in zip(LOS, los, strict=True)}
     if "height" not in out:
-        log.warning("%s has no height file: nothing that follows topography can be removed", directory)
+        log.warning(
+            "%s has no height file (%s): nothing that follows topography can be removed",
+            directory, CONVENTIONS[source.convention].examples["height"],
+        )  # fmt: skip
     return out

@@ -21,9 +21,11 @@ from pyproj.exceptions import CRSError
 
 from slipscan.archive import hdf5
 from slipscan.archive.extent import Bounds, projected
-from slipscan.archive.rasters import ALIGNMENT, one_line, read_header
+from slipscan.archive.layers import LOS, checked_line_of_sight, read_height
+from slipscan.archive.rasters import ALIGNMENT, Raster, read_header, read_on, same_crs
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, check_los, write_grid
+from slipscan.geometry import Grid, write_grid
+from slipscan.plausible import plausible
 from slipscan.vocabulary import annotate
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def read_window(
         truncated, a variable is missing, another wavelength, other dates, another lattice, an impossible line of sight
     """
     with hdf5.opened(path) as file:
-        x, y = (np.asarray(hdf5.variable(file, f"/{name}")[()], float) for name in ("x", "y"))
+        x, y = (hdf5.array(file, f"/{name}") for name in ("x", "y"))
         crs = _crs(file)
         window = hdf5.window(x, y, projected(bounds, crs), crs)
         if window is None:
@@ -82,22 +84,27 @@ def read_window(
         _check_dates(file, dates)
         displacement = window.read(hdf5.variable(file, "/displacement"))
         displacement[window.read(hdf5.variable(file, "/recommended_mask")) != 1] = np.nan
+        plausible(displacement, "interval", f"{path} (displacement)")
         valid = np.isfinite(displacement)
         if not valid.any():
             return None
         quality = next((name for name in COHERENCE if name in file), COHERENCE[0])
         layers: dict[str, NDArray[np.generic]] = {
             "interferogram": displacement,
-            "coherence": np.where(valid, window.read(hdf5.variable(file, f"/{quality}")), np.float32(np.nan)),
+            "coherence": np.where(
+                valid,
+                plausible(window.read(hdf5.variable(file, f"/{quality}")), "coherence", f"{path} ({quality})"),
+                np.float32(np.nan),
+            ),
             "component": _component(window.read(hdf5.variable(file, "/connected_component_labels")), valid),
         }
         for name, place in CORRECTIONS.items():
             if place in file:
-                layers[name] = window.read(hdf5.variable(file, place))
+                layers[name] = plausible(window.read(hdf5.variable(file, place)), name, f"{path} ({place})")
         baseline = _baseline(file, window)
     layers |= _line_of_sight(los, window.grid, orbit_direction)
     if dem is not None:
-        layers["height"] = _read_bands(dem, window.grid, 1)[0]
+        layers["height"] = read_height(_on_lattice(dem, window.grid), window.grid)
     dataset = xr.Dataset({name: (("y", "x"), values) for name, values in layers.items()})
     attributes = {} if baseline is None else {"perpendicular_baseline_m": baseline}
     return annotate(write_grid(dataset, window.grid), "granule").assign_attrs(attributes)
@@ -105,10 +112,10 @@ def read_window(
 
 def _crs(file: h5py.File) -> CRS:
     """The CRS of the grid mapping; raises SlipscanError where it is missing or not projected."""
-    attributes = hdf5.variable(file, "/spatial_ref").attrs
-    wkt = attributes.get("crs_wkt", attributes.get("spatial_ref"))
+    mapping = hdf5.variable(file, "/spatial_ref")
+    wkt = hdf5.attribute(mapping, "crs_wkt") or hdf5.attribute(mapping, "spatial_ref")
     try:
-        crs = CRS.from_user_input(wkt.decode() if isinstance(wkt, bytes) else wkt)
+        crs = CRS.from_user_input(wkt)
     except CRSError as error:
         raise SlipscanError(f"{file.filename} has no CRS (crs_wkt of /spatial_ref): {hdf5.AGAIN}") from error
     if not crs.is_projected:
@@ -116,11 +123,6 @@ def _crs(file: h5py.File) -> CRS:
     # One way of writing for all granules: the lattice they share compares it.
     code = crs.to_epsg()
     return crs if code is None else CRS.from_epsg(code)
-
-
-def _same_crs(one: CRS, other: CRS) -> bool:
-    """Whether two CRS are one; files write it in several ways."""
-    return one == other or (one.to_epsg() is not None and one.to_epsg() == other.to_epsg())
 
 
 def _check_dates(file: h5py.File, dates: tuple[str, str]) -> None:
@@ -149,40 +151,27 @@ def _baseline(file: h5py.File, window: hdf5.Window) -> float | None:
 
 def _line_of_sight(path: Path, grid: Grid, orbit_direction: str) -> dict[str, Single]:
     """Unit vector ground to satellite, (y, x) each; NaN outside the swath, where the file has zeros."""
-    east, north, up = _read_bands(path, grid, 3)
-    outside = ~(up > 0)
-    for part in (east, north, up):
-        part[outside] = np.nan
-    check_los(east, north, up, orbit_direction, str(path))
-    return {"los_east": east, "los_north": north, "los_up": up}
+    raster = _on_lattice(path, grid, single=False)
+    if raster.count < 3:
+        raise SlipscanError(f"{path} has {raster.count} bands, not east, north and up: {hdf5.AGAIN}")
+    east, north, up = (plausible(part, "los", str(path)) for part in read_on(raster, grid, (1, 2, 3)))
+    parts = checked_line_of_sight(east, north, up, orbit_direction, str(path))
+    return dict(zip(LOS, parts, strict=True))
 
 
-def _read_bands(path: Path, grid: Grid, count: int) -> Single:
-    """Read the bands of a static layer on the cells of a granule, (band, y, x); NaN where it has no data.
+def _on_lattice(path: Path, grid: Grid, single: bool = True) -> Raster:
+    """Read the header of a static layer.
 
     Raises
     ------
     SlipscanError
-        unreadable, too few bands, another CRS, posting or lattice, or an extent that does not hold the window
+        unreadable, another CRS, posting or lattice, or an extent that does not hold the window
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    header, (dx, dy), (rows, columns) = read_header(path), grid.spacing, grid.shape
+    header, (dx, dy), (rows, columns) = read_header(path, single), grid.spacing, grid.shape
     column, row = (grid.x[0] - dx / 2 - header.left) / header.dx, (header.top - grid.y[0] - dy / 2) / header.dy
-    same = _same_crs(header.crs, grid.crs) and abs(header.dx - dx) < 1e-3 * dx and abs(header.dy - dy) < 1e-3 * dy
+    same = same_crs(header.crs, grid.crs) and abs(header.dx - dx) < 1e-3 * dx and abs(header.dy - dy) < 1e-3 * dy
     if not same or max(abs(column - round(column)), abs(row - round(row))) > ALIGNMENT:
         raise SlipscanError(f"{path} is not on the lattice of its frame's displacements: {hdf5.AGAIN}")
-    inside = 0 <= round(column) <= header.width - columns and 0 <= round(row) <= header.height - rows
-    try:
-        with rasterio.open(path) as source:
-            if source.count < count or not inside:
-                raise SlipscanError(f"{path} has {source.count} bands, or does not cover its frame: {hdf5.AGAIN}")
-            part = Window(round(column), round(row), columns, rows)
-            values = source.read(list(range(1, count + 1)), window=part).astype(np.float32)
-    except (RasterioError, OSError) as error:
-        raise SlipscanError(f"{path} cannot be read to its end ({one_line(error)}): {hdf5.AGAIN}") from error
-    if header.nodata is not None and np.isfinite(header.nodata):
-        values[values == np.float32(header.nodata)] = np.nan
-    return np.asarray(values, np.float32)
+    if not (0 <= round(column) <= header.width - columns and 0 <= round(row) <= header.height - rows):
+        raise SlipscanError(f"{path} does not cover its frame: {hdf5.AGAIN}")
+    return header

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -19,6 +18,7 @@ from slipscan.archive import local, remote
 from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import Received
 from slipscan.archive.observations import assemble
+from slipscan.archive.stations import copy_stations
 from slipscan.archive.troposphere import correction as troposphere
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import Empty, in_shards, scratch_arrays
@@ -238,7 +238,7 @@ def attributes(
 
 
 def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: str | None, out: Path) -> None:
-    """Write a region's GNSS series (NGL .tenv3) into one directory.
+    """Write a region's GNSS series (NGL .tenv3), and steps.txt where it stands beside them, into one directory.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
     Raises
     ------
     SlipscanError
-        the directory is missing or holds no .tenv3 file
+        the directory is missing, or what `stations.copy_stations` refuses
     """
     source: Path | None = None
     if gnss_directory is not None:
@@ -260,22 +260,13 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
     with written_beside(out) as beside:
         beside.mkdir()
         if source is not None:
-            _copy_stations(source, beside)
+            copy_stations(source, beside)
         elif region.archive == "simulated":
             from slipscan.archive import simulated
 
             simulated.write_stations(region, settings, beside)
         else:
             log.info("region %s has no GNSS (key 'gnss'): no verdict on its events", region.id)
-
-
-def _copy_stations(source: Path, target: Path) -> None:
-    """Copy the .tenv3 files of a directory; raises SlipscanError where there is none."""
-    files = sorted(source.glob("*.tenv3")) if source.is_dir() else []
-    if not files:
-        raise SlipscanError(f"{source} holds no .tenv3 file: correct the region's 'gnss' or gnss.directory")
-    for file in files:
-        shutil.copyfile(file, target / file.name)
 
 
 def write_truth(region: Region, settings: ArchiveSettings, out: Path) -> None:

@@ -269,6 +269,8 @@ def _samples(
         return None
     values, std, _ = track.total(numbers)
     rows, columns = np.nonzero(np.isfinite(track.los).all(axis=-1))
+    if not len(rows):
+        return None
     axes = track.grid.x.astype(float), track.grid.y.astype(float)
     out = np.full((len(stations), 2), np.nan)
     los = np.empty((len(stations), 3))

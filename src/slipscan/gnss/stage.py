@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from slipscan.archive.stations import series_files, steps_file
 from slipscan.errors import SlipscanError
 from slipscan.events import GNSS_COLUMNS, Column, read_events
 from slipscan.gnss.event import Comparison, Network, compare_event
@@ -64,8 +65,7 @@ def run(events: Path, transients: list[Path], stations: Path, out: Path, setting
     """
     table, _ = read_events(Path(events))
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
-    steps = Path(stations) / "steps.txt"
-    network = Network(tuple(read_stations(Path(stations))), read_steps(steps) if steps.is_file() else {})
+    network = read_network(Path(stations))
     log.info("%d events, %d stations", len(table), len(network.stations))
     records: list[dict[str, Any]] = table.to_dict("records")
     rows: list[dict[str, Any]] = []
@@ -75,6 +75,39 @@ def run(events: Path, transients: list[Path], stations: Path, out: Path, setting
         _say(number, event, comparison)
         rows += _rows(number, comparison)
     write_comparison(Path(out), pd.DataFrame(rows, columns=[c.name for c in COMPARISON_COLUMNS]))
+    beside = {row[key] for row in rows for key in ("station", "reference_station")}
+    apart = [station.name for station in network.stations if station.name not in beside]
+    if apart:
+        log.info(
+            "%d stations have no part in a verdict, too far from every event or without positions around it: %s",
+            len(apart), ", ".join(apart[:20]),
+        )  # fmt: skip
+    files = len(series_files(Path(stations)))
+    if files > len(network.stations):
+        log.warning(
+            "%d of %d station files were not used, for the reasons above%s",
+            files - len(network.stations), files, "" if network.stations else ": no verdict on any event (no_data)",
+        )  # fmt: skip
+
+
+def read_network(directory: Path) -> Network:
+    """Read the stations of a directory and their steps; says which stations the table of steps lacks.
+
+    Raises
+    ------
+    SlipscanError
+        no such directory, or a table of steps that cannot be read: without it a new antenna passes for an event
+    """
+    stations = tuple(read_stations(directory))
+    path = steps_file(directory)
+    steps = read_steps(path) if path else {}
+    unlisted = sorted({station.name for station in stations} - set(steps))
+    if unlisted:
+        log.info(
+            "%s: new antennas and earthquakes are not known at %s",
+            f"not in {path}" if path else f"no steps.txt in {directory}", ", ".join(unlisted),
+        )  # fmt: skip
+    return Network(stations, steps)
 
 
 def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:

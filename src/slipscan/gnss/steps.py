@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from slipscan.errors import SlipscanError
-from slipscan.gnss.tenv3 import parse_date
+from slipscan.gnss.ngl import parse_date, read_lines
+
+log = logging.getLogger(__name__)
+
+NAMED = 20
+"""So many bad lines are named one by one; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +44,41 @@ def read_steps(path: Path) -> dict[str, list[Step]]:
     """Read NGL's steps.txt: equipment changes and earthquakes that may have moved a station, by station.
 
     Lines are `SITE YYMMMDD 1 text` and `SITE YYMMMDD 2 threshold_km distance_km magnitude event_id`.
-    Repeated lines are given once.
+    Names are in upper case whatever the file's. Repeated lines are given once; lines that are neither are
+    left out, and named in the log.
 
     Raises
     ------
     SlipscanError
-        no file, or a line that is neither
+        no file that can be read, or most of its lines are neither
     """
-    try:
-        lines = Path(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no table of steps {path}: check the path") from error
     steps: dict[str, list[Step]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    bad: list[str] = []
+    lines = read_lines(Path(path), "table of steps")
+    for number, line in lines:
         try:
             name, step = _read_step(line.split())
-        except (ValueError, IndexError) as error:
-            raise SlipscanError(f"line {number} of {path} is no step of NGL's steps.txt: {line.strip()!r}") from error
+        except (ValueError, IndexError):
+            bad.append(f"line {number} of {path} is no step of NGL's steps.txt: {line[:80]!r}")
+            continue
         known = steps.setdefault(name, [])
         if all((step.time, step.kind, step.text) != (other.time, other.kind, other.text) for other in known):
             known.append(step)
+    if 2 * len(bad) > len(lines):
+        raise SlipscanError(bad[0])
+    for sentence in bad[:NAMED]:
+        log.warning("left out: %s", sentence)
+    if len(bad) > NAMED:
+        log.warning("left out: %d more lines of %s", len(bad) - NAMED, path)
     return {name: sorted(found, key=lambda s: (s.time, s.kind, s.text)) for name, found in sorted(steps.items())}
 
 
 def _read_step(fields: list[str]) -> tuple[str, Step]:
     name, date, code = fields[:3]
     if code == "1":
-        return name, Step(parse_date(date), "equipment", " ".join(fields[3:]), float("nan"), float("nan"))
+        return name.upper(), Step(parse_date(date), "equipment", " ".join(fields[3:]), float("nan"), float("nan"))
     if code == "2":
-        return name, Step(parse_date(date), "earthquake", fields[6], float(fields[5]), float(fields[4]))
+        return name.upper(), Step(
+            parse_date(date), "earthquake", " ".join(fields[6:]), float(fields[5]), float(fields[4])
+        )
     raise ValueError(code)

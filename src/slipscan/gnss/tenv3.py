@@ -1,14 +1,10 @@
-"""Read the daily positions and the step table of the Nevada Geodetic Laboratory (NGL).
-
-The tenv3 format (Blewitt, Hammond & Kreemer 2018): a header, then a line a day; east, north and up are
-split into whole metres and a fraction, which are always summed. Old files have 20 columns, new ones 23
-(latitude, longitude and height were added), so columns are found by name.
-"""
+"""Read the daily positions of GNSS stations from .tenv3 files of the Nevada Geodetic Laboratory (NGL)."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyproj import Geod
 
+from slipscan.archive.stations import series_files
 from slipscan.errors import SlipscanError
+from slipscan.gnss.days import CORRELATION, LOCATION, SIGMA, positions, read_days
 
 log = logging.getLogger(__name__)
 
@@ -24,17 +22,10 @@ MONUMENT_JUMP_M = 1.0
 """No tectonic motion within a gap exceeds it, save in great earthquakes (whose offset is absorbed too)."""
 MIN_MONUMENT_EPOCHS = 5
 """Fewer positions far from all others are gross errors, not a monument."""
-
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), start=1
-    )
-}
-_POSITION = ("e0", "east", "n0", "north", "u0", "up")
-_SIGMA = ("sig_e", "sig_n", "sig_u")
-_CORRELATION = ("corr_en", "corr_eu", "corr_nu")
-_LOCATION = ("latitude", "longitude", "height")
+PLACES_APART_KM = 20.0
+"""Latitude and longitude may lie so far from where the positions are counted to: a fraction of a reach."""
+NOWHERE_DEG = 0.01
+"""Latitude and longitude both within it of 0 are missing ones: there is no land."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +62,6 @@ class Station:
     monument: NDArray[np.int64]
 
 
-def parse_date(text: str) -> np.datetime64:
-    """Midnight of a YYMMMDD date such as 05JAN26 (English months whatever the locale; 80-99 is 19xx).
-
-    Raises
-    ------
-    ValueError
-        not such a date
-    """
-    year, month, day = int(text[:2]), _MONTHS.get(text[2:5].upper()), int(text[5:])
-    if month is None or len(text) != 7:
-        raise ValueError(f"{text!r} is no YYMMMDD date")
-    century = 1900 if year >= 80 else 2000
-    return np.datetime64(f"{century + year:04d}-{month:02d}-{day:02d}", "ns")
-
-
 def wrap_longitude(longitude: float) -> float:
     """Bring a longitude into -180 <= longitude < 180 degrees."""
     return (longitude + 180.0) % 360.0 - 180.0
@@ -94,112 +70,116 @@ def wrap_longitude(longitude: float) -> float:
 def read_tenv3(path: Path) -> Station:
     """Read one .tenv3 file.
 
-    Duplicate days keep their first line; positions that jump by more than a metre are told apart by
-    monument; both are said in the log.
+    Days that cannot be used and duplicate ones are left out; positions that jump by more than a metre are told
+    apart by monument; all are said in the log.
 
     Raises
     ------
     SlipscanError
-        no file, no header, a missing column, a line that cannot be read, no position
+        no file, one that `days.read_days` refuses, or coordinates that cannot be
     """
-    table = _read_table(Path(path))
-    name = str(table["site"].iloc[0])
-    days = _days(table["YYMMMDD"].tolist(), Path(path))
-    order = np.argsort(days, kind="stable")
-    kept = order[np.concatenate([[True], np.diff(days[order]) > np.timedelta64(0, "ns")])]
-    if len(kept) < len(table):
-        log.info("%s: %d duplicate days dropped", name, len(table) - len(kept))
-    table = table.iloc[kept]
-    longitude, latitude, height = _location(table)
-    columns = [table[c].to_numpy(float) for c in _POSITION]
-    enu = np.stack([columns[i] + columns[i + 1] for i in (0, 2, 4)], axis=1)
+    path = Path(path)
+    name, table = read_days(path)
+    if not path.name.upper().startswith(name):
+        log.warning("%s holds station %s, unlike its name: it is taken for %s", path, name, name)
+    longitude, latitude, height = _location(path, table)
+    enu = positions(table)
     monument = monuments(enu)
     _report_monuments(name, monument)
     good = monument >= 0
+    noon = np.asarray(table["day"] + pd.Timedelta(12, "h"), "datetime64[ns]")
     return Station(
         name=name,
         longitude=longitude,
         latitude=latitude,
         height=height,
-        time=days[kept][good] + np.timedelta64(12, "h"),
+        time=noon[good],
         enu=enu[good],
-        sigma=table[list(_SIGMA)].to_numpy(float)[good],
-        correlation=table[list(_CORRELATION)].to_numpy(float)[good],
+        sigma=table[list(SIGMA)].to_numpy(float)[good],
+        correlation=table[list(CORRELATION)].to_numpy(float)[good],
         monument=monument[good],
     )
 
 
 def read_stations(directory: Path) -> list[Station]:
-    """Read every .tenv3 file of a directory, sorted by file name; SlipscanError without one."""
+    """Read every .tenv3 file of a directory, sorted by file name.
+
+    A file that `read_tenv3` refuses leaves out its station, named in the log, and no other. Of files that
+    hold the same positions of one station the longest is read; a station in files that differ is left out.
+
+    Raises
+    ------
+    SlipscanError
+        no such directory
+    """
     directory = Path(directory)
     if not directory.is_dir():
         raise SlipscanError(f"there is no directory of stations {directory}: set gnss.directory, or leave it empty")
-    return [read_tenv3(path) for path in sorted(directory.glob("*.tenv3"))]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read the columns by plain name ('_e0(m)' is 'e0'), numbers checked."""
-    try:
-        with path.open(encoding="ascii") as file:
-            header = file.readline().split()
-        names = [token.split("(")[0].strip("_") for token in header]
-        wanted = ("site", "YYMMMDD", "reflon", *_POSITION, *_SIGMA, *_CORRELATION)
-        missing = [column for column in wanted if column not in names]
-        if missing:
-            what = "no header" if "site" not in names else f"no column '{missing[0]}'"
-            raise SlipscanError(
-                f"{path} has {what}: slipscan reads NGL tenv3 files, whose first line names the columns"
-            )
-        table = pd.read_csv(
-            path,
-            sep=r"\s+",
-            skiprows=1,
-            names=names,
-            index_col=False,
-            keep_default_na=False,
-            dtype=str,
-            engine="c",
-        )
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no GNSS file {path}: check the path") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise SlipscanError(f"{path} cannot be read as tenv3 ({str(error).splitlines()[0]})") from error
-    if table.empty:
-        raise SlipscanError(f"{path} holds no position: fetch it again, or remove it")
-    numeric = [column for column in names if column not in ("site", "YYMMMDD")]
-    numbers = table[numeric].apply(pd.to_numeric, errors="coerce")
-    bad = np.flatnonzero(~np.isfinite(numbers.to_numpy(float)).all(axis=1))
-    if len(bad):
-        raise SlipscanError(f"line {bad[0] + 2} of {path} cannot be read: it is cut or damaged, fetch the file again")
-    checked: pd.DataFrame = pd.concat([table[["site", "YYMMMDD"]], numbers], axis=1)
-    return checked
-
-
-def _days(texts: list[str], path: Path) -> NDArray[np.datetime64]:
-    days = np.empty(len(texts), "datetime64[ns]")
-    for row, text in enumerate(texts):
+    found: dict[str, list[tuple[Path, Station]]] = {}
+    for path in series_files(directory):
         try:
-            days[row] = parse_date(text)
-        except ValueError as error:
-            raise SlipscanError(f"line {row + 2} of {path} has the date {text!r}, not one like 05JAN26") from error
-    return days
+            station = read_tenv3(path)
+        except SlipscanError as error:
+            log.warning("station left out: %s", error)
+        else:
+            found.setdefault(station.name, []).append((path, station))
+    chosen = (_one_of(name, files) for name, files in found.items())
+    return [station for station in chosen if station is not None]
 
 
-def _location(table: pd.DataFrame) -> tuple[float, float, float]:
-    """Find longitude, latitude and height of the middle of the series.
+def _one_of(name: str, files: list[tuple[Path, Station]]) -> Station | None:
+    """The longest series of a station; None where the others hold something else."""
+    (path, longest), *others = sorted(files, key=lambda file: -len(file[1].time))
+    if not others:
+        return longest
+    which = ", ".join(file.name for file, _ in files)
+    if not all(_holds(longest, other) for _, other in others):
+        log.warning("station left out: %s has different positions in %s (%s): keep one", name, path.parent, which)
+        return None
+    log.warning("%s has the same positions in several files (%s): %s is read", name, which, path)
+    return longest
 
-    Old files hold no coordinates, but east is counted from the meridian `reflon` and north from the
-    equator along the ellipsoid, so that they follow within metres.
+
+def _holds(longest: Station, other: Station) -> bool:
+    """Whether all positions of a series are in another."""
+    common = np.isin(longest.time, other.time)
+    return bool(common.sum() == len(other.time) and np.array_equal(longest.enu[common], other.enu))
+
+
+def _location(path: Path, table: pd.DataFrame) -> tuple[float, float, float]:
+    """Find longitude, latitude and height of the middle of the series; SlipscanError where they cannot be."""
+    counted = _counted_location(table)
+    stated = table.reindex(columns=list(LOCATION)).to_numpy(float)
+    lat, lon = stated[:, 0], stated[:, 1]
+    somewhere = np.maximum(np.abs(lat), np.abs(lon)) > NOWHERE_DEG
+    stated = stated[(np.abs(lat) <= 90.0) & (np.abs(lon) <= 360.0) & somewhere]
+    if not len(stated):
+        if max(abs(counted[0]), abs(counted[1])) <= NOWHERE_DEG:
+            raise SlipscanError(f"{path} places its station at latitude 0, longitude 0: give its coordinates")
+        if "latitude" in table:
+            log.warning("%s states no possible latitude and longitude: they are taken from its east and north", path)
+        return counted
+    lat, lon, heights = stated.T
+    lon = lon[0] + (lon - lon[0] + 180.0) % 360.0 - 180.0
+    heights = heights[np.isfinite(heights)]
+    place = wrap_longitude(float(np.median(lon))), float(np.median(lat))
+    # A converted series may count its positions from a place of its own: then there is nothing to compare.
+    apart = Geod(ellps="WGS84").inv(*place, *counted[:2])[2] / 1e3 if abs(counted[1]) > NOWHERE_DEG else 0.0
+    if apart > PLACES_APART_KM:
+        raise SlipscanError(
+            f"{path} places its station at latitude {place[1]:.3f}, longitude {place[0]:.3f}, {apart:.0f} km from"
+            " where its east and north lie: fetch it again"
+        )
+    return *place, float(np.median(heights)) if len(heights) else counted[2]
+
+
+def _counted_location(table: pd.DataFrame) -> tuple[float, float, float]:
+    """Longitude, latitude and height of the positions themselves, within metres.
+
+    East is counted from the meridian `reflon`, north from the equator along the ellipsoid: old files hold no
+    other coordinates.
     """
-    if set(_LOCATION) <= set(table.columns):
-        lon = table["longitude"].to_numpy(float)
-        lon = lon[0] + (lon - lon[0] + 180.0) % 360.0 - 180.0
-        lat, height = (float(np.median(table[c].to_numpy(float))) for c in ("latitude", "height"))
-        return wrap_longitude(float(np.median(lon))), lat, height
-    east, north, up = (
-        float(np.median(table[whole].to_numpy(float) + table[part].to_numpy(float)))
-        for whole, part in (("e0", "east"), ("n0", "north"), ("u0", "up"))
-    )
+    east, north, up = (float(v) for v in np.median(positions(table), axis=0))
     geod = Geod(ellps="WGS84")
     _, lat, _ = geod.fwd(0.0, 0.0, 0.0, north)
     prime_vertical = geod.a / np.sqrt(1.0 - geod.es * np.sin(np.deg2rad(lat)) ** 2)
@@ -221,18 +201,19 @@ def monuments(enu: NDArray[np.float64]) -> NDArray[np.int64]:
         (time,) 0 for the monument with most epochs, then 1, 2, ...; -1 for gross errors (monuments of fewer
         than five epochs). A position belongs to the monument whose last position lies within a metre.
     """
-    last: list[NDArray[np.float64]] = []
-    number = np.empty(len(enu), np.int64)
-    current = 0
-    for epoch, position in enumerate(enu):
-        if not last or np.linalg.norm(position - last[current]) > MONUMENT_JUMP_M:
-            distance = [float(np.linalg.norm(position - other)) for other in last]
-            current = int(np.argmin(distance)) if distance else 0
-            if not distance or distance[current] > MONUMENT_JUMP_M:
-                current = len(last)
-                last.append(position)
-        last[current] = position
-        number[epoch] = current
+    starts = np.flatnonzero(np.linalg.norm(np.diff(enu, axis=0), axis=1) > MONUMENT_JUMP_M) + 1
+    bounds = np.concatenate([[0], starts, [len(enu)]])
+    number = np.zeros(len(enu), np.int64)
+    last = np.empty((len(bounds), 3))
+    known = 0
+    for start, end in pairwise(bounds):
+        distance = np.linalg.norm(last[:known] - enu[start], axis=1)
+        current = int(np.argmin(distance)) if known else 0
+        if not known or distance[current] > MONUMENT_JUMP_M:
+            current = known
+            known += 1
+        last[current] = enu[end - 1]
+        number[start:end] = current
     counts = np.bincount(number)
     rank = np.empty(len(counts), np.int64)
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS, days_since_2014, design_matrix, transient_column
 from slipscan.gnss.covariance import fit_with_random_walk, flicker_covariance, random_walk_covariance
+from slipscan.gnss.days import proper
 from slipscan.gnss.steps import Step
 from slipscan.gnss.tenv3 import Station
 from slipscan.settings import GnssSettings
@@ -49,7 +50,7 @@ class Binned:
     day, group
         (day,) number of each daily position's day from the window's first one, and of its mean
     correlation
-        (3,) median formal correlations east-north, east-up, north-up
+        (3,) typical formal correlations east-north, east-up, north-up
     """
 
     time: NDArray[np.datetime64]
@@ -95,6 +96,8 @@ def bin_positions(station: Station, interval: Interval, margin: np.timedelta64) 
     level = _without_lines(enu, days_since_2014(station.time[inside]), monument)
     white = _white_std(level, monument, station.sigma[inside])
     kept = ~_outliers(level, monument, white)
+    if kept.sum() < _RUNNING:
+        return None
     day = days_since_2014(station.time[inside][kept])
     group = _groups(day, monument[kept], interval)
     order = np.argsort(group, kind="stable")
@@ -112,8 +115,14 @@ def bin_positions(station: Station, interval: Interval, margin: np.timedelta64) 
         monument=monument[kept][order][np.searchsorted(group, np.arange(len(sizes)))],
         day=(np.floor(day) - np.floor(day.min())).astype(np.int64),
         group=group,
-        correlation=np.median(station.correlation[inside][kept], axis=0),
+        correlation=_typical(station.correlation[inside][kept]),
     )
+
+
+def _typical(correlation: Float) -> Float:
+    """Median correlations (3,) of days (day, 3), or their mean where the three medians make no covariance."""
+    median = np.median(correlation, axis=0)
+    return median if proper(median) else np.asarray(correlation.mean(axis=0))
 
 
 def _groups(day: Float, monument: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
@@ -139,6 +148,8 @@ def _without_lines(enu: Float, day: Float, monument: NDArray[np.int64]) -> Float
 def _white_std(enu: Float, monument: NDArray[np.int64], sigma: Float) -> Float:
     """White noise of daily positions: formal sigma, or the scatter from day to day where that is larger."""
     steps = np.diff(enu, axis=0)[np.diff(monument) == 0]
+    if not len(steps):
+        return sigma
     scatter = _MAD * np.median(np.abs(steps - np.median(steps, axis=0)), axis=0) / np.sqrt(2.0)
     ratio = np.maximum(1.0, scatter / np.median(sigma, axis=0))
     scaled: Float = sigma * ratio

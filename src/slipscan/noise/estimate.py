@@ -1,26 +1,25 @@
-"""What the air does in a stack, measured, and the simulator of the same air."""
+"""What the air does in a stack, measured."""
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan.errors import SlipscanError
 from slipscan.fit.background import fit_series
 from slipscan.noise.estimate_bands import band_power, epoch_variance, fill_gaps, residual_gain
 from slipscan.noise.estimate_slope import height_slope
-from slipscan.noise.estimate_spectrum import SpectrumFit, fit_spectrum
+from slipscan.noise.estimate_spectrum import SpectrumFit, TooLittleDataError, fit_spectrum
 from slipscan.noise.estimate_structure import levels, structure_function
-from slipscan.noise.simulate import NoiseModel
-from slipscan.noise.simulate_turbulence import EXPONENTS, TurbulenceSpectrum
 
 Float = NDArray[np.float64]
 
-LARGEST_LOG_STD = 1.5
+log = logging.getLogger(__name__)
+
 MIN_VALID_SHARE = 0.5
 """Epochs of fewer valid pixels, and pixels of fewer valid epochs, do not count."""
 
@@ -66,6 +65,8 @@ class NoiseEstimate:
         spectrum and strength per epoch, white floor, ramps; None where there is too little data
     stratified
         None without heights
+    lacking
+        what the stack lacks where turbulence is None, in words
     """
 
     residual: Float
@@ -73,6 +74,7 @@ class NoiseEstimate:
     band_std: Float
     turbulence: SpectrumFit | None
     stratified: StratifiedFit | None
+    lacking: str = ""
 
     @property
     def median_std(self) -> tuple[float, float]:
@@ -91,6 +93,8 @@ class NoiseEstimate:
             return math.nan, math.nan
         logs = self._log_strengths
         total = float(logs.var(ddof=1))
+        if total == 0:  # all of them at the least that is told from nothing
+            return 0.0, 0.0
         own = math.sqrt(max(total - self.turbulence.epoch_std_log_error**2, 0.0))
         return own, math.sqrt(total / (2 * (len(logs) - 1))) * math.sqrt(total) / max(own, math.sqrt(total) / 2)
 
@@ -133,21 +137,37 @@ def estimate(
     flat = series - matrix @ parameters
     known = np.isfinite(flat)
     if not known.any():
-        return NoiseEstimate(flat.reshape(shape), np.empty(0), np.empty((shape[0], 0)), None, None)
+        lacking = f"no pixel has the {matrix.shape[1] + 1} valid epochs that rate and season take"
+        return NoiseEstimate(flat.reshape(shape), np.empty(0), np.empty((shape[0], 0)), None, None, lacking)
     used = known.sum(axis=1) > MIN_VALID_SHARE * known.any(axis=0).sum()
+    if not used.any():
+        lacking = "no epoch is valid in more than half of the pixels"
+        return NoiseEstimate(flat.reshape(shape), np.empty(0), np.empty((shape[0], 0)), None, None, lacking)
     sparse = known[used].sum(axis=0) < np.maximum(MIN_VALID_SHARE * used.sum(), matrix.shape[1] + 1)
     residual = np.where(sparse, np.nan, flat).reshape(shape)
     residual[used] = fill_gaps(residual[used], matrix[used])
     turbulent, gain, stratified = residual[used], residual_gain(matrix[used]), None
-    if height is not None:
-        heights = np.asarray(height, dtype=float)
+    if height is not None and (heights := _of_most_pixels(height, np.asarray(known.any(axis=0)))) is not None:
         stratified = _fit_stratified(residual, parameters.reshape(-1, *shape[1:]), names, matrix, heights)
         turbulent = turbulent - _credible_slope(stratified)[used, None, None] * (heights - np.nanmean(heights))
     band_m, power = band_power(turbulent, pixel_m)
     band_std = _placed(np.sqrt(np.maximum(epoch_variance(power, gain), 0)), used)
     grids = levels((shape[1], shape[2]), pixel_m)
     squared = [_placed(epoch_variance(structure_function(turbulent, grid), gain), used) for grid in grids]
-    return NoiseEstimate(residual, band_m, band_std, fit_spectrum(squared, grids), stratified)
+    try:
+        return NoiseEstimate(residual, band_m, band_std, fit_spectrum(squared, grids), stratified)
+    except TooLittleDataError as lack:
+        return NoiseEstimate(residual, band_m, band_std, None, stratified, str(lack))
+
+
+def _of_most_pixels(height: NDArray[np.floating], pixels: NDArray[np.bool_]) -> Float | None:
+    """Heights (y, x), or None where half or more of the `pixels` (pixel,) that have a series have no height."""
+    heights = np.asarray(height, dtype=float)
+    share = float(np.isfinite(heights.ravel()[pixels]).mean())
+    if share > MIN_VALID_SHARE:
+        return heights
+    log.warning("heights are known in %.0f %% of the valid pixels only: no slope with height is estimated", 100 * share)
+    return None
 
 
 def _placed(values: Float, used: NDArray[np.bool_]) -> Float:
@@ -194,65 +214,3 @@ def _root_error(variance: float, error: float) -> float:
     """Standard error of a standard deviation whose variance has the standard error `error`; finite at zero."""
     std = math.sqrt(variance)
     return error / (std + math.sqrt(variance + error)) if error > 0 else 0.0
-
-
-def to_model(found: NoiseEstimate) -> NoiseModel:
-    """The simulator of the noise that was measured.
-
-    Raises
-    ------
-    SlipscanError
-        the stack had too little data for the turbulence
-    """
-    fit, slopes = found.turbulence, found.stratified
-    if fit is None:
-        raise SlipscanError("the noise of this stack is unknown: it has too few epochs or pixels to simulate from")
-    return NoiseModel(
-        turbulence_std_m=found.median_std[0],
-        strength_log_std=min(found.strength_log_std[0], LARGEST_LOG_STD),
-        stratified_std=_or_zero(slopes.std) if slopes else 0.0,
-        stratified_annual=_or_zero(slopes.annual) if slopes else 0.0,
-        ramp_std_m=fit.ramp_std,
-        white_std_m=fit.white_std,
-        spectrum=fit.spectrum,
-    )
-
-
-def model_of(dataset: xr.Dataset) -> NoiseModel:
-    """The simulator of a region's noise, from its noise product.
-
-    Parameters
-    ----------
-    dataset
-        the 'noise' product (see docs/products.md)
-
-    Raises
-    ------
-    SlipscanError
-        the product lacks what the simulator needs, or the stack had too little data
-    """
-    needed = ("turbulence_std", "exponent", "outer_scale", "white_std")
-    values = {str(name): float(dataset[name]) for name in dataset.data_vars if dataset[name].ndim == 0}
-    for name in needed:
-        if not math.isfinite(values.get(name, math.nan)):
-            raise SlipscanError(f"the noise product has no '{name}': estimate the noise of a longer stack anew")
-    spectrum = TurbulenceSpectrum(
-        exponents=(values["exponent"], values.get("exponent_middle", values["exponent"] + 1), EXPONENTS[2]),
-        outer_scale_m=values["outer_scale"],
-        anisotropy=max(values.get("anisotropy", 1.0), 1.0),
-        azimuth_deg=values.get("anisotropy_azimuth", 0.0),
-    )
-    return NoiseModel(
-        turbulence_std_m=values["turbulence_std"],
-        strength_log_std=min(_or_zero(values.get("strength_log_std", 0.0)), LARGEST_LOG_STD),
-        stratified_std=_or_zero(values.get("stratified_std", 0.0)),
-        stratified_annual=_or_zero(values.get("stratified_annual", 0.0)),
-        ramp_std_m=_or_zero(values.get("ramp_std", 0.0)),
-        white_std_m=values["white_std"],
-        spectrum=spectrum,
-    )
-
-
-def _or_zero(value: float) -> float:
-    """Zero for what is unknown."""
-    return value if math.isfinite(value) else 0.0

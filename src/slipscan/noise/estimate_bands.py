@@ -11,6 +11,7 @@ Bool = NDArray[np.bool_]
 
 MIN_TAPERED_SHARE = 0.5
 """Epochs with fewer valid pixels do not enter the spectrum: too many gaps for a taper."""
+MIN_TAPERED_SIDE = 4
 MIN_WEIGHT = 0.3
 """Part of a smoothing kernel's weight that must lie on valid pixels."""
 SMALLEST_SIDE = 8
@@ -204,18 +205,21 @@ def spectrum(residual: Float, pixel_m: tuple[float, float], bins: int) -> tuple[
     -------
     wavenumber, power
         (wavenumber,) cycles per km, bin centres; (wavenumber,) m2 per 2-D Fourier cell: summed over the
-        plane of the cells it is the variance
+        plane of the cells it is the variance. Empty for a scene of fewer than 4 rows or columns
     """
     _, rows, columns = residual.shape
+    if min(rows, columns) < MIN_TAPERED_SIDE:
+        return np.empty(0), np.empty(0)
     taper = np.hanning(rows)[:, None] * np.hanning(columns)[None, :]
     power = np.zeros((rows, columns))
     used = 0
     for epoch in residual:
         valid = np.isfinite(epoch)
-        if valid.mean() < MIN_TAPERED_SHARE:
+        weight = float(((taper * valid) ** 2).sum())
+        if valid.mean() < MIN_TAPERED_SHARE or weight == 0:
             continue
         centred = np.where(valid, epoch - epoch[valid].mean(), 0.0)
-        power += np.abs(np.fft.fft2(centred * taper)) ** 2 / ((taper * valid) ** 2).sum()
+        power += np.abs(np.fft.fft2(centred * taper)) ** 2 / weight
         used += 1
     power /= max(used, 1) * rows * columns
     ky, kx = (np.fft.fftfreq(n, pixel / 1e3) for n, pixel in zip((rows, columns), pixel_m, strict=True))

@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from slipscan.noise.estimate_structure import Level
-from slipscan.noise.simulate_turbulence import BREAKS_M, EXPONENTS, OUTER_SCALE_M, TurbulenceSpectrum
+from slipscan.errors import SlipscanError
+from slipscan.noise.estimate_structure import MIN_PAIRS, Level
+from slipscan.noise.simulate_turbulence import BREAKS_M, EXPONENTS, OUTER_SCALE_M, STEEPEST, TurbulenceSpectrum
 
 Float = NDArray[np.float64]
 
 MIN_EPOCHS, MIN_LAGS = 4, 8
 _SHORT = 8
 """Lags up to so many cells give the strength of single epochs: they average over most of the scene."""
-_ERROR_FLOOR = 0.01
+_ERROR_FLOOR, _ERROR_FLOOR_TYPICAL = 0.01, 1e-4
+"""Of a lag's mean square, and of that of all lags (along stripes a lag's own is zero)."""
+_LEAST_M = 1e-6
+"""Differences between pixels below it are rounding, not noise."""
 _LEAST_POWER = 0.02
 """Of the epochs' mean: an epoch that is weaker is not told from none."""
 _PRIOR = {
@@ -31,6 +35,12 @@ _PRIOR = {
 _NAMES = ("log_power", "exponent", "middle", "log_outer", "white", "plane", "stretch_cos", "stretch_sin")
 _LOWER = (-60.0, 2.05, -1.0, math.log(2e3), 0.0, 0.0, -2.0, -2.0)
 _UPPER = (20.0, 5.0, 2.5, math.log(1e6), np.inf, np.inf, 2.0, 2.0)
+_AT_BORDER = 0.01
+"""Distance from a bound, in typical steps, within which the bound and not the data set a value."""
+
+
+class TooLittleDataError(SlipscanError):
+    """What a stack lacks for its turbulence to be estimated, after 'too few epochs or pixels: '."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,8 @@ class SpectrumFit:
         standard error of the logarithm of the variance that all epochs share
     white_std, white_std_error, ramp_std, ramp_std_error
         m
+    at_border
+        names (of the noise product) of what a bound set and not the data
     """
 
     spectrum: TurbulenceSpectrum
@@ -64,9 +76,10 @@ class SpectrumFit:
     white_std_error: float
     ramp_std: float
     ramp_std_error: float
+    at_border: frozenset[str]
 
 
-def fit_spectrum(squared: list[Float], levels: tuple[Level, ...]) -> SpectrumFit | None:
+def fit_spectrum(squared: list[Float], levels: tuple[Level, ...]) -> SpectrumFit:
     """Fit the structure functions of a stack's epochs.
 
     The model is that of the simulator on the same grid: D = A d(lag) + 2 white^2 + plane. Epochs are
@@ -79,25 +92,30 @@ def fit_spectrum(squared: list[Float], levels: tuple[Level, ...]) -> SpectrumFit
     levels
         of `estimate_structure.levels`
 
-    Returns
-    -------
-    fit
-        None where there are too few epochs or lags
+    Raises
+    ------
+    TooLittleDataError
+        too few epochs or lags, or nothing but zeros
     """
     every = np.concatenate(squared, axis=1)
     short = np.concatenate([level.factor * np.maximum(abs(level.dy), abs(level.dx)) for level in levels]) <= _SHORT
     lags = np.isfinite(every).mean(axis=0) > 0.5
     used = np.isfinite(every[:, lags]).all(axis=1)
-    if used.sum() < MIN_EPOCHS or (lags & short).sum() < MIN_LAGS:
-        return None
+    if (lags & short).sum() < MIN_LAGS:
+        raise TooLittleDataError(
+            f"{int((lags & short).sum())} short lags have {MIN_PAIRS} pairs of valid pixels, {MIN_LAGS} are needed"
+        )
+    if used.sum() < MIN_EPOCHS:
+        raise TooLittleDataError(f"{int(used.sum())} epochs are valid in most pixels, {MIN_EPOCHS} are needed")
     strength = every[np.ix_(used, lags & short)].mean(axis=1)
     typical = float(np.median(strength))
-    if typical <= 0:
-        return None
+    if typical < _LEAST_M**2:
+        raise TooLittleDataError("rate and season leave less than a micrometre between pixels in most epochs")
     weight = 1 / np.maximum(strength, 0.05 * typical)
     scaled = weight[:, None] / weight.mean() * every[np.ix_(used, lags)]
     mean, scatter = scaled.mean(axis=0), np.cov(scaled.T) / len(scaled)
-    problem = _Problem(levels, lags, mean, np.sqrt(np.diag(scatter) + (_ERROR_FLOOR * abs(mean)) ** 2))
+    floor = np.hypot(_ERROR_FLOOR * mean, _ERROR_FLOOR_TYPICAL * mean.mean())
+    problem = _Problem(levels, lags, mean, np.sqrt(np.diag(scatter) + floor**2))
     best = problem.solve()
     return problem.describe(best, problem.covariance(best, scatter), every, lags & short)
 
@@ -182,17 +200,41 @@ class _Problem:
             power_log_error=error["log_power"],
             **_rooted("white_std", self.unit * p["white"], self.unit * error["white"]),
             **_rooted("ramp_std", self.unit * p["plane"], self.unit * error["plane"]),
+            at_border=_at_border(values) | ({"turbulence_epoch_std"} if (power < floor).any() else set()),
         )
 
 
 _SCALES = (1.0, 0.3, 0.5, 0.5, 0.1, 0.1, 0.3, 0.3)
 
 
+_SET_BY = {
+    "turbulence_std": ("log_power",),
+    "exponent": ("exponent",),
+    "exponent_middle": ("middle",),
+    "outer_scale": ("log_outer",),
+    "anisotropy": ("stretch_cos", "stretch_sin"),
+}
+"""Parameters whose bounds bound an estimate; that white noise and planes may vanish is no bound."""
+
+
+def _at_border(values: Float) -> frozenset[str]:
+    """Estimates that a bound set."""
+    reach = _AT_BORDER * np.array(_SCALES)
+    stuck = {
+        name
+        for name, low, value, high, near in zip(_NAMES, _LOWER, values, _UPPER, reach, strict=True)
+        if value < low + near or value > high - near
+    }
+    if _spectrum(dict(zip(_NAMES, map(float, values), strict=True))).exponents[1] in (0.0, STEEPEST):
+        stuck.add("middle")
+    return frozenset(name for name, causes in _SET_BY.items() if stuck & set(causes))
+
+
 def _spectrum(p: dict[str, float]) -> TurbulenceSpectrum:
-    """Turbulence of the parameters."""
+    """Turbulence of the parameters: a step of the fit may go beyond what has a spectrum."""
     first = float(p["exponent"])
     return TurbulenceSpectrum(
-        exponents=(first, max(first + float(p["middle"]), 0.0), EXPONENTS[2]),
+        exponents=(first, min(max(first + float(p["middle"]), 0.0), STEEPEST), EXPONENTS[2]),
         breaks_m=BREAKS_M,
         outer_scale_m=math.exp(p["log_outer"]),
         anisotropy=math.exp(math.hypot(p["stretch_cos"], p["stretch_sin"])),

@@ -22,6 +22,8 @@ BREAKS_M = (1500.0, 250.0)
 """Scales at which the exponent of the power spectrum changes (Hanssen 2001, Radar Interferometry)."""
 EXPONENTS = (8 / 3, 11 / 3, 5 / 3)
 """Exponents of the 2-D power law at large, middle and small scales (one less in one dimension)."""
+STEEPEST = 6.0
+"""Largest exponent: no air is smoother."""
 
 NORMAL_MODES = 12
 """Up to so many cycles per torus, quick modes are normal."""
@@ -38,8 +40,8 @@ class TurbulenceSpectrum:
     Attributes
     ----------
     exponents
-        of the 2-D power law at large, middle and small scales; the first > 2, so that most of the variance
-        is at large scales
+        of the 2-D power law at large, middle and small scales, 0 to 6; the first > 2, so that most of the
+        variance is at large scales
     breaks_m
         wavelengths at which the exponent changes, the longer first
     outer_scale_m
@@ -64,7 +66,7 @@ class TurbulenceSpectrum:
 
     def __post_init__(self) -> None:
         """Refuse what no atmosphere has."""
-        if len(self.exponents) != 3 or not 2 < self.exponents[0] < 6 or not all(0 <= b < 6 for b in self.exponents):
+        if len(self.exponents) != 3 or not self.exponents[0] > 2 or not all(0 <= b <= STEEPEST for b in self.exponents):
             raise SlipscanError(
                 f"the exponents of turbulence are {self.exponents}: give three from 0 to 6, the first above 2"
             )

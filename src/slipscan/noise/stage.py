@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
 
 import xarray as xr
@@ -13,6 +12,7 @@ from slipscan.fit.model import design_matrix
 from slipscan.geometry import read_grid
 from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import epoch_rms, spectrum
+from slipscan.noise.parameters import UNKNOWN, at_border, parameters
 from slipscan.settings import NoiseSettings
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
     """Estimate the noise of the stack at `stack` and write the noise product to `out`."""
     result = estimate_noise(open_stack(stack), settings)
-    log.info(
-        "median epoch RMS %.1f mm, exponent %.2f, white floor %.1f mm",
-        1e3 * float(result["epoch_rms"].median()), float(result["exponent"]), 1e3 * float(result["white_std"]),
-    )  # fmt: skip
+    if UNKNOWN not in result.attrs:
+        log.info(
+            "median epoch RMS %.1f mm, exponent %.2f, white floor %.1f mm",
+            1e3 * float(result["epoch_rms"].median()), float(result["exponent"]), 1e3 * float(result["white_std"]),
+        )  # fmt: skip
     write_zarr(result, out)
 
 
@@ -42,14 +43,15 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
             "epoch_rms": ("time", epoch_rms(found.residual.reshape(len(displacement), -1))),
             "power_spectrum": ("wavenumber", power),
             "band_std": (("time", "band"), found.band_std),
-            **{name: ((), value) for name, value in _scalars(found).items()},
+            **{name: ((), value) for name, value in parameters(found).items()},
+            "bounded": ((), vocabulary.flags("noise", "bounded", _said(found))),
         },
         coords={
             "time": dataset["time"],
             "wavenumber": ("wavenumber", wavenumber, {"units": "1/km", "long_name": "cycles per km"}),
             "band": ("band", found.band_m / 1e3, {"units": "km", "long_name": "larger width of the two Gaussians"}),
         },
-        attrs=dict(dataset.attrs),
+        attrs=dataset.attrs | ({UNKNOWN: found.lacking} if found.turbulence is None else {}),
     )
     if found.turbulence is not None:
         out["turbulence_epoch_std"] = ("time", found.turbulence.epoch_std)
@@ -63,33 +65,12 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     return out
 
 
-def _scalars(found: NoiseEstimate) -> dict[str, float]:
-    """The single numbers of the product; NaN where the stack told nothing."""
-    out = {"exponent": math.nan, "white_std": math.nan}
-    if (fit := found.turbulence) is not None:
-        out = {
-            "exponent": fit.spectrum.exponents[0],
-            "exponent_error": fit.exponent_error,
-            "exponent_middle": fit.spectrum.exponents[1],
-            "outer_scale": fit.spectrum.outer_scale_m,
-            "outer_scale_error": fit.spectrum.outer_scale_m * fit.outer_scale_log_error,
-            "anisotropy": fit.spectrum.anisotropy,
-            "anisotropy_error": fit.spectrum.anisotropy * fit.anisotropy_log_error,
-            "anisotropy_azimuth": fit.spectrum.azimuth_deg,
-            "turbulence_std": found.median_std[0],
-            "turbulence_std_error": found.median_std[1],
-            "strength_log_std": found.strength_log_std[0],
-            "strength_log_std_error": found.strength_log_std[1],
-            "white_std": fit.white_std,
-            "white_std_error": fit.white_std_error,
-            "ramp_std": fit.ramp_std,
-            "ramp_std_error": fit.ramp_std_error,
-        }
-    if (slopes := found.stratified) is not None:
-        out |= {
-            "stratified_std": slopes.std,
-            "stratified_std_error": slopes.std_error,
-            "stratified_annual": slopes.annual,
-            "stratified_annual_error": slopes.annual_error,
-        }
-    return out
+def _said(found: NoiseEstimate) -> frozenset[str]:
+    """Estimates that a bound set; says in the log which, and what is unknown."""
+    if found.turbulence is None:
+        log.warning("turbulence, white floor and ramps stay unknown: %s", found.lacking)
+    if bounded := at_border(found):
+        log.warning(
+            "set by a bound and not by the data (flagged in the product's 'bounded'): %s", ", ".join(sorted(bounded))
+        )
+    return bounded

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from shapely import box
 
+from slipscan.archive.bands import one_line
 from slipscan.archive.conventions import CONVENTIONS
 from slipscan.archive.extent import Bounds, lonlat_bounds
-from slipscan.archive.rasters import Raster, common_grid, one_line, read_header, read_on
+from slipscan.archive.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
+from slipscan.archive.rasters import common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
-from slipscan.geometry import check_los, los_from_hyp3, write_grid
+from slipscan.geometry import write_grid
 from slipscan.regions import Track
 from slipscan.vocabulary import annotate
 
@@ -58,17 +59,16 @@ def read_product(path: Path, row: pd.Series, track: Track, bounds: Bounds) -> xr
     if not box(*lonlat_bounds(whole)).intersects(box(*bounds)):
         return None
     grid = common_grid(list(layers.values()), bounds)
-    values = {name: read_on(layer, grid) for name, layer in layers.items()}
-    phase = values["interferogram"]
-    phase[~np.isfinite(phase) | (phase == 0)] = np.nan
-    if np.isnan(phase).all():
+    displacement = read_phases([layers["interferogram"]], grid, _RULE.metres_per_radian(track.radar_wavelength_m))[0]
+    if np.isnan(displacement).all():
         return None
+    los = read_line_of_sight(layers, grid, track.orbit_direction, str(path))
     out = {
-        "interferogram": phase * np.float32(_RULE.metres_per_radian(track.radar_wavelength_m)),
-        "coherence": _coherence(values["coherence"], layers["coherence"]),
-        "component": np.nan_to_num(values["component"], nan=0.0).astype(np.int16),
-        "height": values["height"],
-        **_line_of_sight(values["lv_theta"], values["lv_phi"], track, path),
+        "interferogram": displacement,
+        "coherence": read_coherences([layers["coherence"]], grid, _RULE.coherence_scale, _RULE.name)[0],
+        "component": np.nan_to_num(read_on(layers["component"], grid), nan=0.0).astype(np.int16),
+        "height": read_height(layers["height"], grid),
+        **dict(zip(LOS, los, strict=True)),
     }
     attributes = {name: row[name] for name in ("reference_date", "secondary_date")} | _acquisition_time(path)
     dataset = xr.Dataset({name: (("y", "x"), array) for name, array in out.items()}, attrs=attributes)
@@ -112,19 +112,3 @@ def _acquisition_time(path: Path) -> dict[str, str]:
                 if match := re.search(r"^Reference Granule:.*?_\d{8}T(\d\d)(\d\d)(\d\d)_", text, re.MULTILINE):
                     return {"acquisition_time": ":".join(match.groups())}
     return {}
-
-
-def _coherence(values: NDArray[np.float32], layer: Raster) -> NDArray[np.float32]:
-    if np.nanmax(values, initial=0.0) > 1.01:
-        raise SlipscanError(f"the coherence in {layer.path} reaches {np.nanmax(values):.3g}, not 1: no HyP3 product?")
-    return values
-
-
-def _line_of_sight(
-    theta: NDArray[np.float32], phi: NDArray[np.float32], track: Track, path: Path
-) -> dict[str, NDArray[np.float32]]:
-    parts = los_from_hyp3(np.where(theta == 0, np.nan, theta), phi)
-    check_los(*parts, track.orbit_direction, str(path))
-    return {
-        f"los_{name}": np.asarray(part, np.float32) for name, part in zip(("east", "north", "up"), parts, strict=True)
-    }

@@ -18,12 +18,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.archive.bands import opened
 from slipscan.archive.extent import Bounds
-from slipscan.archive.rasters import common_grid, one_line, read_header
+from slipscan.archive.rasters import common_grid, read_header, read_on
 from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
-from slipscan.progress import progress
 from slipscan.regions import Region, Track
 
 log = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
         radar coordinates, no dates, a line of sight on another grid, a truncated file
     """
     cube = main_file(path)
-    days, header = _days(cube), read_header(cube)
+    days, header = _days(cube), read_header(cube, single=False)
     whole = common_grid([header])
     rows, columns = series.window(whole, bounds, region, track)
     count = series.epochs_up_to(days, str(manifest.iloc[-1]["secondary_date"]), cube)
     grid = series.cut(whole, rows, columns)
-    values = _read_bands(cube, tuple(range(1, count + 1)), rows, columns)
+    values = read_on(header, grid, range(1, count + 1)).reshape(count, *grid.shape)
     if count > 1:
         empty = np.ones(grid.shape, bool)
         for layer in values:
@@ -132,14 +132,8 @@ def _band_count(cube: Path) -> int:
 
 def _open_and(cube: Path, attribute: str) -> tuple[str | None, ...]:
     """One attribute of an opened raster; raises SlipscanError."""
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with rasterio.open(cube) as source:
-            return tuple(getattr(source, attribute))
-    except (RasterioError, OSError) as error:
-        raise SlipscanError(f"{cube} cannot be read as a GeoTIFF ({one_line(error)}): fetch it again") from error
+    with opened(cube) as source:
+        return tuple(getattr(source, attribute))
 
 
 def _date_list(cube: Path) -> Path | None:
@@ -164,33 +158,16 @@ def _looks(file: Path) -> str:
 
 def _read_los(kind: str, file: Path, whole: Grid, rows: slice, columns: slice) -> dict[str, NDArray[np.float32]]:
     """Unit vector ground to satellite of the window, (y, x) each; raises SlipscanError for another grid."""
-    grid = common_grid([read_header(file)])
+    header = read_header(file, single=False)
+    grid = common_grid([header])
     same = grid.shape == whole.shape and np.allclose(
         (grid.x[0], grid.y[0]), (whole.x[0], whole.y[0]), rtol=0, atol=0.1 * whole.spacing[0]
     )
     if not same:
         raise SlipscanError(f"{file} lies on another grid than the cube: take the one with the same number of looks")
     bands, factor = LOS_BANDS[kind]
-    vector = _read_bands(file, bands, rows, columns)
+    if header.count < len(bands):
+        raise SlipscanError(f"{file} has {header.count} bands, not the 3 of a unit vector: fetch it again")
+    vector = read_on(header, series.cut(grid, rows, columns), bands)
     vector[:, (vector == 0).all(axis=0)] = np.nan
     return dict(zip(series.LOS, factor * vector, strict=True))
-
-
-def _read_bands(file: Path, bands: tuple[int, ...], rows: slice, columns: slice) -> NDArray[np.float32]:
-    """A window of some bands, (band, y, x) float32, NaN where the file declares no data."""
-    import rasterio
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    window = Window.from_slices(rows, columns)
-    out = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), np.float32)
-    try:
-        with rasterio.open(file) as source:
-            for index, band in enumerate(progress(bands, f"read {file.name}")):
-                out[index] = source.read(band, window=window)
-                nodata = source.nodatavals[band - 1]
-                if nodata is not None and not math.isnan(nodata):
-                    out[index][out[index] == np.float32(nodata)] = np.nan
-    except (RasterioError, OSError, IndexError) as error:
-        raise SlipscanError(f"{file} cannot be read to its end ({one_line(error)}): fetch it again") from error
-    return out

@@ -18,12 +18,11 @@ from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import Received
 from slipscan.archive.rasters import common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
+from slipscan.plausible import plausible
 from slipscan.regions import Region
 from slipscan.store import sha256_file
 
 KEYS = ("WIDTH", "FILE_LENGTH", "X_FIRST", "Y_FIRST", "X_STEP", "Y_STEP")
-PLAUSIBLE_M = (0.5, 3.5)
-"""Of a zenith delay on land: 2.3 m at sea level, 1.2 m at 5 km."""
 MARGIN_DEG = 0.1
 
 
@@ -77,8 +76,9 @@ def read(path: Path, bounds: tuple[float, float, float, float]) -> Cube:
         raise SlipscanError(f"{path} lies outside the region: order it for {west:.2f} E, {south:.2f} N and around")
     window = values[np.ix_(rows, columns)].astype(float)
     window[window == 0] = np.nan
-    if not np.isfinite(window).any() or not PLAUSIBLE_M[0] < float(np.nanmedian(window)) < PLAUSIBLE_M[1]:
-        raise SlipscanError(f"{path} holds no zenith delay in metres (about 2): is it of another product?")
+    plausible(window, "zenith_delay", str(path))
+    if not np.isfinite(window).any():
+        raise SlipscanError(f"{path} holds no zenith delay in metres (about 2) in the region: get it again")
     return Cube(window[None], np.zeros(1), latitude[rows], longitude[columns])
 
 
@@ -88,15 +88,14 @@ Layer = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _read_ztd(path: Path) -> Layer:
     header = path.with_name(f"{path.name}.rsc")
-    entries = dict(
-        line.split()[:2] for line in header.read_text(encoding="utf-8").splitlines() if len(line.split()) > 1
-    )
+    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
+    entries = dict(line.split()[:2] for line in lines if len(line.split()) > 1)
     try:
         width, length, west, north, dx, dy = (float(entries[key]) for key in KEYS)
     except (KeyError, ValueError) as error:
         raise SlipscanError(f"{header} lacks {', '.join(KEYS)}, or one is no number: get it again") from error
     values = np.fromfile(path, "<f4")
-    if len(values) != width * length:
+    if len(values) != width * length or min(width, length) < 1:
         raise SlipscanError(f"{path} holds {len(values)} values, its header says {width * length:.0f}: get it again")
     rows, columns = np.arange(length), np.arange(width)
     return values.reshape(int(length), int(width)), north + dy * rows, west + dx * columns

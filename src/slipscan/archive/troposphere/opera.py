@@ -186,7 +186,7 @@ def read_window(path: Path, bounds: Bounds) -> Cube:
     """
     with hdf5.opened(path) as file:
         west, south, east, north = bounds
-        height, latitude, longitude = (np.asarray(hdf5.variable(file, f"/{name}")[()], float) for name in AXES)
+        height, latitude, longitude = (hdf5.array(file, f"/{name}") for name in AXES)
         parts = {
             "height": np.flatnonzero(height <= MAX_HEIGHT_M),
             "latitude": np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG)),
@@ -203,8 +203,7 @@ def read_window(path: Path, bounds: Bounds) -> Cube:
 def _layer(file: h5py.File, name: str, window: Mapping[str, slice]) -> Array:
     """Read the window of a layer, (height, latitude, longitude) m, whatever the order of its axes in the file."""
     layer = hdf5.variable(file, f"/{name}")
-    units = layer.attrs.get("units", b"")
-    units = units.decode() if isinstance(units, bytes) else str(units)
+    units = hdf5.attribute(layer, "units")
     if units not in ("m", "meter", "meters", "metres"):
         raise SlipscanError(f"{file.filename} has {name} in {units!r}, not in metres: fetch it again")
     axes = [scale[0].name.rsplit("/", 1)[-1] if len(scale) else "" for scale in layer.dims]
@@ -212,7 +211,7 @@ def _layer(file: h5py.File, name: str, window: Mapping[str, slice]) -> Array:
         raise SlipscanError(
             f"{file.filename} has {name} on {', '.join(axes)}, not on {', '.join(AXES)}: fetch it again"
         )
-    values = np.asarray(layer[tuple(window.get(axis, 0) for axis in axes)], float)
+    values = hdf5.values(layer, tuple(window.get(axis, 0) for axis in axes))
     values[~(np.abs(values) < UNLIKELY_M)] = np.nan  # whatever the fill value is
     kept = [axis for axis in axes if axis in window]
     return values.transpose([kept.index(axis) for axis in AXES])

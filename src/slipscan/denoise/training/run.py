@@ -15,7 +15,7 @@ from slipscan.denoise.training import parallel
 from slipscan.denoise.training.skill import skill
 from slipscan.denoise.training.trainer import Task, Trainer
 from slipscan.errors import SlipscanError
-from slipscan.noise.estimate import model_of
+from slipscan.noise.parameters import model_of
 from slipscan.settings import TrainSettings
 from slipscan.store import open_zarr
 

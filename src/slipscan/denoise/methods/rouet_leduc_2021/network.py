@@ -113,7 +113,9 @@ def flatten(displacement: NDArray[np.floating]) -> tuple[Float32, float]:
     spread = masked_median((step - centre).abs(), both, 1)
     std = MAD_TO_STD / math.sqrt(2) * spread[spread > 0]
     field = np.where(cleaned.valid.numpy(), cleaned.series.numpy(), np.nan)
-    return field.reshape(displacement.shape).astype(np.float32), max(float(std.median()) if len(std) else 0.0, MIN_STD_M)
+    return field.reshape(displacement.shape).astype(np.float32), max(
+        float(std.median()) if len(std) else 0.0, MIN_STD_M
+    )
 
 
 def windows_of(field: Float32, unit: float, height: NDArray[np.floating], starts: list[int]) -> torch.Tensor:
