@@ -9,7 +9,6 @@ import torch
 from simulated import SHAPE, dates, stack_dataset, turbulence
 from slipscan import vocabulary
 from slipscan.denoise.registry import build as build_denoiser
-from slipscan.denoise.stage import denoise_stack
 from slipscan.detect import calibrate as calibrate_stage
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry, stage
@@ -27,6 +26,7 @@ from slipscan.errors import SlipscanError
 from slipscan.fit.model import days_since_2014, design_matrix, transient_column
 from slipscan.fit.ramps import projected
 from slipscan.settings import DenoiseSettings, DetectSettings
+from slipscan.stack import observation_of
 from slipscan.store import same_store, write_zarr
 
 FAST = DetectSettings(nulls=8, durations_d=(0.0, 48.0), scales_km=(0.5, 2.0), false_alarms_per_1e4km2_yr=1.0)
@@ -203,10 +203,11 @@ def test_nulls_without_any_cluster_still_state_a_bound() -> None:
 
 
 def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty() -> None:
-    planted = track_of(stack_dataset(epochs=40, seed=3, event_m=0.03, missing=0.05), FAST)
-    out = stage.detect(planted, FAST, calibrate_stage.calibrate_track(planted, FAST, threads=2))
+    dataset = stack_dataset(epochs=40, seed=3, event_m=0.03, missing=0.05)
+    planted = track_of(observation_of(dataset), FAST)
+    out = stage.detect(dataset, planted, FAST, calibrate_stage.calibrate_track(planted, FAST, threads=2))
     vocabulary.check(out, "transients")
-    assert out.sizes["transient"] == 1
+    assert out.sizes["transient"] == 1 and out.attrs["detector"] == "scan"
     middle = dates(40)[20] - np.timedelta64(6, "D")
     assert abs(out["t50"].values[0] - middle) <= np.timedelta64(12, "D")
     # The map is not shrunk: the planted lobes are +30 and -30 mm, under 6 mm of turbulence per epoch.
@@ -214,9 +215,10 @@ def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty() -> None:
     footprint = out["footprint"].values[0]
     assert footprint[18, 26] and footprint[30, 26] and not footprint[45, 3]
     assert out["p_value"].values[0] < 0.01
-    quiet = track_of(stack_dataset(epochs=40, seed=3, missing=0.05), FAST)
+    dataset = stack_dataset(epochs=40, seed=3, missing=0.05)
+    quiet = track_of(observation_of(dataset), FAST)
     calibration = calibrate_stage.calibrate_track(quiet, FAST, threads=1)
-    assert stage.detect(quiet, FAST, calibration).sizes["transient"] == 0
+    assert stage.detect(dataset, quiet, FAST, calibration).sizes["transient"] == 0
 
 
 def test_two_events_at_one_place_are_two() -> None:
@@ -225,7 +227,7 @@ def test_two_events_at_one_place_are_two() -> None:
     yy, xx = np.indices(bump.shape)
     bump = 0.03 * np.exp(-((yy - 18) ** 2 + (xx - 26) ** 2) / (2 * 4.0**2))
     dataset["displacement"].values[12:] += bump.astype("f4")
-    track = track_of(dataset, FAST)
+    track = track_of(observation_of(dataset), FAST)
     found = scanner_of(track).find(floor=6.0)
     assert len(found) == 2
     days = track.epochs.days
@@ -264,7 +266,7 @@ def test_a_foreign_stack_of_displacement_alone_is_enough(tmp_path: Path) -> None
 
 def test_scales_below_the_pixel_are_refused() -> None:
     with pytest.raises(SlipscanError, match=r"all below the pixel of 0\.5 km"):
-        track_of(stack_dataset(epochs=20), DetectSettings(scales_km=(0.1, 0.2)))
+        track_of(observation_of(stack_dataset(epochs=20)), DetectSettings(scales_km=(0.1, 0.2)))
 
 
 @pytest.mark.parametrize("duration", [0.0, 36.0, 96.0])
@@ -300,13 +302,13 @@ def test_a_history_without_data_is_kept() -> None:
 def test_a_coarse_grid_finds_what_the_fine_one_finds_and_maps_it_at_full_resolution() -> None:
     dataset = stack_dataset(epochs=100, seed=3, event_m=0.03, missing=0.05)
     settings = DetectSettings(nulls=8, durations_d=(0.0, 48.0), scales_km=(2.0,), false_alarms_per_1e4km2_yr=1.0)
-    track = track_of(dataset, settings)
+    track = track_of(observation_of(dataset), settings)
     assert track.factor == 3 and track.coarse.shape == (16, 19)
     found = scanner_of(track, settings).find(floor=1.0)[0]
     assert abs(found.ramp.middle_d - (days_since_2014(dates(100))[50] - 6)) <= 12
     amplitude, std = amplitude_maps(track, [found.ramp])
     assert amplitude.shape == (1, 48, 56)
-    fine = track_of(dataset, FAST)
+    fine = track_of(observation_of(dataset), FAST)
     expected, _ = amplitude_maps(fine, [found.ramp])
     inside = np.isfinite(amplitude) & np.isfinite(expected)
     assert inside.mean() > 0.9
@@ -318,8 +320,7 @@ def test_the_field_detector_asks_the_denoiser_and_says_so() -> None:
     dataset = stack_dataset(epochs=120, seed=3, event_m=0.03)
     chosen = DenoiseSettings()
     settings = DetectSettings(method="field", nulls=8, durations_d=(0.0, 48.0), scales_km=(0.5, 2.0))
-    denoised = denoise_stack(dataset, chosen, build_denoiser(chosen)).load()
-    track = track_of(dataset, settings, denoised)
+    track = track_of(observation_of(dataset), settings, build_denoiser(chosen))
     search = registry.build("field").search(track, settings)
     strongest = search.find(floor=0.0)[0]
     # dates(n)[20] is where the event begins, whatever n.
@@ -329,6 +330,6 @@ def test_the_field_detector_asks_the_denoiser_and_says_so() -> None:
     nulls = [noise.null_maximum(null_order("permutation", track.epochs.time, 1, index)) for index in range(3)]
     assert strongest.statistic > 1.5 * max(nulls)
     with pytest.raises(SlipscanError, match="give the denoised product too"):
-        registry.build("field").search(track_of(dataset, settings), settings)
+        registry.build("field").search(track_of(observation_of(dataset), settings), settings)
     with pytest.raises(SlipscanError, match="there is no detector 'none': slipscan knows scan, field"):
         registry.build("none")

@@ -12,6 +12,7 @@ from slipbench.baselines.registry import Method
 from slipbench.bound import epoch_nuisance
 from slipbench.estimate import Estimate
 from slipbench.network import estimate as own_evidence
+from slipbench.product import estimate as product
 from slipbench.scenes import Scene
 from slipscan.denoise.method import Method as Denoiser
 from slipscan.denoise.registry import build
@@ -37,6 +38,11 @@ def with_peak(observation: Observation, name: str) -> Estimate:
     return detect(found.transient.astype(float), prepare(observation))
 
 
+def with_detector(observation: Observation, name: str | None, detector: str) -> Estimate:
+    """A denoiser (or none) and a detector of slipscan, as the stages run them."""
+    return product(observation, denoiser(name) if name else None, detector)
+
+
 METHODS: dict[str, Method] = {
     **{name: method for name, method in BASELINES.items() if not method.is_bound},
     "rouet_leduc_2021": Method(
@@ -44,6 +50,12 @@ METHODS: dict[str, Method] = {
         partial(with_peak, name="rouet_leduc_2021"),
         "slow",
         "Rouet-Leduc et al. 2021, doi 10.1038/s41467-021-26254-3",
+    ),
+    "detect_scan": Method(
+        "detect_scan", partial(with_detector, name=None, detector="scan"), "slow", "this work, detector 'scan'"
+    ),
+    "detect_field": Method(
+        "detect_field", partial(with_detector, name="slipnet", detector="field"), "slow", "this work, detector 'field'"
     ),
     "slipscan": Method("slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1"),
     **{name: method for name, method in BASELINES.items() if method.is_bound},

@@ -44,7 +44,7 @@ def calibrate_file(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
     change or recompute it.
     """
-    track = open_track(stack, settings, denoised, until)
+    _, track = open_track(stack, settings, denoised, until)
     key = cache.key(
         f"calibrate {VERSION} {track.label}",
         track.coarse.values,

@@ -35,10 +35,14 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Epochs:
-    """The dates of a series, and the connected part of the network that each belongs to (or None), (time,)."""
+    """The dates of a series, and the connected part of the network that each belongs to (or None), (time,).
+
+    Where the background is known, rate and season were taken out beforehand.
+    """
 
     time: NDArray[np.datetime64]
     segment: NDArray[np.integer] | None = None
+    background_known: bool = False
 
     def __len__(self) -> int:
         return len(self.time)
@@ -58,7 +62,8 @@ class Epochs:
 
     def design(self, beside: Sequence[Ramp] = ()) -> Tensor:
         """Columns of the background and of the ramps that are estimated beside it, (time, column)."""
-        matrix = torch.from_numpy(design_matrix(self.time, self.segment)[0])
+        columns, names = design_matrix(self.time, self.segment)
+        matrix = torch.from_numpy(columns[:, : names.count("offset")] if self.background_known else columns)
         return torch.cat([matrix, self.columns(beside)], 1)
 
 

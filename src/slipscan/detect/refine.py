@@ -73,7 +73,8 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp) -> Ramp:
     if known.sum() < MIN_EPOCHS + 5:
         return first
     series = projected_series[known]
-    own = Epochs(epochs.time[known], None if epochs.segment is None else epochs.segment[known])
+    segment = None if epochs.segment is None else epochs.segment[known]
+    own = Epochs(epochs.time[known], segment, epochs.background_known)
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
     tried = [Ramp(float(middle), duration) for duration in DURATIONS_D for middle in middles]
     shapes = projected(own.columns(tried), own.design(), torch.ones(len(own), dtype=torch.float64)).numpy()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from slipscan.detect.method import Detector
 from slipscan.errors import SlipscanError
+
+if TYPE_CHECKING:
+    from slipscan.detect.method import Detector
 
 GROUP: Final = "slipscan.detectors"
 METHODS: Final[dict[str, str]] = {
@@ -32,3 +34,8 @@ def build(name: str) -> Detector:
         return entry.load()()
     known = ", ".join([*METHODS, *entries.names])
     raise SlipscanError(f"there is no detector {name!r}: slipscan knows {known}")
+
+
+def reads_field(name: str) -> bool:
+    """Whether a detector asks a denoiser."""
+    return build(name).needs_field

@@ -53,24 +53,24 @@ def detect_file(
     threads: int = 1,
 ) -> None:
     """Detect transients in a stack and write the transients product to `out`."""
-    track = open_track(stack, settings, denoised)
+    dataset, track = open_track(stack, settings, denoised)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")
         used = calibrate_track(track, settings, threads)
     else:
         used = calibration_module.read(calibration)
-    write_zarr(detect(track, settings, used), out)
+    write_zarr(detect(dataset, track, settings, used), out)
 
 
-def detect(track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
-    """The transients product of a track at the calibration's threshold."""
+def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
+    """The transients product of a stack, and the track made of it, at the calibration's threshold."""
     search = registry.build(settings.method).search(track, settings)
     found = [describe(track, transient) for transient in search.find(calibration.threshold)]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
     exposure = exposure_of(track, settings)
     start, end = window(track.epochs.time, settings.edge_epochs)
-    out = _product(track, found, [float(calibration.p_value(t.found.statistic, exposure)) for t in found])
-    attrs = track.dataset.attrs
+    out = _product(dataset, track, found, [float(calibration.p_value(t.found.statistic, exposure)) for t in found])
+    attrs = dataset.attrs
     until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(
         {key: value for key, value in attrs.items() if key not in ("product", "title")},
@@ -83,8 +83,7 @@ def detect(track: Track, settings: DetectSettings, calibration: Calibration) -> 
         false_alarms_per_1e4km2_yr=calibration.false_alarms_per_1e4km2_yr,
         calibration_id=calibration.id,
         redness=calibration.redness,
-        # Only what the detector read may claim to have made the event.
-        weights=track.label if registry.build(settings.method).needs_field else "none",
+        weights=track.label,
         region=attrs.get("region", "unnamed"),
         track=attrs.get("track", "unnamed"),
         data_until=attrs.get("data_until", until),
@@ -110,7 +109,7 @@ def describe(track: Track, transient: Transient) -> Described:
     return Described(transient, refine(projected, track.epochs, transient.ramp))
 
 
-def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
+def _product(dataset: xr.Dataset, track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product."""
     n, (rows, cols) = len(found), track.seen.shape
     days = track.epochs.days
@@ -140,13 +139,13 @@ def _product(track: Track, found: Sequence[Described], p_values: Sequence[float]
         },
         coords={
             "transient": np.arange(n),
-            "time": track.dataset["time"],
+            "time": dataset["time"],
             "t05": ("transient", dates(0.05)),
             "t50": ("transient", dates(0.5)),
             "t95": ("transient", dates(0.95)),
         },
     )
     for name in ("los_east", "los_north", "los_up", "height"):
-        if name in track.dataset:
-            out[name] = track.dataset[name]
-    return out.assign_coords({name: track.dataset[name] for name in ("x", "y", "spatial_ref")})
+        if name in dataset:
+            out[name] = dataset[name]
+    return out.assign_coords({name: dataset[name] for name in ("x", "y", "spatial_ref")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,16 +11,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.coarse import coarsened
 from slipscan.detect.ramp import Epochs
+from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError
-from slipscan.field import Observation
+from slipscan.field import Denoiser, Observation, Sliced
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.model import DAYS_PER_YEAR
-from slipscan.geometry import Grid, read_grid
-from slipscan.settings import DetectSettings
-from slipscan.stack import observation_of, open_denoised, open_stack, segments
+from slipscan.settings import DenoiseSettings, DetectSettings, from_options
+from slipscan.stack import observation_of, open_denoised, open_stack
 
 ROUNDED: Final = 0.99
 """Of a pixel: a scale that is smaller is left out."""
@@ -27,35 +29,34 @@ ROUNDED: Final = 0.99
 
 @dataclass(frozen=True)
 class Track:
-    """A stack with what every step of detection needs of it.
+    """What was observed, with what every step of detection needs of it.
 
     Attributes
     ----------
-    dataset
-        the stack
     seen
-        the same, read where it is sliced
-    denoised
-        the denoised product of the same stack; None where nobody asked a denoiser
-    epochs, grid
-        of the stack
+        at full resolution, read where it is sliced
+    epochs
+        of the series
     coarse, cleaned
         means over blocks of `factor` x `factor` pixels, and the same with the delay of every epoch taken out
     factor
         side of a block, pixels
     scales_km
         that are scanned
+    denoiser
+        that may be asked what happened; None where the detector asks none
+    moved
+        (time, y, x) what it said of the whole series, m, read where it is sliced; None: not asked yet
     """
 
-    dataset: xr.Dataset
     seen: Observation
-    denoised: xr.Dataset | None
     epochs: Epochs
-    grid: Grid
     coarse: Observation
     cleaned: Cleaned
     factor: int
     scales_km: list[float]
+    denoiser: Denoiser | None = None
+    moved: Sliced | None = None
 
     def bands(self) -> list[Band]:
         """The bands of what delay, rate and season leave."""
@@ -65,7 +66,7 @@ class Track:
     @property
     def label(self) -> str:
         """Of the denoiser."""
-        return "none" if self.denoised is None else str(self.denoised.attrs.get("weights", "none"))
+        return "none" if self.denoiser is None else self.denoiser.label
 
     @property
     def area_km2(self) -> float:
@@ -74,34 +75,42 @@ class Track:
         return float(covered) * (self.coarse.pixel_m / 1e3) ** 2
 
 
-def open_track(stack: Path, settings: DetectSettings, denoised: Path | None = None, until: str | None = None) -> Track:
-    """Open a stack, and the denoised product beside it, with epochs up to a date."""
+def open_track(
+    stack: Path, settings: DetectSettings, denoised: Path | None = None, until: str | None = None
+) -> tuple[xr.Dataset, Track]:
+    """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
-    beside = None if denoised is None else open_denoised(denoised, dataset)
+    denoiser: Denoiser | None = None
+    moved: Sliced | None = None
+    if denoised is not None and reads_field(settings.method):
+        product = open_denoised(denoised, dataset)
+        denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
+        moved = product["transient"]
     if until is not None:
         dataset = dataset.sel(time=slice(None, np.datetime64(until)))
-    return track_of(dataset, settings, beside)
+        # What the denoiser said of the whole series it did not say of this part.
+        moved = moved if moved is not None and moved.shape[0] == dataset.sizes["time"] else None
+    return dataset, track_of(observation_of(dataset), settings, denoiser, moved)
 
 
-def track_of(dataset: xr.Dataset, settings: DetectSettings, denoised: xr.Dataset | None = None) -> Track:
-    """Bring a stack, which need not be in memory, on the grid that the smallest scale can be scanned on.
+def track_of(
+    seen: Observation, settings: DetectSettings, denoiser: Denoiser | None = None, moved: Sliced | None = None
+) -> Track:
+    """Bring a series, which need not be in memory, on the grid that the smallest scale can be scanned on.
 
     Raises
     ------
     SlipscanError
         all scales are below a pixel, or there is no data
     """
-    seen = observation_of(dataset)
     pixel_km = seen.pixel_m / 1e3
     scales = sorted(scale for scale in settings.scales_km if scale >= ROUNDED * pixel_km)
     if not scales:
         raise SlipscanError(f"detect.scales_km are all below the pixel of {pixel_km:g} km: add larger ones")
     factor = coarse_factor(pixel_km, scales)
     coarse = coarsened(seen, factor)
-    epochs = Epochs(dataset["time"].values, segments(dataset))
-    return Track(
-        dataset, seen, denoised, epochs, read_grid(dataset), coarse, coarse.cleaned(), factor, scales
-    )  # fmt: skip
+    epochs = Epochs(seen.time, seen.segment, seen.background_known)
+    return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, moved)
 
 
 def window(time: NDArray[np.datetime64], edge_epochs: int) -> tuple[np.datetime64, np.datetime64]:

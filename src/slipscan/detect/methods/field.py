@@ -8,7 +8,6 @@ coarse grid (see `detect.track`) the denoiser is asked again, so that data and n
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from slipscan.denoise.registry import build
 from slipscan.denoise.run import denoise
 from slipscan.detect.bands import filtered
 from slipscan.detect.methods.scan import Scan
@@ -30,7 +28,7 @@ from slipscan.detect.statistic import filters_of, statistics
 from slipscan.detect.track import Track
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Observation
-from slipscan.settings import DenoiseSettings, DetectSettings, from_options
+from slipscan.settings import DetectSettings
 
 Float32 = NDArray[np.float32]
 
@@ -61,13 +59,14 @@ class FieldCandidates:
 
     def search(self, track: Track, settings: DetectSettings) -> FieldSearch:
         """Take the field of the product, or ask the denoiser on the coarse grid."""
-        if track.denoised is None:
+        method = track.denoiser
+        if method is None:
             raise SlipscanError("the detector 'field' reads what a denoiser says: give the denoised product too")
-        options = json.loads(track.denoised.attrs["denoise_settings"])
-        method = build(from_options(DenoiseSettings, options))
         scanner = Scan().search(track, settings)
-        whole = track.factor == 1 and track.denoised.sizes["time"] == len(track.epochs)
-        moved = np.nan_to_num(track.denoised["transient"].values) if whole else transient_of(track.coarse, method)
+        if track.factor == 1 and track.moved is not None:
+            moved = np.nan_to_num(np.asarray(track.moved[:, :, :], np.float32))
+        else:
+            moved = transient_of(track.coarse, method)
         residual = track.cleaned.residual().reshape(-1, *track.coarse.shape).numpy()
         noise = np.where(track.cleaned.valid.numpy().reshape(residual.shape), residual, np.nan)
         return FieldSearch(scanner, moved, track.coarse, dataclasses.replace(track.coarse, displacement=noise), method)
