@@ -19,7 +19,8 @@ from slipscan.denoise.apply import Empty, denoise
 from slipscan.denoise.pretrained import Weights
 from slipscan.denoise.window_cache import WindowCache
 from slipscan.errors import SlipscanError
-from slipscan.geometry import pixel_area_km2, read_grid
+from slipscan.geometry import read_grid
+from slipscan.metric import pixel_area_km2
 from slipscan.outofcore import in_shards, scratch_arrays, sharded
 from slipscan.settings import DenoiseSettings, to_options
 from slipscan.stack import add_history, heights, open_stack, segments

@@ -16,7 +16,8 @@ from slipscan.detect.bands import band
 from slipscan.detect.scan import MAX_TRANSIENTS, Scan, scan
 from slipscan.detect.statistic import Candidate, Field, amplitudes, field_of, model_matrix, projected_out, ramps
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, pixel_area_km2, read_grid
+from slipscan.geometry import Grid, read_grid
+from slipscan.metric import pixel_area_km2
 from slipscan.settings import DetectSettings
 from slipscan.stack import heights, open_stack, segments
 from slipscan.store import open_dataset
@@ -55,7 +56,8 @@ class Track:
 
 def open_track(path: Path) -> Track:
     """Open a denoised product or a stack, whichever the file is."""
-    product = "denoised" if "denoised" in open_dataset(path) else "stack"
+    with open_dataset(path) as dataset:
+        product = "denoised" if "denoised" in dataset else "stack"
     return track_of(open_stack(path, product))
 
 

@@ -22,7 +22,8 @@ from slipscan.detect.statistic import (
     ramps,
 )
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, pixel_area_km2
+from slipscan.geometry import Grid
+from slipscan.metric import pixel_area_km2
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]

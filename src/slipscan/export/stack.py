@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import xarray as xr
 
 from slipscan.errors import SlipscanError
-from slipscan.geometry import read_grid
+from slipscan.stack import open_stack
 from slipscan.store import open_dataset, written_beside
-from slipscan.vocabulary import PRODUCTS, check, variable_table
+from slipscan.vocabulary import PRODUCTS, variable_table
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +58,14 @@ def opened(path: Path, variable: str) -> xr.Dataset:
     """Open a stack lazily with `variable`, its standard deviation and what has no time; raises SlipscanError."""
     if variable not in VARIABLES:
         raise SlipscanError(f"there is no variable {variable!r} to export: choose one of {', '.join(VARIABLES)}")
-    dataset = open_dataset(path)
-    product = str(dataset.attrs.get("product", "stack"))
+    with open_dataset(path) as held:
+        product = str(held.attrs.get("product", "stack"))
     if product not in PRODUCTS or "displacement" not in variable_table(product):
         raise SlipscanError(
             f"{path} is no displacement stack but product '{product}': export a stack or a denoised one"
         )
-    check(dataset, product, str(path))
+    dataset = open_stack(path, product, in_memory=False, metric=False)
     if variable not in dataset:
         raise SlipscanError(f"{path} has no variable '{variable}': export the store of the denoise stage")
-    read_grid(dataset, str(path))
     keep = {variable, STD.get(variable, "")}
     return dataset.drop_vars([name for name, v in dataset.data_vars.items() if "time" in v.dims and name not in keep])
