@@ -1,6 +1,5 @@
 """A stack made by someone else: every ordinary way of writing it opens as the same stack, without a Python warning."""
 
-import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.stack import open_stack
 from slipscan.store import write_zarr
@@ -40,11 +38,14 @@ def plain() -> xr.Dataset:
 
 
 def with_crs(dataset: xr.Dataset, how: str, name: str, as_data: bool, referred: str) -> xr.Dataset:
-    if how in ("dataset wkt", "dataset epsg", "dataset crs"):
-        key, value = {
-            "dataset wkt": ("crs_wkt", UTM.to_wkt()), "dataset epsg": ("epsg", 32636), "dataset crs": ("crs", "EPSG:32636")
-        }[how]  # fmt: skip
-        return dataset.assign_attrs({key: value})
+    on_dataset = {
+        "dataset wkt": ("crs_wkt", UTM.to_wkt()),
+        "dataset epsg": ("epsg", 32636),
+        "dataset crs": ("crs", UTM),
+    }
+    if how in on_dataset:
+        key, value = on_dataset[how]
+        return dataset.assign_attrs({key: str(value) if value is UTM else value})
     if how == "rioxarray":
         return dataset.rio.write_crs(UTM, grid_mapping_name=name)
     with warnings.catch_warnings():
@@ -77,7 +78,7 @@ ways = st.fixed_dictionaries(
         "as_data": st.booleans(),
         "referred": st.sampled_from(["attribute", "encoding", "nowhere"]),
         "units": st.sampled_from(sorted(UNITS)),
-        "dtype": st.sampled_from(["float32", "float64", "int16", "int32 plain mm"]),
+        "dtype": st.sampled_from(["float32", "float64", "int16"]),
         "order": st.permutations(["time", "y", "x"]),
         "flip": st.sets(st.sampled_from(["x", "y"])),
         "axes": st.sampled_from([("x", "y"), ("easting", "northing"), ("X", "Y"), ("x_utm", "y_utm")]),
@@ -125,9 +126,7 @@ def written(way: dict, directory: Path) -> Path:
     dataset = dataset.isel({axis: slice(None, None, -1) for axis in way["flip"]})
     dataset = named(dataset, way["axes"], way["aside"])
     if way["chunks"] and not way["file"].startswith("NETCDF3"):
-        dataset = (
-            dataset.chunk(dict(zip(array.dims[-3:], way["chunks"], strict=False))) if not way["aside"] else dataset
-        )
+        dataset = dataset.chunk(dict(zip(dataset["displacement"].dims[-3:], way["chunks"], strict=True)))
     return saved(dataset, way["file"], directory)
 
 
@@ -158,7 +157,7 @@ def saved(dataset: xr.Dataset, file: str, directory: Path) -> Path:
 
 
 @given(way=ways)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)
 def test_every_ordinary_way_opens_as_the_same_stack(way: dict) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = written(way, Path(directory))
@@ -174,4 +173,4 @@ def test_every_ordinary_way_opens_as_the_same_stack(way: dict) -> None:
         np.testing.assert_allclose(stack["displacement"].values, VALUES.astype("f4"), rtol=2e-7)
         crs = read_grid(stack).crs
         assert crs.to_epsg() == 32636 or crs.coordinate_operation.params[1].value == 33.0
-        write_zarr(stack, Path(directory) / "again.zarr")
+        write_zarr(stack.load(), Path(directory) / "again.zarr")
