@@ -157,7 +157,13 @@ def saved(dataset: xr.Dataset, file: str, directory: Path) -> Path:
 
 
 @given(way=ways)
-@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
 def test_every_ordinary_way_opens_as_the_same_stack(way: dict) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = written(way, Path(directory))

@@ -14,7 +14,7 @@ import xarray as xr
 from pyproj import CRS
 
 from slipscan import units
-from slipscan.dates import check_passes, checked_dates
+from slipscan.dates import check_epochs, checked_dates
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, regular, write_grid
 from slipscan.gridmapping import crs_of, mapping_name
@@ -209,7 +209,7 @@ def _coordinate(array: xr.DataArray, name: str, where: str) -> xr.DataArray:
         if not (steps > 0).all():
             problem = "duplicate values" if (steps == 0).any() else "values out of order"
             raise SlipscanError(f"{what} has {problem}: it must be strictly ascending (xarray's sortby and groupby)")
-        check_passes(values, what)
+        check_epochs(values, what)
         array = array.drop_vars("time")
         return array.copy(data=values).assign_coords(time=values)["time"].assign_attrs(array.attrs)
     return array.copy(data=values)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import logging
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan.errors import SlipscanError
+
+log = logging.getLogger(__name__)
 
 FIRST_SAR = np.datetime64("1991-07-17")
 """Launch of ERS-1, the first satellite of which there are interferograms; an older date is another quantity."""
@@ -41,9 +44,7 @@ def checked_dates(array: xr.DataArray, what: str) -> NDArray[np.datetime64]:
         )
     missing = int(np.isnat(values).sum())
     if missing:
-        raise SlipscanError(
-            f"{what} has {missing} of {values.size} dates that are not a time (NaT): correct or drop them"
-        )
+        raise SlipscanError(f"{what} has {missing} of {values.size} dates that are none (NaT): correct or drop them")
     # In days: a year that nanoseconds cannot hold would wrap around.
     days = values.astype("datetime64[D]")
     tomorrow = np.datetime64(datetime.datetime.now(datetime.UTC).date()) + 1
@@ -56,14 +57,20 @@ def checked_dates(array: xr.DataArray, what: str) -> NDArray[np.datetime64]:
     return values.astype("datetime64[ns]")
 
 
-def check_passes(dates: NDArray[np.datetime64], what: str) -> None:
-    """Refuse two epochs of one day; `dates` ascend, (time,).
+def check_epochs(dates: NDArray[np.datetime64], what: str) -> None:
+    """Refuse two epochs of one pass, and say where a series is not Sentinel-1's; `dates` ascend, (time,).
 
     Raises
     ------
     SlipscanError
         two dates of one day, or less than half a day apart: frames of one pass
     """
+    if dates[0] < SENTINEL_1:
+        log.warning(
+            "%s begins on %s, before Sentinel-1A: what slipscan knows of noise and wavelength is Sentinel-1's",
+            what,
+            dates[0].astype("datetime64[D]"),
+        )
     near = (np.diff(dates) < ONE_PASS) | (np.diff(dates.astype("datetime64[D]")) < np.timedelta64(1, "D"))
     if near.any():
         first = int(np.flatnonzero(near)[0])
@@ -77,7 +84,7 @@ def _kind(values: NDArray[np.generic]) -> str:
     """What stands where dates should."""
     first = values.ravel()[0] if values.size else None
     if calendar := getattr(first, "calendar", None):
-        return f"a date of the calendar '{calendar}'"
+        return f"a date of the calendar '{calendar}' (such as {first})"
     if values.dtype.kind in "iuf":
         return f"a number (such as {first:.10g})"
     return f"{values.dtype} (such as {str(first)[:40]!r})"

@@ -19,6 +19,12 @@ KEYS = (
     "proj_string", "crs",
 )  # fmt: skip
 """Attributes that hold a CRS as text or code, the surest first."""
+MERIDIANS = {
+    "longitude_of_central_meridian",
+    "longitude_of_projection_origin",
+    "straight_vertical_longitude_from_pole",
+    "grid_north_pole_longitude",
+}
 REMEDY = "give an EPSG code or WKT (rioxarray's write_crs does)"
 
 
@@ -50,6 +56,9 @@ def crs_of(dataset: xr.Dataset, where: str = "") -> CRS:
             if source.get(key) not in (None, ""):
                 return _horizontal(_parsed(source[key], key, at), at)
     if "grid_mapping_name" in attrs:
+        if attrs["grid_mapping_name"] != "latitude_longitude" and not MERIDIANS & set(attrs):
+            # What is left out counts as 0, which would be a place off Africa.
+            raise SlipscanError(f"the CF parameters of grid mapping '{name}'{at} lack a central meridian: {REMEDY}")
         try:
             return _horizontal(CRS.from_cf(dict(attrs)), at)
         except (CRSError, KeyError, TypeError, ValueError) as error:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import slipscan
-from slipscan import vocabulary
+from slipscan import seriesmodel, vocabulary
 from slipscan.conform import conform
 from slipscan.errors import SlipscanError
 from slipscan.geometry import check_los, read_grid
@@ -44,17 +44,19 @@ def open_stack(path: Path, product: str = "stack", in_memory: bool = True, metri
     in_memory
         read all of it; else series stay on the disk and are read where they are sliced
     metric
-        whether the grid has to be metric; where not, it may be of any CRS
+        whether the grid has to be metric and the series long enough for its background, as every stage but timeseries
+        and export needs
 
     Raises
     ------
     SlipscanError
-        what the contract needs is missing or wrong, there is no valid pixel, the grid is not metric
+        what the contract needs is missing or wrong, there is no valid pixel, the grid is not metric, too few epochs
     """
     dataset = conform(open_dataset(path), product, str(path))
     vocabulary.check(dataset, product, str(path))
     if metric:
         check_metric(read_grid(dataset, str(path)), str(path))
+        seriesmodel.check_length(dataset["time"].values, segments(dataset), str(path))
     dataset = screened(dataset, in_memory, str(path))
     _check_los(dataset, str(path))
     for name, note in OPTIONAL_NOTES.items():

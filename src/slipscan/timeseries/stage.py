@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from slipscan.conform import conform
-from slipscan.dates import check_passes
+from slipscan.dates import check_epochs
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import scratch_arrays
 from slipscan.screening import screened
@@ -69,5 +69,5 @@ def _interferograms(dataset: xr.Dataset, where: str) -> xr.Dataset:
         if name not in dataset.coords or dataset[name].dims != ("pair",):
             raise SlipscanError(f"the interferograms in {where} have no coordinate '{name}' (pair) of dates")
         dates.append(dataset[name].values)
-    check_passes(np.unique(np.concatenate(dates)), f"the network of interferograms in {where}")
+    check_epochs(np.unique(np.concatenate(dates)), f"the network of interferograms in {where}")
     return screened(dataset, in_memory=False, where=where)
