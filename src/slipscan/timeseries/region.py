@@ -64,8 +64,9 @@ def number(dataset: xr.Dataset, name: str, low: float, high: float) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not low <= value <= high:
+        held = repr(given) if isinstance(given, str) else given
         raise SlipscanError(
-            f"the attribute {name} of {where(dataset)} is {given!r}: give a number from {low:g} to {high:g}, with a"
+            f"the attribute {name} of {where(dataset)} is {held}: give a number from {low:g} to {high:g}, with a"
             " decimal point"
         )
     return value
