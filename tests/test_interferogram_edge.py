@@ -111,7 +111,7 @@ def integers(values: np.ndarray) -> np.ndarray:
         (lambda d: d.assign_attrs(reference_lon=30.0), "no pixel within 800 m of the reference point"),
         (lambda d: d.assign_attrs(reference_lon=[32.5, 32.6]), "reference_lon of .* give a number"),
         (
-            lambda d: xr.Dataset(d, attrs={"reference_lat": 40.9}),
+            lambda d: d.drop_attrs(deep=False).assign_attrs(reference_lat=40.9),
             "has the attribute reference_lat but no reference_lon",
         ),
         (lambda d: d.assign_attrs(radar_wavelength_m="0,0555"), "radar_wavelength_m of .* is '0,0555'"),

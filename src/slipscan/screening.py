@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from slipscan.conform import in_blocks
 from slipscan.errors import SlipscanError
 from slipscan.plausible import Screen
-from slipscan.store import first_line
+from slipscan.store import CHUNK, first_line
 
 KINDS = {
     "displacement": "displacement", "interferogram": "interval", "inversion_std": "std", "height": "height",
@@ -20,8 +20,8 @@ KINDS = {
 }  # fmt: skip
 """The plausible range (a key of plausible.RANGES) of each variable."""
 SERIES = ("displacement", "interferogram")
-BLOCK = {"time": 64, "pair": 64, "y": 512, "x": 512}
-"""Layers, rows and columns that are read at once: 64 MB."""
+BLOCK = CHUNK
+"""Layers, rows and columns that are read at once: 16 MB."""
 
 
 def screened(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
@@ -45,7 +45,11 @@ def screened(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
     for name, array in dataset.data_vars.items():
         screen = Screen(KINDS[str(name)], f"'{name}' in {where}") if name in KINDS else None
         if in_memory or array.ndim < 3:
-            values = np.require(_read(array, where), requirements="W")
+            values = _read(array, where)
+            if array.ndim < 3:
+                # Zarr's explicit byte order is no other one, but the NetCDF library warns of it.
+                values = values.astype(np.dtype(values.dtype.name))
+            values = np.require(values, requirements="W")
             any_valid = _pass(values, screen)
             out[name] = array.copy(data=values)
         elif screen is None:
