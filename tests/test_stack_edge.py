@@ -272,3 +272,17 @@ def test_series_that_are_too_short(days: list[int], sentence: str, tmp_path: Pat
     with pytest.raises(SlipscanError, match=sentence):
         open_stack(tmp_path / "stack.nc")
     assert opened(tmp_path / "stack.nc", "displacement").sizes["time"] == len(days)
+
+
+@pytest.mark.parametrize("units", ["m", "mm"])
+@pytest.mark.parametrize("kind", ["nc", "zarr"])
+def test_a_large_stack_stays_on_the_disk(units: str, kind: str, tmp_path: Path) -> None:
+    dataset, path = stack(), tmp_path / f"stack.{kind}"
+    dataset["displacement"].attrs["units"] = units
+    dataset.to_netcdf(path) if kind == "nc" else dataset.to_zarr(path, zarr_format=2)
+    opened_ = open_stack(path, in_memory=False)
+    assert not opened_["displacement"].variable._in_memory
+    part = opened_["displacement"].isel(time=slice(2, 4), y=slice(1, 3))
+    assert not opened_["displacement"].variable._in_memory
+    expected = stack()["displacement"].values[2:4, 1:3] * (1e-3 if units == "mm" else 1)
+    np.testing.assert_allclose(part.values, expected, rtol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -69,13 +70,12 @@ def _pass(values: NDArray[np.floating], screen: Screen | None) -> bool:
     return bool(np.isfinite(values if screen is None else screen(values)).any())
 
 
-def _parts(array: xr.DataArray) -> list[xr.DataArray]:
-    """A series in blocks."""
+def _parts(array: xr.DataArray) -> Iterator[xr.DataArray]:
+    """A series in blocks; each keeps what was read of it, so that only one may be held."""
     starts = [range(0, size, BLOCK[str(dim)]) for dim, size in array.sizes.items()]
-    return [
-        array.isel({dim: slice(start, start + BLOCK[str(dim)]) for dim, start in zip(array.dims, corner, strict=True)})
-        for corner in itertools.product(*starts)
-    ]
+    for corner in itertools.product(*starts):
+        block = zip(array.dims, corner, strict=True)
+        yield array.isel({dim: slice(start, start + BLOCK[str(dim)]) for dim, start in block})
 
 
 def _masked(array: xr.DataArray, kind: str) -> xr.DataArray:
