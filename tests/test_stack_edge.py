@@ -228,6 +228,15 @@ def test_what_a_user_keeps_beside_is_named(tmp_path: Path, caplog: pytest.LogCap
     assert "is not used: band, velocity" in caplog.text
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_dates_beside_numbered_epochs(numbered: bool, tmp_path: Path) -> None:
+    dataset = stack().rename(time="acquired").swap_dims(acquired="epoch")
+    if numbered:
+        dataset = dataset.assign_coords(epoch=np.arange(8))
+    dataset.to_netcdf(tmp_path / "stack.nc")
+    np.testing.assert_array_equal(open_stack(tmp_path / "stack.nc")["time"].values, TIME)
+
+
 def test_a_file_of_any_name_and_a_torn_one(tmp_path: Path) -> None:
     stack().to_netcdf(tmp_path / "series.cdf")
     xr.testing.assert_equal(open_stack(tmp_path / "series.cdf")["displacement"].drop_vars("spatial_ref"),

@@ -110,13 +110,14 @@ def _named_axes(dataset: xr.Dataset, main: str, dims: tuple[str, ...], where: st
         )
         if along is None:
             continue
-        if along not in dataset.coords:
-            names = [
-                name for name, c in dataset.variables.items() if c.dims == (along,) and _role(c, str(name)) == axis
-            ]
-            if len(names) == 1:
-                dataset = dataset.set_coords(names).swap_dims({along: names[0]})
-                along = names[0]
+        held = {str(name): c for name, c in dataset.variables.items() if c.dims == (along,)}
+        named = [name for name, coordinate in held.items() if _role(coordinate, name) == axis]
+        dates = [name for name in named if held[name].dtype.kind == "M"]
+        # Dates rather than the numbers of the epochs.
+        others = dates if axis == "time" and along not in dates else named if along not in dataset.coords else []
+        if len(others) == 1:
+            dataset = dataset.set_coords(others).swap_dims({along: others[0]})
+            along = others[0]
         if along != axis:
             dataset = dataset.drop_vars(axis, errors="ignore").rename({along: axis})
     spare = [dim for dim in dataset[main].dims if dim not in dims and dataset.sizes[dim] == 1]
