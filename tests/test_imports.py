@@ -14,7 +14,7 @@ GROUND = {
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]
 """A stage may import what stands before it."""
-ABOVE_ALL = {"__main__", "cli", "digest", "reference", "bench", "export", "loopback"}
+ABOVE_ALL = {"__main__", "cli", "digest", "reference", "bench", "export", "loopback", "project"}
 """May import everything; digest and reference read the code itself."""
 
 
