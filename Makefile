@@ -15,9 +15,9 @@ quietly = @printf '%s ... ' '$(1)'; begun=$$(date +%s); \
 	if { $(3); } > $(2) 2>&1; then echo "$$(($$(date +%s) - begun)) s"; \
 	else status=$$?; echo failed; tail -n 25 $(2) >&2; echo "the whole log: $(2)" >&2; exit $$status; fi
 
-# $(call workflow,CONFIG,TARGET): one line a stage. What Snakemake prints past its logger is shown where it fails.
+# $(call workflow,CONFIG,TARGET): one line a stage. Its stderr, a remark on the profile at least, is shown where it fails.
 workflow = @mkdir -p .snakemake/log; \
-	$(BIN)/snakemake --logger slipscan --stdout --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
+	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
 	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
 .PHONY: demo test test-slow lint types update setup bench-skill weights lock clean

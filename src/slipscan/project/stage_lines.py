@@ -33,7 +33,7 @@ class Stage(NamedTuple):
 
 
 class LogHandler(LogHandlerBase):
-    """Snakemake's records in, a few lines out; it has the terminal for itself."""
+    """Snakemake's records in, a few lines out: what goes well on stdout, what does not on stderr."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -64,39 +64,46 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.ERROR or (event is None and record.levelno >= logging.WARNING):
             self._error(str(record.msg))
         elif event is None and str(record.msg).startswith(NOTHING_TO_DO):
-            self._say("nothing to be done: all is up to date")
+            _say("nothing to be done: all is up to date")
 
     def _begin(self, record: logging.LogRecord) -> None:
         """The number of stages, and where Snakemake's own log is; in a dry run the table of jobs."""
         if self.common_settings.dryrun:
-            self._say(str(record.msg))
+            _say(str(record.msg))
             return
         stats = vars(record)["stats"]
         self.total = sum(int(count) for rule, count in stats.items() if rule not in TARGETS | {"total"})
-        self._say(f"{self.total} stage{'s' * (self.total != 1)} to run; Snakemake's log: {_own_log()}")
+        _say(f"{self.total} stage{'s' * (self.total != 1)} to run; Snakemake's log: {_own_log()}")
 
     def _finished(self, stage: Stage | None) -> None:
         if stage is None or stage.title in TARGETS:
             return
         self.done += 1
         count = f"{self.done:>{len(str(self.total))}}/{self.total}"
-        self._say(f"{count} {stage.title:<{TITLE_WIDTH}} {time.monotonic() - stage.begun:5.0f} s")
+        _say(f"{count} {stage.title:<{TITLE_WIDTH}} {time.monotonic() - stage.begun:5.0f} s")
 
-    def _failed(self, stage: Stage, logs: list[str]) -> None:
+    @staticmethod
+    def _failed(stage: Stage, logs: list[str]) -> None:
         line = next((line for line in map(_last_line, logs) if line), "")
         if line.startswith(SENTENCE):
             why = line.removeprefix(SENTENCE)
         else:
             why = f"it ended without a sentence; the last line of its log is: {line or '(none)'}"
-        self._say(f"{stage.title} failed: {why}\n  its log: {', '.join(logs) or '(none)'}")
+        _complain(f"{stage.title} failed: {why}\n  its log: {', '.join(logs) or '(none)'}")
 
-    def _error(self, text: str) -> None:
+    @staticmethod
+    def _error(text: str) -> None:
         """An error or warning of Snakemake's own; of one that holds a sentence of slipscan, the sentence."""
         if not any(part in text for part in SAID_BY_THE_STAGE):
-            self._say(next((line for line in text.splitlines() if line.startswith(SENTENCE)), text))
+            _complain(next((line for line in text.splitlines() if line.startswith(SENTENCE)), text))
 
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stdout if self.common_settings.stdout else sys.stderr, flush=True)
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _own_log() -> str:
