@@ -12,6 +12,7 @@ from slipscan.denoise.network import SlipNet
 from slipscan.denoise.objective import loss
 from slipscan.denoise.stream import scene_numbers
 from slipscan.settings import TrainSettings
+from waiting import LONG_S
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
@@ -30,7 +31,7 @@ assert parallel.processes() == 1
 
 
 def _torchrun(*arguments: str) -> None:
-    done = subprocess.run([*TORCHRUN, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([*TORCHRUN, *arguments], capture_output=True, text=True, timeout=LONG_S, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

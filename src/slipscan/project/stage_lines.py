@@ -19,7 +19,11 @@ TARGETS = {"all", "manifests"}
 """Rules that only name what is wanted."""
 TITLE_WIDTH = 36
 SENTENCE = "slipscan: error: "
-SAID_BY_THE_STAGE = ("CalledProcessError", "Exiting because a job execution failed", "At least one job did not complete")
+SAID_BY_THE_STAGE = (
+    "CalledProcessError",
+    "Exiting because a job execution failed",
+    "At least one job did not complete",
+)
 """In what Snakemake says of a failed job beside the job's own error."""
 NOTHING_TO_DO = "Nothing to be done"
 """How Snakemake's message begins that a run with nothing to do consists of."""
