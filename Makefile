@@ -7,7 +7,18 @@ STAMP := $(VENV)/.installed
 CONFIG ?= config/config.yaml
 # Extra words for pip when it installs torch, say an index that holds CPU builds for your platform.
 TORCH_PIP_OPTIONS ?=
-SNAKEMAKE := $(BIN)/snakemake --quiet progress
+PIP := $(BIN)/pip install --disable-pip-version-check
+
+# $(call quietly,WHAT,LOG,COMMANDS): one line and the time it took; what the commands say goes to LOG, and its end
+# is shown where they fail.
+quietly = @printf '%s ... ' '$(1)'; begun=$$(date +%s); \
+	if { $(3); } > $(2) 2>&1; then echo "$$(($$(date +%s) - begun)) s"; \
+	else status=$$?; echo failed; tail -n 25 $(2) >&2; echo "the whole log: $(2)" >&2; exit $$status; fi
+
+# $(call workflow,CONFIG,TARGET): one line a stage. Its stderr, a remark on the profile at least, is shown where it fails.
+workflow = @mkdir -p .snakemake/log; \
+	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
+	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
 .PHONY: demo test test-slow lint types update setup bench-skill weights lock clean
 
@@ -15,52 +26,68 @@ setup: $(STAMP)
 
 # Torch first: where no accelerator is seen its pinned release is taken, so that the open range in
 # pyproject.toml does not pull the newest build with several gigabytes of CUDA libraries where a smaller one is at hand.
+torch = if command -v nvidia-smi; then echo "an accelerator is seen: torch as pip finds it"; \
+	else $(PIP) $(TORCH_PIP_OPTIONS) "$$(grep '^torch==' requirements.lock)" numpy; fi
+
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "slipscan needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "this Python has no venv module: install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@if command -v nvidia-smi >/dev/null 2>&1; then echo "an accelerator is seen: torch as pip finds it"; \
-	  else $(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_PIP_OPTIONS) "$$(grep '^torch==' requirements.lock)" numpy; fi
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable ".[dev]"
+	@$(PYTHON) -m venv $(VENV)
+	$(call quietly,installing into $(VENV) (log: $(VENV)/install.log),$(VENV)/install.log, \
+	  { $(torch); } && $(PIP) --constraint requirements.lock --editable ".[dev]")
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(SNAKEMAKE) --configfile config/demo.yaml -- manifests
-	$(SNAKEMAKE) --configfile config/demo.yaml -- all
+	$(call workflow,config/demo.yaml,all)
 	@$(BIN)/slipscan summary results/demo
 
 # Two invocations: a search that found nothing new must not rerun what follows (docs/workflow.md).
 update: $(STAMP)
-	$(SNAKEMAKE) --configfile $(CONFIG) -- manifests
-	$(SNAKEMAKE) --configfile $(CONFIG) -- all
+	$(call workflow,$(CONFIG),manifests)
+	$(call workflow,$(CONFIG),all)
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
-	$(BIN)/snakefmt --check Snakefile workflow/rules
-	$(BIN)/snakemake --configfile config/demo.yaml --lint
+	$(call quietly,ruff check,$(VENV)/lint.log,$(BIN)/ruff check src tests)
+	$(call quietly,ruff format,$(VENV)/lint.log,$(BIN)/ruff format --check src tests)
+	$(call quietly,snakefmt,$(VENV)/lint.log,$(BIN)/snakefmt --check Snakefile workflow/rules)
+	$(call quietly,snakemake --lint,$(VENV)/lint.log,$(BIN)/snakemake --configfile config/demo.yaml --lint)
 
 types: $(STAMP)
-	$(BIN)/mypy
+	$(call quietly,mypy,$(VENV)/types.log,$(BIN)/mypy)
 
 # The published table: hours on two cores; rows are kept in results/bench, a second run goes on there.
 bench-skill: $(STAMP)
-	$(BIN)/slipscan bench skill --method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
+	@$(BIN)/slipscan bench skill --method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
 
 # A slice of 90 minutes of the training of the shipped weights, from the checkpoint in benchmarks/training.
 weights: $(STAMP)
-	$(BIN)/slipscan train benchmarks/training/slipscan-1.safetensors --config config/train.yaml
+	@$(BIN)/slipscan train benchmarks/training/slipscan-1.safetensors --config config/train.yaml
 
+# Into a file first: a pip that fails must not empty the lock.
 lock: $(STAMP)
-	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//; s/+cu[0-9]*//' | grep -v '^nvidia-' > requirements.lock
+	$(call quietly,requirements.lock,$(VENV)/lock.log, \
+	  $(BIN)/pip freeze --disable-pip-version-check --exclude-editable > $(VENV)/freeze.txt \
+	  && sed 's/+cpu//; s/+cu[0-9]*//; /^nvidia-/d' $(VENV)/freeze.txt > requirements.lock)
 
+# What the demo wrote, by name; what else lies in results/ is yours, and so are cache/ (`slipscan cache prune`) and
+# .snakemake, which knows about your other runs.
+TWIN := ISMT-TWIN
 clean:
-	rm -rf results cache .snakemake
+	@if [ -d results/demo ]; then cd results/demo \
+	  && rm -rf -- $(foreach store,observations stack noise denoised transients,$(TWIN)/*/$(store).zarr) \
+	  && rm -f -- catalogue.gpkg report.html map.png \
+	    $(foreach table,manifest.csv inventory.csv calibration.json,$(TWIN)/*/$(table)) \
+	    $(foreach table,events.parquet gnss.parquet truth.json increment.json,$(TWIN)/$(table)) \
+	    $(TWIN)/increments/[0-9][0-9][0-9][0-9][0-9]-*.parquet $(TWIN)/stations/*.tenv3 \
+	    $(TWIN)/stations/.snakemake_timestamp \
+	    $(foreach depth,* $(TWIN)/* $(TWIN)/*/*,logs/$(depth).log benchmarks/$(depth).tsv) \
+	  && find . -mindepth 1 -depth -type d -empty -delete \
+	  && echo "results/demo: what the demo wrote is deleted, $$(find . -type f | wc -l) other files stay"; fi

@@ -40,6 +40,7 @@ from slipscan_loopback import bursts, cmr
 from slipscan_loopback import hyp3 as loopback_hyp3
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.scene import TrueScene, acquisitions
+from waiting import LONG_S
 
 BURSTS = ("087_185682_IW2", "087_185683_IW2")
 DATES = acquisitions(count=4)
@@ -379,7 +380,7 @@ def _parameters(loopback: Loopback) -> list[dict[str, object]]:
 
 def test_a_request_without_an_answer_is_waited_for(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """HyP3 may list a job a moment after it was killed off: no order is repeated before that moment is over."""
-    monkeypatch.setattr(order_book, "SETTLE_S", 5.0)
+    monkeypatch.setattr(order_book, "SETTLE_S", LONG_S)
     table = loopback.manifest()
     loopback.api.lost_answers = 1
     with pytest.raises(SlipscanError):
@@ -393,7 +394,7 @@ def test_a_request_without_an_answer_is_waited_for(loopback: Loopback, monkeypat
 
     monkeypatch.setattr(order_book.time, "sleep", appear)
     loopback.order(table, submit=True)
-    assert 0 < waited[0] <= 5 and len(loopback.api.jobs) == PAIRS
+    assert 0 < waited[0] <= LONG_S and len(loopback.api.jobs) == PAIRS
 
 
 def test_too_few_credits_order_nothing(loopback: Loopback) -> None:
@@ -443,12 +444,12 @@ def test_expired_urls_are_renewed_and_deleted_files_ordered_again(loopback: Loop
     loopback.order(table, submit=True)
     loopback.look(table)
     ((file,),) = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache).values()
-    assert file.bytes == len(requests.get(file.url, timeout=5).content)
+    assert file.bytes == len(requests.get(file.url, timeout=LONG_S).content)
     loopback.api.expire_links()
-    assert requests.get(file.url, timeout=5).status_code == 403
+    assert requests.get(file.url, timeout=LONG_S).status_code == 403
     ((renewed,),) = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache).values()
     assert (renewed.name, renewed.bytes) == (file.name, file.bytes)
-    assert requests.get(renewed.url, timeout=5).status_code == 200
+    assert requests.get(renewed.url, timeout=LONG_S).status_code == 200
     loopback.api.expire_products()
     with pytest.raises(SlipscanError, match=r"\(1 expired\): run `.* --again`"):
         hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
@@ -493,7 +494,7 @@ def test_questions_are_repeated_and_silence_ends() -> None:
     answers = [Response(503, b"<html>", "text/html"), Response(200, b'{"remaining_credits": 3}', "application/json")]
     with LoopbackServer() as server:
         server.route("/user", lambda request: answers.pop(0))
-        download = {"attempts": 2, "backoff_s": 0.0, "read_timeout_s": 0.2}
+        download = {"attempts": 2, "backoff_s": 0.0, "read_timeout_s": LONG_S}
         settings = ArchiveSettings.model_validate({"hyp3_url": server.url, "download": download})
         assert connect(settings).check_credits() == 3
 
@@ -606,7 +607,7 @@ def test_the_true_motion_comes_back_from_search_to_crop(loopback: Loopback, tmp_
     for _, row in table.iterrows():
         (file,) = files[row["granule"]]
         path = tmp_path / file.name
-        path.write_bytes(requests.get(file.url, timeout=5).content)
+        path.write_bytes(requests.get(file.url, timeout=LONG_S).content)
         crop = hyp3.crop(row, [path], REGION, TRACK, crop_bounds(REGION))
         assert crop is not None
         lon, lat = read_grid(crop).lonlat()

@@ -27,6 +27,7 @@ from slipscan.vocabulary import check
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.licsar import frame_id, register, write_frame
 from slipscan_loopback.scene import TrueScene
+from waiting import LONG_S
 
 AS_OF = "2026-01-01"
 FRAME = "087A_04900_131313"
@@ -59,7 +60,7 @@ def settings_for(server: LoopbackServer, path: str = "/LiCSAR_products", troposp
     return ArchiveSettings.model_validate(
         {
             "licsar_url": f"{server.url}{path}",
-            "download": {"attempts": 3, "backoff_s": 0, "max_wait_s": 0.2, "read_timeout_s": 5},
+            "download": {"attempts": 3, "backoff_s": 0, "max_wait_s": 0.2, "read_timeout_s": LONG_S},
             "corrections": {"troposphere": troposphere},
         }
     )
@@ -328,7 +329,7 @@ def fetched(files: list[RemoteFile], directory: Path) -> list[Path]:
     directory.mkdir(exist_ok=True)
     for file in files:
         if not (directory / file.name).exists():
-            answer = requests.get(file.url, timeout=10)
+            answer = requests.get(file.url, timeout=LONG_S)
             answer.raise_for_status()
             (directory / file.name).write_bytes(answer.content)
     return [directory / file.name for file in files]

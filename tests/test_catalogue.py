@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from slipscan.catalogue.increment import Increment
 from slipscan.errors import SlipscanError
 from slipscan.events import CATALOGUE_COLUMNS, GNSS_COLUMNS, SCAN_KEYS, write_events
 from slipscan.settings import CatalogueSettings
+from waiting import wait_until
 
 NO_GNSS = pd.DataFrame(columns=["event", "station", *(c.name for c in GNSS_COLUMNS)])
 
@@ -159,7 +159,7 @@ def test_two_processes_and_a_kill_leave_whole_increments_with_numbers_of_their_o
     victim, others = appender("victim", 100000, tmp_path), [appender(name, 20, tmp_path) for name in "ab"]
     for process in (victim, *others):
         process.stdout.readline()
-    time.sleep(0.3)
+    wait_until(lambda: any(increment.read(p).events["weights"][0] == "victim" for p in increment.find(tmp_path)))
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     assert [process.wait() for process in others] == [0, 0]

@@ -7,11 +7,12 @@ import pytest
 from simulated import stack_dataset
 from slipscan.store import open_zarr, write_zarr
 from slipscan.vocabulary import check
+from waiting import LONG_S
 
 
 def slipscan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [Path(sys.executable).parent / "slipscan", *arguments]
-    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False, timeout=LONG_S)
 
 
 def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     script = f"ulimit -f 8; trap '' XFSZ; exec {Path(sys.executable).parent}/slipscan noise stack.zarr noise.zarr"
     limited = script.replace("noise stack.zarr noise.zarr", "denoise stack.zarr out.zarr --set method=classical")
     done = subprocess.run(
-        ["bash", "-c", limited], cwd=tmp_path, text=True, capture_output=True, check=False, timeout=120
+        ["bash", "-c", limited], cwd=tmp_path, text=True, capture_output=True, check=False, timeout=LONG_S
     )
     assert done.returncode == 1, done.stderr
     assert done.stderr.splitlines()[-1].startswith("slipscan: error: ")
@@ -85,7 +86,7 @@ def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
         "sys.argv = ['slipscan', 'stop']\n"
         "cli.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=LONG_S)
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1].startswith("slipscan: stopped: ") and "Traceback" not in done.stderr
 
@@ -95,7 +96,7 @@ def test_scratch_arrays_on_a_full_disk_are_one_sentence(tmp_path: Path) -> None:
         "from pathlib import Path\nimport numpy as np\nfrom slipscan.outofcore import scratch_arrays\n"
         f"with scratch_arrays(Path({str(tmp_path / 'a.zarr')!r})) as empty:\n    empty((1 << 50,), np.float32)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=False, timeout=LONG_S)
     assert done.returncode == 1 and "OSError" in done.stderr, "an exception, no signal from a full memory map"
     assert list(tmp_path.iterdir()) == []
 

@@ -20,6 +20,7 @@ from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.settings import DenoiseSettings
 from slipscan.store import SHARD, open_zarr, write_zarr
 from slipscan.vocabulary import annotate
+from waiting import LONG_S
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_memory_does_not_grow_with_the_scene(tmp_path: Path, settings: DenoiseSe
         write_zarr(annotate(write_grid(dataset, grid), "stack"), directory / "stack.zarr")
         process = context.Process(target=_peak, args=(directory, settings, answer))
         process.start()
-        peaks.append(answer.get(timeout=300))
+        peaks.append(answer.get(timeout=3 * LONG_S))
         process.join()
         bytes_of_a_variable.append(values.nbytes)
     assert peaks[1] - peaks[0] < 0.5 * (bytes_of_a_variable[1] - bytes_of_a_variable[0])

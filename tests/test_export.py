@@ -306,7 +306,7 @@ def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:
     blank["displacement"][:] = np.nan
     write_zarr(blank, tmp_path / "blank.zarr")
     for kind in ("licsbas", "mintpy"):
-        with pytest.raises(SlipscanError, match="no pixel of the stack is valid in every epoch"):
+        with pytest.raises(SlipscanError, match="has no valid pixel"):
             export(tmp_path / "blank.zarr", kind, out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.zarr", "stack.zarr"]
     out.mkdir()

@@ -10,10 +10,10 @@ from slipscan.geometry import (
     los_from_hyp3,
     los_from_incidence_heading,
     metric_grid,
-    pixel_area_km2,
     read_grid,
     write_grid,
 )
+from slipscan.metric import pixel_area_km2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from slipscan_loopback.disp_layers import gap_pixels, reference_pixel, rounded
 from slipscan_loopback.http import LoopbackServer
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import Granule, synthetic_granules
+from waiting import LONG_S
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform.*:DeprecationWarning")  # asf_search's
 
@@ -96,7 +97,7 @@ def test_asf_search_finds_gunw_by_place_track_and_time(archive: Any) -> None:
     assert properties["bytes"] == path.stat().st_size
     assert properties["md5sum"] == hashlib.md5(path.read_bytes()).hexdigest()
     assert len(properties["orbit"]) == 2 and all((orbit - 73) % 175 + 1 == 87 for orbit in properties["orbit"])
-    assert requests.get(properties["url"], timeout=5).content == path.read_bytes()
+    assert requests.get(properties["url"], timeout=LONG_S).content == path.read_bytes()
 
 
 def test_asf_search_finds_disp_and_its_static_layers(archive: Any) -> None:
@@ -158,7 +159,7 @@ def test_pages_of_ten_thousand_granules_join_without_loss() -> None:
         register(server, Catalogue(many), {})
         while True:
             data = {"shortName": "ARIA_S1_GUNW", "page_size": "500"}
-            answer = session.post(f"{server.url}/search/granules.umm_json", data, headers=headers, timeout=30)
+            answer = session.post(f"{server.url}/search/granules.umm_json", data, headers=headers, timeout=LONG_S)
             content = answer.json()
             assert content["hits"] == 10_000
             names += [item["umm"]["GranuleUR"] for item in content["items"]]
@@ -181,14 +182,14 @@ def test_the_search_refuses_what_it_does_not_know(archive: Any) -> None:
     server, _, _ = archive
     url = f"{server.url}/search/granules.umm_json"
     for parameters in ({"colour": "red"}, {"temporal": "yesterday,"}, {"attribute[]": "int,PATH_NUMBER,x"}):
-        answer = requests.post(url, data=parameters, timeout=5)
+        answer = requests.post(url, data=parameters, timeout=LONG_S)
         assert answer.status_code == 400 and json.loads(answer.text)["errors"]
     clockwise = "32.4,40.8,32.4,40.9,32.6,40.9,32.6,40.8,32.4,40.8"
-    assert requests.get(url, params={"polygon": clockwise}, timeout=5).status_code == 400
-    answer = requests.get(url, params={"short_name": "ARIA_S1_GUNW", "page_size": 3}, timeout=5)
+    assert requests.get(url, params={"polygon": clockwise}, timeout=LONG_S).status_code == 400
+    answer = requests.get(url, params={"short_name": "ARIA_S1_GUNW", "page_size": 3}, timeout=LONG_S)
     assert answer.headers["CMR-Hits"] == "4" and len(answer.json()["items"]) == 3
     after = {"CMR-Search-After": answer.headers["CMR-Search-After"]}
-    rest = requests.get(url, params={"short_name": "ARIA_S1_GUNW", "page_size": 3}, headers=after, timeout=5)
+    rest = requests.get(url, params={"short_name": "ARIA_S1_GUNW", "page_size": 3}, headers=after, timeout=LONG_S)
     assert len(rest.json()["items"]) == 1
 
 

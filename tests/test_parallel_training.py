@@ -14,6 +14,7 @@ from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.denoise.training.loader import scene_numbers
 from slipscan.denoise.training.scenes import draw_labelled
 from slipscan.settings import TrainSettings
+from waiting import LONG_S
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
@@ -32,7 +33,7 @@ assert parallel.processes() == 1
 
 
 def _torchrun(*arguments: str) -> None:
-    done = subprocess.run([*TORCHRUN, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([*TORCHRUN, *arguments], capture_output=True, text=True, timeout=LONG_S, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

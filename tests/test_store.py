@@ -93,7 +93,7 @@ def test_kill_9_leaves_no_half_store(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from slipscan.store import written_beside\n"
         "with written_beside(Path(sys.argv[1])) as beside:\n"
-        "    beside.mkdir(); (beside / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)\n"
+        "    beside.mkdir(); (beside / 'half').write_text('x'); print('ready', flush=True); time.sleep(600)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "a.zarr")], stdout=subprocess.PIPE, text=True

@@ -405,8 +405,8 @@ def test_foreign_files_without_our_attributes(tmp_path: Path) -> None:
 
 def test_what_breaks_the_contract_is_refused(tmp_path: Path) -> None:
     dataset = series(False)
-    dataset["displacement"].attrs["units"] = "mm"
+    dataset["displacement"].attrs["units"] = "inch"
     write_zarr(dataset, tmp_path / "in.zarr")
-    with pytest.raises(SlipscanError, match="units 'mm', not 'm'"):
+    with pytest.raises(SlipscanError, match="units 'inch', not 'm'"):
         stage.run(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
     assert not (tmp_path / "stack.zarr").exists()

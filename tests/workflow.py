@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from waiting import LONG_S
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -35,7 +37,7 @@ class Workflow:
         command = [sys.executable, "-m", "snakemake", "--configfile", "config/test.yaml", "--cores", str(cores)]
         done = subprocess.run(
             [*command, *arguments], cwd=self.directory, env=self.environment, text=True, capture_output=True,
-            check=False, timeout=400,
+            check=False, timeout=3 * LONG_S,
         )  # fmt: skip
         output = done.stdout + done.stderr
         assert done.returncode == expect, output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer  # noqa: E402
 
 from slipbench.commands import app as bench_app  # noqa: E402
+from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.progress import set_up_logging  # noqa: E402
@@ -47,7 +49,21 @@ RegionsFile = Annotated[Path, typer.Option("--regions", help="GeoJSON of regions
 CacheDir = Annotated[Path, typer.Option("--cache", help="content-addressed cache")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="blocks that are worked on at once")]
 
+DEMO = "snakemake --logger slipscan --configfile config/demo.yaml"
 REGIONS_FILE = Path("config/regions.geojson")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"slipscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="name it")] = False,
+) -> None:
+    """A catalogue of slow slip events from the Sentinel-1 archive."""
 
 
 def main() -> None:
@@ -273,6 +289,17 @@ def loopback(
     from slipscan_loopback.archive import serve
 
     serve(directory, port)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="a new directory, or one without files of these names")],
+) -> None:
+    """Write what a project begins with: Snakefile, rules, profiles, configuration."""
+    from slipscan.project.start import start
+
+    files = start(directory)
+    print(f"{len(files)} files written; the demo: cd {shlex.quote(str(directory))} && {DEMO}")
 
 
 @app.command()

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from slipscan.errors import SlipscanError
+from slipscan.gridmapping import crs_of
 
 Array = NDArray[np.floating]
 
 LOS_UP_RANGE = (0.5, 0.95)
 """Cosine of Sentinel-1's incidence angles (29-46 degrees) with a wide margin."""
+IRREGULAR = 0.01
+"""Share by which the steps of an axis may differ."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,8 @@ def los_from_hyp3(lv_theta: Array, lv_phi: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def check_los(east: Array, north: Array, up: Array, orbit_direction: str, where: str) -> None:
-    """Refuse a line of sight that no right-looking Sentinel-1 has.
+def check_los(east: Array, north: Array, up: Array, orbit_direction: str | None, where: str) -> None:
+    """Refuse a line of sight that no right-looking Sentinel-1 has; without an orbit direction its side is not checked.
 
     Raises
     ------
@@ -147,7 +150,7 @@ def check_los(east: Array, north: Array, up: Array, orbit_direction: str, where:
         raise SlipscanError(f"the line of sight in {where} is no unit vector ({e:.3f}, {n:.3f}, {u:.3f})")
     if not LOS_UP_RANGE[0] < u < LOS_UP_RANGE[1]:
         raise SlipscanError(f"the line of sight in {where} has up = {u:.3f}, outside {LOS_UP_RANGE}: wrong convention?")
-    if (e < 0) != (orbit_direction == "ascending"):
+    if orbit_direction in ("ascending", "descending") and (e < 0) != (orbit_direction == "ascending"):
         raise SlipscanError(
             f"the line of sight in {where} has east = {e:.3f}, impossible for a right-looking {orbit_direction}"
             " pass: wrong convention or orbit direction?"
@@ -172,25 +175,48 @@ def write_grid(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
 
 
 def read_grid(dataset: xr.Dataset, where: str = "") -> Grid:
-    """The grid of a dataset; raises SlipscanError where x, y or the CRS is missing."""
-    at = f" in {where}" if where else ""
+    """The grid of a dataset.
+
+    Raises
+    ------
+    SlipscanError
+        x, y or the CRS is missing or cannot be read; an axis is not regular
+    """
     for axis in ("x", "y"):
         if axis not in dataset.coords:
+            at = f" in {where}" if where else ""
             raise SlipscanError(f"the coordinate '{axis}'{at} is missing: cell centres in the CRS's units")
-    wkt = None
-    for name in ("spatial_ref", "crs"):
-        if name in dataset.variables:
-            attrs = dataset[name].attrs
-            wkt = attrs.get("crs_wkt") or attrs.get("spatial_ref")
-    wkt = wkt or dataset.attrs.get("crs_wkt") or dataset.attrs.get("crs")
-    if not wkt:
-        raise SlipscanError(f"there is no CRS{at}: add a spatial_ref coordinate with crs_wkt (rioxarray does)")
-    return Grid(dataset["x"].values, dataset["y"].values, CRS.from_user_input(wkt))
+    return Grid(regular(dataset["x"], where), regular(dataset["y"], where), crs_of(dataset, where))
 
 
-def pixel_area_km2(grid: Grid) -> float:
-    """Area of a cell of a metric grid, km2; raises SlipscanError for a geographic grid."""
-    if grid.crs.is_geographic:
-        raise SlipscanError("this stage needs a metric grid, but the stack's CRS is geographic: project it (UTM) first")
-    dx, dy = grid.spacing
-    return dx * dy / 1e6
+def regular(axis: xr.DataArray, where: str = "") -> Array:
+    """Cell centres of a regular axis.
+
+    Steps may differ by 1 %, or by what float32 rounds; then the centres are put at equal distances.
+
+    Raises
+    ------
+    SlipscanError
+        no numbers, fewer than two, duplicates, steps that differ
+    """
+    what = f"the coordinate '{axis.name}'" + (f" in {where}" if where else "")
+    values = axis.values
+    if values.dtype.kind not in "fiu" or values.ndim != 1 or not np.isfinite(values).all():
+        raise SlipscanError(f"{what} is no axis of finite numbers: give the cell centres in the CRS's units")
+    if values.size < 2:
+        raise SlipscanError(f"{what} has {values.size} value: a grid needs two rows and two columns or more")
+    values = values.astype(np.float64)
+    steps = np.diff(values)
+    mean = (values[-1] - values[0]) / (values.size - 1)
+    off = np.abs(steps - np.median(steps))
+    allowed = max(IRREGULAR * abs(float(np.median(steps))), 2 * float(np.spacing(np.float32(np.abs(values).max()))))
+    if off.max() > allowed or not (np.sign(steps) == np.sign(mean)).all() or mean == 0:
+        worst = int(np.argmax(off))
+        raise SlipscanError(
+            f"{what} is not regular: from {values[worst]:.10g} to {values[worst + 1]:.10g} it goes by"
+            f" {steps[worst]:.6g}, elsewhere by {np.median(steps):.6g}: put the data on a regular grid (a row or column"
+            " that is missing is filled with NaN)"
+        )
+    if off.max() > 1e-6 * abs(mean):
+        return np.linspace(values[0], values[-1], values.size)
+    return values

@@ -11,10 +11,13 @@ import xarray as xr
 
 import slipscan
 from slipscan import vocabulary
+from slipscan.conform import conform
 from slipscan.errors import SlipscanError
 from slipscan.field import Observation
-from slipscan.fit.model import design_matrix
-from slipscan.geometry import pixel_area_km2, read_grid
+from slipscan.fit.model import check_length, design_matrix
+from slipscan.geometry import check_los, read_grid
+from slipscan.metric import check_metric, pixel_area_km2
+from slipscan.screening import screened
 from slipscan.store import open_dataset
 
 log = logging.getLogger(__name__)
@@ -26,39 +29,55 @@ OPTIONAL_NOTES = {
     "temporal_coherence": "no mask of incoherent pixels",
 }
 
+LOS = ("los_east", "los_north", "los_up")
 
-def open_stack(path: Path, product: str = "stack", in_memory: bool = True) -> xr.Dataset:
-    """Open a displacement stack (Zarr or NetCDF) that follows the contract.
 
-    Into memory, or, of a Zarr store in float32, only what has no time: the rest is read where it is sliced, and whether
-    any of it is valid is left to the reader.
+def open_stack(path: Path, product: str = "stack", in_memory: bool = True, metric: bool = True) -> xr.Dataset:
+    """Open a displacement stack (Zarr or NetCDF), ours or someone else's.
 
-    A stack of someone else needs only `displacement(time, y, x)` with units, time, x, y and a CRS; what is
-    absent is said in the log. Float64 is cast to float32 and an ascending y axis is turned.
+    One of someone else needs only `displacement` with units, dates, x, y and a CRS, as xarray or rioxarray write them
+    (`conform.conform`); what is absent is said in the log, and what cannot be a displacement, height, coherence or unit
+    vector is masked and counted there.
+
+    Parameters
+    ----------
+    path
+        store or file
+    product
+        'stack' or 'denoised'
+    in_memory
+        read all of it; else series stay on the disk and are read where they are sliced
+    metric
+        whether the grid has to be metric and the series long enough for its background, as every stage but timeseries
+        and export needs
 
     Raises
     ------
     SlipscanError
-        what the contract needs is missing or wrong, there is no valid pixel, or the grid is not metric
+        what the contract needs is missing or wrong, there is no valid pixel, the grid is not metric, too few epochs
     """
-    dataset = open_dataset(path)
-    if "y" in dataset.coords and dataset.sizes.get("y", 0) > 1 and dataset["y"][0] < dataset["y"][-1]:
-        dataset = dataset.isel(y=slice(None, None, -1))
-    table = vocabulary.variable_table(product)
-    for name in set(table) & set(map(str, dataset.data_vars)):
-        if dataset[name].dtype == np.float64 and table[name].dtype == "float32":
-            dataset[name] = dataset[name].astype("float32").assign_attrs(dataset[name].attrs)
+    dataset = conform(open_dataset(path), product, str(path))
     vocabulary.check(dataset, product, str(path))
-    read_grid(dataset, str(path))
-    if not in_memory:
-        for field in [variable for variable in dataset.data_vars.values() if "time" not in variable.dims]:
-            field.load()
-    elif not np.isfinite(dataset.load()["displacement"].values).any():
-        raise SlipscanError(f"the stack {path} has no valid pixel: every displacement is NaN")
+    if metric:
+        check_metric(read_grid(dataset, str(path)), str(path))
+        check_length(dataset["time"].values, segments(dataset), str(path))
+    dataset = screened(dataset, in_memory, str(path))
+    _check_los(dataset, str(path))
     for name, note in OPTIONAL_NOTES.items():
         if name not in dataset:
             log.info("%s has no %s: %s", path, name, note)
     return dataset
+
+
+def _check_los(dataset: xr.Dataset, where: str) -> None:
+    """Refuse a line of sight that is none; raises SlipscanError."""
+    held = [name for name in LOS if name in dataset]
+    if not held:
+        return
+    if len(held) < len(LOS):
+        raise SlipscanError(f"{where} has {' and '.join(held)} but not all of {', '.join(LOS)}: add or drop them")
+    east, north, up = (dataset[name].values for name in LOS)
+    check_los(east, north, up, dataset.attrs.get("orbit_direction"), where)
 
 
 def observation_of(dataset: xr.Dataset) -> Observation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import warnings
@@ -19,6 +20,8 @@ import pandas as pd
 import xarray as xr
 
 from slipscan.errors import SlipscanError
+
+log = logging.getLogger(__name__)
 
 CHUNK = {"time": 64, "pair": 64, "y": 256, "x": 256}
 SHARD = {"time": 64, "pair": 64, "y": 2048, "x": 2048}
@@ -143,31 +146,51 @@ def open_zarr(path: Path) -> xr.Dataset:
     path = Path(path)
     if not path.is_dir():
         raise SlipscanError(f"there is no Zarr store at {path}: run the stage before, or check the path")
-    try:
-        with _known_zarr_warnings():
-            dataset = xr.open_zarr(path, chunks=None)
-    except Exception as error:
-        raise SlipscanError(f"{path} cannot be read as a Zarr store ({_first_line(error)})") from error
-    for name, coordinate in dataset.coords.items():
-        if np.issubdtype(coordinate.dtype, np.datetime64):
-            dataset = dataset.assign_coords({name: coordinate.astype("datetime64[ns]")})
-    return dataset
+    with _warnings_to_log(path):
+        try:
+            dataset = xr.open_zarr(path, chunks=None, decode_timedelta=False)
+        except Exception as error:
+            raise SlipscanError(f"{path} cannot be read as a Zarr store ({first_line(error)})") from error
+    return _in_nanoseconds(dataset)
 
 
 def open_dataset(path: Path) -> xr.Dataset:
-    """Open a Zarr store or a NetCDF file that follows a product's contract."""
+    """Open a Zarr store (a directory) or a NetCDF file lazily, whatever its name; raises SlipscanError."""
     path = Path(path)
-    if path.suffix in (".nc", ".nc4", ".h5"):
-        if not path.is_file():
-            raise SlipscanError(f"there is no file {path}: check the path")
+    if path.is_dir() or path.suffix == ".zarr":
+        return open_zarr(path)
+    if not path.is_file():
+        raise SlipscanError(f"there is no file {path}: check the path")
+    with _warnings_to_log(path):
         try:
-            return xr.load_dataset(path, engine="netcdf4", decode_coords="all")
+            dataset = xr.open_dataset(path, engine="netcdf4", decode_timedelta=False)
         except Exception as error:
-            raise SlipscanError(f"{path} cannot be read as NetCDF ({_first_line(error)})") from error
-    return open_zarr(path)
+            raise SlipscanError(f"{path} cannot be read as NetCDF ({first_line(error)})") from error
+    return _in_nanoseconds(dataset)
 
 
-def _first_line(error: Exception) -> str:
+@contextlib.contextmanager
+def _warnings_to_log(path: Path) -> Iterator[None]:
+    """Turn what libraries warn of while they open a file into lines of the log."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        log.debug("%s: %s", path, str(warning.message).splitlines()[0])
+
+
+def _in_nanoseconds(dataset: xr.Dataset) -> xr.Dataset:
+    """Dates among the coordinates in nanoseconds, where these can hold them."""
+    for name, coordinate in dataset.coords.items():
+        if np.issubdtype(coordinate.dtype, np.datetime64) and coordinate.dtype != "datetime64[ns]":
+            years = coordinate.values.astype("datetime64[Y]")
+            if not ((years < np.datetime64("1678")) | (years > np.datetime64("2261"))).any():
+                dataset = dataset.assign_coords({name: coordinate.astype("datetime64[ns]")})
+    return dataset
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of an error, in a line."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -42,7 +42,7 @@ _CROP, _RECEIVED = "granule.zarr", "received.json"
 
 def module(name: str) -> RemoteArchive:
     """Return the module of an archive that is fetched over HTTP."""
-    # Written out, so that the digest of the stage's code knows them (digest.py); heavy libraries come later, in them.
+    # Heavy libraries come later, in them.
     from slipscan.archive import aria, hyp3, licsar, opera
 
     return cast(RemoteArchive, {"aria": aria, "hyp3": hyp3, "licsar": licsar, "opera": opera}[name])

@@ -10,10 +10,9 @@ from typing import Literal, get_args
 import xarray as xr
 
 from slipscan.errors import SlipscanError
-from slipscan.geometry import read_grid
-from slipscan.stack import open_denoised, with_denoised
+from slipscan.stack import open_denoised, open_stack, with_denoised
 from slipscan.store import open_dataset, written_beside
-from slipscan.vocabulary import PRODUCTS, check, variable_table
+from slipscan.vocabulary import PRODUCTS, variable_table
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +62,11 @@ def opened(path: Path, variable: str, denoised: Path | None = None) -> xr.Datase
     """Open a stack lazily with `variable`, its standard deviation and what has no time; raises SlipscanError."""
     if variable not in VARIABLES:
         raise SlipscanError(f"there is no variable {variable!r} to export: choose one of {', '.join(VARIABLES)}")
-    dataset = open_dataset(path)
-    product = str(dataset.attrs.get("product", "stack"))
+    with open_dataset(path) as held:
+        product = str(held.attrs.get("product", "stack"))
     if product not in PRODUCTS or "displacement" not in variable_table(product):
         raise SlipscanError(f"{path} is no displacement stack but product '{product}': give the stack")
-    check(dataset, product, str(path))
-    read_grid(dataset, str(path))
+    dataset = open_stack(path, in_memory=False, metric=False)
     if variable != "displacement":
         if denoised is None:
             raise SlipscanError(f"'{variable}' stands in the denoised product: give it with --denoised")

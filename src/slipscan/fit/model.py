@@ -53,7 +53,8 @@ def design_matrix(time: NDArray[np.datetime64], segment: NDArray[np.integer] | N
         fewer than 5 epochs
     """
     if len(time) < MIN_EPOCHS:
-        raise SlipscanError(f"a series of {len(time)} epochs is too short: slipscan needs {MIN_EPOCHS}")
+        epochs = "1 epoch" if len(time) == 1 else f"{len(time)} epochs"
+        raise SlipscanError(f"a series of {epochs} is too short: slipscan needs {MIN_EPOCHS}")
     years = days_since_2014(time) / DAYS_PER_YEAR
     parts = np.zeros(len(time), int) if segment is None else np.asarray(segment)
     columns = [(parts == part).astype(float) for part in np.unique(parts)]
@@ -65,6 +66,24 @@ def design_matrix(time: NDArray[np.datetime64], segment: NDArray[np.integer] | N
             columns += [np.cos(2 * np.pi * cycles * years), np.sin(2 * np.pi * cycles * years)]
             names += [f"{label}_cos", f"{label}_sin"]
     return np.stack(columns, axis=1), names
+
+
+def check_length(time: NDArray[np.datetime64], segment: NDArray[np.integer] | None, where: str) -> None:
+    """Refuse a series that is too short for its background model.
+
+    Raises
+    ------
+    SlipscanError
+        fewer than 5 epochs, or no more than the model has columns
+    """
+    columns = design_matrix(time, segment)[1]
+    if len(time) <= len(columns):
+        parts = "offset" if columns.count("offset") == 1 else f"{columns.count('offset')} offsets"
+        season = " and season" if has_season(time) else ""
+        raise SlipscanError(
+            f"the {len(time)} epochs of {where} are too few for {parts}, rate{season}: slipscan needs"
+            f" {len(columns) + 1}"
+        )
 
 
 def transient_column(time: NDArray[np.datetime64], start_d: float, duration_d: float) -> Float:

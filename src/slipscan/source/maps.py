@@ -14,7 +14,8 @@ from scipy.ndimage import distance_transform_edt
 
 from slipscan import vocabulary
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, from_lonlat, pixel_area_km2, read_grid, to_lonlat
+from slipscan.geometry import Grid, from_lonlat, read_grid, to_lonlat
+from slipscan.metric import pixel_area_km2
 from slipscan.source.join import TrackTransient, footprint_polygons
 from slipscan.source.projection import Observations
 from slipscan.source.sources import Float, local_crs

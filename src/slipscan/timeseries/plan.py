@@ -23,7 +23,7 @@ from slipscan.timeseries.network import Index, Network, build_network, segments,
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
 from slipscan.timeseries.reading import labels, masked, pair_groups, window
 from slipscan.timeseries.reference import reference_area, reference_medians, too_few
-from slipscan.timeseries.region import reference_point, region_polygon, where
+from slipscan.timeseries.region import number, reference_point, region_polygon, where
 from slipscan.timeseries.workers import in_order
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 TILE_VALUES = 2**23
 """Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
 LARGEST_SIDE = 512
+WAVELENGTHS_M = (0.02, 0.3)
+"""From X to L band."""
 SAMPLE_CHUNKS = 16
 """Chunks of the store, spread over the scene, from which a large scene's median coherence is taken."""
 
@@ -84,9 +86,11 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
         log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
     if "coherence" not in dataset and (settings.min_coherence > 0 or settings.weights == "coherence"):
         log.warning("the input has no coherence: no mask of incoherent pixels, uniform weights")
-    if "radar_wavelength_m" not in dataset.attrs:
+    wavelength = RADAR_WAVELENGTH_M
+    if "radar_wavelength_m" in dataset.attrs:
+        wavelength = number(dataset, "radar_wavelength_m", *WAVELENGTHS_M)
+    else:
         log.warning("the input has no attribute radar_wavelength_m: Sentinel-1's is taken")
-    wavelength = float(dataset.attrs.get("radar_wavelength_m", RADAR_WAVELENGTH_M))
     target = target_grid(native, region_polygon(dataset), settings.pixel_m)
     resampling = choose_resampling(native, settings.pixel_m)
     log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)

@@ -35,11 +35,21 @@ def reference_area(grid: Grid, lon: float, lat: float, radius_m: float) -> NDArr
         east, north = Transformer.from_crs(grid.crs, local, always_xy=True).transform(xx, yy)
         area[window] = np.hypot(east - east0, north - north0) <= radius_m
     if not area.any():
+        remedy = "move the region's reference_point into the data, or raise timeseries.reference_radius_m"
+        if _holds(grid, lat, lon):
+            remedy = "longitude and latitude are swapped"
         raise SlipscanError(
-            f"there is no pixel within {radius_m:g} m of the reference point ({lon:.4f} E, {lat:.4f} N): move the"
-            " region's reference_point into the data, or raise timeseries.reference_radius_m"
+            f"there is no pixel within {radius_m:g} m of the reference point ({lon:.4f} E, {lat:.4f} N): {remedy}"
         )
     return area
+
+
+def _holds(grid: Grid, lon: float, lat: float) -> bool:
+    """Whether a point (degrees) lies on a grid."""
+    if abs(lat) > 90:
+        return False
+    x, y = from_lonlat(np.array(lon), np.array(lat), grid.crs)
+    return bool(grid.x.min() <= x <= grid.x.max() and grid.y.min() <= y <= grid.y.max())
 
 
 def reference_medians(

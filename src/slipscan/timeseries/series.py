@@ -12,6 +12,7 @@ from rasterio.warp import Resampling
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
+from slipscan.metric import not_metric
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid, tiles
 from slipscan.timeseries.reference import reference_area, reference_offsets
@@ -31,9 +32,9 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings, empty: 
     Parameters
     ----------
     dataset
-        product 'stack' on any grid, lazily opened or in memory; a metric grid is kept as it is
+        product 'stack' on any grid, lazily opened or in memory; a metric grid of square pixels is kept as it is
     settings
-        of the stage: pixel_m (geographic input), reference_radius_m, min_reference_pixels
+        of the stage: pixel_m (where the grid is not metric), reference_radius_m, min_reference_pixels
     empty
         makes the arrays that hold the series
 
@@ -50,7 +51,8 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings, empty: 
     """
     native = read_grid(dataset, where(dataset))
     polygon = region_polygon(dataset)
-    if native.crs.is_geographic:
+    if problem := not_metric(native):
+        log.info("%s is projected to UTM: %s", where(dataset), problem)
         target = target_grid(native, polygon, settings.pixel_m)
         resampling = choose_resampling(native, settings.pixel_m)
         log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)

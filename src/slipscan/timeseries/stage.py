@@ -6,10 +6,14 @@ import logging
 from pathlib import Path
 
 import dask
+import numpy as np
 import xarray as xr
 
+from slipscan.conform import conform
+from slipscan.dates import check_epochs
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import scratch_arrays
+from slipscan.screening import screened
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import add_history, open_stack
 from slipscan.store import open_dataset, write_zarr
@@ -43,12 +47,11 @@ def run(observations: Path, out: Path, settings: TimeseriesSettings, threads: in
     # The writer takes one shard after the other from the files that hold the results.
     with scratch_arrays(out) as empty, dask.config.set(scheduler="synchronous"):
         if "interferogram" in dataset:
-            check(dataset, "interferograms", str(observations))
-            _check_pairs(dataset, observations)
+            dataset = _interferograms(dataset, str(observations))
             stack = stack_from_interferograms(dataset, settings, empty, threads)
             line = f"{dataset.sizes['pair']} interferograms, weights {settings.weights}, norm {settings.norm}"
         else:
-            stack = stack_from_series(open_stack(observations, in_memory=False), settings, empty)
+            stack = stack_from_series(open_stack(observations, in_memory=False, metric=False), settings, empty)
             line = "ready series"
         if title := stack.attrs.get("title"):
             stack.attrs["title"] = str(title).replace("Interferograms of", "Displacement of")
@@ -57,8 +60,14 @@ def run(observations: Path, out: Path, settings: TimeseriesSettings, threads: in
         write_zarr(stack, out)
 
 
-def _check_pairs(dataset: xr.Dataset, path: Path) -> None:
-    """Refuse interferograms without dates; raises SlipscanError."""
+def _interferograms(dataset: xr.Dataset, where: str) -> xr.Dataset:
+    """Interferograms, ours or someone else's, in the contract, with dates of two different passes each."""
+    dataset = conform(dataset, "interferograms", where)
+    check(dataset, "interferograms", where)
+    dates = []
     for name in ("reference_date", "secondary_date"):
         if name not in dataset.coords or dataset[name].dims != ("pair",):
-            raise SlipscanError(f"the interferograms in {path} have no coordinate '{name}' (pair) of dates")
+            raise SlipscanError(f"the interferograms in {where} have no coordinate '{name}' (pair) of dates")
+        dates.append(dataset[name].values)
+    check_epochs(np.unique(np.concatenate(dates)), f"the network of interferograms in {where}")
+    return screened(dataset, in_memory=False, where=where)

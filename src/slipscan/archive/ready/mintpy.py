@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from slipscan import units
 from slipscan.archive.extent import Bounds
 from slipscan.archive.ready import series
 from slipscan.errors import SlipscanError
@@ -181,9 +182,10 @@ def _text(attributes: Mapping[str, object]) -> dict[str, str]:
 def _metres(attributes: Mapping[str, str], file: Path) -> float:
     """Factor from the file's unit to metres; raises SlipscanError for an unknown one."""
     unit = attributes.get("UNIT", "")
-    if unit not in series.METRES:
-        raise SlipscanError(f"{file} has UNIT {unit!r}: a displacement series has one of {', '.join(series.METRES)}")
-    return series.METRES[unit]
+    factor = units.factor(unit, "m") if unit else None
+    if factor is None:
+        raise SlipscanError(f"{file} has UNIT {unit!r}: a displacement series has one of m, cm, mm")
+    return factor
 
 
 def _blank_empty_pixels(

@@ -21,19 +21,18 @@ from numpy.typing import NDArray
 
 from slipscan.archive import hdf5
 from slipscan.archive.extent import Bounds, check_overlap, lonlat_bounds, projected
+from slipscan.conform import conform
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, read_grid, write_grid
 from slipscan.regions import Region, Track
+from slipscan.screening import screened
 from slipscan.store import open_dataset, sha256_file
-from slipscan.vocabulary import annotate, check, variable_table
+from slipscan.vocabulary import annotate, check
 
 if TYPE_CHECKING:
     import h5py
 
 log = logging.getLogger(__name__)
-
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-"""The units of length that are understood; here, at the edge, they become metres."""
 
 LOS = ("los_east", "los_north", "los_up")
 CORRECTIONS = "corrections_as_delivered"
@@ -48,7 +47,7 @@ def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
     SlipscanError
         the file cannot be read, or has no time axis
     """
-    return rows_of_days(path, _days(_open(path), path).tolist(), as_of)
+    return rows_of_days(path, _days(_open(path)).tolist(), as_of)
 
 
 def rows_of_days(path: Path, days: Sequence[str], as_of: str) -> list[dict[str, str]]:
@@ -105,18 +104,10 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
         unreadable; no displacement; missing or unknown units; no CRS; the polygon lies outside the data
     """
     dataset = _open(path)
-    if "displacement" not in dataset:
-        raise SlipscanError(f"the series {path} has no variable 'displacement' (time, y, x)")
-    dataset = dataset.isel(time=_days(dataset, path) <= manifest.iloc[-1]["secondary_date"])
-    for axis in ("x", "y"):
-        if axis in dataset.coords:
-            dataset = dataset.sortby(axis, ascending=axis == "x")
+    dataset = dataset.isel(time=_days(dataset) <= manifest.iloc[-1]["secondary_date"])
     whole = read_grid(dataset, str(path))
     rows, columns = window(whole, bounds, region, track)
-    dataset = dataset.isel(x=columns, y=rows)
-    out = xr.Dataset(_stack_variables(dataset, path))
-    if "segment" in dataset.coords:
-        out = out.assign_coords(segment=("time", dataset["segment"].values.astype(np.int64)))
+    out = screened(dataset.drop_attrs(deep=False).isel(x=columns, y=rows), in_memory=True, where=str(path))
     out = _checked(out, dataset["time"].values, cut(whole, rows, columns), track, path)
     if names := dataset.attrs.get(CORRECTIONS):
         out.attrs[CORRECTIONS] = names.split() if isinstance(names, str) else [str(name) for name in names]
@@ -230,45 +221,12 @@ def read_epochs(dataset: h5py.Dataset, count: int, rows: slice, columns: slice, 
 def _open(path: Path) -> xr.Dataset:
     if not path.exists():
         raise SlipscanError(f"there is no displacement series {path}: check the track's 'path'")
-    return open_dataset(path)
+    return conform(open_dataset(path), "stack", str(path))
 
 
-def _days(dataset: xr.Dataset, path: Path) -> np.ndarray:
-    """Epochs as ISO days, (time,) str; raises SlipscanError where there is no time axis."""
-    if "time" not in dataset.coords or not np.issubdtype(dataset["time"].dtype, np.datetime64):
-        raise SlipscanError(f"the series {path} has no coordinate 'time' of dates")
-    return np.atleast_1d(dataset["time"].values).astype("datetime64[D]").astype(str)
-
-
-def _stack_variables(dataset: xr.Dataset, path: Path) -> dict[str, xr.DataArray]:
-    """Take the variables of the stack product, in its units; say in the log what is dropped."""
-    table = variable_table("stack")
-    dropped = sorted(set(map(str, dataset.data_vars)) - set(table) - {"spatial_ref", "crs"})
-    if dropped:
-        log.info("%s: variables that are not part of a stack are dropped: %s", path, ", ".join(dropped))
-    return {
-        name: _in_contract_units(dataset[name], variable.dims, variable.units, path)
-        for name, variable in table.items()
-        if name in dataset
-    }
-
-
-def _in_contract_units(array: xr.DataArray, dims: tuple[str, ...], units: str, path: Path) -> xr.DataArray:
-    """Convert lengths to metres and the array to float32; a missing or unknown unit is an error."""
-    given = array.attrs.get("units")
-    factor = METRES.get(str(given)) if units == "m" else {units: 1.0}.get(str(given))
-    if factor is None:
-        known = ", ".join(METRES) if units == "m" else units
-        raise SlipscanError(
-            f"the variable '{array.name}' in {path} has units {given!r}: write one of {known} into its attributes"
-        )
-    if set(array.dims) != set(dims):
-        raise SlipscanError(f"the variable '{array.name}' in {path} has dimensions {array.dims}, not {dims}")
-    return (
-        (array.transpose(*dims).astype(np.float64) * factor)
-        .astype(np.float32)
-        .drop_vars([name for name in array.coords if name not in dims])
-    )
+def _days(dataset: xr.Dataset) -> NDArray[np.str_]:
+    """Epochs as ISO days, (time,) str."""
+    return dataset["time"].values.astype("datetime64[D]").astype(str)
 
 
 def window(grid: Grid, bounds: Bounds, region: Region, track: Track) -> tuple[slice, slice]:
