@@ -11,9 +11,10 @@ import pytest
 import xarray as xr
 
 from slipscan import cache
+from slipscan.atomic import write_text, written_beside
 from slipscan.errors import SlipscanError
 from slipscan.geometry import metric_grid, write_grid
-from slipscan.store import open_dataset, open_zarr, same_store, write_text, write_zarr, written_beside
+from slipscan.store import open_dataset, open_zarr, same_store, write_zarr
 from slipscan.vocabulary import annotate, check
 
 
@@ -91,7 +92,7 @@ def test_kill_9_leaves_no_half_store(tmp_path: Path) -> None:
     """A process killed in the middle of its write leaves the old store whole; the next write cleans up."""
     write_zarr(stack(), tmp_path / "a.zarr")
     program = (
-        "import sys, time; from pathlib import Path; from slipscan.store import written_beside\n"
+        "import sys, time; from pathlib import Path; from slipscan.atomic import written_beside\n"
         "with written_beside(Path(sys.argv[1])) as beside:\n"
         "    beside.mkdir(); (beside / 'half').write_text('x'); print('ready', flush=True); time.sleep(600)\n"
     )

@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
-from slipscan.store import written_beside
+from slipscan.outputs import parquet_kind
 
 EVENT_TYPES = (
     "slow_slip", "afterslip", "creep_rate_change", "coseismic", "volumetric", "hydrological", "residue",
@@ -94,6 +95,13 @@ SCAN_KEYS = (
 """Keys of a scan, all taken from the attributes of a transients store."""
 
 _METADATA_KEY = b"slipscan_scans"
+KIND = parquet_kind(
+    "an event table",
+    [*(column.name for column in SOURCE_COLUMNS), "geometry"],
+    required=["region", "tracks", "type", "geometry"],
+    metadata=_METADATA_KEY,
+)
+"""Not an increment, which has the columns of GNSS too."""
 
 
 def scan_of(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def write_events(path: Path, events: gpd.GeoDataFrame, scans: list[dict[str, Any
     ]
     table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(scans, sort_keys=True).encode()})
-    with written_beside(Path(path)) as beside:
+    with written_beside(path, KIND) as beside:
         pq.write_table(table, beside, compression="zstd")
 
 

@@ -14,12 +14,16 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from slipscan import digest, vocabulary
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
+from slipscan.outputs import check_outputs, file_kind, head, json_kind
 from slipscan.regions import AriaSource, Hyp3Source, LicsarSource, LocalSource, OperaSource, Region, Track
 from slipscan.settings import Settings
-from slipscan.store import write_text
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_MARKS = (b"by `slipscan docs`; do not edit", f'{{\n  "$schema": "{DIALECT}"'.encode())
+GENERATED = file_kind("a generated file", lambda path: any(mark in head(path) for mark in _MARKS))
+VERSIONS = json_kind("the table of stage versions", *digest.STAGES)
 
 
 def schema(model: type[BaseModel]) -> str:
@@ -44,10 +48,12 @@ def write_all(repository: Path, bump: list[str]) -> None:
     unknown = sorted(set(bump) - set(digest.STAGES))
     if unknown:
         raise SlipscanError(f"there is no stage {unknown[0]!r}: stages are {', '.join(digest.STAGES)}")
-    for name, text in generated().items():
-        write_text(repository / name, text)
+    texts = generated()
+    check_outputs([*((repository / name, GENERATED) for name in texts), (digest.VERSIONS, VERSIONS)])
+    for name, text in texts.items():
+        write_text(repository / name, text, GENERATED)
     previous = json.loads(digest.VERSIONS.read_text(encoding="utf-8")) if digest.VERSIONS.exists() else {}
-    write_text(digest.VERSIONS, json.dumps(digest.table(previous, bump), indent=2) + "\n")
+    write_text(digest.VERSIONS, json.dumps(digest.table(previous, bump), indent=2) + "\n", VERSIONS)
 
 
 def config_reference() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from slipscan.errors import SlipscanError
+from slipscan.outputs import csv_kind
 from slipscan.regions import Region, Track
 from slipscan.store import write_csv
 
@@ -27,6 +28,7 @@ COLUMNS = (
 DATED = ("aria", "opera", "hyp3", "licsar")
 """Archives whose granules have both dates (YYYYMMDD) in their names."""
 
+KIND = csv_kind("a manifest", *COLUMNS)
 ORDER = ["reference_date", "secondary_date", "granule"]
 
 
@@ -40,7 +42,7 @@ def write(path: Path, table: pd.DataFrame) -> None:
     table
         COLUMNS; dates as ISO strings, an empty string where something is unknown
     """
-    write_csv(path, table[list(COLUMNS)].sort_values(ORDER, kind="stable"))
+    write_csv(path, table[list(COLUMNS)].sort_values(ORDER, kind="stable"), KIND)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -24,12 +24,13 @@ from rasterio.transform import Affine
 
 from slipscan import cache
 from slipscan.archive.manifest import COLUMNS
+from slipscan.atomic import write_text, written_beside
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
+from slipscan.outputs import OWN
 from slipscan.progress import progress
 from slipscan.regions import LocalSource, Region, Track
 from slipscan.settings import ArchiveSettings
-from slipscan.store import write_text, written_beside
 from slipscan.synthetic import ismetpasa, positions
 from slipscan.synthetic.interferograms import TrackSimulator, acquisition_dates, pairs
 
@@ -234,5 +235,5 @@ def _write_geotiff(path: Path, values: NDArray[np.float32] | NDArray[np.uint8], 
         "height": values.shape[0], "width": values.shape[1], "transform": Affine(*grid.transform),
         "compress": "deflate", "predictor": 3 if floating else 2, "zlevel": 6,
     }  # fmt: skip
-    with written_beside(path) as beside, rasterio.open(beside, "w", **profile) as raster:
+    with written_beside(path, OWN) as beside, rasterio.open(beside, "w", **profile) as raster:
         raster.write(values, 1)

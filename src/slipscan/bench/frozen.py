@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
+from slipscan.atomic import written_beside
 from slipscan.bench.plan import NULL, SkillPlan
 from slipscan.bench.scenarios import SCENARIOS, draw_scenario, scenario_keys
 from slipscan.bench.scenes import Key, Scene, draw, kept_snr, stratified_keys, unit_snr
 from slipscan.errors import SlipscanError
-from slipscan.store import written_beside
+from slipscan.outputs import check_outputs, csv_kind
 
 COLUMNS = ("id", "snr", "kept", "peak_m", "relief_correlation", "rms_mm", "sha256")
+KIND = csv_kind("a manifest of scenes", *COLUMNS)
 ROUNDING = 1e-4
 """Largest relative difference of the RMS of a scene that another processor may make."""
 CHUNK = 50
@@ -67,10 +69,11 @@ def fingerprint(scene: Scene) -> tuple[float, str]:
 
 def freeze(plan: SkillPlan, out: Path, workers: int) -> int:
     """Draw every scene, set the size of its event, and write the manifest; returns the number of scenes."""
+    check_outputs([(out, KIND)])
     keys = stratified_keys(plan) + scenario_keys(plan)
     rows = [row for part in spread(_describe, chunks(keys, CHUNK), plan, workers) for row in part]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    with written_beside(Path(out)) as beside:
+    with written_beside(out, KIND) as beside:
         table.to_csv(beside, index=False)
     return len(table)
 

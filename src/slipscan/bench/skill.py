@@ -13,13 +13,14 @@ from typing import Any, Final
 import pandas as pd
 
 from slipscan import digest
+from slipscan.atomic import written_beside
 from slipscan.bench import methods as catalogue
 from slipscan.bench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
 from slipscan.bench.measures import measure
 from slipscan.bench.plan import SkillPlan
 from slipscan.denoise import pretrained
 from slipscan.denoise.baselines.registry import Method
-from slipscan.store import sha256_file, written_beside
+from slipscan.outputs import OWN, sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,6 @@ def _work(tasks: Sequence[tuple[Row, tuple[tuple[str, str], ...]]], plan: SkillP
     for name, measured in found.items():
         table = pd.DataFrame(measured)
         label = hashlib.sha256("".join(table["id"] + table["background"]).encode()).hexdigest()[:16]
-        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet") as beside:
+        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet", OWN) as beside:
             table.to_parquet(beside, index=False)
     return len(tasks)

@@ -1,4 +1,7 @@
-"""The catalogue as a GeoPackage: written with the same bytes for the same events, read back as tables."""
+"""The catalogue as a GeoPackage: written with the same bytes for the same events, read back as tables.
+
+What the user did in a catalogue, and programs that have it open, are `users_work`'s.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ import numpy as np
 import pandas as pd
 import pyogrio
 
+from slipscan.atomic import written_beside
+from slipscan.catalogue import users_work
 from slipscan.catalogue.fold import ACTIVE, RETRACTED
 from slipscan.catalogue.footprint import split_at_antimeridian
 from slipscan.errors import SlipscanError
 from slipscan.events import CATALOGUE_COLUMNS, SCAN_KEYS
-from slipscan.store import written_beside
+from slipscan.outputs import file_kind, resolved
 
+KIND = file_kind("a catalogue", lambda path: users_work.columns_of(path, "events") >= {"event_id", "status", "updated"})
 _SCAN_NUMBERS = ("area_km2", "threshold", "false_alarms_per_1e4km2_yr")
 _DESCRIPTIONS = {
     "events": "Events that hold; line of sight positive toward the satellite",
@@ -49,19 +55,25 @@ def write(path: Path, catalogue: gpd.GeoDataFrame, scans: list[dict[str, Any]]) 
     geometry, columns of SCAN_KEYS), present also when empty. GeoPackage 1.3, since 1.4 makes older GDAL
     (Debian's 3.6) warn. Footprints that cross 180 degrees are split.
     """
+    path = resolved(path)
     split = [split_at_antimeridian(footprint) for footprint in catalogue.geometry]
     catalogue = catalogue.set_geometry(gpd.GeoSeries(split, index=catalogue.index, crs="EPSG:4326"))
     ordered = catalogue[[*(column.name for column in CATALOGUE_COLUMNS), "geometry"]]
     # GDAL warns of names that do not end in .gpkg, and SQLite dislikes network file systems: so the file is
     # made in a directory of its own, then copied beside its final name.
-    with tempfile.TemporaryDirectory(prefix="slipscan-") as scratch, _gdal_settings():
+    with tempfile.TemporaryDirectory(prefix="slipscan-") as scratch:
         file = Path(scratch) / "catalogue.gpkg"
-        for layer, status in (("events", ACTIVE), ("retracted", RETRACTED)):
-            table = ordered[ordered["status"] == status].reset_index(drop=True)
-            _write_layer(file, layer, table, geometry_type="MultiPolygon", promote_to_multi=True)
-        _write_layer(file, "scans", _scan_table(scans))
-        with written_beside(path) as beside:
+        with _gdal_settings():
+            for layer, status in (("events", ACTIVE), ("retracted", RETRACTED)):
+                table = ordered[ordered["status"] == status].reset_index(drop=True)
+                _write_layer(file, layer, table, geometry_type="MultiPolygon", promote_to_multi=True)
+            _write_layer(file, "scans", _scan_table(scans))
+        users_work.sign(file)
+        with written_beside(path, KIND) as beside:
             shutil.copyfile(file, beside)
+            # Last, so that hardly any time is left in which another program could open the file.
+            users_work.close(path)
+            users_work.keep(path)
 
 
 def _write_layer(file: Path, layer: str, table: pd.DataFrame, **geometry: Any) -> None:
@@ -71,6 +83,7 @@ def _write_layer(file: Path, layer: str, table: pd.DataFrame, **geometry: Any) -
         layer=layer,
         driver="GPKG",
         dataset_options={} if file.exists() else {"VERSION": "1.3"},
+        dataset_metadata={users_work.SIGNATURE: users_work.UNSIGNED},
         layer_options={"DESCRIPTION": _DESCRIPTIONS[layer]},
         **geometry,
     )

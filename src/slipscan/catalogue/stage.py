@@ -9,14 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from slipscan.catalogue import geopackage, increment
+from slipscan.atomic import write_text
+from slipscan.catalogue import geopackage, increment, users_work
 from slipscan.catalogue.fold import ACTIVE, fold, newest_scans
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
+from slipscan.outputs import NEW, check_outputs, json_kind, resolved, sha256_file
 from slipscan.settings import CatalogueSettings
-from slipscan.store import sha256_file, write_text
 
 log = logging.getLogger(__name__)
+
+POINTER = json_kind("a pointer to an increment", "region", "increment", "sha256")
 
 
 def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
@@ -38,10 +41,11 @@ def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     SlipscanError
         a file is missing or holds something else, or the newest increment is damaged
     """
+    check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
     found, scans = read_events(events)
     path = increment.append(increment.with_verdicts(found, _read_verdicts(gnss)), scans, Path(directory))
     pointer = {"region": str(scans[0]["region"]), "increment": path.name, "sha256": sha256_file(path)}
-    write_text(out, json.dumps(pointer, indent=1) + "\n")
+    write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
 
 
@@ -65,12 +69,14 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> 
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
         raise SlipscanError(f"there is no results directory {results_dir}: run the regions before, or check the path")
+    check_outputs([(out, geopackage.KIND)], [results_dir])
+    users_work.close(resolved(out))
     paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
     if not paths:
         log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
     increments = [increment.read(path) for path in paths]
     catalogue = fold(increments, settings.match_gap_d)
-    geopackage.write(Path(out), catalogue, newest_scans(increments))
+    geopackage.write(out, catalogue, newest_scans(increments))
     active = int((catalogue["status"] == ACTIVE).sum())
     log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
 

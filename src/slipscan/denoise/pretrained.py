@@ -7,16 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from slipscan.atomic import write_text, written_beside
 from slipscan.denoise.calibration import Calibration
 from slipscan.denoise.network import SlipNet
 from slipscan.errors import SlipscanError
-from slipscan.store import sha256_file, write_text, written_beside
+from slipscan.outputs import file_kind, json_kind, sha256_file
 
 SHIPPED = Path(__file__).parent / "weights"
+CARD = json_kind("a card of weights", "name", "architecture", "sha256", "training")
+_MADE_BY = {"made_by": "slipscan"}
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether weights are slipscan's: they say so, or (up to version 0.1) their card holds their digest."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("made_by") == _MADE_BY["made_by"]:
+                return True
+    except SafetensorError:
+        return False
+    card = path.with_suffix(".json")
+    return not CARD.why_not(card) and json.loads(card.read_text(encoding="utf-8"))["sha256"] == sha256_file(path)
+
+
+KIND = file_kind("weights", _is_ours)
 
 
 @dataclass(frozen=True)
@@ -82,8 +100,8 @@ def load(name: str, device: str = "cpu", architecture: type[nn.Module] = SlipNet
 def save(network: nn.Module, path: Path, card: dict[str, Any]) -> None:
     """Write weights and card; the card gets architecture (class, width, input channels) and sha256."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with written_beside(path) as beside:
-        save_file(state, beside)
+    with written_beside(path, KIND) as beside:
+        save_file(state, beside, _MADE_BY)
     channels = next(iter(state.values())).shape[1]
     card = {
         **card,
@@ -91,4 +109,4 @@ def save(network: nn.Module, path: Path, card: dict[str, Any]) -> None:
         "sha256": sha256_file(path),
         "license": "Apache-2.0",
     }
-    write_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n", CARD)

@@ -22,6 +22,7 @@ from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.metric import pixel_area_km2
 from slipscan.outofcore import in_shards, scratch_arrays, sharded
+from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DenoiseSettings, to_options
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
@@ -43,6 +44,7 @@ def run(stack: Path, out: Path, settings: DenoiseSettings, cache_dir: Path | Non
     cache_dir, code
         where finished windows are kept, and the identity of the code that makes them
     """
+    check_outputs([(out, store_kind("denoised"))], [stack])
     weights = load_weights(settings)
     dataset = open_stack(stack, in_memory=weights is None)
     windows = WindowCache(cache_dir, code)

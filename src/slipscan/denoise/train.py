@@ -21,10 +21,11 @@ from slipscan.denoise.baselines import rouet_leduc_training
 from slipscan.denoise.calibration import MIN_PIXELS, Calibration, calibrate
 from slipscan.denoise.examples import Example, draw_example
 from slipscan.denoise.predict import clean
-from slipscan.denoise.recipe import Task, Trainer
+from slipscan.denoise.recipe import CHECKPOINT, LOG, Task, Trainer
 from slipscan.denoise.validation import VALIDATION_SEED_OFFSET
 from slipscan.errors import SlipscanError
 from slipscan.noise.parameters import model_of
+from slipscan.outputs import check_outputs
 from slipscan.settings import DenoiseSettings, TrainSettings
 from slipscan.store import open_zarr
 
@@ -37,6 +38,8 @@ AMPLITUDE_BINS: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 1e3)
 STD_BINS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 1e3)
 EVERY: Final = 5
 """One pixel in so many is kept for the calibration: neighbours are alike."""
+BESIDE: Final = {".json": pretrained.CARD, ".checkpoint": CHECKPOINT, ".csv": LOG}
+"""What lies beside the weights."""
 
 
 def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
@@ -56,6 +59,8 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
         the checkpoint belongs to another network, width or seed; the prototype is to be trained by several processes
         or for a region; the noise product does not tell enough; `width` is not that of the shipped weights
     """
+    outputs = [(out, pretrained.KIND), *((out.with_suffix(end), kind) for end, kind in BESIDE.items())]
+    check_outputs(outputs, [settings.finetune_region] if settings.finetune_region else [])
     with parallel.joined():
         task = _task(settings)
         trainer = Trainer(task, settings, out.with_suffix(".checkpoint"))

@@ -21,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from slipscan import cache
 from slipscan.denoise.predict import WindowEvents
 from slipscan.denoise.pretrained import Weights
-from slipscan.store import written_beside
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class WindowCache:
             self.found += 1
             return events
         events = compute()
-        with written_beside(cache.path(self.directory, KIND, key)) as beside:
+        with cache.written(cache.path(self.directory, KIND, key)) as beside:
             save_file({name: part.cpu().contiguous() for name, part in vars(events).items()}, beside)
         self.made += 1
         return events

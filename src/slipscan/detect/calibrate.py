@@ -17,6 +17,7 @@ from slipscan.detect.field import Track, exposure_of, find, open_track, track_of
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.scan import Scan, scan
 from slipscan.detect.statistic import Field
+from slipscan.outputs import check_outputs
 from slipscan.progress import progress
 from slipscan.settings import DetectSettings
 
@@ -43,6 +44,7 @@ def run(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past
     `until` do not change or recompute it; `code` is the identity of the code, which enters too.
     """
+    check_outputs([(out, calibration_module.KIND)], [stack])
     track = open_track(stack)
     if until is not None:
         track = track_of(track.dataset.sel(time=slice(None, np.datetime64(until))))
@@ -53,7 +55,8 @@ def run(
     else:
         calibration = calibrate_track(track, settings, threads)
         if cache_dir is not None:
-            calibration_module.write(cache.path(cache_dir, "calibrations", key), calibration)
+            with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
+                calibration_module.write(beside, calibration)
     log.info(
         "threshold %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
         calibration.threshold,

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
-from slipscan.store import write_text
+from slipscan.outputs import json_kind
 
 Float = NDArray[np.float64]
 
@@ -21,6 +22,7 @@ TAIL_FRACTION = 0.5
 BOOTSTRAP_DRAWS = 100
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
+KIND = json_kind("a calibration", "id", "tails", "threshold")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _bootstrap(maxima: dict[str, Float], exposure_each: float, rate: float, seed
 
 def write(path: Path, calibration: Calibration) -> None:
     """Write a calibration as JSON, atomically."""
-    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n")
+    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n", KIND)
 
 
 def read(path: Path) -> Calibration:

@@ -20,6 +20,7 @@ from slipscan.detect.field import Track, amplitude_map, area_of, exposure_of, fi
 from slipscan.detect.history import projection, refine
 from slipscan.detect.scan import Transient
 from slipscan.detect.statistic import Candidate
+from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
 from slipscan.store import write_zarr
@@ -44,6 +45,7 @@ class Described:
 
 def run(stack: Path, out: Path, settings: DetectSettings, calibration: Path | None, threads: int) -> None:
     """Detect transients in a (denoised) stack and write the transients product to `out`."""
+    check_outputs([(out, store_kind("transients"))], [stack, *([calibration] if calibration else [])])
     track = open_track(stack)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")

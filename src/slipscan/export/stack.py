@@ -9,9 +9,11 @@ from typing import Literal, get_args
 
 import xarray as xr
 
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
+from slipscan.outputs import NEW, check_outputs
 from slipscan.stack import open_stack
-from slipscan.store import open_dataset, written_beside
+from slipscan.store import open_dataset
 from slipscan.vocabulary import PRODUCTS, variable_table
 
 log = logging.getLogger(__name__)
@@ -44,12 +46,11 @@ def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement
     """
     if kind not in get_args(Kind):
         raise SlipscanError(f"there is no export {kind!r}: choose one of {', '.join(get_args(Kind))}")
-    if Path(out).exists():
-        raise SlipscanError(f"{out} exists: remove it, or export to another path")
+    check_outputs([(out, NEW)], [stack_path])
     dataset = opened(Path(stack_path), variable)
     # One module a format; each brings its own library.
     writer = importlib.import_module(f"slipscan.export.{kind}")
-    with written_beside(Path(out)) as beside:
+    with written_beside(out, NEW) as beside:
         writer.write(dataset, variable, beside)
     log.info("%s of %s written to %s (%s)", variable, stack_path, out, kind)
 

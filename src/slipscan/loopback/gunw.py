@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Array, Grid
 from slipscan.loopback.scene import TrueScene
 from slipscan.loopback.umm import PRODUCED, DataFile, Granule, orbit_number, slc_name
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 
 STEP = 1 / 1200
 """3 arcseconds, degrees."""
@@ -104,7 +105,7 @@ def write(
     """
     import netCDF4
 
-    with written_beside(path) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
+    with written_beside(path, OWN) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
         file.setncatts(
             {
                 "product_type": "UNW GEO IFG",

@@ -21,9 +21,10 @@ from typing import Any
 from slipscan.archive.http.locks import locked
 from slipscan.archive.on_demand.jobs import GONE, NEW, Order, State, credits, state_of
 from slipscan.archive.on_demand.session import connect, refused
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
+from slipscan.outputs import OWN
 from slipscan.settings import ArchiveSettings
-from slipscan.store import write_text
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +221,7 @@ class OrderBook:
 
     def _write(self, records: Mapping[str, _Record]) -> None:
         table = {name: {"jobs": record.jobs, "sent": record.sent} for name, record in sorted(records.items())}
-        write_text(self.path, json.dumps(table, indent=0) + "\n")
+        write_text(self.path, json.dumps(table, indent=0) + "\n", OWN)
 
 
 def _to_send(state: State, again: bool) -> bool:

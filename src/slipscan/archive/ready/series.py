@@ -24,9 +24,10 @@ from slipscan.archive.extent import Bounds, check_overlap, lonlat_bounds, projec
 from slipscan.conform import conform
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, read_grid, write_grid
+from slipscan.outputs import sha256_file
 from slipscan.regions import Region, Track
 from slipscan.screening import screened
-from slipscan.store import open_dataset, sha256_file
+from slipscan.store import open_dataset
 from slipscan.vocabulary import annotate, check
 
 if TYPE_CHECKING:
