@@ -1,7 +1,6 @@
 """The stage on stores: read cell by cell, windows kept in the cache, nothing left beside the product."""
 
 import multiprocessing
-import os
 import threading
 from multiprocessing import Queue
 from pathlib import Path
@@ -111,14 +110,6 @@ def test_a_window_without_data_takes_nothing_from_the_cache(tmp_path: Path, sett
         stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}.zarr", settings, tmp_path / "cache")
         stage.run(tmp_path / "stack.zarr", tmp_path / f"{number}-alone.zarr", settings)
         assert same_store(tmp_path / f"{number}.zarr", tmp_path / f"{number}-alone.zarr")
-
-
-def test_leftovers_of_a_killed_process_are_removed_first(tmp_path: Path, settings: DenoiseSettings) -> None:
-    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
-    for pid in (os.getpid(), 2**22 + 1):
-        (tmp_path / f".out.zarr.scratch-{pid}").mkdir()
-    stage.run(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
-    assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
 
 
 def _own_memory() -> int:

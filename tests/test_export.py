@@ -296,6 +296,6 @@ def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.zarr", "stack.zarr"]
     out.mkdir()
     (out / "precious").touch()
-    with pytest.raises(SlipscanError, match="out exists: remove it, or export to another path"):
+    with pytest.raises(SlipscanError, match="out exists: it is left as it is"):
         export(tmp_path / "stack.zarr", "netcdf", out)
     assert (out / "precious").exists()

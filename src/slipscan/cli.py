@@ -193,12 +193,13 @@ def catalogue(
     results: Annotated[Path, typer.Argument(help="results directory: all increments below it are folded")],
     out: Out,
     options: Options = None,
+    pointer: Annotated[Path | None, typer.Option(help="JSON that names the catalogue and its sha256")] = None,
 ) -> None:
     """Fold all increments into the catalogue, a GeoPackage."""
     from slipscan.catalogue.stage import run_catalogue
     from slipscan.settings import CatalogueSettings, from_options
 
-    run_catalogue(results, out, from_options(CatalogueSettings, options or []))
+    run_catalogue(results, out, from_options(CatalogueSettings, options or []), pointer)
 
 
 @app.command()

@@ -69,13 +69,12 @@ def _take_space(file: Path, size: int) -> None:
 
     A write through a memory map would find no space later, which ends the process by a signal (SIGBUS).
     """
-    with file.open("r+b") as opened:
+    with file.open("r+b", buffering=0) as opened:
         try:
             if not _allocated(opened.fileno(), size):
-                block = bytes(1 << 24)
-                for start in range(0, size, len(block)):
-                    opened.write(block[: size - start])
-                opened.flush()
+                block, written = bytes(1 << 24), 0
+                while written < size:
+                    written += opened.write(block[: size - written])
                 os.fsync(opened.fileno())
         except OSError as error:
             raise OSError(

@@ -20,6 +20,7 @@ from slipscan.settings import CatalogueSettings
 log = logging.getLogger(__name__)
 
 POINTER = json_kind("a pointer to an increment", "region", "increment", "sha256")
+CATALOGUE_POINTER = json_kind("a pointer to the catalogue", "catalogue", "sha256")
 
 
 def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
@@ -49,7 +50,7 @@ def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
 
 
-def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> None:
+def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, pointer: Path | None = None) -> None:
     """Fold every increment below `results_dir` to the catalogue, a GeoPackage.
 
     Parameters
@@ -57,19 +58,23 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> 
     results_dir
         holds {region}/increments/*.parquet
     out
-        the GeoPackage: layers events, retracted, scans
+        the GeoPackage: layers events, retracted, scans; one that a user edited is kept beside
     settings
         the rule of matching
+    pointer
+        JSON that names the catalogue, for Snakemake: catalogue, sha256
 
     Raises
     ------
     SlipscanError
-        there is no such directory, or an increment is damaged (named in the sentence)
+        there is no such directory, an increment is damaged (named in the sentence), or another program has the
+        catalogue open
     """
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
         raise SlipscanError(f"there is no results directory {results_dir}: run the regions before, or check the path")
-    check_outputs([(out, geopackage.KIND)], [results_dir])
+    pointers = [] if pointer is None else [(pointer, CATALOGUE_POINTER)]
+    check_outputs([(out, geopackage.KIND), *pointers], [results_dir])
     users_work.close(resolved(out))
     paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
     if not paths:
@@ -77,6 +82,9 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> 
     increments = [increment.read(path) for path in paths]
     catalogue = fold(increments, settings.match_gap_d)
     geopackage.write(out, catalogue, newest_scans(increments))
+    if pointer is not None:
+        content = {"catalogue": Path(out).name, "sha256": sha256_file(out)}
+        write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
     active = int((catalogue["status"] == ACTIVE).sum())
     log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
 

@@ -45,10 +45,18 @@ def close(path: Path) -> None:
             f"{beside[0]} belongs to a catalogue that is gone: it may hold edits, and would spoil a new {path.name};"
             f" close the catalogue in QGIS or any other program, and move {' and '.join(f.name for f in beside)} away"
         )
-    if beside:
+    if not path.exists():
+        return
+    if beside or _has_log(path):
         _check_in(path)
-    if path.exists() and _is_open_to_write(path):
+    if _is_open_to_write(path):
         raise SlipscanError(_open_elsewhere(path))
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a database is in the mode of a write-ahead log, which whoever opens it next lays beside it."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
 
 
 def _open_elsewhere(path: Path) -> str:
@@ -66,8 +74,12 @@ def _check_in(path: Path) -> None:
     try:
         with _opened(f"{path.as_uri()}?mode=rw") as database:
             (mode,) = database.execute("PRAGMA journal_mode=DELETE").fetchone()
+            database.isolation_level = None
             database.execute("BEGIN EXCLUSIVE")
-            database.rollback()
+            # A write, so that SQLite ends a journal that a program left before it had changed anything.
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {version}")
+            database.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         raise SlipscanError(f"{_open_elsewhere(path)} ({error})") from error
     left = [f"{path.name}{end}" for end in _BESIDE if Path(f"{path}{end}").exists()]
@@ -104,7 +116,7 @@ def keep(path: Path) -> None:
     """Copy a catalogue that holds more or other than slipscan wrote to `NAME.kept-DIGEST.gpkg` beside it."""
     if not path.exists() or not path.stat().st_size:
         return
-    with _opened(f"{path.as_uri()}?mode=ro") as database:
+    with _opened(f"{path.as_uri()}?immutable=1") as database:
         digest = _digest(database)
         if digest in _signatures(database):
             return
