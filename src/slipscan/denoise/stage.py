@@ -44,7 +44,7 @@ def run(stack: Path, out: Path, settings: DenoiseSettings, cache_dir: Path | Non
     cache_dir, code
         where finished windows are kept, and the identity of the code that makes them
     """
-    check_outputs([(out, store_kind("denoised"))], [stack])
+    check_outputs([(out, store_kind("denoised"))], [stack, *([cache_dir] if cache_dir else [])])
     weights = load_weights(settings)
     dataset = open_stack(stack, in_memory=weights is None)
     windows = WindowCache(cache_dir, code)

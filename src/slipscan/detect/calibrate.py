@@ -44,7 +44,7 @@ def run(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past
     `until` do not change or recompute it; `code` is the identity of the code, which enters too.
     """
-    check_outputs([(out, calibration_module.KIND)], [stack])
+    check_outputs([(out, calibration_module.KIND)], [stack, *([cache_dir] if cache_dir else [])])
     track = open_track(stack)
     if until is not None:
         track = track_of(track.dataset.sel(time=slice(None, np.datetime64(until))))
