@@ -206,6 +206,8 @@ def test_a_look_at_it_is_no_edit(tmp_path: Path) -> None:
         for mode in ("WAL", "DELETE"):
             database.execute(f"PRAGMA journal_mode={mode}")
     assert digest(path) != clean
+    geopackage.read(path)
+    assert beside(path) == []
     write(path, event())
     assert digest(path) == clean and beside(path) == []
 

@@ -83,7 +83,8 @@ def _write_layer(file: Path, layer: str, table: pd.DataFrame, **geometry: Any) -
         layer=layer,
         driver="GPKG",
         dataset_options={} if file.exists() else {"VERSION": "1.3"},
-        dataset_metadata={users_work.SIGNATURE: users_work.UNSIGNED},
+        # Of the layer: what is said of the whole file, GDAL copies into a .aux.xml beside it whenever it reads it.
+        layer_metadata={users_work.SIGNATURE: users_work.UNSIGNED},
         layer_options={"DESCRIPTION": _DESCRIPTIONS[layer]},
         **geometry,
     )

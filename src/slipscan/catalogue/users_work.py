@@ -25,7 +25,7 @@ from slipscan.errors import SlipscanError
 log = logging.getLogger(__name__)
 
 SIGNATURE: Final = "slipscan_content"
-"""Key of the GeoPackage's metadata that holds the digest of its content."""
+"""Key of the layers' metadata that holds the digest of all content."""
 UNSIGNED: Final = "0" * 64
 _BESIDE = ("-wal", "-shm", "-journal")
 _WAIT_S = 2.0
