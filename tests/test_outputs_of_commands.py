@@ -36,7 +36,7 @@ WRITES = {
     "bench freeze": ("OUT", *PLAN),
     "bench skill": ("--method", "zero", "--page", "OUT", *PLAN),
 }
-ELSEWHERE = {"docs", "loopback", "cache prune"}
+ELSEWHERE = {"docs", "init", "loopback", "cache prune"}
 """Commands with tests of their own."""
 WRITES_NOTHING = {"score", "summary", "archive order", "archive status", "bench denoise", "bench bound", "bench verify"}
 
