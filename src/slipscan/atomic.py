@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slipscan.outputs import NEW, Kind, check_replaceable, resolved
+from slipscan.space import full_disk_said
 
 log = logging.getLogger("slipscan")
 
@@ -41,7 +42,7 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
-def written_beside(path: Path, kind: Kind = NEW) -> Iterator[Path]:
+def written_beside(path: Path, kind: Kind = NEW, needed_bytes: int | None = None) -> Iterator[Path]:
     """Yield a path in a working directory; rename it to `path` when the block ends without an error.
 
     Works for files and directories, which are flushed to the disk before. A link is followed.
@@ -52,19 +53,22 @@ def written_beside(path: Path, kind: Kind = NEW) -> Iterator[Path]:
         the final one
     kind
         of what may be replaced there
+    needed_bytes
+        what the whole may need, for the sentence on a full disk
 
     Raises
     ------
     SlipscanError
-        something of another kind is at `path`, or the path is none
+        something of another kind is at `path`, the path is none, or no space is left
     """
     real = resolved(path)
     check_replaceable(real, kind, Path(path))
     with working_directory(real) as work:
         beside = work / "new" / real.name
         beside.parent.mkdir()
-        yield beside
-        _sync(beside)
+        with full_disk_said(beside, Path(path), needed_bytes):
+            yield beside
+            _sync(beside)
         _put_in_place(work, beside, real, kind)
 
 

@@ -45,7 +45,7 @@ def write_zarr(dataset: xr.Dataset, path: Path, kind: Kind | None = None) -> Non
             encoding[str(name)] = {"units": "seconds since 2014-01-01", "dtype": "int64"}
         if variable.ndim >= 2 and name in out.data_vars and 0 not in variable.shape:
             encoding[str(name)] = _chunking(variable)
-    with written_beside(path, kind) as beside, _known_zarr_warnings():
+    with written_beside(path, kind, out.nbytes) as beside, _known_zarr_warnings():
         out.to_zarr(beside, mode="w", encoding=encoding, zarr_format=3, consolidated=True)
 
 

@@ -16,7 +16,7 @@ rule denoise:
         options=options("denoise"),
         settings=settings("denoise"),
         weights=weights_identity(SETTINGS.denoise),
-        cache=SETTINGS.cache_dir,
+        cache=plain(SETTINGS.cache_dir),
         code=code("denoise"),
     shell:
         "slipscan denoise {input:q} {output:q} --cache {params.cache:q} {params.options:q} 2> {log:q}"

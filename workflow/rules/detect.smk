@@ -20,7 +20,7 @@ rule calibrate:
             if SETTINGS.calibration_as_of
             else []
         ),
-        cache=SETTINGS.cache_dir,
+        cache=plain(SETTINGS.cache_dir),
         code=code("calibrate"),
     shell:
         "slipscan calibrate {input:q} {output:q} {params.until:q} --cache {params.cache:q}"

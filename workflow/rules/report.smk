@@ -25,8 +25,8 @@ rule report:
         options=options("report"),
         settings=settings("report"),
         results=lambda wildcards, input: os.path.dirname(input.catalogue),
-        catalogue=path("catalogue.gpkg"),
-        regions=SETTINGS.regions_file,
+        catalogue=plain(path("catalogue.gpkg")),
+        regions=plain(SETTINGS.regions_file),
         ids=[part for region in REGIONS for part in ("--region", region)],
         code=code("report"),
     shell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from slipscan.bench.scenarios import SCENARIOS, draw_scenario, scenario_keys
 from slipscan.bench.scenes import Key, Scene, draw, kept_snr, stratified_keys, unit_snr
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, csv_kind
+from slipscan.texts import read_text
 
 COLUMNS = ("id", "snr", "kept", "peak_m", "relief_correlation", "rms_mm", "sha256")
 KIND = csv_kind("a manifest of scenes", *COLUMNS)
@@ -80,11 +82,12 @@ def freeze(plan: SkillPlan, out: Path, workers: int) -> int:
 
 def read_manifest(path: Path, plan: SkillPlan) -> pd.DataFrame:
     """Read a manifest and check that it belongs to the plan; raises SlipscanError."""
+    text = read_text(path, "manifest", "slipscan bench freeze writes one")
     try:
         # Python's float gives back every bit of what was written; the CSV reader's own need not.
-        table = pd.read_csv(path, converters={"peak_m": lambda text: float(text or "nan")})
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no manifest {path}: slipscan bench freeze writes one") from error
+        table = pd.read_csv(io.StringIO(text), converters={"peak_m": lambda text: float(text or "nan")})
+    except ValueError as error:
+        raise SlipscanError(f"the manifest {path} is no CSV of scenes ({error}): restore it") from error
     expected = [key.id for key in stratified_keys(plan) + scenario_keys(plan)]
     if tuple(table.columns) != COLUMNS or list(table["id"]) != expected:
         raise SlipscanError(

@@ -6,14 +6,11 @@ import json
 import logging
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-
 from slipscan.atomic import write_text
 from slipscan.catalogue import geopackage, increment, users_work
 from slipscan.catalogue.fold import ACTIVE, fold, newest_scans
 from slipscan.errors import SlipscanError
-from slipscan.events import read_events
+from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
 from slipscan.outputs import NEW, check_outputs, json_kind, resolved, sha256_file
 from slipscan.settings import CatalogueSettings
 
@@ -21,6 +18,7 @@ log = logging.getLogger(__name__)
 
 POINTER = json_kind("a pointer to an increment", "region", "increment", "sha256")
 CATALOGUE_POINTER = json_kind("a pointer to the catalogue", "catalogue", "sha256")
+EVENT_NUMBER = Column("event", "int64", "row of the event in the event table")
 
 
 def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
@@ -44,7 +42,8 @@ def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     """
     check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
     found, scans = read_events(events)
-    path = increment.append(increment.with_verdicts(found, _read_verdicts(gnss)), scans, Path(directory))
+    verdicts, _ = read_table(gnss, "GNSS table", (EVENT_NUMBER, *GNSS_COLUMNS))
+    path = increment.append(increment.with_verdicts(found, verdicts), scans, Path(directory))
     pointer = {"region": str(scans[0]["region"]), "increment": path.name, "sha256": sha256_file(path)}
     write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
@@ -87,12 +86,3 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, poi
         write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
     active = int((catalogue["status"] == ACTIVE).sum())
     log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
-
-
-def _read_verdicts(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no GNSS table {path}: run gnss before, or check the path") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error

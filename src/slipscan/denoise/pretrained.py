@@ -16,6 +16,7 @@ from slipscan.denoise.calibration import Calibration
 from slipscan.denoise.network import SlipNet
 from slipscan.errors import SlipscanError
 from slipscan.outputs import file_kind, json_kind, sha256_file
+from slipscan.texts import read_json
 
 SHIPPED = Path(__file__).parent / "weights"
 CARD = json_kind("a card of weights", "name", "architecture", "sha256", "training")
@@ -79,8 +80,8 @@ def load(name: str, device: str = "cpu", architecture: type[nn.Module] = SlipNet
     path = locate(name, architecture)
     card_path = path.with_suffix(".json")
     digest = sha256_file(path)
+    card = read_json(card_path, "card of the weights", f"it lies beside {path}, as `slipscan train` wrote both")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise SlipscanError(f"the weights {path} do not match the sha256 of {card_path}: fetch them again")
         found = card["architecture"]["class"]
@@ -90,7 +91,7 @@ def load(name: str, device: str = "cpu", architecture: type[nn.Module] = SlipNet
         network.load_state_dict(load_file(path))
         table = card["calibration"]
         calibration = None if table is None else Calibration(**table)
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise SlipscanError(f"the weights {path} or their card {card_path} cannot be used ({first})") from error
     label = f"{card['name']}:{digest[:12]}"

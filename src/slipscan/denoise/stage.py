@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 
 from slipscan import vocabulary
+from slipscan.configuration import to_options
 from slipscan.denoise import pretrained
 from slipscan.denoise.apply import Empty, denoise
 from slipscan.denoise.pretrained import Weights
@@ -23,7 +24,7 @@ from slipscan.geometry import read_grid
 from slipscan.metric import pixel_area_km2
 from slipscan.outofcore import in_shards, scratch_arrays, sharded
 from slipscan.outputs import check_outputs, store_kind
-from slipscan.settings import DenoiseSettings, to_options
+from slipscan.settings import DenoiseSettings
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
 

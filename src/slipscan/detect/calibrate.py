@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan import cache
@@ -17,8 +18,10 @@ from slipscan.detect.field import Track, exposure_of, find, open_track, track_of
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.scan import Scan, scan
 from slipscan.detect.statistic import Field
+from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs
 from slipscan.progress import progress
+from slipscan.seriesmodel import MIN_EPOCHS
 from slipscan.settings import DetectSettings
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ def run(
     check_outputs([(out, calibration_module.KIND)], [stack, *([cache_dir] if cache_dir else [])])
     track = open_track(stack)
     if until is not None:
-        track = track_of(track.dataset.sel(time=slice(None, np.datetime64(until))))
+        track = track_of(_up_to(track.dataset, until, stack))
     key = cache.key(code, track.residual, track.time.astype("int64"), settings.model_dump_json())
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
@@ -67,6 +70,19 @@ def run(
     )
     log.info("%d nulls of each kind, %.2g x 10,000 km2 x years", calibration.nulls, calibration.exposure)
     calibration_module.write(out, calibration)
+
+
+def _up_to(dataset: xr.Dataset, until: str, stack: Path) -> xr.Dataset:
+    """The epochs up to the end of a day; raises SlipscanError where there are too few."""
+    day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
+    kept = dataset.isel(time=slice(None, int((dataset["time"].values < day_after).sum())))
+    if kept.sizes["time"] < MIN_EPOCHS:
+        first = str(dataset["time"].values[0])[:10]
+        raise SlipscanError(
+            f"{stack} has {kept.sizes['time']} epochs up to {until} (it begins on {first}): a calibration needs"
+            f" {MIN_EPOCHS}; give --until (calibration_as_of) a later date"
+        )
+    return kept
 
 
 def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Calibration:

@@ -14,6 +14,7 @@ from scipy import stats
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import json_kind
+from slipscan.texts import read_json
 
 Float = NDArray[np.float64]
 
@@ -160,12 +161,14 @@ def write(path: Path, calibration: Calibration) -> None:
 
 def read(path: Path) -> Calibration:
     """Read a calibration; raises SlipscanError where it is missing or damaged."""
+    content = read_json(path, "calibration", "run slipscan calibrate first")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        content.pop("id")
+        stated = content.pop("id")
         tails = {kind: Tail(**tail) for kind, tail in content.pop("tails").items()}
-        return Calibration(tails=tails, **content)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no calibration {path}: run slipscan calibrate first") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise SlipscanError(f"{path} is no calibration of slipscan ({error})") from error
+        calibration = Calibration(tails=tails, **content)
+        whole = bool(tails) and calibration.id == stated
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SlipscanError(f"{path} is no calibration of slipscan ({error}): run slipscan calibrate again") from error
+    if not whole:
+        raise SlipscanError(f"{path} was changed after slipscan wrote it (its id is of other values): calibrate again")
+    return calibration

@@ -11,6 +11,7 @@ import xarray as xr
 
 from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
+from slipscan.isolated import call_isolated
 from slipscan.outputs import NEW, check_outputs
 from slipscan.stack import open_stack
 from slipscan.store import open_dataset
@@ -24,7 +25,9 @@ STD = {"displacement": "inversion_std", "denoised": "denoised_std"}
 """The standard deviation that goes along with a variable."""
 
 
-def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement") -> None:
+def export(
+    stack_path: Path, kind: str, out: Path, variable: str = "displacement", *, isolated: bool = False
+) -> None:  # fmt: skip
     """Write a stack in another tool's format, whole or not at all.
 
     Parameters
@@ -38,21 +41,30 @@ def export(stack_path: Path, kind: str, out: Path, variable: str = "displacement
         what is written; must not exist
     variable
         (time, y, x) of the stack: 'displacement', 'denoised' or 'transient'
+    isolated
+        write in a process of its own, which HDF5 may crash on a full disk
 
     Raises
     ------
     SlipscanError
-        an unknown kind or variable, a stack that lacks it, an `out` that exists, a stack that breaks its contract
+        an unknown kind or variable, a stack that lacks it, an `out` that exists, a stack that breaks its contract,
+        no space left
     """
     if kind not in get_args(Kind):
         raise SlipscanError(f"there is no export {kind!r}: choose one of {', '.join(get_args(Kind))}")
     check_outputs([(out, NEW)], [stack_path])
     dataset = opened(Path(stack_path), variable)
-    # One module a format; each brings its own library.
-    writer = importlib.import_module(f"slipscan.export.{kind}")
-    with written_beside(out, NEW) as beside:
-        writer.write(dataset, variable, beside)
+    with written_beside(out, NEW, dataset.nbytes) as beside:
+        if isolated:
+            call_isolated(_write, Path(stack_path), kind, beside, variable)
+        else:
+            _write(Path(stack_path), kind, beside, variable)
     log.info("%s of %s written to %s (%s)", variable, stack_path, out, kind)
+
+
+def _write(stack_path: Path, kind: str, beside: Path, variable: str) -> None:
+    """Write with the module of the format; each brings its own library."""
+    importlib.import_module(f"slipscan.export.{kind}").write(opened(stack_path, variable), variable, beside)
 
 
 def opened(path: Path, variable: str) -> xr.Dataset:

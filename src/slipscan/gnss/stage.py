@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from slipscan.archive.stations import series_files, steps_file
 from slipscan.atomic import written_beside
-from slipscan.errors import SlipscanError
-from slipscan.events import GNSS_COLUMNS, Column, read_events
+from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
 from slipscan.gnss.event import Comparison, Network, compare_event
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
@@ -146,20 +145,7 @@ def write_comparison(path: Path, table: pd.DataFrame) -> None:
 
 def read_comparison(path: Path) -> pd.DataFrame:
     """Read a comparison table; raises SlipscanError where the file is missing or is none."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no GNSS table {path}: run the stage before, or check the path") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error
-    missing = [c.name for c in COMPARISON_COLUMNS if c.name not in table.column_names]
-    if missing:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan: it lacks the column '{missing[0]}'")
-    frame: pd.DataFrame = table.to_pandas()
-    for column in COMPARISON_COLUMNS:
-        if column.dtype == "str":
-            frame[column.name] = frame[column.name].astype(object)
-    return frame
+    return read_table(path, "GNSS table", COMPARISON_COLUMNS)[0]
 
 
 def verdicts(table: pd.DataFrame, n_events: int) -> pd.DataFrame:

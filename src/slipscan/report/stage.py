@@ -15,6 +15,7 @@ from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.geometry import read_grid
+from slipscan.gnss.stage import read_comparison
 from slipscan.outputs import check_outputs, file_kind, head, png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
@@ -178,9 +179,7 @@ def _gnss_of(event: Event, directory: Path) -> pd.DataFrame | None:
     found, _ = read_events(directory / "events.parquet")
     same = (found["t50"] == event["t50"]) & (found["t05"] == event["t05"])
     same &= (found["longitude"] == event["longitude"]) & (found["latitude"] == event["latitude"])
-    table = pd.read_parquet(path)
-    if "station" not in table:
-        return None
+    table = read_comparison(path)
     of_event = table["event"].isin(np.flatnonzero(same))
     named = table["station"].notna() & (table["station"] != "")
     rows = table[of_event & named]

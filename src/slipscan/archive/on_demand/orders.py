@@ -25,6 +25,7 @@ from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import OWN
 from slipscan.settings import ArchiveSettings
+from slipscan.texts import read_json
 
 log = logging.getLogger(__name__)
 
@@ -208,13 +209,11 @@ class OrderBook:
         self._write(records)
 
     def _read(self) -> dict[str, _Record]:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not self.path.exists():
             return {}
         try:
-            return {name: _Record(**record) for name, record in json.loads(text).items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            return {name: _Record(**record) for name, record in read_json(self.path, "list of orders").items()}
+        except (SlipscanError, TypeError, AttributeError) as error:
             raise SlipscanError(
                 f"{self.path} is damaged ({error}): remove it, and what was ordered is found at HyP3 again"
             ) from error
