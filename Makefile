@@ -83,11 +83,11 @@ TWIN := ISMT-TWIN
 clean:
 	@if [ -d results/demo ]; then cd results/demo \
 	  && rm -rf -- $(foreach store,observations stack noise denoised transients,$(TWIN)/*/$(store).zarr) \
-	  && rm -f -- catalogue.gpkg report.html map.png \
+	  && rm -f -- catalogue.gpkg catalogue.json report.html map.png \
 	    $(foreach table,manifest.csv inventory.csv calibration.json,$(TWIN)/*/$(table)) \
 	    $(foreach table,events.parquet gnss.parquet truth.json increment.json,$(TWIN)/$(table)) \
 	    $(TWIN)/increments/[0-9][0-9][0-9][0-9][0-9]-*.parquet $(TWIN)/stations/*.tenv3 \
-	    $(TWIN)/stations/.snakemake_timestamp \
+	    $(TWIN)/stations/.snakemake_timestamp $(TWIN)/stations/.slipscan.json \
 	    $(foreach depth,* $(TWIN)/* $(TWIN)/*/*,logs/$(depth).log benchmarks/$(depth).tsv) \
 	  && find . -mindepth 1 -depth -type d -empty -delete \
 	  && echo "results/demo: what the demo wrote is deleted, $$(find . -type f | wc -l) other files stay"; fi

@@ -291,7 +291,7 @@ def test_stations_are_copied_or_none(tmp_path: Path) -> None:
     (tmp_path / "gnss" / "ABCD.tenv3").write_text("x")
     settings = ArchiveSettings(data_root=str(tmp_path))
     stage.write_stations(scenes.region("gamma", gnss="gnss"), settings, None, tmp_path / "one")
-    assert [path.name for path in (tmp_path / "one").iterdir()] == ["ABCD.tenv3"]
+    assert [path.name for path in (tmp_path / "one").glob("[!.]*")] == ["ABCD.tenv3"]
     stage.write_stations(scenes.region("gamma"), settings, None, tmp_path / "two")
     assert list((tmp_path / "two").iterdir()) == []
     with pytest.raises(SlipscanError, match=r"holds no \.tenv3 file"):

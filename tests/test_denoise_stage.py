@@ -1,7 +1,6 @@
 """The stage on stores: read tile by tile, nothing left beside the product."""
 
 import multiprocessing
-import os
 import threading
 from multiprocessing import Queue
 from pathlib import Path
@@ -55,14 +54,6 @@ def test_a_stack_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, settin
     with pytest.raises(SlipscanError, match="no valid pixel"):
         stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr"}
-
-
-def test_leftovers_of_a_killed_process_are_removed_first(tmp_path: Path, settings: DenoiseSettings) -> None:
-    write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
-    for pid in (os.getpid(), 2**22 + 1):
-        (tmp_path / f".out.zarr.scratch-{pid}").mkdir()
-    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
-    assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
 
 
 def _own_memory() -> int:

@@ -15,7 +15,7 @@ from pyproj import CRS
 
 import insar_scene as scenes
 from slipscan.archive import local
-from slipscan.archive.ready import series
+from slipscan.archive.ready import cube
 from slipscan.errors import SlipscanError
 from slipscan.export import licsbas, mintpy
 from slipscan.export.stack import export
@@ -120,7 +120,7 @@ def test_mintpy_there_and_back(grid: Grid, tmp_path: Path, caplog: pytest.LogCap
     assert "1 of" in caplog.text and "miss some epochs" in caplog.text
     np.testing.assert_array_equal(back["temporal_coherence"], dataset["temporal_coherence"])
     np.testing.assert_array_equal(back["height"], dataset["height"])
-    for name in series.LOS:
+    for name in cube.LOS:
         np.testing.assert_allclose(back[name], dataset[name], atol=1e-6)
 
 
@@ -159,7 +159,7 @@ def test_denoised_says_what_it_is(tmp_path: Path) -> None:
         "timeseries_ERA5_denoised.h5",
     ]
     back = read_back(tmp_path, "mintpy", "mintpy")
-    assert back.attrs[series.CORRECTIONS] == ["ERA5", "denoised"]
+    assert back.attrs[cube.CORRECTIONS] == ["ERA5", "denoised"]
     np.testing.assert_array_equal(
         back["displacement"], whole_pixels(with_denoised(dataset, denoised_of(dataset))["denoised"].values)
     )
@@ -232,7 +232,7 @@ def test_netcdf_there_and_back(grid: Grid, tmp_path: Path) -> None:
     same_grid(back, dataset)
     for name in dataset.data_vars:
         np.testing.assert_array_equal(back[name], dataset[name])
-    assert back.attrs[series.CORRECTIONS] == ["ERA5", "ramp"]
+    assert back.attrs[cube.CORRECTIONS] == ["ERA5", "ramp"]
 
     with xr.open_dataset(out, engine="netcdf4") as opened:
         assert opened.attrs["Conventions"] == "CF-1.11"
@@ -311,6 +311,6 @@ def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.zarr", "stack.zarr"]
     out.mkdir()
     (out / "precious").touch()
-    with pytest.raises(SlipscanError, match="out exists: remove it, or export to another path"):
+    with pytest.raises(SlipscanError, match="out exists: it is left as it is"):
         export(tmp_path / "stack.zarr", "netcdf", out)
     assert (out / "precious").exists()

@@ -81,7 +81,7 @@ def test_steps_come_along_from_the_archive_to_the_network(tmp_path, caplog):
     copied = tmp_path / "copied"
     copied.mkdir()
     copy_stations(tmp_path, copied)
-    assert sorted(path.name for path in copied.iterdir()) == ["HLNA.tenv3", "LATE.tenv3", "steps.txt"]
+    assert sorted(path.name for path in copied.glob("[!.]*")) == ["HLNA.tenv3", "LATE.tenv3", "steps.txt"]
     assert "left aside (copied, notes.doc)" in caplog.text
     network = read_network(copied)
     assert len(network.steps["HLNA"]) == 2
@@ -94,7 +94,7 @@ def test_the_archive_leaves_out_one_station_and_never_the_steps(tmp_path, caplog
     copied = tmp_path / "copied"
     copied.mkdir()
     copy_stations(tmp_path, copied)
-    assert [path.name for path in copied.iterdir()] == ["GOOD.tenv3"]
+    assert [path.name for path in copied.glob("[!.]*")] == ["GOOD.tenv3"]
     assert "DIRE.tenv3 cannot be read" in caplog.text
     (tmp_path / "steps.txt").symlink_to("nowhere")
     with pytest.raises(SlipscanError, match=r"steps.txt cannot be read"):

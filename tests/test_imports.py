@@ -8,13 +8,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 
 GROUND = {
-    "errors", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit", "field", "events",
-    "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening", "units", "plausible",
+    "errors", "outputs", "atomic", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit",
+    "field", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening", "units",
+    "plausible", "arguments", "configuration", "isolated", "models", "space", "texts",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]
 """A stage may import what stands before it."""
-ABOVE_ALL = {"__main__", "cli", "versions", "reference", "export", "project"}
+ABOVE_ALL = {"__main__", "cli", "ending", "versions", "reference", "export", "project"}
 """May import everything."""
 BESIDE = ("slipbench", "slipscan_loopback")
 """Packages of their own, which import slipscan; of slipscan, the command line alone knows them."""

@@ -6,15 +6,13 @@ import pytest
 import yaml
 
 from slipscan import reference
+from slipscan.configuration import from_options, read_settings, to_options
 from slipscan.errors import SlipscanError
+from slipscan.models import validate
 from slipscan.settings import (
     DetectSettings,
     Settings,
     SimulatedArchive,
-    from_options,
-    read_settings,
-    to_options,
-    validate,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -24,7 +24,7 @@ from slipscan.timeseries import interferograms, plan, stage
 from slipscan.timeseries.closure import ClosureSummary, closures
 from slipscan.timeseries.inversion import invert, temporal_coherence, weight_of_coherence
 from slipscan.timeseries.network import Network, build_network, parts, segments, triangles
-from slipscan.timeseries.reference import reference_area, reference_offsets
+from slipscan.timeseries.reference import reference_area, reference_medians
 from slipscan.vocabulary import annotate, check
 
 SETTINGS = TimeseriesSettings(pixel_m=500.0, reference_radius_m=800.0, min_reference_pixels=5)
@@ -294,7 +294,7 @@ def test_reference_area_is_a_disc_and_its_median_is_robust() -> None:
     assert area.sum() == pytest.approx(np.pi * 100, rel=0.03)
     layer = np.full((1, 41, 41), 0.01)
     layer[0, area] += np.where(np.arange(area.sum()) % 10 == 0, 5.0, 0.0)  # a tenth of it is wild
-    assert reference_offsets(layer, area, 10, ["a layer"])[0] == pytest.approx(0.01)
+    assert reference_medians(layer, area, 10)[0][0] == pytest.approx(0.01)
 
 
 def test_an_interferogram_without_reference_is_left_out_by_name(
@@ -315,6 +315,9 @@ def test_no_reference_is_refused_by_name(tmp_path: Path) -> None:
     dataset["interferogram"].values[: count // 2 + 1, :20, :20] = np.nan
     name = f"{str(dataset['reference_date'].values[0])[:10]} to {str(dataset['secondary_date'].values[0])[:10]}"
     with pytest.raises(SlipscanError, match=f"{name} of region TEST .* has 0 valid pixels in the reference area"):
+        interferograms.stack_from_interferograms(dataset, SETTINGS)
+    dataset["interferogram"].values[: count // 2 + 1] = np.nan
+    with pytest.raises(SlipscanError, match=f"{name} of .* others of {count}, has no valid pixel at all: remove"):
         interferograms.stack_from_interferograms(dataset, SETTINGS)
     dataset.attrs["reference_lon"] = 30.0
     with pytest.raises(SlipscanError, match="no pixel within 800 m of the reference point"):

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -26,11 +25,11 @@ from slipbench.spectra import window_scaled
 from slipscan import geometry
 from slipscan.errors import SlipscanError
 from slipscan.forward.history import history
+from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import TurbulenceSpectrum
-from slipscan.regions import Frozen
-from slipscan.settings import validate
 from slipscan.synthetic.backdrop import Frame, draw_relief
 from slipscan.synthetic.sources import Kind, Source, peak_per_unit, source_map
+from slipscan.texts import read_yaml
 
 Float = NDArray[np.float64]
 TEMPORAL = ("offset", "rate", "season")
@@ -65,7 +64,7 @@ class BoundSeries(Frozen):
     """Epochs, and the history of the event, in the middle of the series."""
 
     interval_d: float = Field(12.0, gt=0)
-    epochs: tuple[int, ...] = Field((24, 60), min_length=1)
+    epochs: tuple[Annotated[int, Field(ge=2, le=10000)], ...] = Field((24, 60), min_length=1)
     history: str = "gaussian_cdf"
     duration_d: float = Field(40.0, ge=0, description="t95 - t05")
 
@@ -100,7 +99,7 @@ class BoundConfig(Frozen):
     nuisance: tuple[Literal["offset", "ramp", "height"], ...] = Field(
         ("offset", "ramp", "height"), description="unknown in every epoch"
     )
-    relief_seed: int = Field(1, ge=0, description="of the fractal heights")
+    relief_seed: int = Field(1, ge=0, lt=2**31, description="of the fractal heights")
     background: tuple[tuple[Literal["offset", "rate", "season"], ...], ...] = Field(
         (("offset",), ("offset", "rate"), ("offset", "rate", "season")),
         description="unknown in every pixel, case by case",
@@ -111,12 +110,7 @@ class BoundConfig(Frozen):
 
 def read_config(path: Path) -> BoundConfig:
     """Read the assumptions from YAML; raises SlipscanError where they make no sense."""
-    try:
-        return validate(BoundConfig, yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no configuration file {path}") from error
-    except yaml.YAMLError as error:
-        raise SlipscanError(f"{path} is no YAML ({' '.join(str(error).split())})") from error
+    return validate(BoundConfig, read_yaml(path, "configuration file"), str(path))
 
 
 def table(config: BoundConfig) -> pd.DataFrame:

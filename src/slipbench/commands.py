@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from slipscan.arguments import Out, Workers, finite
 from slipscan.errors import SlipscanError
 
 app = typer.Typer(help="slipbench: the skill of methods on frozen synthetic scenes.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
 Plan = Annotated[Path, typer.Option("--plan", help="definition of the benchmark; its scenes.csv lies beside it")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; default: one per core")]
 
 PLAN = Path("benchmarks/skill/slipbench.yaml")
 
@@ -23,7 +22,9 @@ PLAN = Path("benchmarks/skill/slipbench.yaml")
 def skill(
     method: Annotated[str, typer.Option(help="names, comma-separated, or 'all'")] = "all",
     plan: Plan = PLAN,
-    share: Annotated[float, typer.Option(min=0.001, max=1, help="of the scenes; slow methods: a tenth of it")] = 1.0,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=1, callback=finite, help="of the scenes; slow methods: a tenth of it")
+    ] = 1.0,
     rows: Annotated[Path, typer.Option(help="measures of every scene: a run is resumed there")] = Path("results/bench"),
     out: Annotated[Path, typer.Option(help="a table per method (.csv)")] = Path("results/bench/tables"),
     page: Annotated[Path | None, typer.Option(help="Markdown page with all tables and plots")] = None,
@@ -49,7 +50,7 @@ def denoise(
     """Print how fast the denoiser is on one core, and what limits it."""
     from slipbench.speed import run
 
-    print(run(plan, weights or ""))
+    print(run(plan, weights))
 
 
 @app.command("bound")
@@ -76,7 +77,7 @@ def freeze(out: Out, plan: Plan = PLAN, workers: Workers = None) -> None:
 @app.command("verify")
 def verify(
     plan: Plan = PLAN,
-    share: Annotated[float, typer.Option(min=0.0001, max=1, help="of the scenes")] = 0.01,
+    share: Annotated[float, typer.Option(min=0.0001, max=1, callback=finite, help="of the scenes")] = 0.01,
     workers: Workers = None,
 ) -> None:
     """Draw scenes again and compare them with the manifest beside the plan."""

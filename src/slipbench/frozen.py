@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,10 +16,13 @@ import pandas as pd
 from slipbench.plan import NULL, SkillPlan
 from slipbench.scenarios import SCENARIOS, draw_scenario, scenario_keys
 from slipbench.scenes import Key, Scene, draw, kept_snr, stratified_keys, unit_snr
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
-from slipscan.store import written_beside
+from slipscan.outputs import check_outputs, csv_kind
+from slipscan.texts import read_text
 
 COLUMNS = ("id", "snr", "kept", "peak_m", "relief_correlation", "rms_mm", "sha256")
+KIND = csv_kind("a manifest of scenes", *COLUMNS)
 ROUNDING = 1e-4
 """Largest relative difference of the RMS of a scene that another processor may make."""
 CHUNK = 50
@@ -67,21 +71,23 @@ def fingerprint(scene: Scene) -> tuple[float, str]:
 
 def freeze(plan: SkillPlan, out: Path, workers: int) -> int:
     """Draw every scene, set the size of its event, and write the manifest; returns the number of scenes."""
+    check_outputs([(out, KIND)])
     keys = stratified_keys(plan) + scenario_keys(plan)
     rows = [row for part in spread(_describe, chunks(keys, CHUNK), plan, workers) for row in part]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    with written_beside(Path(out)) as beside:
+    with written_beside(out, KIND) as beside:
         table.to_csv(beside, index=False)
     return len(table)
 
 
 def read_manifest(path: Path, plan: SkillPlan) -> pd.DataFrame:
     """Read a manifest and check that it belongs to the plan; raises SlipscanError."""
+    text = read_text(path, "manifest", "slipscan bench freeze writes one")
     try:
         # Python's float gives back every bit of what was written; the CSV reader's own need not.
-        table = pd.read_csv(path, converters={"peak_m": lambda text: float(text or "nan")})
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no manifest {path}: slipscan bench freeze writes one") from error
+        table = pd.read_csv(io.StringIO(text), converters={"peak_m": lambda text: float(text or "nan")})
+    except ValueError as error:
+        raise SlipscanError(f"the manifest {path} is no CSV of scenes ({error}): restore it") from error
     expected = [key.id for key in stratified_keys(plan) + scenario_keys(plan)]
     if tuple(table.columns) != COLUMNS or list(table["id"]) != expected:
         raise SlipscanError(

@@ -14,7 +14,8 @@ from slipbench import methods as catalogue
 from slipbench.plan import SkillPlan
 from slipbench.scenarios import SCENARIOS
 from slipbench.summary import ALL, RELIEF_BANDS
-from slipscan.store import write_text, written_beside
+from slipscan.atomic import write_text, written_beside
+from slipscan.outputs import PNG_AUTHOR, Kind, png_kind, text_kind
 
 BIN_EDGES: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 50.0)
 FAMILY_TITLES: Final = {
@@ -23,6 +24,16 @@ FAMILY_TITLES: Final = {
     "C": "C (spectrum of real rasters)",
     "D": "D (red in time)",
 }
+
+
+PAGE = text_kind("a page of slipbench", "# slipbench: skill of every method")
+DPI = 110
+PLOT = png_kind("a plot of slipbench", DPI)
+
+
+def outputs(page: Path) -> list[tuple[Path, Kind]]:
+    """The files of the page: itself, and its plots, which are named after it."""
+    return [(page, PAGE), *((page.with_name(f"{page.stem}_{name}.png"), PLOT) for name in ("detection", "relief"))]
 
 
 def write(
@@ -43,7 +54,7 @@ def write(
     command
         what made it
     """
-    detection, relief = (page.with_name(f"{page.stem}_{name}.png") for name in ("detection", "relief"))
+    (_, _), (detection, _), (relief, _) = outputs(page)
     _plot_detection(joined, detection)
     _plot_relief(tables, relief)
     parts = [
@@ -79,7 +90,7 @@ def write(
         "## Where the methods come from",
         _methods_table(tables),
     ]
-    write_text(page, "\n\n".join(parts) + "\n")
+    write_text(page, "\n\n".join(parts) + "\n", PAGE)
 
 
 def _explanation(plan: SkillPlan) -> str:
@@ -259,6 +270,6 @@ def _colour(name: str) -> str:
 def _save(figure: object, out: Path) -> None:
     import matplotlib.pyplot as plt
 
-    with written_beside(out) as beside:
-        figure.savefig(beside, dpi=110, format="png", metadata={"Software": None})  # type: ignore[attr-defined]
+    with written_beside(out, PLOT) as beside:
+        figure.savefig(beside, dpi=DPI, format="png", metadata={"Software": PNG_AUTHOR})  # type: ignore[attr-defined]
     plt.close("all")

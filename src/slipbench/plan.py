@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field
 
-from slipscan.errors import SlipscanError
-from slipscan.regions import Frozen
-from slipscan.settings import validate
+from slipscan.models import Frozen, validate
+from slipscan.texts import read_yaml
 
 Family = Literal["A", "B", "C", "D"]
 NULL = "null"
@@ -40,20 +38,15 @@ class SkillPlan(Frozen):
     white_mm: float = Field(1.0, ge=0)
     families: tuple[Family, ...] = ("A", "B", "C", "D")
     classes: dict[str, EventClass]
-    events_per_class: int = Field(300, ge=1)
-    nulls: int = Field(2000, ge=10, description="scenes without an event per family, to measure false alarms")
-    validation_nulls: int = Field(1000, ge=10, description="others, to choose thresholds")
+    events_per_class: int = Field(300, ge=1, le=10**6)
+    nulls: int = Field(2000, ge=10, le=10**6, description="scenes without an event per family, to measure false alarms")
+    validation_nulls: int = Field(1000, ge=10, le=10**6, description="others, to choose thresholds")
     snr: tuple[float, float] = Field((2.0, 50.0), description="matched-filter SNR, log-uniform")
-    scenario_realisations: int = Field(20, ge=1, description="of each named scenario in each family")
+    scenario_realisations: int = Field(20, ge=1, le=10**6, description="of each named scenario in each family")
     slow_share: float = Field(0.1, gt=0, le=1, description="of all scenes that slow methods run on")
     false_alarms_per_tile: float = Field(0.01, gt=0, lt=0.5)
 
 
 def read_plan(path: Path) -> SkillPlan:
     """Read the benchmark's definition; raises SlipscanError where it makes no sense."""
-    try:
-        return validate(SkillPlan, yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no benchmark {path}") from error
-    except yaml.YAMLError as error:
-        raise SlipscanError(f"{path} is no YAML ({' '.join(str(error).split())})") from error
+    return validate(SkillPlan, read_yaml(path, "benchmark"), str(path))

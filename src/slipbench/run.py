@@ -9,10 +9,12 @@ import pandas as pd
 from slipbench import methods, page, skill, summary
 from slipbench.frozen import read_manifest
 from slipbench.plan import read_plan
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
-from slipscan.store import written_beside
+from slipscan.outputs import check_outputs, csv_kind
 
 PRINTED = ("snr50", "detection", "nrmse", "slope", "correlation", "t50_error_d", "false_alarms", "null_rms_mm", "ms")
+TABLE = csv_kind("a table of slipbench", "family", "background", "kind", more=True)
 
 
 def run_skill(
@@ -37,6 +39,9 @@ def run_skill(
     manifest = read_manifest(plan_path.with_name("scenes.csv"), plan)
     chosen = methods.chosen(names)
     backgrounds = tuple(skill.BACKGROUNDS) if background == "both" else (background,)
+    written = [(out / f"{method.name}.csv", TABLE) for method in chosen]
+    written += page.outputs(page_path) if page_path is not None else []
+    check_outputs(written, [plan_path, plan_path.with_name("scenes.csv"), rows])
     if not measured_only:
         skill.run(plan, manifest, chosen, share, rows, workers, backgrounds)
     judged: dict[str, pd.DataFrame] = {}
@@ -50,7 +55,7 @@ def run_skill(
         raise SlipscanError(f"no method of {names!r} was measured in {rows} yet: run without --measured-only")
     tables = {name: summary.summarise(table, plan) for name, table in judged.items()}
     for name, table in tables.items():
-        with written_beside(out / f"{name}.csv") as beside:
+        with written_beside(out / f"{name}.csv", TABLE) as beside:
             table.to_csv(beside, index=False, float_format="%.5g")
     if page_path is not None:
         command = f"slipscan bench skill --method {names} --share {share:g} --rows {rows} --page {page_path}"

@@ -10,7 +10,6 @@ duplicates count as false. Events of every type count, those called residue too.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from pyproj import Geod
 
 from slipscan.catalogue.geopackage import read
 from slipscan.errors import SlipscanError
+from slipscan.texts import read_json
 
 MAX_T50_ERROR_D = 24.0
 MAX_DISTANCE_KM = 15.0
 
 Row = dict[str, Any]
+_NUMBERS = ("longitude", "latitude", "depth_km", "mw", "length_km")
 _EARTH = Geod(ellps="WGS84")
 
 
@@ -141,14 +142,17 @@ def _signed(value: float, digits: str, unit: str) -> str:
 
 
 def _read_truth(path: Path) -> Row:
-    try:
-        planted = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no truth {path}: only simulated regions have one") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SlipscanError(f"{path} is no JSON ({error})") from error
+    planted = read_json(path, "truth", "only simulated regions have one")
     if not isinstance(planted, dict) or not {"region", "events"} <= set(planted):
         raise SlipscanError(f"{path} is no truth of a simulated region: it lacks 'region' or 'events'")
+    try:
+        for event in planted["events"]:
+            for key in ("t05", "t50"):
+                _days(event[key], event[key])
+            if not all(math.isfinite(event[key]) for key in _NUMBERS) or not isinstance(event["id"], str):
+                raise ValueError(f"a number of {event['id']} is not finite")
+    except (KeyError, TypeError, ValueError) as error:
+        raise SlipscanError(f"{path} is no truth of a simulated region: an event is incomplete ({error})") from error
     return planted
 
 

@@ -17,7 +17,8 @@ from slipbench.baselines.registry import Method
 from slipbench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
 from slipbench.measures import measure
 from slipbench.plan import SkillPlan
-from slipscan.store import written_beside
+from slipscan.atomic import written_beside
+from slipscan.outputs import OWN
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,6 @@ def _work(tasks: Sequence[tuple[Row, tuple[tuple[str, str], ...]]], plan: SkillP
     for name, measured in found.items():
         table = pd.DataFrame(measured)
         label = hashlib.sha256("".join(table["id"] + table["background"]).encode()).hexdigest()[:16]
-        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet") as beside:
+        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet", OWN) as beside:
             table.to_parquet(beside, index=False)
     return len(tasks)

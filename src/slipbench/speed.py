@@ -26,7 +26,7 @@ SCENES, ROUNDS = 3, 5
 MATRIX = 1024
 
 
-def run(plan_path: Path, weights: str = "") -> str:
+def run(plan_path: Path, weights: str | None = None) -> str:
     """Time the parts of the denoiser on scenes of slipbench, on one thread.
 
     Parameters

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,8 +17,9 @@ import typer  # noqa: E402
 from slipbench.commands import app as bench_app  # noqa: E402
 from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
+from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads, finite  # noqa: E402
+from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
-from slipscan.progress import set_up_logging  # noqa: E402
 
 app = typer.Typer(
     help="A catalogue of slow slip events from the Sentinel-1 archive.",
@@ -33,24 +32,8 @@ app.add_typer(archive_commands.app, name="archive")
 app.add_typer(cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
 
-log = logging.getLogger("slipscan")
-
-INTERRUPTED = 130
-"""The status with which typer ends at Ctrl-C."""
-
-In = Annotated[Path, typer.Argument(help="input")]
-Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value of this stage's section of the configuration (config/README.md)"),
-]
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
-RegionsFile = Annotated[Path, typer.Option("--regions", help="GeoJSON of regions")]
-CacheDir = Annotated[Path, typer.Option("--cache", help="content-addressed cache")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="blocks that are worked on at once")]
-
 DEMO = "snakemake --logger slipscan --configfile config/demo.yaml"
-REGIONS_FILE = Path("config/regions.geojson")
 
 
 def _show_version(wanted: bool) -> None:
@@ -67,82 +50,76 @@ def about(
 
 
 def main() -> None:
-    """Run the command line; what the user can mend ends in one sentence on stderr and status 1."""
-    set_up_logging()
-    try:
-        app()
-    except SlipscanError as error:
-        _fail(str(error))
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print("slipscan: stopped: nothing half-written has its final name; run it again to go on", file=sys.stderr)
-        raise
-    except OSError as error:
-        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
-
-
-def _fail(sentence: str) -> None:
-    print(f"slipscan: error: {' '.join(sentence.split())}", file=sys.stderr)
-    raise SystemExit(1)
+    """Run the command line."""
+    run_app(app)
 
 
 @app.command()
-def timeseries(interferograms: In, stack: Out, options: Options = None, threads: Threads = 1) -> None:
+def timeseries(
+    interferograms: In, stack: Out, config: Config = None, options: Options = None, threads: Threads = 1
+) -> None:
     """Invert interferograms (or bring a ready series) to a displacement stack."""
-    from slipscan.settings import TimeseriesSettings, from_options
+    from slipscan.configuration import stage_settings
+    from slipscan.settings import TimeseriesSettings
     from slipscan.timeseries.stage import run
 
-    run(interferograms, stack, from_options(TimeseriesSettings, options or []), threads)
+    run(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
 
 
 @app.command()
-def noise(stack: In, out: Out, options: Options = None) -> None:
+def noise(stack: In, out: Out, config: Config = None, options: Options = None) -> None:
     """Estimate what the air does in a stack."""
+    from slipscan.configuration import stage_settings
     from slipscan.noise.stage import run
-    from slipscan.settings import NoiseSettings, from_options
+    from slipscan.settings import NoiseSettings
 
-    run(stack, out, from_options(NoiseSettings, options or []))
+    run(stack, out, stage_settings(NoiseSettings, config, options))
 
 
 @app.command()
-def denoise(stack: In, out: Out, options: Options = None, threads: Threads = 1) -> None:
+def denoise(stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1) -> None:
     """Say what happened in a stack beside rate, season and atmosphere, with sigma."""
+    from slipscan.configuration import stage_settings
     from slipscan.denoise.stage import denoise_file
-    from slipscan.settings import DenoiseSettings, from_options
+    from slipscan.settings import DenoiseSettings
 
     _one_thread()
-    denoise_file(stack, out, from_options(DenoiseSettings, options or []), threads)
+    denoise_file(stack, out, stage_settings(DenoiseSettings, config, options), threads)
 
 
 @app.command()
 def calibrate(
-    stack: In, out: Out, options: Options = None, threads: Threads = 1, denoised: Denoised = None,
+    stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1,
+    denoised: Denoised = None,
     until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="content-addressed cache")] = None,
+    cache: CacheDir = None,
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
+    from slipscan.configuration import stage_settings
     from slipscan.detect.calibrate import calibrate_file
-    from slipscan.settings import DetectSettings, from_options
+    from slipscan.settings import DetectSettings
 
     _one_thread()
     calibrate_file(
-        stack, out, from_options(DetectSettings, options or []),
-        denoised=denoised, until=until, cache_dir=cache, threads=threads,
+        stack, out, stage_settings(DetectSettings, config, options),
+        denoised=denoised, until=_until(until, config), cache_dir=_cache_dir(cache, config), threads=threads,
     )  # fmt: skip
 
 
 @app.command()
 def detect(
-    stack: In, out: Out, options: Options = None, threads: Threads = 1, denoised: Denoised = None,
+    stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1,
+    denoised: Denoised = None,
     calibration: Annotated[Path | None, typer.Option(help="of `slipscan calibrate`; default: made here")] = None,
 ) -> None:  # fmt: skip
     """Detect transients in a stack, by the displacement or by what the denoiser says."""
+    from slipscan.configuration import stage_settings
     from slipscan.detect.stage import detect_file
-    from slipscan.settings import DetectSettings, from_options
+    from slipscan.settings import DetectSettings
 
     _one_thread()
     detect_file(
-        stack, out, from_options(DetectSettings, options or []),
+        stack, out, stage_settings(DetectSettings, config, options),
         denoised=denoised, calibration=calibration, threads=threads,
     )  # fmt: skip
 
@@ -151,14 +128,16 @@ def detect(
 def source(
     transients: Annotated[list[Path], typer.Argument(help="transients of every track of one region")],
     out: Annotated[Path, typer.Option("--out", help="event table (.parquet)")],
+    config: Config = None,
     options: Options = None,
 ) -> None:
     """Join the tracks of a region and invert what made each transient."""
-    from slipscan.settings import SourceSettings, from_options
+    from slipscan.configuration import stage_settings
+    from slipscan.settings import SourceSettings
     from slipscan.source.stage import run
 
     _one_thread()
-    run(transients, out, from_options(SourceSettings, options or []))
+    run(transients, out, stage_settings(SourceSettings, config, options))
 
 
 @app.command()
@@ -167,14 +146,16 @@ def gnss(
     stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],
     transients: Annotated[list[Path], typer.Argument(help="transients of every track of the region")],
     out: Annotated[Path, typer.Option("--out", help="table of comparisons (.parquet)")],
+    config: Config = None,
     options: Options = None,
 ) -> None:
     """Compare events with GNSS series and give a verdict."""
+    from slipscan.configuration import stage_settings
     from slipscan.gnss.stage import run
-    from slipscan.settings import GnssSettings, from_options
+    from slipscan.settings import GnssSettings
 
     _one_thread()
-    run(events, transients, stations, out, from_options(GnssSettings, options or []))
+    run(events, transients, stations, out, stage_settings(GnssSettings, config, options))
 
 
 @app.command()
@@ -191,32 +172,44 @@ def increment(
 def catalogue(
     results: Annotated[Path, typer.Argument(help="results directory: all increments below it are folded")],
     out: Out,
+    config: Config = None,
     options: Options = None,
+    pointer: Annotated[Path | None, typer.Option(help="JSON that names the catalogue and its sha256")] = None,
 ) -> None:
     """Fold all increments into the catalogue, a GeoPackage."""
     from slipscan.catalogue.stage import run_catalogue
-    from slipscan.settings import CatalogueSettings, from_options
+    from slipscan.configuration import stage_settings
+    from slipscan.settings import CatalogueSettings
 
-    run_catalogue(results, out, from_options(CatalogueSettings, options or []))
+    run_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
 
 
 @app.command()
 def report(
     catalogue: In, results: Annotated[Path, typer.Argument(help="results directory")], page: Out, world_map: Out,
-    region: Annotated[list[str], typer.Option(help="ids of the regions on the page")],
-    regions: RegionsFile = REGIONS_FILE, options: Options = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help="ids of the regions on the page; default: those of the configuration")
+    ] = None,
+    regions: RegionsFile = None, config: Config = None, options: Options = None,
 ) -> None:  # fmt: skip
     """Write the page and the map."""
+    from slipscan.configuration import read_settings, stage_settings
+    from slipscan.regions import read_regions, select
     from slipscan.report.stage import run
-    from slipscan.settings import ReportSettings, from_options
+    from slipscan.settings import ReportSettings
 
-    run(catalogue, results, regions, region, page, world_map, from_options(ReportSettings, options or []))
+    whole = read_settings(config)
+    file = regions or Path(whole.regions_file)
+    if not region and config is None:
+        raise SlipscanError("slipscan report needs regions: say --region ID (once for each), or --config FILE")
+    ids = region or list(select(read_regions(file), whole.regions, whole.shard))
+    run(catalogue, results, file, ids, page, world_map, stage_settings(ReportSettings, config, options))
 
 
 @app.command()
 def train(
     out: Annotated[Path, typer.Argument(help="weights (.safetensors); the card goes beside it")],
-    config: Annotated[Path | None, typer.Option(help="YAML with a section 'train'")] = None,
+    config: Config = None,
     finish: Annotated[bool, typer.Option("--finish", help="slice after slice, to the end of the schedule")] = False,
     options: Options = None,
 ) -> None:
@@ -225,11 +218,12 @@ def train(
 
     import torch
 
+    from slipscan.configuration import stage_settings
     from slipscan.denoise.training.run import train as run
-    from slipscan.settings import TrainSettings, from_options, read_settings
+    from slipscan.settings import TrainSettings
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1)))
-    settings = read_settings(config).train if config else from_options(TrainSettings, options or [])
+    settings = stage_settings(TrainSettings, config, options)
     card = run(settings, out)
     while finish and card is None:
         card = run(settings, out)
@@ -256,12 +250,15 @@ def summary(
 
 @cache_app.command("prune")
 def cache_prune(
-    cache: CacheDir = Path("cache"),
-    max_gb: Annotated[float, typer.Option(min=0, help="size that is left")] = 10.0,
+    cache: CacheDir = None,
+    max_gb: Annotated[float, typer.Option(min=0, max=1e9, callback=finite, help="size that is left")] = 10.0,
+    config: Config = None,
 ) -> None:
     """Delete the entries used longest ago until the cache is under a size."""
     from slipscan.cache import prune
+    from slipscan.configuration import read_settings
 
+    cache = cache or Path(read_settings(config).cache_dir)
     deleted, left = prune(cache, int(max_gb * 1e9))
     print(f"{deleted} entries deleted, {left / 1e9:.2f} GB left in {cache}")
 
@@ -277,7 +274,7 @@ def export(
     """Write a stack in the format of another tool (docs/archives.md)."""
     from slipscan.export.stack import export as run
 
-    run(stack, kind, out, variable, denoised)
+    run(stack, kind, out, variable, denoised, isolated=True)
 
 
 @app.command()
@@ -308,6 +305,21 @@ def docs() -> None:
     from slipscan.reference import write_all
 
     write_all(Path.cwd())
+
+
+def _cache_dir(cache: Path | None, config: Path | None) -> Path | None:
+    """The cache of the option, or of a configuration; none of both: none is used."""
+    from slipscan.configuration import read_settings
+
+    return cache if cache or not config else Path(read_settings(config).cache_dir)
+
+
+def _until(until: str | None, config: Path | None) -> str | None:
+    """The vintage of the option, or of the configuration."""
+    from slipscan.configuration import read_settings
+    from slipscan.settings import iso_date
+
+    return iso_date(until, "--until") if until is not None else read_settings(config).calibration_as_of
 
 
 def _one_thread() -> None:

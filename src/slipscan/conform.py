@@ -16,7 +16,7 @@ from pyproj import CRS
 from slipscan import units
 from slipscan.dates import check_epochs, checked_dates
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid, regular, write_grid
+from slipscan.geometry import Grid, in_degrees, regular, write_grid
 from slipscan.gridmapping import crs_of, mapping_name
 from slipscan.metric import check_place
 from slipscan.store import CHUNK
@@ -169,6 +169,9 @@ def _field(array: xr.DataArray, variable: Variable, product: str, where: str) ->
     if factor is None:
         known = "m, cm or mm" if variable.units == "m" else repr(variable.units)
         raise SlipscanError(f"{name} has units {given!r}, not {variable.units!r}: write {known} into its attributes")
+    sign = str(array.attrs.get("sign", ""))
+    if variable.sign and sign and ("toward" not in sign.lower() or "away" in sign.lower()):
+        raise SlipscanError(f"{name} has the sign {sign!r}: make it {variable.sign}, and say so in the attribute")
     if spare := [dim for dim in array.dims if dim not in variable.dims and array.sizes[dim] == 1]:
         array = array.squeeze(spare, drop=True)
     if set(array.dims) != set(variable.dims):
@@ -219,7 +222,7 @@ def _coordinate(array: xr.DataArray, name: str, where: str) -> xr.DataArray:
 def _on_grid(dataset: xr.Dataset, crs: CRS, where: str) -> xr.Dataset:
     """X ascending, y descending, both regular; the CRS as spatial_ref."""
     for axis, ascending in (("x", True), ("y", False)):
-        values = regular(dataset[axis], where)
+        values = in_degrees(regular(dataset[axis], where), crs) if axis == "x" else regular(dataset[axis], where)
         dataset = dataset.assign_coords({axis: (axis, values, dataset[axis].attrs)})
         if (values[0] < values[-1]) != ascending:
             dataset = dataset.isel({axis: slice(None, None, -1)})

@@ -7,7 +7,9 @@ threshold, ...), so that an empty table still says what was looked at.
 
 from __future__ import annotations
 
+import datetime
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from shapely.errors import ShapelyError
 
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
-from slipscan.store import written_beside
+from slipscan.outputs import parquet_kind
 
 EVENT_TYPES = (
     "slow_slip", "afterslip", "creep_rate_change", "coseismic", "volumetric", "hydrological", "residue",
@@ -93,7 +97,15 @@ SCAN_KEYS = (
 )  # fmt: skip
 """Keys of a scan, all taken from the attributes of a transients store."""
 
+DATES = ("t05", "t50", "t95")
 _METADATA_KEY = b"slipscan_scans"
+KIND = parquet_kind(
+    "an event table",
+    [*(column.name for column in SOURCE_COLUMNS), "geometry"],
+    required=["region", "tracks", "type", "geometry"],
+    metadata=_METADATA_KEY,
+)
+"""Not an increment, which has the columns of GNSS too."""
 
 
 def scan_of(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -127,22 +139,62 @@ def write_events(path: Path, events: gpd.GeoDataFrame, scans: list[dict[str, Any
     ]
     table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(scans, sort_keys=True).encode()})
-    with written_beside(Path(path)) as beside:
+    with written_beside(path, KIND) as beside:
         pq.write_table(table, beside, compression="zstd")
 
 
 def read_events(path: Path) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
     """Read an event table and its scans; raises SlipscanError where the file is missing or no event table."""
+    frame, metadata = read_table(path, "event table", SOURCE_COLUMNS)
+    try:
+        scans = json.loads(metadata[_METADATA_KEY])
+        geometry = gpd.GeoSeries.from_wkb(frame.pop("geometry").to_numpy(dtype=object), crs="EPSG:4326")
+    except (KeyError, ValueError, TypeError, ShapelyError) as error:
+        raise SlipscanError(f"{path} is no event table of slipscan ({error})") from error
+    if not isinstance(scans, list) or not all(isinstance(scan, dict) and set(SCAN_KEYS) <= set(scan) for scan in scans):
+        raise SlipscanError(f"{path} is no event table of slipscan: it does not tell its scans")
+    return gpd.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326"), scans
+
+
+def read_table(path: Path, what: str, columns: Sequence[Column]) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
+    """Read a Parquet file of slipscan.
+
+    Returns
+    -------
+    frame, metadata
+        all columns (texts as objects), and what the schema tells
+
+    Raises
+    ------
+    SlipscanError
+        the file is missing, no Parquet, or lacks a column of `columns`
+    """
+    if not Path(path).is_file():
+        raise SlipscanError(f"there is no {what} {path}: run the stage before, or check the path")
     try:
         table = pq.read_table(path)
-        scans = json.loads((table.schema.metadata or {})[_METADATA_KEY])
-        frame = table.replace_schema_metadata(None).to_pandas()
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no event table {path}: run the stage before, or check the path") from error
-    except (pa.ArrowInvalid, KeyError, json.JSONDecodeError, OSError) as error:
-        raise SlipscanError(f"{path} is no event table of slipscan ({error})") from error
+        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise SlipscanError(f"{path} is no {what} of slipscan ({error})") from error
     for name in frame.columns:
         if name != "geometry" and not pd.api.types.is_numeric_dtype(frame[name]):
             frame[name] = frame[name].astype(object)
-    geometry = gpd.GeoSeries.from_wkb(frame.pop("geometry").to_numpy(dtype=object), crs="EPSG:4326")
-    return gpd.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326"), scans
+    check_columns(frame, columns, f"{path} is no {what} of slipscan")
+    return frame, table.schema.metadata or {}
+
+
+def check_columns(frame: pd.DataFrame, columns: Sequence[Column], sentence: str) -> None:
+    """Check that a table that was read has columns of these names and kinds; raises SlipscanError."""
+    for column in columns:
+        if column.name not in frame:
+            raise SlipscanError(f"{sentence}: it lacks the column '{column.name}'")
+        values = frame[column.name]
+        is_text = all(isinstance(value, str) for value in values)
+        if len(values) and not (is_text if column.dtype == "str" else pd.api.types.is_numeric_dtype(values)):
+            raise SlipscanError(f"{sentence}: its column '{column.name}' holds no {column.dtype}")
+        if column.name in DATES:
+            for text in values:
+                try:
+                    datetime.datetime.fromisoformat(text)
+                except ValueError as error:
+                    raise SlipscanError(f"{sentence}: its {column.name} {text!r} is no date") from error

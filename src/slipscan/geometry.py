@@ -65,6 +65,11 @@ class Grid:
         return to_lonlat(xx, yy, self.crs)
 
 
+def in_degrees(x: Array, crs: CRS) -> Array:
+    """Bring an axis of longitudes from 180 to 360 to -180 to 180; any other is left as it is."""
+    return x - 360 if crs.is_geographic and x.min() >= 180 else x
+
+
 def utm_crs(lon: float, lat: float) -> CRS:
     """The UTM zone (WGS 84) of a point, by the plain 6-degree rule."""
     zone = math.floor((lon + 180) / 6) % 60 + 1

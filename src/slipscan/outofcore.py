@@ -6,7 +6,6 @@ import contextlib
 import errno
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.atomic import working_directory
+from slipscan.outputs import resolved
 from slipscan.store import SHARD
 
 Empty = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
@@ -52,38 +53,43 @@ def in_shards(dataset: xr.Dataset) -> xr.Dataset:
 @contextlib.contextmanager
 def scratch_arrays(path: Path) -> Iterator[Empty]:
     """Yield a maker of arrays of zeros in files beside `path`, which are removed when the block ends."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # First, so that what killed processes left does not fill the disk; a container reuses numbers of processes.
-    for leftover in path.parent.glob(f".{path.name}.scratch-*"):
-        pid = leftover.name.rsplit("-", 1)[-1]
-        if pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(leftover, ignore_errors=True)
-    beside = path.with_name(f".{path.name}.scratch-{os.getpid()}")
-    beside.mkdir()
     number = itertools.count()
+    with working_directory(resolved(path)) as beside:
 
-    def empty(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-        array = np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
-        _take_space(Path(str(array.filename)), array.nbytes)
-        return array
+        def empty(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+            array = np.memmap(beside / str(next(number)), dtype, "w+", shape=shape)
+            _take_space(Path(str(array.filename)), array.nbytes)
+            return array
 
-    try:
         yield empty
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _take_space(file: Path, size: int) -> None:
     """Have the disk give a file its space now; raises OSError where it is full.
 
-    A write through the memory map would find no space later, which ends the process by a signal (SIGBUS).
+    A write through a memory map would find no space later, which ends the process by a signal (SIGBUS).
     """
-    with file.open("r+b") as opened:
+    with file.open("r+b", buffering=0) as opened:
         try:
-            os.posix_fallocate(opened.fileno(), 0, size)
+            if not _allocated(opened.fileno(), size):
+                block, written = bytes(1 << 24), 0
+                while written < size:
+                    written += opened.write(block[: size - written])
+                os.fsync(opened.fileno())
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise OSError(
-                    error.errno, f"{error.strerror} ({size / 1e9:.3g} GB are needed)", str(file.parent.parent)
-                ) from error
+            raise OSError(
+                error.errno, f"{error.strerror} ({size / 1e9:.3g} GB are needed)", str(file.parent.parent)
+            ) from error
+
+
+def _allocated(descriptor: int, size: int) -> bool:
+    """Whether the system could reserve the space without writing it (macOS, say, has no such call)."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        raise
+    return True

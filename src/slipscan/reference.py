@@ -14,12 +14,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from slipscan import vocabulary
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
+from slipscan.outputs import check_outputs, file_kind, head
 from slipscan.regions import AriaSource, Hyp3Source, LicsarSource, LocalSource, OperaSource, Region, Track
 from slipscan.settings import Settings
-from slipscan.store import write_text
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_MARKS = (b"by `slipscan docs`; do not edit", f'{{\n  "$schema": "{DIALECT}"'.encode())
+GENERATED = file_kind("a generated file", lambda path: any(mark in head(path) for mark in _MARKS))
 
 
 def schema(model: type[BaseModel]) -> str:
@@ -41,8 +44,10 @@ def write_all(repository: Path) -> None:
     """Write the generated files; raises SlipscanError outside a checkout."""
     if not (repository / "workflow" / "schemas").is_dir():
         raise SlipscanError(f"{repository} is no checkout of slipscan: run this at its root")
-    for name, text in generated().items():
-        write_text(repository / name, text)
+    texts = generated()
+    check_outputs([(repository / name, GENERATED) for name in texts])
+    for name, text in texts.items():
+        write_text(repository / name, text, GENERATED)
 
 
 def config_reference() -> str:

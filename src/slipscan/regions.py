@@ -6,24 +6,23 @@ interferograms means (sign, unit, geometry) is stated here by `convention`, neve
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+import numpy as np
+from pydantic import Field, field_validator, model_validator
 from shapely.errors import ShapelyError
 from shapely.geometry import Polygon, shape
 
 from slipscan.errors import SlipscanError
+from slipscan.models import SHOWN, Frozen, shown, validate
+from slipscan.texts import read_json
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
+RESERVED = ("logs", "benchmarks", "weights", "increments", "stations")
+"""Names that the workflow gives to folders beside those of regions and tracks."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")]
-
-
-class Frozen(BaseModel):
-    """A model that refuses unknown keys and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LocalSource(Frozen):
@@ -51,7 +50,7 @@ class AriaSource(Frozen):
 class OperaSource(Frozen):
     """OPERA DISP-S1 frames (archive 'opera')."""
 
-    frames: tuple[int, ...] = Field(
+    frames: tuple[Annotated[int, Field(ge=1, le=99999)], ...] = Field(
         (), description="frame ids of one UTM zone (F11116 is 11116); none: all of the track that touch the polygon"
     )
     version: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)*$", description="product versions that begin so are taken")
@@ -99,7 +98,7 @@ class Region(Frozen):
         description="where the data come from"
     )
     tracks: tuple[Track, ...] = Field(min_length=1)
-    reference_point: tuple[float, float] = Field(
+    reference_point: tuple[Annotated[float, Field(ge=-180, le=180)], Annotated[float, Field(ge=-90, le=90)]] = Field(
         description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
     )
     tectonic_setting: str = Field(description="e.g. 'continental transform', 'subduction', 'volcano', 'basin'")
@@ -145,6 +144,8 @@ class Region(Frozen):
         ids = [track.id for track in self.tracks]
         if len(set(ids)) < len(ids):
             raise ValueError(f"two tracks have the same id ({', '.join(ids)})")
+        if taken := [name for name in (self.id, *ids) if name in RESERVED]:
+            raise ValueError(f"the id {taken[0]!r} is the name of a folder of the workflow's own: choose another")
         for archive, needs in (("local", "convention and path"), ("licsar", "frames")):
             missing = [track.id for track in self.tracks if self.archive == archive and getattr(track, archive) is None]
             if missing:
@@ -172,16 +173,15 @@ def read_regions(path: Path) -> dict[str, Region]:
     SlipscanError
         the file is missing or no GeoJSON, a region has a missing, unknown or wrong key, an id twice
     """
-    path = Path(path)
-    try:
-        collection = json.loads(path.read_text(encoding="utf-8"))
-        features = collection["features"]
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no regions file {path}: set regions_file in the config") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise SlipscanError(f"{path} is no GeoJSON FeatureCollection ({error})") from error
+    collection = read_json(Path(path), "regions file", "set regions_file in the config")
+    features = collection.get("features") if isinstance(collection, dict) else None
+    if not isinstance(features, list):
+        raise SlipscanError(f"{path} is no GeoJSON FeatureCollection: it has no list 'features'")
+    # The form before RFC 7946 could name another CRS, as exports of a GIS still do.
+    if (crs := collection.get("crs")) is not None and not re.search("CRS84|EPSG:+4326", str(crs)):
+        raise SlipscanError(f"{path} names the CRS {shown(crs)}: save it in longitude and latitude (EPSG:4326)")
     regions: dict[str, Region] = {}
-    for number, feature in enumerate(features):
+    for number, feature in enumerate(features, 1):
         region = _read_region(feature, number, path)
         if region.id in regions:
             raise SlipscanError(f"{path} holds region {region.id} twice: ids must be unique")
@@ -189,31 +189,27 @@ def read_regions(path: Path) -> dict[str, Region]:
     return regions
 
 
-def _read_region(feature: dict[str, Any], number: int, path: Path) -> Region:
-    properties = dict(feature.get("properties") or {})
-    label = properties.get("id", f"number {number + 1}")
-    try:
-        polygon = shape(feature["geometry"])
-        ring = tuple((float(c[0]), float(c[1])) for c in polygon.exterior.coords)
-    except (KeyError, TypeError, AttributeError, ValueError, ShapelyError) as error:
-        raise SlipscanError(f"region {label} in {path} has no Polygon geometry") from error
-    try:
-        return Region.model_validate({**properties, "polygon": ring})
-    except ValidationError as error:
-        raise SlipscanError(f"region {label} in {path}: {one_sentence(error)}") from error
+def _read_region(feature: Any, number: int, path: Path) -> Region:
+    """The region of one feature; a sentence names it by its id, or by its number in the file."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(properties, dict):
+        raise SlipscanError(f"feature {number} in {path} is no GeoJSON Feature with 'properties': write {{...}}")
+    where = f"region {str(properties.get('id', f'number {number}'))[:SHOWN]} in {path}"
+    return validate(Region, {**properties, "polygon": _ring(feature.get("geometry"), where)}, where)
 
 
-def one_sentence(error: ValidationError) -> str:
-    """The first problem of a pydantic error as 'key: what is wrong', with the number of others."""
-    problems = error.errors()
-    first = problems[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the entry"
-    reasons = {"extra_forbidden": "unknown key", "missing": "missing key"}
-    reason = reasons.get(first["type"], first["msg"].removeprefix("Value error, "))
-    if first["type"] not in reasons and first["type"] != "value_error":
-        reason = f"{reason[0].lower()}{reason[1:]} (got {first['input']!r})"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{key}: {reason}{more}"
+def _ring(geometry: Any, where: str) -> list[tuple[float, float]]:
+    """The exterior ring of a Polygon, or of a MultiPolygon of one."""
+    try:
+        with np.errstate(invalid="ignore"):  # a vertex of NaN is refused below
+            found = shape(geometry)
+        (polygon,) = getattr(found, "geoms", [found])
+        ring, holes = [(float(lon), float(lat)) for lon, lat, *_ in polygon.exterior.coords], len(polygon.interiors)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, ShapelyError) as error:
+        raise SlipscanError(f"{where} has no Polygon geometry: draw one polygon a region") from error
+    if holes:
+        raise SlipscanError(f"{where} has a hole in its polygon, which slipscan would fill: draw it without")
+    return ring
 
 
 def read_region(path: Path, region_id: str) -> Region:

@@ -91,7 +91,8 @@ def _masked(array: xr.DataArray, kind: str) -> xr.DataArray:
 
 def _read(array: xr.DataArray, where: str) -> NDArray[np.floating]:
     try:
-        return np.asarray(array.values)
+        with np.errstate(over="ignore"):  # a fill of double precision is infinite in single
+            return np.asarray(array.values)
     except (OSError, RuntimeError, ValueError) as error:
         raise SlipscanError(
             f"the variable '{array.name}' in {where} cannot be read ({first_line(error)}): is the file whole?"

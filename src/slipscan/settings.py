@@ -7,16 +7,16 @@
 from __future__ import annotations
 
 import datetime
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from slipscan.errors import SlipscanError
-from slipscan.regions import Frozen, Identifier, one_sentence
+from slipscan.models import Frozen
+from slipscan.regions import Identifier
+
+YEARS = (1990, 2100)
+"""Years of a date: from radar satellites to what a time in nanoseconds can hold."""
 
 
 def _as_iso_date(value: Any) -> Any:
@@ -26,11 +26,26 @@ def _as_iso_date(value: Any) -> Any:
     text = value.isoformat() if isinstance(value, datetime.date) else value
     if isinstance(text, str):
         # Dates are compared as texts: what else ISO 8601 allows (20200131) is brought to one form.
-        return datetime.date.fromisoformat(text).isoformat()
+        try:
+            date = datetime.date.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(f"{text[:20]!r} is no date: write it YYYY-MM-DD") from error
+        if not YEARS[0] <= date.year < YEARS[1]:
+            raise ValueError(f"the date {text} is not of the years {YEARS[0]} to {YEARS[1] - 1}")
+        return date.isoformat()
     return text
 
 
+def iso_date(text: str, option: str) -> str:
+    """A date of the command line as YYYY-MM-DD; raises SlipscanError."""
+    try:
+        return str(_as_iso_date(text))
+    except ValueError as error:
+        raise SlipscanError(f"{option}: {error}") from error
+
+
 IsoDate = Annotated[str, BeforeValidator(_as_iso_date), Field(json_schema_extra={"format": "date"})]
+Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
 class SimulatedArchive(Frozen):
@@ -39,17 +54,17 @@ class SimulatedArchive(Frozen):
     scenario: Literal["ismetpasa", "quiet"] = Field(
         "ismetpasa", description="'ismetpasa' plants two slow slip events, 'quiet' none"
     )
-    seed: int = Field(2021, ge=0)
+    seed: int = Field(2021, ge=0, lt=2**31)
     start: IsoDate = Field("2018-01-04", description="first acquisition")
     epochs: int = Field(60, ge=5, le=1000)
     interval_d: int = Field(12, ge=1, le=60, description="days between acquisitions")
     missing_epoch_fraction: float = Field(0.05, ge=0, le=0.5)
     pairs_per_epoch: int = Field(3, ge=1, le=10, description="interferograms from an epoch to later ones")
     posting_deg: float = Field(0.0025, gt=0.0001, le=0.05)
-    turbulence_std_mm: float = Field(8.0, ge=0, description="median over epochs; log-normal between epochs")
-    stratified_mm_per_km: float = Field(8.0, ge=0, description="standard deviation of the slope with height")
-    ramp_std_mm: float = Field(5.0, ge=0, description="standard deviation of a plane across the scene")
-    white_std_mm: float = Field(2.0, ge=0, description="decorrelation of one interferogram's pixel")
+    turbulence_std_mm: float = Field(8.0, ge=0, le=1000, description="median over epochs; log-normal between epochs")
+    stratified_mm_per_km: float = Field(8.0, ge=0, le=1000, description="standard deviation of the slope with height")
+    ramp_std_mm: float = Field(5.0, ge=0, le=1000, description="standard deviation of a plane across the scene")
+    white_std_mm: float = Field(2.0, ge=0, le=1000, description="decorrelation of one interferogram's pixel")
 
 
 class DownloadSettings(Frozen):
@@ -60,9 +75,11 @@ class DownloadSettings(Frozen):
     backoff_s: float = Field(
         2.0, ge=0, le=600, description="wait before the second try; doubled for each further one, with jitter"
     )
-    max_wait_s: float = Field(300.0, ge=0, description="longest wait between tries, whatever Retry-After asks for")
-    connect_timeout_s: float = Field(20.0, gt=0)
-    read_timeout_s: float = Field(60.0, gt=0, description="silence after which a transfer is begun again")
+    max_wait_s: float = Field(
+        300.0, ge=0, le=86400, description="longest wait between tries, whatever Retry-After asks for"
+    )
+    connect_timeout_s: float = Field(20.0, ge=0.01, le=3600)
+    read_timeout_s: float = Field(60.0, ge=0.01, le=3600, description="silence after which a transfer is begun again")
     keep_granules: bool = Field(
         False, description="keep whole granules in the cache after their part of the region was cut out"
     )
@@ -87,7 +104,9 @@ class Hyp3Settings(Frozen):
     product: Literal["INSAR_ISCE_MULTI_BURST", "ARIA_S1_GUNW"] = "INSAR_ISCE_MULTI_BURST"
     looks: Literal["20x4", "10x2", "5x1"] = Field("20x4", description="multilooking; 80, 40, 20 m pixels")
     neighbours: int = Field(3, ge=1, le=10, description="interferograms from an epoch to later ones")
-    max_baseline_m: float = Field(400.0, gt=0, description="pairs with a longer perpendicular baseline are left out")
+    max_baseline_m: float = Field(
+        400.0, gt=0, le=10000, description="pairs with a longer perpendicular baseline are left out"
+    )
     max_interval_d: int = Field(72, ge=6, le=400, description="pairs of neighbours longer than this are left out")
     annual: bool = Field(True, description="one more pair per epoch, about a year long (bridges seasons)")
     start: IsoDate = Field("2014-10-01", description="earliest acquisition")
@@ -103,11 +122,11 @@ class ArchiveSettings(Frozen):
     manifests: str | None = Field(
         None, description="directory of pinned manifests ({region}_{track}.csv) to replay without a search"
     )
-    cmr_url: str = Field(
+    cmr_url: Url = Field(
         "https://cmr.earthdata.nasa.gov", description="catalogue that asf_search asks (aria, opera, hyp3)"
     )
-    hyp3_url: str = Field("https://hyp3-api.asf.alaska.edu", description="HyP3 API")
-    licsar_url: str = Field(
+    hyp3_url: Url = Field("https://hyp3-api.asf.alaska.edu", description="HyP3 API")
+    licsar_url: Url = Field(
         "https://gws-access.jasmin.ac.uk/public/nceo_geohazards/LiCSAR_products", description="LiCSAR index pages"
     )
     dem: str | None = Field(
@@ -129,8 +148,8 @@ class TimeseriesSettings(Frozen):
     """From interferograms to a displacement stack."""
 
     pixel_m: float = Field(200.0, ge=10, le=5000, description="cell size of the metric (UTM) grid")
-    reference_radius_m: float = Field(3000.0, gt=0, description="radius of the reference area")
-    min_reference_pixels: int = Field(10, ge=1, description="valid pixels needed in the reference area")
+    reference_radius_m: float = Field(3000.0, gt=0, le=1e6, description="radius of the reference area")
+    min_reference_pixels: int = Field(10, ge=1, le=10**6, description="valid pixels needed in the reference area")
     min_coherence: float = Field(0.1, ge=0, le=1, description="pixels below it in an interferogram are masked")
     weights: Literal["coherence", "uniform"] = Field("coherence", description="weights of the inversion")
     min_temporal_coherence: float = Field(0.5, ge=0, le=1, description="pixels below it are masked")
@@ -142,7 +161,7 @@ class TimeseriesSettings(Frozen):
         description="a network in several parts: refuse, or split the series at the gap (own offsets)",
     )
     closure_error_mm: float = Field(
-        10.0, gt=0, description="triplets that misclose by more are counted as unwrapping errors"
+        10.0, gt=0, le=1000, description="triplets that misclose by more are counted as unwrapping errors"
     )
     norm: Literal["l2", "l1"] = Field(
         "l2",
@@ -155,7 +174,10 @@ class TimeseriesSettings(Frozen):
         "mask", description="pixels of a pair whose triplets misclose by whole cycles: count, drop, or shift them back"
     )
     max_phase_bias_mm_yr: float | None = Field(
-        3.0, gt=0, description="pixels whose closure phase bias is significant and larger are masked; null: none"
+        3.0,
+        gt=0,
+        le=1000,
+        description="pixels whose closure phase bias is significant and larger are masked; null: none",
     )
 
 
@@ -173,8 +195,8 @@ class DenoiseSettings(Frozen):
         min_length=1,
         description="denoiser: slipnet, classical, zero, rouet_leduc_2021, pixel_series, or path/to/file.py:Class",
     )
-    weights: str = Field(
-        "", description="name of shipped weights, or path of a .safetensors file; default: the method's"
+    weights: str | None = Field(
+        None, description="shipped weights by name, or a .safetensors file; default: the method's own"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     options: dict[str, int | float | str | bool] = Field(
@@ -189,23 +211,27 @@ class DetectSettings(Frozen):
         "scan", min_length=1, description="detector: scan (of the displacement) or field (candidates of the denoiser)"
     )
     false_alarms_per_1e4km2_yr: float = Field(
-        0.1, gt=0, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"
+        0.1, ge=0.0001, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"
     )
     nulls: int = Field(32, ge=8, le=10000, description="null stacks of each kind, per track, for the calibration")
-    seed: int = Field(1, ge=0, description="of the null stacks")
-    scales_km: tuple[float, ...] = Field(
+    seed: int = Field(1, ge=0, lt=2**31, description="of the null stacks")
+    scales_km: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
         (0.5, 1.0, 2.0, 4.0, 8.0),
         min_length=1,
+        max_length=20,
         description="bands: differences of Gaussians of this width and twice it",
     )
-    durations_d: tuple[float, ...] = Field(
+    durations_d: tuple[Annotated[float, Field(ge=0, le=3650)], ...] = Field(
         (0.0, 36.0, 96.0),
         min_length=1,
+        max_length=20,
         description="durations of the ramps that are tried; 0 is a step",
     )
-    pixel_threshold: float = Field(3.5, gt=0, description="|statistic| from which a pixel joins a cluster")
-    min_area_km2: float = Field(2.0, gt=0, description="smallest footprint")
-    join_distance_km: float = Field(30.0, ge=0, description="lobes within it that share a history are one event")
+    pixel_threshold: float = Field(3.5, gt=0, le=100, description="|statistic| from which a pixel joins a cluster")
+    min_area_km2: float = Field(2.0, gt=0, le=1e6, description="smallest footprint")
+    join_distance_km: float = Field(
+        30.0, ge=0, le=1000, description="lobes within it that share a history are one event"
+    )
     join_correlation: float = Field(0.7, ge=-1, le=1, description="of the histories of two lobes of one event")
     edge_epochs: int = Field(4, ge=1, le=50, description="epochs at each end without a two-sided baseline")
 
@@ -214,11 +240,14 @@ class SourceSettings(Frozen):
     """What made a transient."""
 
     max_points: int = Field(500, ge=50, le=20000, description="pixels per track in the inversion")
-    poisson_ratio: float = Field(0.25, gt=0, lt=0.5)
+    poisson_ratio: float = Field(0.25, ge=0.01, le=0.49)
     min_variance_explained: float = Field(
         0.5, ge=0, le=1, description="below it no source fits and the type is residue"
     )
-    join_gap_d: float = Field(24.0, ge=0, description="transients of two tracks closer in time are one event")
+    join_gap_d: float = Field(24.0, ge=0, le=3650, description="transients of two tracks closer in time are one event")
+
+
+Flicker = Annotated[float, Field(ge=0, le=1000)]
 
 
 class GnssSettings(Frozen):
@@ -228,21 +257,23 @@ class GnssSettings(Frozen):
         None,
         description="directory of .tenv3 files; default: the region's key 'gnss', or the simulated stations",
     )
-    max_distance_km: float = Field(50.0, gt=0, description="stations farther from the footprint are not compared")
-    min_epochs: int = Field(100, ge=10, description="daily positions needed within the window")
-    window_yr: float = Field(3.0, gt=0.2, description="span of the trajectory fit on either side of the event")
-    sample_radius_m: float = Field(500.0, gt=0, description="InSAR is the median within it")
-    flicker_mm: tuple[float, float, float] = Field(
+    max_distance_km: float = Field(
+        50.0, gt=0, le=1000, description="stations farther from the footprint are not compared"
+    )
+    min_epochs: int = Field(100, ge=10, le=10000, description="daily positions needed within the window")
+    window_yr: float = Field(3.0, gt=0.2, le=30, description="span of the trajectory fit on either side of the event")
+    sample_radius_m: float = Field(500.0, gt=0, le=1e5, description="InSAR is the median within it")
+    flicker_mm: tuple[Flicker, Flicker, Flicker] = Field(
         (3.0, 3.0, 10.0),
         description="flicker noise of east, north, up, mm yr^-1/4 (a white-only model is 5-11 x too sure)",
     )
-    min_log_likelihood_ratio: float = Field(3.0, gt=0, description="needed for 'confirmed' or 'contradicted'")
+    min_log_likelihood_ratio: float = Field(3.0, gt=0, le=1000, description="needed for 'confirmed' or 'contradicted'")
 
 
 class CatalogueSettings(Frozen):
     """The fold over all increments."""
 
-    match_gap_d: float = Field(24.0, ge=0, description="events of two increments closer in time are the same")
+    match_gap_d: float = Field(24.0, ge=0, le=3650, description="events of two increments closer in time are the same")
 
 
 class ReportSettings(Frozen):
@@ -263,18 +294,18 @@ class TrainSettings(Frozen):
     options: dict[str, int | float | str | bool] = Field({}, description="of that denoiser")
     name: str = Field("slipscan-1", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0, lt=2**31)
-    steps: int = Field(40000, ge=1, description="optimiser steps")
-    batch: int = Field(4, ge=1, description="scenes a step (of each process, where several train together)")
+    steps: int = Field(40000, ge=1, le=10**8, description="optimiser steps")
+    batch: int = Field(4, ge=1, le=4096, description="scenes a step (of each process, where several train together)")
     workers: int = Field(1, ge=1, le=128, description="processes that draw scenes, beside each that trains")
     width: int = Field(48, ge=4, le=256, description="channels on coarse pixels (the prototype: at full resolution)")
     pixels: int = Field(96, ge=32, le=512, multiple_of=16, description="side of a training scene")
     epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene (prototype)")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1)
     decay_share: float = Field(0.3, gt=0, le=1, description="last part of the steps, over which the rate falls to 0")
-    validation_scenes: int = Field(64, ge=1)
-    slice_minutes: float = Field(90.0, gt=0, description="stop and keep a checkpoint after this wall time")
+    validation_scenes: int = Field(64, ge=1, le=10**6)
+    slice_minutes: float = Field(90.0, gt=0, le=1e6, description="stop and keep a checkpoint after this wall time")
     noise: NoiseStructure = Field("full", description="of the scenes; less than 'full' to learn what it takes")
-    easy_scenes: int = Field(12000, ge=1, description="events are larger in so many scenes, the first ones")
+    easy_scenes: int = Field(12000, ge=1, le=10**9, description="events are larger in so many scenes, the first ones")
     finetune_region: str | None = Field(
         None, description="noise product (.zarr) of a region's track: the shipped weights go on, in noise like its own"
     )
@@ -284,11 +315,17 @@ class Settings(Frozen):
     """The whole configuration."""
 
     regions_file: str = Field("config/regions.geojson", description="GeoJSON of regions and tracks")
-    regions: tuple[Identifier, ...] | None = Field(None, description="ids to process; default: all of the file")
-    shard: str | None = Field(
-        None, pattern=r"^[0-9]+/[0-9]+$", description="'i/n': only every n-th region, from the i-th (0-based)"
+    regions: tuple[Identifier, ...] | None = Field(
+        None, min_length=1, description="ids to process; default: all of the file"
     )
-    results_dir: str = Field("results", description="where products go")
+    shard: str | None = Field(
+        None, pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", description="'i/n': only every n-th region, from the i-th (0-based)"
+    )
+    results_dir: str = Field(
+        "results",
+        pattern=r"^[^-{}\x00-\x1f][^{}\x00-\x1f]*$",
+        description="where products go (without braces, which Snakemake takes for wildcards)",
+    )
     cache_dir: str = Field("cache", description="content-addressed cache of granules and calibrations")
     as_of: IsoDate = Field("2026-06-30", description="latest end of an acquisition (quoted date)")
     calibration_as_of: IsoDate | None = Field(
@@ -312,65 +349,3 @@ class Settings(Frozen):
         if isinstance(config, dict):
             return {key: value for key, value in config.items() if value is not None}
         return config
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def validate(model: type[Model], config: Any, where: str) -> Model:
-    """Validate `config`; raises SlipscanError with one sentence that names the key."""
-    try:
-        return model.model_validate(config)
-    except ValidationError as error:
-        raise SlipscanError(f"{where}: {one_sentence(error)}") from error
-
-
-def read_settings(path: Path | None) -> Settings:
-    """Read a YAML configuration file; None gives the defaults."""
-    if path is None:
-        return Settings()
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no configuration file {path}") from error
-    except yaml.YAMLError as error:
-        raise SlipscanError(f"{path} is no YAML ({' '.join(str(error).split())})") from error
-    return validate(Settings, config, str(path))
-
-
-def from_options(model: type[Model], options: Sequence[str]) -> Model:
-    """A stage's settings from `key=value` options, values in JSON (or plain strings).
-
-    Raises
-    ------
-    SlipscanError
-        an option without '=', an unknown key, a value out of range
-    """
-    values: dict[str, Any] = {}
-    for option in options:
-        key, separator, text = option.partition("=")
-        if not separator:
-            raise SlipscanError(f"--set {option}: write key=value")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        target = values
-        *parents, leaf = key.split(".")
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        target[leaf] = value
-    return validate(model, values, "--set")
-
-
-def to_options(settings: BaseModel, prefix: str = "") -> list[str]:
-    """The `key=value` options that rebuild `settings`: what differs from the defaults."""
-    options = []
-    default = type(settings)()
-    for key in type(settings).model_fields:
-        value = getattr(settings, key)
-        if isinstance(value, BaseModel):
-            options += to_options(value, f"{prefix}{key}.")
-        elif value != getattr(default, key):
-            options.append(f"{prefix}{key}={json.dumps(value)}")
-    return options

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 import slipscan
 from slipscan import vocabulary
@@ -152,3 +153,24 @@ def add_history(dataset: xr.Dataset, line: str) -> xr.Dataset:
     dataset.attrs["history"] = f"{before}\n{line}".strip()
     dataset.attrs["slipscan_version"] = slipscan.__version__
     return dataset
+
+
+def since_first_epoch(values: NDArray[np.float32]) -> bool:
+    """Count displacement (time, y, x) from each pixel's first valid epoch, in place; leave it where that is 0.
+
+    Other tools count from an epoch in the middle, from one before the first, or from the origin of a linear fit.
+
+    Returns
+    -------
+    changed
+        whether the first epoch was not zero
+    """
+    first = np.array(values[0])
+    if not np.any(np.isfinite(first) & (first != 0)):
+        return False
+    for layer in values[1:]:
+        fill = np.isnan(first) & np.isfinite(layer)
+        first[fill] = layer[fill]
+    for layer in values:
+        layer -= first
+    return True

@@ -1,16 +1,9 @@
-"""The only place that opens and writes Zarr stores, and the atomic writes of every other file.
-
-Everything is written beside its final name and renamed, so that a file under its final name is whole
-whatever happened (an exception, a full disk, kill -9).
-"""
+"""The only place that opens and writes Zarr stores."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,94 +12,28 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from slipscan.atomic import write_text, written_beside
 from slipscan.errors import SlipscanError
+from slipscan.outputs import SNAKEMAKE_TIMESTAMP, Kind, sha256_file, store_kind
 
 log = logging.getLogger(__name__)
 
 CHUNK = {"time": 64, "pair": 64, "y": 256, "x": 256}
 SHARD = {"time": 64, "pair": 64, "y": 2048, "x": 2048}
-SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"
 
 
-@contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
-
-    Works for files and directories. On an error, and for leftovers of a killed process, the temporary is
-    removed. An existing directory is moved aside first and removed last.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        yield beside
-        _sync(beside)
-        if path.is_dir():
-            old = path.with_name(f".{path.name}.old-{os.getpid()}")
-            path.rename(old)
-            beside.rename(path)
-            shutil.rmtree(old)
-        else:
-            beside.replace(path)
-    finally:
-        _remove(beside)
+def write_csv(path: Path, table: pd.DataFrame, kind: Kind) -> None:
+    """Write a table as CSV atomically, without its index, in place of nothing or of one of a kind."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"), kind)
 
 
-def _sync(path: Path) -> None:
-    """Flush a file, or every file below a directory, to the disk before it gets its final name."""
-    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporaries of processes that no longer run (killed in the middle of a write)."""
-    for leftover in path.parent.glob(f".{path.name}.*-*"):
-        pid = leftover.name.rsplit("-", 1)[-1]
-        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
-            if leftover.name.startswith(f".{path.name}.old-") and not path.exists():
-                leftover.rename(path)  # killed between the two renames: the old store is the whole one
-            else:
-                _remove(leftover)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) atomically."""
-    with written_beside(Path(path)) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV atomically, without its index."""
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_zarr(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset as a Zarr v3 store, atomically.
+def write_zarr(dataset: xr.Dataset, path: Path, kind: Kind | None = None) -> None:
+    """Write a dataset as a Zarr v3 store, atomically, in place of nothing or of one of a kind.
 
     Chunks of 64 x 256 x 256 in shards of 2048 x 2048; time is cast to nanoseconds (pandas 3 makes us);
-    byte-identical for identical datasets.
+    byte-identical for identical datasets. The kind is by default the dataset's own product.
     """
+    kind = kind or store_kind(str(dataset.attrs.get("product", "")))
     out = dataset.copy()
     for name, coordinate in out.coords.items():
         if np.issubdtype(coordinate.dtype, np.datetime64):
@@ -118,7 +45,7 @@ def write_zarr(dataset: xr.Dataset, path: Path) -> None:
             encoding[str(name)] = {"units": "seconds since 2014-01-01", "dtype": "int64"}
         if variable.ndim >= 2 and name in out.data_vars and 0 not in variable.shape:
             encoding[str(name)] = _chunking(variable)
-    with written_beside(Path(path)) as beside, _known_zarr_warnings():
+    with written_beside(path, kind, out.nbytes) as beside, _known_zarr_warnings():
         out.to_zarr(beside, mode="w", encoding=encoding, zarr_format=3, consolidated=True)
 
 

@@ -21,7 +21,7 @@ def factor(given: str | None, units: str) -> float | None:
     if text == units:
         return 1.0
     if units == "m":
-        return METRES.get(text)
+        return METRES.get(text.lower())
     if units == "m/yr":
-        return next((METRES.get(text.removesuffix(year)) for year in PER_YEAR if text.endswith(year)), None)
+        return next((METRES.get(text.lower().removesuffix(year)) for year in PER_YEAR if text.endswith(year)), None)
     return 1.0 if units == "1" and text.lower() in NUMBER else None

@@ -51,7 +51,8 @@ def code_identity(stage: str) -> str:
 
 def weights_identity(settings: DenoiseSettings) -> str:
     """SHA-256 of the weights that the denoiser will use and of their card; empty for a method that has none."""
-    path = Path(settings.weights) if settings.weights.endswith(".safetensors") else _shipped(settings)
+    named = settings.weights or ""
+    path = Path(named) if named.endswith(".safetensors") else _shipped(settings)
     if path is None:
         return ""
     files = (path, path.with_suffix(".json"))

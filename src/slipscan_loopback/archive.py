@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from slipscan.store import write_text
+from slipscan.atomic import write_text
+from slipscan.outputs import NEW, OWN, Kind, check_outputs, file_kind, head
 from slipscan_loopback import bursts, cmr, disp, gunw, licsar, tropo
 from slipscan_loopback.http import Faults, LoopbackServer
 from slipscan_loopback.hyp3 import Hyp3Api
@@ -23,9 +24,13 @@ from slipscan_loopback.umm import Granule
 
 log = logging.getLogger(__name__)
 
+HEADER = "# Written by `slipscan loopback`: it points the archives to this machine.\n"
 FAMILIES = ("aria", "opera", "hyp3", "licsar")
 HYP3 = "/hyp3"
 LICSAR = "/LiCSAR_products"
+_MARKS = (HEADER.encode(), b"cmr_url: http://127.0.0.1:")
+CONFIG = file_kind("a configuration", lambda path: any(mark in head(path) for mark in _MARKS))
+"""The second mark: of those up to version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -270,17 +275,20 @@ def serve(
         returns when the archive is to stop
     """
     directory = Path(directory).resolve()
+    regions, config, products = (directory / name for name in ("regions.geojson", "config.yaml", "products"))
+    check_outputs([(config, CONFIG)])
+    ours = config.exists()
+    check_outputs([(regions, OWN if ours else NEW), (products, Kind("", lambda path: "" if ours else "exists"))])
     log.info("writing the products of every family below %s (a minute or less)", directory)
     with LoopbackArchive(directory / "products", scene, layout=layout, port=port) as archive:
-        regions, config = directory / "regions.geojson", directory / "config.yaml"
-        write_text(regions, json.dumps(archive.regions(), indent=2) + "\n")
+        write_text(regions, json.dumps(archive.regions(), indent=2) + "\n", OWN)
         settings = {
             "regions_file": str(regions),
             "results_dir": str(directory / "results"),
             "cache_dir": str(directory / "cache"),
             **archive.config(),
         }
-        write_text(config, yaml.safe_dump(settings, sort_keys=False))
+        write_text(config, HEADER + yaml.safe_dump(settings, sort_keys=False), CONFIG)
         log.info("the archive runs at %s until you press Ctrl-C; use it with %s", archive.url, config)
         log.info("any token will do: export EARTHDATA_TOKEN=loopback")
         wait()

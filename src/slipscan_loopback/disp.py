@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Grid
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 from slipscan_loopback import disp_layers
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import PRODUCED, DataFile, Granule
@@ -80,7 +81,7 @@ def write(
     import h5py
 
     grid = scene.metric_grid(posting_m)
-    with written_beside(path) as beside, h5py.File(beside, "w", track_order=True) as file:
+    with written_beside(path, OWN) as beside, h5py.File(beside, "w", track_order=True) as file:
         for name, text in (("Conventions", "CF-1.8"), ("title", "OPERA L3_DISP-S1 Product"), ("mission_name", "OPERA")):
             file.attrs[name] = np.bytes_(text)
         disp_layers.write_axes(file, grid, scene.time(secondary))
@@ -145,7 +146,7 @@ def _geotiff(path: Path, bands: NDArray[Any], nodata: float | None, grid: Grid) 
         "transform": Affine(*grid.transform),
         "compress": "deflate",
     }
-    with written_beside(path) as beside, rasterio.open(beside, "w", **profile) as file:
+    with written_beside(path, OWN) as beside, rasterio.open(beside, "w", **profile) as file:
         file.write(bands)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Array, Grid
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 
 
 def padded(grid: Grid, west: int, north: int, east: int, south: int) -> Grid:
@@ -48,7 +49,7 @@ def write_geotiff(
     from affine import Affine
 
     rows, columns = grid.shape
-    with written_beside(path) as beside:
+    with written_beside(path, OWN) as beside:
         profile = {
             "driver": "GTiff",
             "width": columns,

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Array, Grid
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import PRODUCED, DataFile, Granule, orbit_number, slc_name
 
@@ -104,7 +105,7 @@ def write(
     """
     import netCDF4
 
-    with written_beside(path) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
+    with written_beside(path, OWN) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
         file.setncatts(
             {
                 "product_type": "UNW GEO IFG",

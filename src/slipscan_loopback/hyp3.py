@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from slipscan.store import write_text
+from slipscan.atomic import write_text
+from slipscan.outputs import OWN
 from slipscan_loopback import hyp3_rules
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.hyp3_answers import NoAnswer, as_json, fits, problem
@@ -303,7 +304,7 @@ class Hyp3Api:
 
     def _save(self) -> None:
         """Keep jobs and credits beyond the life of this server: clients remember their jobs."""
-        write_text(self._store, json.dumps({"credits": self.credits, "jobs": list(self._jobs.values())}))
+        write_text(self._store, json.dumps({"credits": self.credits, "jobs": list(self._jobs.values())}), OWN)
 
     def _signature(self, job_id: str, expires: float) -> str:
         return hashlib.sha256(f"{self._generation} {job_id} {expires}".encode()).hexdigest()[:32]

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Array, Grid
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 from slipscan_loopback.geotiff import draws, padded, write_geotiff
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import orbit_number
@@ -88,7 +89,7 @@ def write_zip(order: Order, scene: TrueScene, directory: Path, posting_m: float,
     name = product_name(order, scene.relative_orbit, identifier)
     grid = pair_grid(scene, order, posting_m * PIXEL_M[order.looks] / PIXEL_M["20x4"])
     path = directory / f"{name}.zip"
-    with tempfile.TemporaryDirectory() as temporary, written_beside(path) as beside:
+    with tempfile.TemporaryDirectory() as temporary, written_beside(path, OWN) as beside:
         for suffix, values in _layers(order, scene, grid).items():
             nodata = None if suffix == "water_mask" else 0
             write_geotiff(Path(temporary) / f"{name}_{suffix}.tif", values, grid, nodata, **CREATION)

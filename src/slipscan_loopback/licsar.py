@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from slipscan.atomic import write_text
 from slipscan.geometry import Array, Grid
-from slipscan.store import write_text
+from slipscan.outputs import OWN
 from slipscan_loopback.geotiff import draws, padded, write_geotiff
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.scene import TrueScene
@@ -132,7 +133,7 @@ def _write_metadata(scene: TrueScene, directory: Path, frame: str, grid: Grid) -
         f"{first:%Y%m%d} {date:%Y%m%d} {scene.perpendicular_baseline(date):.1f} {float((date - first).days)}\n"
         for date in scene.dates
     ]
-    write_text(directory / "baselines", "".join(lines))
+    write_text(directory / "baselines", "".join(lines), OWN)
     entries = {
         "master": f"{first:%Y%m%d}",
         "center_time": f"{scene.pass_time:%H:%M:%S.%f}",
@@ -144,7 +145,7 @@ def _write_metadata(scene: TrueScene, directory: Path, frame: str, grid: Grid) -
         "avg_height": f"{float(np.mean(scene.height(lon, lat))):.2f}",
         "applied_DEM": "Copernicus_DEM_30m",
     }
-    write_text(directory / "metadata.txt", "".join(f"{key}={value}\n" for key, value in entries.items()))
+    write_text(directory / "metadata.txt", "".join(f"{key}={value}\n" for key, value in entries.items()), OWN)
 
 
 # Pages --------------------------------------------------------------------------------------------------------------

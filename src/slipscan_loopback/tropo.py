@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from slipscan.atomic import written_beside
 from slipscan.geometry import Array
-from slipscan.store import written_beside
+from slipscan.outputs import OWN
 from slipscan_loopback.licsar import SCALE_HEIGHT_M, ZENITH_DELAY_M
 from slipscan_loopback.scene import TrueScene
 from slipscan_loopback.umm import DataFile, Granule
@@ -71,7 +72,7 @@ def write(
     axes = {"height": np.array(HEIGHTS, "f4"), "latitude": latitude[::-1], "longitude": longitude}
     height, lat, lon = np.meshgrid(*axes.values(), indexing="ij")
     total = zenith_delay(scene, lon, lat, height, (time - scene.time(date)).total_seconds() / 3600, date)
-    with written_beside(path) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
+    with written_beside(path, OWN) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as file:
         file.setncatts(
             {
                 "Conventions": "CF-1.8",

@@ -13,8 +13,8 @@ rule manifest:
     params:
         options=options("archive"),
         settings=settings("archive"),
-        as_of=SETTINGS.as_of,
-        regions=SETTINGS.regions_file,
+        as_of=plain(SETTINGS.as_of),
+        regions=plain(SETTINGS.regions_file),
         entry=region_entry,
         code=code("manifest"),
     shell:
@@ -40,8 +40,8 @@ rule archive:
     params:
         options=options("archive"),
         settings=settings("archive"),
-        regions=SETTINGS.regions_file,
-        cache=SETTINGS.cache_dir,
+        regions=plain(SETTINGS.regions_file),
+        cache=plain(SETTINGS.cache_dir),
         entry=region_entry,
         code=code("archive"),
     shell:
@@ -64,10 +64,10 @@ rule stations:
     params:
         options=options("archive"),
         settings=settings("archive"),
-        directory=(
+        directory=plain(
             ["--directory", SETTINGS.gnss.directory] if SETTINGS.gnss.directory else []
         ),
-        regions=SETTINGS.regions_file,
+        regions=plain(SETTINGS.regions_file),
         entry=region_entry,
         code=code("archive"),
     shell:
@@ -89,7 +89,7 @@ rule truth:
     params:
         options=options("archive"),
         settings=settings("archive"),
-        regions=SETTINGS.regions_file,
+        regions=plain(SETTINGS.regions_file),
         entry=region_entry,
         code=code("archive"),
     shell:

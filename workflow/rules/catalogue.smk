@@ -20,11 +20,19 @@ rule increment:
         "slipscan increment {input.events:q} {input.gnss:q} {params.directory:q} {output:q} 2> {log:q}"
 
 
+# The catalogue itself is no output: Snakemake removes an output before its job, also one that the user has edited or
+# has open in QGIS. One that was removed by hand is made anew.
+if os.path.exists(path("catalogue.json")) and not os.path.exists(
+    path("catalogue.gpkg")
+):
+    os.remove(path("catalogue.json"))
+
+
 rule catalogue:
     input:
         [path(region, "increment.json") for region in REGIONS],
     output:
-        path("catalogue.gpkg"),
+        path("catalogue.json"),
     log:
         path("logs", "catalogue.log"),
     benchmark:
@@ -38,6 +46,7 @@ rule catalogue:
         settings=settings("catalogue"),
         # A fold over every increment on disk, also those of regions that this run does not touch.
         results=lambda wildcards, output: os.path.dirname(output[0]),
+        catalogue=path("catalogue.gpkg"),
         code=code("catalogue"),
     shell:
-        "slipscan catalogue {params.results:q} {output:q} {params.options:q} 2> {log:q}"
+        "slipscan catalogue {params.results:q} {params.catalogue:q} --pointer {output:q} {params.options:q} 2> {log:q}"

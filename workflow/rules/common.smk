@@ -9,7 +9,9 @@ from snakemake.exceptions import WorkflowError
 from slipscan.versions import code_identity, weights_identity
 from slipscan.errors import SlipscanError
 from slipscan.regions import read_regions, select
-from slipscan.settings import Settings, to_options, validate
+from slipscan.configuration import to_options
+from slipscan.models import validate
+from slipscan.settings import Settings
 
 # The rules call `slipscan` of the environment that runs Snakemake, whether it is activated or not.
 shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
@@ -52,18 +54,25 @@ def tracks_of(name):
     ]
 
 
+def plain(value):
+    """A value of the configuration as it is: Snakemake takes braces in a text, not in a function's, for wildcards."""
+    return lambda wildcards: value
+
+
 def options(stage):
     """The stage's settings as options of the command line: what differs from the defaults."""
-    return [
-        part
-        for option in to_options(getattr(SETTINGS, stage))
-        for part in ("--set", option)
-    ]
+    return plain(
+        [
+            part
+            for option in to_options(getattr(SETTINGS, stage))
+            for part in ("--set", option)
+        ]
+    )
 
 
 def settings(stage):
     """All of a stage's settings as text, so that a changed default reruns the stage too."""
-    return getattr(SETTINGS, stage).model_dump_json(exclude={"data_root"})
+    return plain(getattr(SETTINGS, stage).model_dump_json(exclude={"data_root"}))
 
 
 def code(stage):

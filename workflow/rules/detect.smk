@@ -21,7 +21,7 @@ rule calibrate:
             if SETTINGS.calibration_as_of
             else []
         ),
-        cache=SETTINGS.cache_dir,
+        cache=plain(SETTINGS.cache_dir),
         code=code("calibrate"),
     shell:
         "slipscan calibrate {input.stack:q} {output:q} --denoised {input.denoised:q} {params.until:q} --cache {params.cache:q}"

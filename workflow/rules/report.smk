@@ -25,9 +25,10 @@ rule report:
         options=options("report"),
         settings=settings("report"),
         results=lambda wildcards, input: os.path.dirname(input.catalogue),
-        regions=SETTINGS.regions_file,
+        catalogue=plain(path("catalogue.gpkg")),
+        regions=plain(SETTINGS.regions_file),
         ids=[part for region in REGIONS for part in ("--region", region)],
         code=code("report"),
     shell:
-        "slipscan report {input.catalogue:q} {params.results:q} {output.page:q} {output.map:q} {params.ids:q}"
+        "slipscan report {params.catalogue:q} {params.results:q} {output.page:q} {output.map:q} {params.ids:q}"
         " --regions {params.regions:q} {params.options:q} 2> {log:q}"

@@ -2,7 +2,7 @@
 rule train:
     input:
         # The noise product of a region that the weights are made for.
-        SETTINGS.train.finetune_region or [],
+        plain(SETTINGS.train.finetune_region or []),
     output:
         path("weights", SETTINGS.train.name + ".safetensors"),
     log:

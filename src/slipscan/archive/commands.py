@@ -7,45 +7,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile
 from slipscan.errors import SlipscanError
 
 if TYPE_CHECKING:
-    from slipscan.settings import ArchiveSettings
+    from slipscan.settings import ArchiveSettings, Settings
 
 app = typer.Typer(help="Search, order and fetch: manifests, observations, stations.", no_args_is_help=True)
 
-In = Annotated[Path, typer.Argument(help="input")]
-Out = Annotated[Path, typer.Argument(help="output, written beside and renamed")]
-AsOf = Annotated[str, typer.Option("--as-of", help="latest acquisition, ISO date")]
-RegionsFile = Annotated[Path, typer.Option("--regions", help="GeoJSON of regions")]
-CacheDir = Annotated[Path, typer.Option("--cache", help="content-addressed cache")]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML whose section 'archive' is taken")]
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value of the configuration's section 'archive' (config/README.md)"),
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="latest acquisition, ISO date; default: the configuration's as_of")
 ]
-
-REGIONS_FILE = Path("config/regions.geojson")
-CACHE = Path("cache")
 
 
 @app.command()
 def search(
     region: str,
     track: str,
-    as_of: AsOf,
+    as_of: AsOf = None,
     out: Annotated[Path | None, typer.Argument(help="manifest (CSV); not with --dry-run")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be asked, and ask nothing")] = False,
-    regions: RegionsFile = REGIONS_FILE,
+    regions: RegionsFile = None,
     config: Config = None,
     options: Options = None,
 ) -> None:
     """Write the manifest of a region's track: which granules the archive has up to a date."""
     from slipscan.archive.stage import query_text, write_manifest
     from slipscan.regions import read_region
+    from slipscan.settings import iso_date
 
-    entry = read_region(regions, region)
-    settings = _settings(config, options)
+    whole, settings = _settings(config, options)
+    if as_of is None and config is None:
+        raise SlipscanError("slipscan archive search goes up to a date: say --as-of YYYY-MM-DD, or --config FILE")
+    as_of = whole.as_of if as_of is None else iso_date(as_of, "--as-of")
+    entry = read_region(regions or Path(whole.regions_file), region)
     if dry_run:
         print(query_text(entry, entry.track(track), settings, as_of))
     elif out is None:
@@ -65,8 +60,8 @@ def order(
         bool, typer.Option("--submit", help="spend the credits; without it only the price is said")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="order failed and expired ones once more")] = False,
-    regions: RegionsFile = REGIONS_FILE,
-    cache: CacheDir = CACHE,
+    regions: RegionsFile = None,
+    cache: CacheDir = None,
     config: Config = None,
     options: Options = None,
 ) -> None:
@@ -74,8 +69,9 @@ def order(
     from slipscan.archive.stage import order as run
     from slipscan.regions import read_region
 
-    entry = read_region(regions, region)
-    print(run(entry, entry.track(track), _settings(config, options), manifest, cache, submit, again))
+    whole, settings = _settings(config, options)
+    entry = read_region(regions or Path(whole.regions_file), region)
+    print(run(entry, entry.track(track), settings, manifest, cache or Path(whole.cache_dir), submit, again))
 
 
 @app.command()
@@ -85,8 +81,8 @@ def fetch(
     manifest: In,
     observations: Out,
     inventory: Out,
-    regions: RegionsFile = REGIONS_FILE,
-    cache: CacheDir = CACHE,
+    regions: RegionsFile = None,
+    cache: CacheDir = None,
     config: Config = None,
     options: Options = None,
 ) -> None:
@@ -94,8 +90,9 @@ def fetch(
     from slipscan.archive.stage import write_observations
     from slipscan.regions import read_region
 
-    entry = read_region(regions, region)
-    settings = _settings(config, options)
+    whole, settings = _settings(config, options)
+    entry = read_region(regions or Path(whole.regions_file), region)
+    cache = cache or Path(whole.cache_dir)
     write_observations(entry, entry.track(track), settings, manifest, cache, observations, inventory)
 
 
@@ -103,21 +100,23 @@ def fetch(
 def status(
     region: str,
     config: Annotated[Path, typer.Option("--config", help="the workflow's configuration")] = Path("config/config.yaml"),
+    options: Options = None,
 ) -> None:
     """Say, per track, what the manifest lists, what of it is in the cache, and what was written."""
     from slipscan.archive.status import describe
     from slipscan.regions import read_region
-    from slipscan.settings import read_settings
 
-    settings = read_settings(config)
-    print(describe(read_region(Path(settings.regions_file), region), settings))
+    whole, settings = _settings(config, options)
+    whole = whole.model_copy(update={"archive": settings})
+    print(describe(read_region(Path(whole.regions_file), region), whole))
 
 
 @app.command()
 def stations(
     region: str,
     out: Out,
-    regions: RegionsFile = REGIONS_FILE,
+    regions: RegionsFile = None,
+    config: Config = None,
     options: Options = None,
     directory: Annotated[str | None, typer.Option(help="directory of .tenv3 files (gnss.directory)")] = None,
 ) -> None:
@@ -125,22 +124,26 @@ def stations(
     from slipscan.archive.stage import write_stations
     from slipscan.regions import read_region
 
-    write_stations(read_region(regions, region), _settings(None, options), directory, out)
+    whole, settings = _settings(config, options)
+    entry = read_region(regions or Path(whole.regions_file), region)
+    write_stations(entry, settings, directory or whole.gnss.directory, out)
 
 
 @app.command()
-def truth(region: str, out: Out, regions: RegionsFile = REGIONS_FILE, options: Options = None) -> None:
+def truth(
+    region: str, out: Out, regions: RegionsFile = None, config: Config = None, options: Options = None
+) -> None:  # fmt: skip
     """Write what a simulated region really holds (for `slipscan score`)."""
     from slipscan.archive.stage import write_truth
     from slipscan.regions import read_region
 
-    write_truth(read_region(regions, region), _settings(None, options), out)
+    whole, settings = _settings(config, options)
+    write_truth(read_region(regions or Path(whole.regions_file), region), settings, out)
 
 
-def _settings(config: Path | None, options: list[str] | None) -> ArchiveSettings:
-    """The settings of the archive: of a file, or of --set options."""
-    from slipscan.settings import ArchiveSettings, from_options, read_settings
+def _settings(config: Path | None, options: list[str] | None) -> tuple[Settings, ArchiveSettings]:
+    """The whole configuration, and its section 'archive' with the --set options over it."""
+    from slipscan.configuration import read_settings, stage_settings
+    from slipscan.settings import ArchiveSettings
 
-    if config is not None and options:
-        raise SlipscanError("slipscan archive takes --config or --set, not both: write the keys into the file")
-    return read_settings(config).archive if config is not None else from_options(ArchiveSettings, options or [])
+    return read_settings(config), stage_settings(ArchiveSettings, config, options)

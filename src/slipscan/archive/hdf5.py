@@ -93,6 +93,7 @@ def variable(file: h5py.File, name: str) -> h5py.Dataset:
         link = file.get(name, getlink=True) if found is None else None
     if isinstance(found, h5py.Dataset):
         with reading(file.filename, name):
+            _ = found.dtype, found.shape  # a damaged description comes to light here
             _check_sources(found)
         return found
     if found is not None:
@@ -153,9 +154,10 @@ def values(
         }
         scale, offset = (float(tags.pop(key, start)) for key, start in (("scale_factor", 1), ("add_offset", 0)))
         packed = (scale, offset) != (1, 0)
-        out = raw.astype(np.float64 if packed else dtype)
-        if packed:
-            out = (out * scale + offset).astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # a fill of double precision is infinite in single
+            out = raw.astype(np.float64 if packed else dtype)
+            if packed:
+                out = (out * scale + offset).astype(dtype)
         for empty in tags.values() if fill else ():
             if empty.dtype.kind in "biuf":
                 out[raw == empty] = np.nan

@@ -26,9 +26,9 @@ from slipscan.archive.rasters import Raster, common_grid, extent, read_header
 from slipscan.archive.ready import flatsim, licsbas, mintpy, series
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, los_from_incidence_heading, write_grid
+from slipscan.outputs import sha256_file
 from slipscan.regions import LocalSource, Region, Track
 from slipscan.settings import ArchiveSettings
-from slipscan.store import sha256_file
 from slipscan.vocabulary import annotate
 
 log = logging.getLogger(__name__)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import io
 from pathlib import Path
 
 import pandas as pd
 
 from slipscan.errors import SlipscanError
+from slipscan.outputs import csv_kind
 from slipscan.regions import Region, Track
 from slipscan.store import write_csv
+from slipscan.texts import read_text
 
 COLUMNS = (
     "granule",
@@ -27,6 +30,7 @@ COLUMNS = (
 DATED = ("aria", "opera", "hyp3", "licsar")
 """Archives whose granules have both dates (YYYYMMDD) in their names."""
 
+KIND = csv_kind("a manifest", *COLUMNS)
 ORDER = ["reference_date", "secondary_date", "granule"]
 
 
@@ -40,7 +44,7 @@ def write(path: Path, table: pd.DataFrame) -> None:
     table
         COLUMNS; dates as ISO strings, an empty string where something is unknown
     """
-    write_csv(path, table[list(COLUMNS)].sort_values(ORDER, kind="stable"))
+    write_csv(path, table[list(COLUMNS)].sort_values(ORDER, kind="stable"), KIND)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -52,12 +56,9 @@ def read(path: Path) -> pd.DataFrame:
         the file is missing, lists nothing or a granule twice, has other columns, or a date that is no ISO date
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise SlipscanError(
-            f"there is no manifest {path}: run `slipscan archive search` (rule manifest) first"
-        ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        text = read_text(path, "manifest", "run `slipscan archive search` (rule manifest) first")
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SlipscanError(f"{path} is no manifest (CSV with the columns {', '.join(COLUMNS)})") from error
     missing = [column for column in COLUMNS if column not in table]
     if missing:

@@ -26,10 +26,12 @@ from slipscan.archive.granules import Received, RemoteArchive, RemoteFile
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import locked
 from slipscan.archive.manifest import COLUMNS
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
+from slipscan.outputs import sha256_file
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
-from slipscan.store import open_zarr, sha256_file, write_text, write_zarr, written_beside
+from slipscan.store import open_zarr, write_zarr
 from slipscan.vocabulary import annotate, check
 
 log = logging.getLogger(__name__)
@@ -216,7 +218,7 @@ class _Fetcher:
             self.download(files)
             crop = self._crop(row, paths)
         received = [Received(path.name, path.stat().st_size, sha256_file(path)) for path in paths]
-        with written_beside(entry) as beside:
+        with cache.written(entry) as beside:
             beside.mkdir()
             if crop is not None:
                 write_zarr(crop, beside / _CROP)

@@ -16,20 +16,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from slipscan import cache
 from slipscan.archive.manifest import COLUMNS
+from slipscan.atomic import write_text, written_beside
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
+from slipscan.outputs import OWN
 from slipscan.progress import progress
 from slipscan.regions import LocalSource, Region, Track
 from slipscan.settings import ArchiveSettings
-from slipscan.store import write_text, written_beside
 from slipscan.synthetic import ismetpasa, positions
 from slipscan.synthetic.interferograms import TrackSimulator, acquisition_dates, pairs
 
@@ -140,7 +141,7 @@ def read(
     from slipscan.archive.local import read_interferograms
 
     directory = frame_directory(region, track, settings, cache_dir)
-    return read_interferograms(directory, LocalSource(convention="licsar", path=""), track, manifest)
+    return read_interferograms(directory, LocalSource(convention="licsar", path="."), track, manifest)
 
 
 def write_stations(region: Region, settings: ArchiveSettings, directory: Path) -> None:
@@ -234,5 +235,8 @@ def _write_geotiff(path: Path, values: NDArray[np.float32] | NDArray[np.uint8], 
         "height": values.shape[0], "width": values.shape[1], "transform": Affine(*grid.transform),
         "compress": "deflate", "predictor": 3 if floating else 2, "zlevel": 6,
     }  # fmt: skip
-    with written_beside(path) as beside, rasterio.open(beside, "w", **profile) as raster:
-        raster.write(values, 1)
+    # In memory first: GDAL says nothing where it closes a file on a full disk.
+    with MemoryFile() as memory, written_beside(path, OWN) as beside:
+        with memory.open(**profile) as raster:
+            raster.write(values, 1)
+        beside.write_bytes(memory.read())

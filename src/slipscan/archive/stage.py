@@ -20,14 +20,20 @@ from slipscan.archive.granules import Received
 from slipscan.archive.observations import assemble
 from slipscan.archive.stations import copy_stations
 from slipscan.archive.troposphere import correction as troposphere
+from slipscan.atomic import write_text, written_beside
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import Empty, in_shards, scratch_arrays
+from slipscan.outputs import check_outputs, csv_kind, json_kind, listed_kind, sha256_file, store_kind, write_listing
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
-from slipscan.store import sha256_file, write_text, write_zarr, written_beside
+from slipscan.store import write_zarr
 from slipscan.vocabulary import annotate, check
 
 log = logging.getLogger(__name__)
+
+OBSERVATIONS = store_kind("interferograms", "stack")
+INVENTORY = csv_kind("an inventory", "name", "bytes", "sha256")
+TRUTH = json_kind("a truth", "region", "scenario", "events")
 
 
 class Archive(Protocol):
@@ -77,6 +83,8 @@ def write_manifest(region: Region, track: Track, settings: ArchiveSettings, as_o
         `as_of` is no date, nothing found up to it, or what the archive refuses
     """
     _check_date(as_of)
+    pins = [] if settings.manifests is None else [Path(settings.manifests) / f"{region.id}_{track.id}.csv"]
+    check_outputs([(out, manifests.KIND)], pins)
     if settings.manifests is not None:
         pinned = Path(settings.manifests) / f"{region.id}_{track.id}.csv"
         table = manifests.read_of(pinned, region, track)
@@ -161,6 +169,7 @@ def write_observations(
     SlipscanError
         what the archive refuses
     """
+    check_outputs([(observations, OBSERVATIONS), (inventory, INVENTORY)], [manifest, cache_dir])
     table = manifests.read_of(manifest, region, track)
     with scratch_arrays(observations) as empty, dask.config.set(scheduler="synchronous"):
         received, dataset = _observe(table, region, track, settings, cache_dir, empty)
@@ -169,8 +178,8 @@ def write_observations(
         dataset = dataset.assign_attrs(attributes(region, track, table, text, product))
         dataset = annotate(dataset, product)
         check(dataset, product, str(observations))
-        write_zarr(in_shards(dataset), observations)
-    write_text(inventory, text)
+        write_zarr(in_shards(dataset), observations, OBSERVATIONS)
+    write_text(inventory, text, INVENTORY)
 
 
 def _observe(
@@ -257,7 +266,9 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
         source = Path(gnss_directory).expanduser()
     elif region.gnss is not None:
         source = local.data_root(settings) / region.gnss
-    with written_beside(out) as beside:
+    kind = listed_kind("a directory of stations", source)
+    check_outputs([(out, kind)], [] if source is None else [source])
+    with written_beside(out, kind) as beside:
         beside.mkdir()
         if source is not None:
             copy_stations(source, beside)
@@ -267,6 +278,7 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
             simulated.write_stations(region, settings, beside)
         else:
             log.info("region %s has no GNSS (key 'gnss'): no verdict on its events", region.id)
+        write_listing(beside)
 
 
 def write_truth(region: Region, settings: ArchiveSettings, out: Path) -> None:
@@ -275,4 +287,5 @@ def write_truth(region: Region, settings: ArchiveSettings, out: Path) -> None:
         raise SlipscanError(f"region {region.id} is of archive '{region.archive}': only simulated regions have a truth")
     from slipscan.archive import simulated
 
-    write_text(out, json.dumps(simulated.truth(region, settings), indent=1, sort_keys=True) + "\n")
+    check_outputs([(out, TRUTH)])
+    write_text(out, json.dumps(simulated.truth(region, settings), indent=1, sort_keys=True) + "\n", TRUTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from slipscan.archive import remote
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track
 from slipscan.settings import Settings
+from slipscan.texts import read_text
 
 
 def describe(region: Region, settings: Settings) -> str:
@@ -58,7 +60,7 @@ def _track(region: Region, track: Track, settings: Settings) -> str:
 def _bytes_of(inventory: Path) -> list[int]:
     """Sizes of the files of an inventory; raises SlipscanError where it is none."""
     try:
-        return [int(size) for size in pd.read_csv(inventory)["bytes"]]
+        return [int(size) for size in pd.read_csv(io.StringIO(read_text(inventory, "inventory")))["bytes"]]
     except (pd.errors.ParserError, pd.errors.EmptyDataError, KeyError, ValueError) as error:
         raise SlipscanError(f"{inventory} is no inventory (CSV of name, bytes, sha256): fetch again") from error
 

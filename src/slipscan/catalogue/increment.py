@@ -7,12 +7,9 @@ file's bytes, so that a damaged increment is noticed. Nothing ever changes or re
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
-import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from slipscan import events as event_tables
+from slipscan.atomic import working_directory
 from slipscan.catalogue.footprint import split_at_antimeridian
 from slipscan.errors import SlipscanError
-from slipscan.store import sha256_file
+from slipscan.outputs import sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +104,8 @@ def with_verdicts(found: gpd.GeoDataFrame, verdicts: pd.DataFrame) -> gpd.GeoDat
 def append(found: gpd.GeoDataFrame, scans: list[dict[str, Any]], directory: Path) -> Path:
     """Append an increment to a region's directory, unless the newest one has the same content.
 
-    Safe against kill -9 and against other processes: the file is written beside under a name of this
-    process, its number is claimed exclusively (O_EXCL), and it is linked, never renamed over another.
+    Safe against kill -9 and against other processes: the file is written beside in a directory of its
+    own, its number is claimed exclusively (O_EXCL), and it is linked, never renamed over another.
 
     Returns
     -------
@@ -122,7 +120,9 @@ def append(found: gpd.GeoDataFrame, scans: list[dict[str, Any]], directory: Path
     """
     _check(found, scans)
     directory.mkdir(parents=True, exist_ok=True)
-    with _written(found, scans, directory) as beside:
+    with working_directory(directory / "increment") as work:
+        beside = work / "increment"
+        event_tables.write_events(beside, found, scans)
         sha = sha256_file(beside)[:12]
         while True:
             newest = max(find(directory), default=None, key=lambda path: _parse(path)[0])
@@ -146,22 +146,6 @@ def _check(found: gpd.GeoDataFrame, scans: list[dict[str, Any]]) -> None:
         raise SlipscanError(f"an increment holds one region, not {', '.join(regions)}: run source per region")
     if (found.geometry.isna() | found.geometry.is_empty).any():
         raise SlipscanError(f"an event of region {regions[0]} has no footprint: run source again")
-
-
-@contextlib.contextmanager
-def _written(found: gpd.GeoDataFrame, scans: list[dict[str, Any]], directory: Path) -> Iterator[Path]:
-    """Write under a temporary name, flushed to the disk; remove what killed processes left."""
-    host = socket.gethostname()
-    for leftover in directory.iterdir():
-        ours = re.search(rf"\.{re.escape(host)}-(\d+)\.new", leftover.name)
-        if ours is not None and not Path("/proc", ours[1]).exists():
-            leftover.unlink(missing_ok=True)
-    beside = directory / f".{host}-{os.getpid()}.new"
-    try:
-        event_tables.write_events(beside, found, scans)
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _link(beside: Path, directory: Path, seq: int, sha: str) -> Path | None:

@@ -6,17 +6,19 @@ import json
 import logging
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-
-from slipscan.catalogue import geopackage, increment
+from slipscan.atomic import write_text
+from slipscan.catalogue import geopackage, increment, users_work
 from slipscan.catalogue.fold import ACTIVE, fold, newest_scans
 from slipscan.errors import SlipscanError
-from slipscan.events import read_events
+from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
+from slipscan.outputs import NEW, check_outputs, json_kind, resolved, sha256_file
 from slipscan.settings import CatalogueSettings
-from slipscan.store import sha256_file, write_text
 
 log = logging.getLogger(__name__)
+
+POINTER = json_kind("a pointer to an increment", "region", "increment", "sha256")
+CATALOGUE_POINTER = json_kind("a pointer to the catalogue", "catalogue", "sha256")
+EVENT_NUMBER = Column("event", "int64", "row of the event in the event table")
 
 
 def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
@@ -38,14 +40,16 @@ def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     SlipscanError
         a file is missing or holds something else, or the newest increment is damaged
     """
+    check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
     found, scans = read_events(events)
-    path = increment.append(increment.with_verdicts(found, _read_verdicts(gnss)), scans, Path(directory))
+    verdicts, _ = read_table(gnss, "GNSS table", (EVENT_NUMBER, *GNSS_COLUMNS))
+    path = increment.append(increment.with_verdicts(found, verdicts), scans, Path(directory))
     pointer = {"region": str(scans[0]["region"]), "increment": path.name, "sha256": sha256_file(path)}
-    write_text(out, json.dumps(pointer, indent=1) + "\n")
+    write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
 
 
-def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> None:
+def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, pointer: Path | None = None) -> None:
     """Fold every increment below `results_dir` to the catalogue, a GeoPackage.
 
     Parameters
@@ -53,32 +57,32 @@ def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings) -> 
     results_dir
         holds {region}/increments/*.parquet
     out
-        the GeoPackage: layers events, retracted, scans
+        the GeoPackage: layers events, retracted, scans; one that a user edited is kept beside
     settings
         the rule of matching
+    pointer
+        JSON that names the catalogue, for Snakemake: catalogue, sha256
 
     Raises
     ------
     SlipscanError
-        there is no such directory, or an increment is damaged (named in the sentence)
+        there is no such directory, an increment is damaged (named in the sentence), or another program has the
+        catalogue open
     """
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
         raise SlipscanError(f"there is no results directory {results_dir}: run the regions before, or check the path")
+    pointers = [] if pointer is None else [(pointer, CATALOGUE_POINTER)]
+    check_outputs([(out, geopackage.KIND), *pointers], [results_dir])
+    users_work.close(resolved(out))
     paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
     if not paths:
         log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
     increments = [increment.read(path) for path in paths]
     catalogue = fold(increments, settings.match_gap_d)
-    geopackage.write(Path(out), catalogue, newest_scans(increments))
+    geopackage.write(out, catalogue, newest_scans(increments))
+    if pointer is not None:
+        content = {"catalogue": Path(out).name, "sha256": sha256_file(out)}
+        write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
     active = int((catalogue["status"] == ACTIVE).sum())
     log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
-
-
-def _read_verdicts(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no GNSS table {path}: run gnss before, or check the path") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyogrio
-
-from slipscan.errors import SlipscanError
+from slipscan.catalogue import geopackage
 
 
 def summarise(results: Path) -> str:
@@ -15,13 +13,10 @@ def summarise(results: Path) -> str:
     Raises
     ------
     SlipscanError
-        there is no catalogue below `results`
+        there is no catalogue below `results`, or the file is none
     """
     catalogue = Path(results) / "catalogue.gpkg"
-    if not catalogue.is_file():
-        raise SlipscanError(f"there is no catalogue {catalogue}: run snakemake first")
-    events = pyogrio.read_dataframe(catalogue, layer="events", read_geometry=False)
-    scans = pyogrio.read_dataframe(catalogue, layer="scans", read_geometry=False)
+    events, _, scans = geopackage.read(catalogue)
     lines = [
         f"catalogue  {catalogue}",
         f"report     {Path(results) / 'report.html'}",

@@ -7,15 +7,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from slipscan.atomic import write_text, written_beside
 from slipscan.denoise.method import TrainedDenoiser
 from slipscan.errors import SlipscanError
-from slipscan.store import sha256_file, write_text, written_beside
+from slipscan.outputs import file_kind, json_kind, sha256_file
+from slipscan.texts import read_json
 
 SHIPPED = Path(__file__).parent / "weights"
+CARD = json_kind("a card of weights", "name", "architecture", "sha256", "training")
+_MADE_BY = {"made_by": "slipscan"}
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether weights are slipscan's: they say so, or (up to version 0.1) their card holds their digest."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("made_by") == _MADE_BY["made_by"]:
+                return True
+    except SafetensorError:
+        return False
+    card = path.with_suffix(".json")
+    return not CARD.why_not(card) and json.loads(card.read_text(encoding="utf-8"))["sha256"] == sha256_file(path)
+
+
+KIND = file_kind("weights", _is_ours)
 
 
 def locate(name: str, method: str) -> Path:
@@ -49,8 +68,8 @@ def load(name: str, method: type[TrainedDenoiser], device: str = "cpu") -> tuple
     path = locate(name, method.name)
     card_path = path.with_suffix(".json")
     digest = sha256_file(path)
+    card = read_json(card_path, "card of the weights", f"it lies beside {path}, as `slipscan train` wrote both")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             raise SlipscanError(f"the weights {path} do not match the sha256 of {card_path}: fetch them again")
         found = card["architecture"]["method"]
@@ -58,7 +77,7 @@ def load(name: str, method: type[TrainedDenoiser], device: str = "cpu") -> tuple
             raise SlipscanError(f"the weights {path} are of the method {found!r}, not of {method.name!r}: give others")
         network = method.network_of(card["architecture"]["arguments"])
         network.load_state_dict(load_file(path))
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise SlipscanError(f"the weights {path} or their card {card_path} cannot be used ({first})") from error
     return network.to(device).eval(), f"{card['name']}:{digest[:12]}", card
@@ -67,12 +86,12 @@ def load(name: str, method: type[TrainedDenoiser], device: str = "cpu") -> tuple
 def save(network: nn.Module, path: Path, card: Mapping[str, Any], method: str, arguments: Mapping[str, Any]) -> None:
     """Write weights and card; the card gets the method's name, the network's arguments and the sha256."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with written_beside(path) as beside:
-        save_file(state, beside)
+    with written_beside(path, KIND) as beside:
+        save_file(state, beside, _MADE_BY)
     whole = {
         **card,
         "architecture": {"method": method, "arguments": dict(arguments)},
         "sha256": sha256_file(path),
         "license": "Apache-2.0",
     }
-    write_text(path.with_suffix(".json"), json.dumps(whole, indent=2) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(whole, indent=2) + "\n", CARD)

@@ -11,9 +11,9 @@ from torch import nn
 from slipscan.denoise.sigma import SigmaCalibration
 from slipscan.denoise.training.trainer import Task
 from slipscan.field import Field, Observation
+from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
-from slipscan.regions import Frozen
-from slipscan.settings import TrainSettings, validate
+from slipscan.settings import TrainSettings
 
 
 class NoOptions(Frozen):

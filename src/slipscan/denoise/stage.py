@@ -11,12 +11,14 @@ import numpy as np
 import xarray as xr
 
 from slipscan import vocabulary
+from slipscan.configuration import to_options
 from slipscan.denoise import registry
 from slipscan.denoise.run import Denoised, Empty, denoise
 from slipscan.field import Denoiser
 from slipscan.fit.model import design_matrix
 from slipscan.outofcore import in_shards, scratch_arrays, sharded
-from slipscan.settings import DenoiseSettings, to_options
+from slipscan.outputs import check_outputs, store_kind
+from slipscan.settings import DenoiseSettings
 from slipscan.stack import add_history, observation_of, open_stack, segments
 from slipscan.store import write_zarr
 
@@ -28,6 +30,7 @@ def denoise_file(stack: Path, out: Path, settings: DenoiseSettings, threads: int
 
     A stack of any size is read tile by tile; what is finished waits in files beside `out`.
     """
+    check_outputs([(out, store_kind("denoised"))], [stack])
     method = registry.build(settings)
     dataset = open_stack(stack, in_memory=False)
     # One shard after the other.

@@ -16,6 +16,7 @@ from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.track import Track, exposure_of, open_track
+from slipscan.outputs import check_outputs
 from slipscan.progress import progress
 from slipscan.settings import DetectSettings
 
@@ -44,6 +45,7 @@ def calibrate_file(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
     change or recompute it.
     """
+    check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, cache_dir) if path)])
     _, track = open_track(stack, settings, denoised, until)
     key = cache.key(
         f"calibrate {VERSION} {track.label}",
@@ -57,7 +59,8 @@ def calibrate_file(
     else:
         calibration = calibrate_track(track, settings, threads)
         if cache_dir is not None:
-            calibration_module.write(cache.path(cache_dir, "calibrations", key), calibration)
+            with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
+                calibration_module.write(beside, calibration)
     log.info(
         "threshold %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
         calibration.threshold,

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
-from slipscan.store import write_text
+from slipscan.outputs import json_kind
+from slipscan.texts import read_json
 
 Float = NDArray[np.float64]
 
@@ -21,6 +23,7 @@ TAIL_FRACTION = 0.5
 BOOTSTRAP_DRAWS = 100
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
+KIND = json_kind("a calibration", "id", "tails", "threshold")
 
 
 @dataclass(frozen=True)
@@ -153,17 +156,19 @@ def _bootstrap(maxima: dict[str, Float], exposure_each: float, rate: float, seed
 
 def write(path: Path, calibration: Calibration) -> None:
     """Write a calibration as JSON, atomically."""
-    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n")
+    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n", KIND)
 
 
 def read(path: Path) -> Calibration:
     """Read a calibration; raises SlipscanError where it is missing or damaged."""
+    content = read_json(path, "calibration", "run slipscan calibrate first")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        content.pop("id")
+        stated = content.pop("id")
         tails = {kind: Tail(**tail) for kind, tail in content.pop("tails").items()}
-        return Calibration(tails=tails, **content)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no calibration {path}: run slipscan calibrate first") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise SlipscanError(f"{path} is no calibration of slipscan ({error})") from error
+        calibration = Calibration(tails=tails, **content)
+        whole = bool(tails) and calibration.id == stated
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SlipscanError(f"{path} is no calibration of slipscan ({error}): run slipscan calibrate again") from error
+    if not whole:
+        raise SlipscanError(f"{path} was changed after slipscan wrote it (its id is of other values): calibrate again")
+    return calibration

@@ -23,6 +23,7 @@ from slipscan.detect.refine import projection, refine
 from slipscan.detect.scan import Transient
 from slipscan.detect.track import Track, exposure_of, open_track, window
 from slipscan.fit.model import transient_column
+from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
 from slipscan.store import write_zarr
@@ -53,6 +54,7 @@ def detect_file(
     threads: int = 1,
 ) -> None:
     """Detect transients in a stack and write the transients product to `out`."""
+    check_outputs([(out, store_kind("transients"))], [stack, *(path for path in (denoised, calibration) if path)])
     dataset, track = open_track(stack, settings, denoised)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")

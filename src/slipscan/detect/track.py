@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.configuration import from_options
 from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.coarse import coarsened
@@ -19,8 +20,8 @@ from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Observation, Sliced
 from slipscan.fit.clean import Cleaned
-from slipscan.fit.model import DAYS_PER_YEAR
-from slipscan.settings import DenoiseSettings, DetectSettings, from_options
+from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS
+from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.stack import observation_of, open_denoised, open_stack
 
 ROUNDED: Final = 0.99
@@ -87,7 +88,7 @@ def open_track(
         denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
         moved = product["transient"]
     if until is not None:
-        dataset = dataset.sel(time=slice(None, np.datetime64(until)))
+        dataset = _up_to(dataset, until, stack)
         # What the denoiser said of the whole series it did not say of this part.
         moved = moved if moved is not None and moved.shape[0] == dataset.sizes["time"] else None
     return dataset, track_of(observation_of(dataset), settings, denoiser, moved)
@@ -111,6 +112,19 @@ def track_of(
     coarse = coarsened(seen, factor)
     epochs = Epochs(seen.time, seen.segment, seen.background_known)
     return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, moved)
+
+
+def _up_to(dataset: xr.Dataset, until: str, stack: Path) -> xr.Dataset:
+    """The epochs up to the end of a day; raises SlipscanError where there are too few."""
+    day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
+    kept = dataset.isel(time=slice(None, int((dataset["time"].values < day_after).sum())))
+    if kept.sizes["time"] < MIN_EPOCHS:
+        first = str(dataset["time"].values[0])[:10]
+        raise SlipscanError(
+            f"{stack} has {kept.sizes['time']} epochs up to {until} (it begins on {first}): a calibration needs"
+            f" {MIN_EPOCHS}; give --until (calibration_as_of) a later date"
+        )
+    return kept
 
 
 def window(time: NDArray[np.datetime64], edge_epochs: int) -> tuple[np.datetime64, np.datetime64]:

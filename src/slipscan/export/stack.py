@@ -9,9 +9,12 @@ from typing import Literal, get_args
 
 import xarray as xr
 
+from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
+from slipscan.isolated import call_isolated
+from slipscan.outputs import NEW, check_outputs
 from slipscan.stack import open_denoised, open_stack, with_denoised
-from slipscan.store import open_dataset, written_beside
+from slipscan.store import open_dataset
 from slipscan.vocabulary import PRODUCTS, variable_table
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,13 @@ STD = {"displacement": "inversion_std", "denoised": "denoised_std"}
 
 
 def export(
-    stack_path: Path, kind: str, out: Path, variable: str = "displacement", denoised: Path | None = None
+    stack_path: Path,
+    kind: str,
+    out: Path,
+    variable: str = "displacement",
+    denoised: Path | None = None,
+    *,
+    isolated: bool = False,
 ) -> None:
     """Write a stack in another tool's format, whole or not at all.
 
@@ -40,22 +49,31 @@ def export(
         'displacement' of the stack; 'denoised' or 'transient' of the denoised product beside it
     denoised
         Zarr store of the denoise stage, for the latter two
+    isolated
+        write in a process of its own, which HDF5 may crash on a full disk
 
     Raises
     ------
     SlipscanError
-        an unknown kind or variable, a stack that lacks it, an `out` that exists, a stack that breaks its contract
+        an unknown kind or variable, a stack that lacks it, an `out` that exists, a stack that breaks its contract,
+        no space left
     """
     if kind not in get_args(Kind):
         raise SlipscanError(f"there is no export {kind!r}: choose one of {', '.join(get_args(Kind))}")
-    if Path(out).exists():
-        raise SlipscanError(f"{out} exists: remove it, or export to another path")
+    check_outputs([(out, NEW)], [stack_path, *([denoised] if denoised else [])])
     dataset = opened(Path(stack_path), variable, denoised)
-    # One module a format; each brings its own library.
-    writer = importlib.import_module(f"slipscan.export.{kind}")
-    with written_beside(Path(out)) as beside:
-        writer.write(dataset, variable, beside)
+    with written_beside(out, NEW, dataset.nbytes) as beside:
+        if isolated:
+            call_isolated(_write, Path(stack_path), kind, beside, variable, denoised)
+        else:
+            _write(Path(stack_path), kind, beside, variable, denoised)
     log.info("%s of %s written to %s (%s)", variable, stack_path, out, kind)
+
+
+def _write(stack_path: Path, kind: str, beside: Path, variable: str, denoised: Path | None) -> None:
+    """Write with the module of the format; each brings its own library."""
+    module = importlib.import_module(f"slipscan.export.{kind}")
+    module.write(opened(stack_path, variable, denoised), variable, beside)
 
 
 def opened(path: Path, variable: str, denoised: Path | None = None) -> xr.Dataset:

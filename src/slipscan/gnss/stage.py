@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from slipscan.archive.stations import series_files, steps_file
-from slipscan.errors import SlipscanError
-from slipscan.events import GNSS_COLUMNS, Column, read_events
+from slipscan.atomic import written_beside
+from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
 from slipscan.gnss.event import Comparison, Network, compare_event
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
+from slipscan.outputs import check_outputs, parquet_kind
 from slipscan.progress import progress
 from slipscan.settings import GnssSettings
 from slipscan.source.maps import open_track
-from slipscan.store import written_beside
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ COMPARISON_COLUMNS = (
     *GNSS_COLUMNS,
 )
 """Columns of gnss.parquet: one row per event, station and track; the verdict's columns repeat per event."""
+KIND = parquet_kind("a table of GNSS comparisons", [c.name for c in COMPARISON_COLUMNS], ["event", "station", "track"])
 
 
 def run(events: Path, transients: list[Path], stations: Path, out: Path, settings: GnssSettings) -> None:
@@ -63,6 +64,7 @@ def run(events: Path, transients: list[Path], stations: Path, out: Path, setting
     SlipscanError
         a missing or unreadable input
     """
+    check_outputs([(out, KIND)], [events, stations, *transients])
     table, _ = read_events(Path(events))
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
     network = read_network(Path(stations))
@@ -137,26 +139,13 @@ def write_comparison(path: Path, table: pd.DataFrame) -> None:
     types = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
     schema = pa.schema([pa.field(c.name, types[c.dtype]) for c in COMPARISON_COLUMNS])
     arrays = [pa.array(table[f.name].tolist(), type=f.type) for f in schema]
-    with written_beside(path) as beside:
+    with written_beside(path, KIND) as beside:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), beside, compression="zstd")
 
 
 def read_comparison(path: Path) -> pd.DataFrame:
     """Read a comparison table; raises SlipscanError where the file is missing or is none."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise SlipscanError(f"there is no GNSS table {path}: run the stage before, or check the path") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan ({error})") from error
-    missing = [c.name for c in COMPARISON_COLUMNS if c.name not in table.column_names]
-    if missing:
-        raise SlipscanError(f"{path} is no GNSS table of slipscan: it lacks the column '{missing[0]}'")
-    frame: pd.DataFrame = table.to_pandas()
-    for column in COMPARISON_COLUMNS:
-        if column.dtype == "str":
-            frame[column.name] = frame[column.name].astype(object)
-    return frame
+    return read_table(path, "GNSS table", COMPARISON_COLUMNS)[0]
 
 
 def verdicts(table: pd.DataFrame, n_events: int) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from slipscan.geometry import read_grid
 from slipscan.noise.estimate import NoiseEstimate, estimate
 from slipscan.noise.estimate_bands import epoch_rms, spectrum
 from slipscan.noise.parameters import UNKNOWN, at_border, parameters
+from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import NoiseSettings
 from slipscan.stack import add_history, heights, open_stack, segments
 from slipscan.store import write_zarr
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
     """Estimate the noise of the stack at `stack` and write the noise product to `out`."""
+    check_outputs([(out, store_kind("noise"))], [stack])
     result = estimate_noise(open_stack(stack), settings)
     if UNKNOWN not in result.attrs:
         log.info(

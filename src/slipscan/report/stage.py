@@ -10,22 +10,29 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from slipscan.atomic import write_text, written_beside
 from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.geometry import read_grid
+from slipscan.gnss.stage import read_comparison
+from slipscan.outputs import check_outputs, file_kind, head, png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
-from slipscan.report import event_figures, map, page, track_figures, words
+from slipscan.report import event_figures, map, page, style, track_figures, words
 from slipscan.report.figures import Picture
 from slipscan.report.observed import TrackStores, sighting
 from slipscan.settings import ReportSettings
 from slipscan.stack import open_denoised, with_denoised
-from slipscan.store import open_zarr, write_text, written_beside
+from slipscan.store import open_zarr
 
 log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
+_MARKS = (b'<meta name="generator" content="slipscan">', b":root { --ink: #1d2733; --quiet: #5b6773; ")
+"""The second: of pages up to version 0.1."""
+PAGE = file_kind("a report page", lambda path: any(mark in head(path) for mark in _MARKS))
+MAP = png_kind("a map", style.DPI)
 
 
 def run(
@@ -58,6 +65,7 @@ def run(
     SlipscanError
         an unknown region, a region that the catalogue does not hold, a missing or unreadable file
     """
+    check_outputs([(out_html, PAGE), (out_map, MAP)], [catalogue, results_dir, regions_file])
     regions = _select(read_regions(regions_file), region_ids, regions_file)
     layers = geopackage.read(catalogue)
     events, retracted, scans = (layer[layer["region"].isin(region_ids)].reset_index(drop=True) for layer in layers)
@@ -76,9 +84,9 @@ def run(
         region_sections=[_region_section(r, stores[r.id], events, scans) for r in progress(regions, "region pages")],
     )
     html = page.render(content)
-    with written_beside(Path(out_map)) as beside:
+    with written_beside(out_map, MAP) as beside:
         beside.write_bytes(png)
-    write_text(Path(out_html), html)
+    write_text(out_html, html, PAGE)
     log.info("%s: %d events, %d regions", out_html, len(events), len(regions))
 
 
@@ -173,9 +181,7 @@ def _gnss_of(event: Event, directory: Path) -> pd.DataFrame | None:
     found, _ = read_events(directory / "events.parquet")
     same = (found["t50"] == event["t50"]) & (found["t05"] == event["t05"])
     same &= (found["longitude"] == event["longitude"]) & (found["latitude"] == event["latitude"])
-    table = pd.read_parquet(path)
-    if "station" not in table:
-        return None
+    table = read_comparison(path)
     of_event = table["event"].isin(np.flatnonzero(same))
     named = table["station"].notna() & (table["station"] != "")
     rows = table[of_event & named]

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 
+from slipscan.outputs import PNG_AUTHOR
+
 INK = "#1d2733"
 QUIET = "#66727f"
 TOWARD_COLOUR = "#b2182b"
@@ -73,9 +75,9 @@ def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Encode a figure as PNG, without the version and date that would change its bytes."""
+    """Encode a figure as PNG, as slipscan's; without the version and date that would change its bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": PNG_AUTHOR})
     return buffer.getvalue()
 
 

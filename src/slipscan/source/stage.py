@@ -12,6 +12,7 @@ import shapely
 
 from slipscan import events
 from slipscan.errors import SlipscanError
+from slipscan.outputs import check_outputs
 from slipscan.progress import progress
 from slipscan.settings import SourceSettings
 from slipscan.source.classify import choose, source_columns
@@ -45,6 +46,7 @@ def run(transients: list[Path], out: Path, settings: SourceSettings) -> None:
     """
     if not transients:
         raise SlipscanError("there is no transients store to explain: give one per track of the region")
+    check_outputs([(out, events.KIND)], transients)
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
     scans = [events.scan_of(track.dataset.attrs) for track in tracks]
     _check_one_region(scans)
@@ -52,7 +54,7 @@ def run(transients: list[Path], out: Path, settings: SourceSettings) -> None:
     rows = [event_row(tracks, group, settings) for group in progress(groups, "sources")]
     rows.sort(key=lambda row: (row["t50"], row["longitude"], row["latitude"]))
     table = events.event_table(rows, events.SOURCE_COLUMNS)
-    events.write_events(Path(out), table, scans)
+    events.write_events(out, table, scans)
     log.info("%d transients of %d tracks are %d events", sum(len(t.transients) for t in tracks), len(tracks), len(rows))
 
 

@@ -22,7 +22,7 @@ from slipscan.timeseries.inversion import weight_of_coherence
 from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
 from slipscan.timeseries.reading import labels, masked, pair_groups, window
-from slipscan.timeseries.reference import reference_area, reference_medians, too_few
+from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import number, reference_point, region_polygon, where
 from slipscan.timeseries.workers import in_order
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
@@ -144,10 +144,9 @@ def _referenced(
     offset, valid, main = _reference(dataset, native, settings)
     good = np.isfinite(offset)
     poor = np.flatnonzero(~good)
-    if 2 * len(poor) >= len(good):
-        name = f"the interferogram {network.name(int(poor[0]))} of {where(dataset)}"
-        others = f", like {len(poor) - 1} others of {len(good)}," if len(poor) > 1 else ""
-        raise too_few(f"{name}{others}", int(valid[poor[0]]), settings.min_reference_pixels)
+    if len(poor):
+        names = [f"the interferogram {network.name(pair)} of {where(dataset)}" for pair in range(len(good))]
+        check_most(valid, lambda pair: _is_empty(dataset, pair, settings), names, settings.min_reference_pixels)
     if len(poor):
         log.warning(
             "%d of %d interferograms of %s are left out, with fewer than %d valid pixels in the reference area: %s",
@@ -191,6 +190,12 @@ def _reference(
                 layer[component != main[pair]] = np.nan
         offset[pairs], valid[pairs] = reference_medians(values, area[rows, columns], settings.min_reference_pixels)
     return offset, valid, main
+
+
+def _is_empty(dataset: xr.Dataset, pair: int, settings: TimeseriesSettings) -> bool:
+    """Whether an interferogram has no valid pixel; it is read whole."""
+    whole = window(dataset, slice(pair, pair + 1), slice(None), slice(None))
+    return not np.isfinite(masked(whole, settings.min_coherence)).any()
 
 
 def _extent(positions: Index) -> slice:

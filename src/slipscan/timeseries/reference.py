@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,33 +79,40 @@ def reference_medians(
     return median, count
 
 
-def reference_offsets(
-    values: NDArray[np.floating], area: NDArray[np.bool_], min_pixels: int, names: Sequence[str]
-) -> NDArray[np.float64]:
-    """Return the median of every layer over the valid pixels of the reference area, (layer,) m.
+def check_most(count: NDArray[np.intp], empty: Callable[[int], bool], names: Sequence[str], min_pixels: int) -> None:
+    """Refuse layers (interferograms or epochs) of which half or more have too few valid pixels in the reference area.
 
     Parameters
     ----------
-    values, area, min_pixels
-        as in `reference_medians`
+    count
+        (layer,) valid pixels in the reference area
+    empty
+        whether a layer has no valid pixel at all: then no other reference helps
     names
         (layer,) how the sentence calls a layer
+    min_pixels
+        valid pixels needed
 
     Raises
     ------
     SlipscanError
-        fewer valid pixels than `min_pixels` in a layer
+        half of the layers or more have too few
     """
-    median, count = reference_medians(values, area, min_pixels)
-    poor = np.flatnonzero(np.isnan(median))
-    if len(poor):
-        raise too_few(names[poor[0]], int(count[poor[0]]), min_pixels)
-    return median
-
-
-def too_few(name: str, count: int, min_pixels: int) -> SlipscanError:
-    """Say that a layer has too few valid pixels in the reference area."""
-    return SlipscanError(
-        f"{name} has {count} valid pixels in the reference area, fewer than timeseries.min_reference_pixels ="
-        f" {min_pixels}: move the region's reference_point to coherent ground, or raise timeseries.reference_radius_m"
+    poor = np.flatnonzero(count < max(min_pixels, 1)).tolist()
+    if 2 * len(poor) < len(count):
+        return
+    without = [layer for layer in poor if empty(layer)]
+    if 2 * len(without) >= len(poor):
+        raise SlipscanError(
+            f"{names[without[0]]}{_others(without, count)} has no valid pixel at all: remove what is empty, or make it"
+            " again"
+        )
+    raise SlipscanError(
+        f"{names[poor[0]]}{_others(poor, count)} has {count[poor[0]]} valid pixels in the reference area, fewer than"
+        f" timeseries.min_reference_pixels = {min_pixels}: move the region's reference_point to coherent ground, or"
+        " raise timeseries.reference_radius_m"
     )
+
+
+def _others(layers: Sequence[int], count: NDArray[np.intp]) -> str:
+    return f", like {len(layers) - 1} others of {len(count)}," if len(layers) > 1 else ""

@@ -13,6 +13,7 @@ from slipscan.conform import conform
 from slipscan.dates import check_epochs
 from slipscan.errors import SlipscanError
 from slipscan.outofcore import scratch_arrays
+from slipscan.outputs import check_outputs, store_kind
 from slipscan.screening import screened
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import add_history, open_stack
@@ -43,6 +44,7 @@ def run(observations: Path, out: Path, settings: TimeseriesSettings, threads: in
     SlipscanError
         the input breaks its contract, the network is disconnected, too few valid reference pixels, no valid pixel
     """
+    check_outputs([(out, store_kind("stack"))], [observations])
     dataset = open_dataset(observations)
     # The writer takes one shard after the other from the files that hold the results.
     with scratch_arrays(out) as empty, dask.config.set(scheduler="synchronous"):

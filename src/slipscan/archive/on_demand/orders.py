@@ -21,9 +21,11 @@ from typing import Any
 from slipscan.archive.http.locks import locked
 from slipscan.archive.on_demand.jobs import GONE, NEW, Order, State, credits, state_of
 from slipscan.archive.on_demand.session import connect, refused
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
+from slipscan.outputs import OWN
 from slipscan.settings import ArchiveSettings
-from slipscan.store import write_text
+from slipscan.texts import read_json
 
 log = logging.getLogger(__name__)
 
@@ -207,20 +209,18 @@ class OrderBook:
         self._write(records)
 
     def _read(self) -> dict[str, _Record]:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not self.path.exists():
             return {}
         try:
-            return {name: _Record(**record) for name, record in json.loads(text).items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            return {name: _Record(**record) for name, record in read_json(self.path, "list of orders").items()}
+        except (SlipscanError, TypeError, AttributeError) as error:
             raise SlipscanError(
                 f"{self.path} is damaged ({error}): remove it, and what was ordered is found at HyP3 again"
             ) from error
 
     def _write(self, records: Mapping[str, _Record]) -> None:
         table = {name: {"jobs": record.jobs, "sent": record.sent} for name, record in sorted(records.items())}
-        write_text(self.path, json.dumps(table, indent=0) + "\n")
+        write_text(self.path, json.dumps(table, indent=0) + "\n", OWN)
 
 
 def _to_send(state: State, again: bool) -> bool:

@@ -8,25 +8,23 @@ Source: FLATSIM product description, pages DTs, CosENU, CosNEU; files are named 
 
 from __future__ import annotations
 
-import logging
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from slipscan.archive.bands import opened
 from slipscan.archive.extent import Bounds
-from slipscan.archive.rasters import common_grid, read_header, read_on
-from slipscan.archive.ready import series
+from slipscan.archive.layers import LOS, RADIANS
+from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
+from slipscan.archive.ready import cube, days
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.regions import Region, Track
-
-log = logging.getLogger(__name__)
 
 PHASE_SIGN = -1
 """Sign of the displacement toward the satellite of a positive phase."""
@@ -64,8 +62,9 @@ def files(path: Path) -> list[Path]:
 
 def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
     """Describe the cube as one manifest row: first epoch, last one up to `as_of`; raises SlipscanError."""
-    cube = main_file(path)
-    return series.rows_of_days(cube, _days(cube), as_of)
+    file = main_file(path)
+    header = _header(path, file)
+    return days.rows_of_days(file, header.days, as_of)
 
 
 def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame, bounds: Bounds) -> xr.Dataset:
@@ -82,58 +81,97 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
     SlipscanError
         radar coordinates, no dates, a line of sight on another grid, a truncated file
     """
-    cube = main_file(path)
-    days, header = _days(cube), read_header(cube, single=False)
-    whole = common_grid([header])
-    rows, columns = series.window(whole, bounds, region, track)
-    count = series.epochs_up_to(days, str(manifest.iloc[-1]["secondary_date"]), cube)
-    grid = series.cut(whole, rows, columns)
-    values = read_on(header, grid, range(1, count + 1)).reshape(count, *grid.shape)
+    file = main_file(path)
+    header = _header(path, file)
+    rows, columns = cube.window(header.grid, bounds, region, track)
+    count = days.up_to(header.days, str(manifest.iloc[-1]["secondary_date"]))
+    grid = cube.cut(header.grid, rows, columns)
+    values = read_on(header.raster, grid, range(1, count + 1)).reshape(count, *grid.shape)
     if count > 1:
         empty = np.ones(grid.shape, bool)
         for layer in values:
             empty &= (layer == 0) | np.isnan(layer)
         values[:, empty] = np.nan
     values *= np.float32(PHASE_SIGN * track.radar_wavelength_m / (4 * math.pi))
-    series.since_first_epoch(values, cube)
-    found = _los_file(path, cube)
-    layers = _read_los(*found, whole, rows, columns) if found else {}
-    return series.stack_of(values, layers, days[:count], grid, track, cube)
+    layers = {}
+    if header.los is not None:
+        bands, factor = LOS_BANDS[header.los[0]]
+        layers = dict(zip(LOS, factor * read_on(header.los[1], grid, bands), strict=True))
+    return cube.stack_of(values, layers, header.days[:count], grid, track, file)
 
 
-def _days(cube: Path) -> list[str]:
+@dataclass(frozen=True)
+class Header:
+    """What a cube and the line of sight beside it say of themselves, checked against each other.
+
+    Attributes
+    ----------
+    raster, grid
+        of the cube
+    days
+        (time,) epochs, ISO
+    los
+        kind (a key of LOS_BANDS) and header of the line of sight, or None
+    """
+
+    raster: Raster
+    grid: Grid
+    days: list[str]
+    los: tuple[str, Raster] | None
+
+
+def _header(path: Path, file: Path) -> Header:
+    """Read the headers; everything that can be wrong with them is found before the data are read."""
+    raster = read_header(file, single=False)
+    if "complex" in raster.dtype:
+        raise SlipscanError(f"{file} holds complex numbers ({raster.dtype}): take the cube DTs_geo of unwrapped phase")
+    if raster.units not in RADIANS:
+        raise SlipscanError(f"{file} has bands in '{raster.units}', but DTs are phase in radians: correct the tag")
+    grid = common_grid([raster])
+    epochs = days.in_order(_days(file, raster.count), file)
+    found = _los_file(path, file)
+    if found is None:
+        return Header(raster, grid, epochs, None)
+    kind, los = found[0], read_header(found[1], single=False)
+    own = common_grid([los])
+    same = own.shape == grid.shape and np.allclose(
+        (own.x[0], own.y[0]), (grid.x[0], grid.y[0]), rtol=0, atol=0.1 * grid.spacing[0]
+    )
+    if not same:
+        raise SlipscanError(
+            f"{los.path} lies on another grid ({own.shape[0]} x {own.shape[1]} pixels) than the cube ({grid.shape[0]} x"
+            f" {grid.shape[1]}): take the one with the same number of looks"
+        )
+    if los.count < 3:
+        raise SlipscanError(f"{los.path} has {los.count} bands, not the 3 of a unit vector: fetch it again")
+    return Header(raster, grid, epochs, (kind, los))
+
+
+def _days(file: Path, bands: int) -> list[str]:
     """Epochs as ISO days, from the bands' names or else from a list beside the cube."""
-    days = _band_days(cube)
-    if days is not None:
-        return days
-    listed = _date_list(cube)
+    named = _band_days(file)
+    if named is not None:
+        return named
+    listed = _date_list(file)
     if listed is None:
-        raise SlipscanError(f"the bands of {cube} have no dates: put {DATE_LISTS[0]} beside it (a date a line)")
-    lines = [
-        re.search(r"(?:^|\s)((?:19|20)\d{6})(?:\s|$)", line)
-        for line in listed.read_text().splitlines()
-        if line[:1] != "#"
-    ]
-    days = [series.iso_day(match[1], listed) for match in lines if match]
-    if len(days) != _band_count(cube):
-        raise SlipscanError(f"{listed} lists {len(days)} dates, but {cube} has {_band_count(cube)} bands: match them")
-    return days
+        raise SlipscanError(f"the bands of {file} have no dates: put {DATE_LISTS[0]} beside it (a date a line)")
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SlipscanError(f"{listed} cannot be read as text ({error}): make it again") from error
+    matches = [re.search(r"(?:^|\s)((?:19|20)\d{6})(?:\s|$)", line) for line in lines if line[:1] != "#"]
+    found = [days.iso_day(match[1], listed) for match in matches if match]
+    if len(found) != bands:
+        raise SlipscanError(f"{listed} lists {len(found)} dates, but {file} has {bands} bands: match them")
+    return found
 
 
-def _band_days(cube: Path) -> list[str] | None:
+def _band_days(file: Path) -> list[str] | None:
     """Epochs by the bands' names (YYYY-MM-DD or YYYYMMDD), or None where one has no such name."""
-    found = [re.search(r"\d{4}-?\d{2}-?\d{2}", name or "") for name in _open_and(cube, "descriptions")]
-    return [series.iso_day(match[0], cube) for match in found if match] if all(found) else None
-
-
-def _band_count(cube: Path) -> int:
-    return len(_open_and(cube, "indexes"))
-
-
-def _open_and(cube: Path, attribute: str) -> tuple[str | None, ...]:
-    """One attribute of an opened raster; raises SlipscanError."""
-    with opened(cube) as source:
-        return tuple(getattr(source, attribute))
+    with opened(file) as source:
+        names = source.descriptions
+    found = [re.search(r"\d{4}-?\d{2}-?\d{2}", name or "") for name in names]
+    return [days.iso_day(match[0], file) for match in found if match] if all(found) else None
 
 
 def _date_list(cube: Path) -> Path | None:
@@ -154,20 +192,3 @@ def _los_file(path: Path, cube: Path) -> tuple[str, Path] | None:
 def _looks(file: Path) -> str:
     match = re.search(r"\d+rlks", file.name)
     return match[0] if match else ""
-
-
-def _read_los(kind: str, file: Path, whole: Grid, rows: slice, columns: slice) -> dict[str, NDArray[np.float32]]:
-    """Unit vector ground to satellite of the window, (y, x) each; raises SlipscanError for another grid."""
-    header = read_header(file, single=False)
-    grid = common_grid([header])
-    same = grid.shape == whole.shape and np.allclose(
-        (grid.x[0], grid.y[0]), (whole.x[0], whole.y[0]), rtol=0, atol=0.1 * whole.spacing[0]
-    )
-    if not same:
-        raise SlipscanError(f"{file} lies on another grid than the cube: take the one with the same number of looks")
-    bands, factor = LOS_BANDS[kind]
-    if header.count < len(bands):
-        raise SlipscanError(f"{file} has {header.count} bands, not the 3 of a unit vector: fetch it again")
-    vector = read_on(header, series.cut(grid, rows, columns), bands)
-    vector[:, (vector == 0).all(axis=0)] = np.nan
-    return dict(zip(series.LOS, factor * vector, strict=True))

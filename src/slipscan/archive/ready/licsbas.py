@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from slipscan.archive import hdf5
 from slipscan.archive.extent import Bounds
 from slipscan.archive.rasters import Raster, common_grid, read_header, read_on
-from slipscan.archive.ready import series
+from slipscan.archive.ready import cube, days
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
 from slipscan.regions import Region, Track
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRES_PER_MILLIMETRE = 0.001
+FILTERED = "cum_filt.h5"
 LAYERS = {"los_east": "E.geo", "los_north": "N.geo", "los_up": "U.geo", "height": "hgt", "mask": "mask"}
 """What LiCSBAS calls the layers, in cum.h5 and as files."""
 
@@ -36,23 +38,30 @@ LAYERS = {"los_east": "E.geo", "los_north": "N.geo", "los_up": "U.geo", "height"
 def main_file(path: Path) -> Path:
     """Return the series: the file itself, or cum.h5 of a directory (cum_filt.h5 is named or not read)."""
     file = path / "cum.h5" if path.is_dir() else path
-    if not file.is_file():
-        raise SlipscanError(f"there is no LiCSBAS series {file}: check the track's 'path'")
-    return file
+    if file.is_file():
+        return file
+    if path.is_dir() and (path / FILTERED).is_file():
+        raise SlipscanError(
+            f"{path} holds no cum.h5, only the filtered {FILTERED}, which smooths short transients: copy cum.h5 there,"
+            f" or name {FILTERED} in the track's 'path'"
+        )
+    raise SlipscanError(f"there is no LiCSBAS series {file}: check the track's 'path'")
 
 
 def files(path: Path) -> list[Path]:
     """List the series and the layers beside it that are read, sorted; raises SlipscanError."""
     file = main_file(path)
-    with series.opened_hdf5(file) as opened:
+    with hdf5.opened(file) as opened:
         return sorted({file, *_beside(file, opened).values()})
 
 
 def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
     """Describe the series as one manifest row: first epoch, last one up to `as_of`; raises SlipscanError."""
     file = main_file(path)
-    with series.opened_hdf5(file) as opened:
-        return series.rows_of_days(file, _days(opened, file), as_of)
+    if path.is_dir() and (path / FILTERED).is_file():
+        log.info("%s is taken, not the filtered %s beside it", file, FILTERED)
+    with hdf5.opened(file) as opened:
+        return days.rows_of_days(file, _header(opened, file)[0], as_of)
 
 
 def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame, bounds: Bounds) -> xr.Dataset:
@@ -67,30 +76,29 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
     Raises
     ------
     SlipscanError
-        radar coordinates, a layer of another size, a truncated file
+        radar coordinates, a layer of another size, another number of dates than epochs, a truncated file
     """
     file = main_file(path)
-    with series.opened_hdf5(file) as opened:
-        whole, days = _grid(opened, file), _days(opened, file)
-        rows, columns = series.window(whole, bounds, region, track)
-        count = series.epochs_up_to(days, str(manifest.iloc[-1]["secondary_date"]), file)
-        values = series.read_epochs(opened["cum"], count, rows, columns, METRES_PER_MILLIMETRE)
+    with hdf5.opened(file) as opened:
+        epochs, whole = _header(opened, file)
+        rows, columns = cube.window(whole, bounds, region, track)
+        count = days.up_to(epochs, str(manifest.iloc[-1]["secondary_date"]))
+        values = cube.read_epochs(hdf5.variable(opened, "cum"), count, rows, columns, METRES_PER_MILLIMETRE)
         layers = {
-            name: np.asarray(opened[key][rows, columns], np.float32) for name, key in LAYERS.items() if key in opened
+            name: hdf5.values(hdf5.variable(opened, key), (rows, columns), np.float32)
+            for name, key in LAYERS.items()
+            if key in opened
         }
         beside, names = _beside(file, opened), corrections(opened, file)
     layers |= {name: _read_beside(found, whole, rows, columns) for name, found in beside.items()}
-    series.since_first_epoch(values, file)
     mask = layers.pop("mask", None)
-    if mask is not None:
+    if mask is None:
+        log.info("%s has no mask, neither in it nor as results/mask beside it: every pixel is taken", file)
+    else:
         log.info("%s: the mask keeps %.1f %% of the pixels", file, 100 * float(np.mean(mask == 1)))
         values[:, mask != 1] = np.nan
-    if set(series.LOS) <= set(layers):
-        empty = layers["los_up"] == 0
-        for name in series.LOS:
-            layers[name] = np.where(empty, np.float32(np.nan), layers[name])
-    out = series.stack_of(values, layers, days[:count], series.cut(whole, rows, columns), track, file)
-    return out.assign_attrs({series.CORRECTIONS: names})
+    out = cube.stack_of(values, layers, epochs[:count], cube.cut(whole, rows, columns), track, file)
+    return out.assign_attrs({cube.CORRECTIONS: names})
 
 
 def corrections(opened: h5py.File, file: Path) -> list[str]:
@@ -113,28 +121,34 @@ def corrections(opened: h5py.File, file: Path) -> list[str]:
 
 def _scalar(opened: h5py.File, name: str, default: str) -> str:
     """A scalar of text or number as text; an empty array (LiCSBAS's 'none') is an empty string."""
-    value: Any = opened[name][()] if name in opened else default
-    if isinstance(value, np.ndarray):
-        value = value.item() if value.size == 1 else ""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    if name not in opened:
+        return default
+    dataset = hdf5.variable(opened, name)
+    return hdf5.text(opened, name) if dataset.shape is not None and dataset.size == 1 else ""
 
 
-def _days(opened: h5py.File, file: Path) -> list[str]:
-    days = [series.iso_day(str(int(day)), file) for day in opened["imdates"][()]]
-    if not days:
-        raise SlipscanError(f"{file} has no epoch: make it again")
-    return days
+def _header(opened: h5py.File, file: Path) -> tuple[list[str], Grid]:
+    """Epochs as ISO days and the whole grid, checked against the shapes of all that is in the file and beside it.
 
+    corner_lat and corner_lon are a pixel's centre.
 
-def _grid(opened: h5py.File, file: Path) -> Grid:
-    """Whole grid: corner_lat, corner_lon are a pixel's centre; raises SlipscanError for radar coordinates."""
-    if "corner_lat" not in opened:
+    Raises
+    ------
+    SlipscanError
+        radar coordinates, other shapes, what `days.of_dataset` refuses
+    """
+    if "corner_lat" not in opened and "cum" in opened:
         raise SlipscanError(f"{file} is in radar coordinates (no corner_lat): run LiCSBAS on geocoded interferograms")
-    lat, lon, dlat, dlon = (float(opened[name][()]) for name in ("corner_lat", "corner_lon", "post_lat", "post_lon"))
-    if dlat >= 0 or dlon <= 0:
-        raise SlipscanError(f"{file} is not north-up (post_lat {dlat:g}, post_lon {dlon:g}): make it again")
-    _, length, width = opened["cum"].shape
-    return Grid(x=lon + np.arange(width) * dlon, y=lat + np.arange(length) * dlat, crs=CRS.from_epsg(4326))
+    epochs = days.of_dataset(opened, "imdates")
+    shape = cube.check_shape(hdf5.variable(opened, "cum"), len(epochs), "imdates")
+    for key in LAYERS.values():
+        if key in opened:
+            cube.check_layer(hdf5.variable(opened, key), shape, "cum")
+    lon, lat, dlon, dlat = (hdf5.number(opened, name) for name in ("corner_lon", "corner_lat", "post_lon", "post_lat"))
+    grid = cube.regular_grid(lon, lat, dlon, dlat, shape, CRS.from_epsg(4326), file)
+    for found in _beside(file, opened).values():
+        _check_beside(found, grid)
+    return epochs, grid
 
 
 def _beside(file: Path, opened: h5py.File) -> dict[str, Path]:
@@ -160,8 +174,8 @@ def _beside(file: Path, opened: h5py.File) -> dict[str, Path]:
     return found
 
 
-def _read_beside(path: Path, whole: Grid, rows: slice, columns: slice) -> NDArray[np.float32]:
-    """The window of a layer on the series' grid, (y, x); raises SlipscanError for another size or lattice."""
+def _check_beside(path: Path, whole: Grid) -> None:
+    """Refuse a layer of another size or lattice than the series' grid."""
     length, width = whole.shape
     if path.suffix == ".tif":
         raster = read_header(path)
@@ -169,10 +183,18 @@ def _read_beside(path: Path, whole: Grid, rows: slice, columns: slice) -> NDArra
         own = Raster(path.parent / "cum.h5", left, top, a, whole.spacing[1], width, length, whole.crs, None)
         if common_grid([own, raster]).shape != whole.shape:
             raise SlipscanError(f"{path} does not cover the whole series beside it: take the one it was made with")
-        return read_on(raster, series.cut(whole, rows, columns))
-    if path.stat().st_size != 4 * length * width:
+    elif path.stat().st_size != 4 * length * width:
         raise SlipscanError(
             f"{path} has {path.stat().st_size} bytes, not {length} x {width} float32: it belongs to another series"
         )
-    values: NDArray[np.float32] = np.memmap(path, "<f4", "r", shape=(length, width))[rows, columns]
+
+
+def _read_beside(path: Path, whole: Grid, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """The window of a layer on the series' grid, (y, x), which `_check_beside` checked."""
+    if path.suffix == ".tif":
+        return read_on(read_header(path), cube.cut(whole, rows, columns))
+    try:
+        values: NDArray[np.float32] = np.memmap(path, "<f4", "r", shape=whole.shape)[rows, columns]
+    except (OSError, ValueError) as error:
+        raise SlipscanError(f"{path} cannot be read ({error}): make it again") from error
     return np.array(values, np.float32)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
-from slipscan import units
+from slipscan.archive import hdf5
 from slipscan.archive.extent import Bounds
-from slipscan.archive.ready import series
+from slipscan.archive.layers import LOS
+from slipscan.archive.ready import cube, days, mintpy_header
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid
+from slipscan.plausible import plausible
 from slipscan.regions import Region, Track
 
 log = logging.getLogger(__name__)
@@ -66,7 +64,7 @@ def files(path: Path) -> list[Path]:
 def manifest_rows(path: Path, as_of: str) -> list[dict[str, str]]:
     """Describe the series as one manifest row: first epoch, last one up to `as_of`; raises SlipscanError."""
     file = main_file(path)
-    return series.rows_of_days(file, _header(file)[1], as_of)
+    return days.rows_of_days(file, mintpy_header.read(file, _beside(file)).days, as_of)
 
 
 def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame, bounds: Bounds) -> xr.Dataset:
@@ -84,22 +82,20 @@ def read_series(path: Path, region: Region, track: Track, manifest: pd.DataFrame
         radar coordinates, unknown unit or CRS, another grid beside it, a truncated file
     """
     file = main_file(path)
-    attributes, days = _header(file)
-    whole = grid_of(attributes, file)
-    rows, columns = series.window(whole, bounds, region, track)
-    count = series.epochs_up_to(days, str(manifest.iloc[-1]["secondary_date"]), file)
-    with series.opened_hdf5(file) as opened:
-        values = series.read_epochs(opened["timeseries"], count, rows, columns, _metres(attributes, file))
-    _blank_empty_pixels(values, attributes, rows, columns)
-    if attributes.get("REF_DATE", days[0].replace("-", ""))[:8] != days[0].replace("-", ""):
-        series.since_first_epoch(values, file)
-    layers = _layers(file, whole, rows, columns)
+    header = mintpy_header.read(file, _beside(file))
+    whole = header.grid
+    rows, columns = cube.window(whole, bounds, region, track)
+    count = days.up_to(header.days, str(manifest.iloc[-1]["secondary_date"]))
+    with hdf5.opened(file) as opened:
+        values = cube.read_epochs(hdf5.variable(opened, "timeseries"), count, rows, columns, header.metres)
+    _blank_empty_pixels(values, header.reference, rows, columns)
+    layers = _layers(file, rows, columns)
     mask = layers.pop("mask", None)
     if mask is not None:
         log.info("%s: maskTempCoh.h5 keeps %.1f %% of the pixels", file, 100 * float(np.mean(mask > 0)))
         values[:, ~(mask > 0)] = np.nan
-    out = series.stack_of(values, layers, days[:count], series.cut(whole, rows, columns), track, file)
-    return out.assign_attrs({series.CORRECTIONS: corrections(file)})
+    out = cube.stack_of(values, layers, header.days[:count], cube.cut(whole, rows, columns), track, file)
+    return out.assign_attrs({cube.CORRECTIONS: corrections(file)})
 
 
 def corrections(file: Path) -> list[str]:
@@ -117,79 +113,8 @@ def corrections(file: Path) -> list[str]:
     return names
 
 
-def grid_of(attributes: Mapping[str, str], file: Path) -> Grid:
-    """Return the whole grid of a MintPy file; X_FIRST and Y_FIRST are the upper-left corner of the first pixel.
-
-    Raises
-    ------
-    SlipscanError
-        radar coordinates (no X_FIRST), a grid that is not north-up, no or a contradictory CRS
-    """
-    if "X_FIRST" not in attributes:
-        raise SlipscanError(f"{file} is in radar coordinates (no X_FIRST): geocode it with MintPy's geocode.py first")
-    try:
-        left, top, dx, dy = (float(attributes[name]) for name in ("X_FIRST", "Y_FIRST", "X_STEP", "Y_STEP"))
-        width, length = int(attributes["WIDTH"]), int(attributes["LENGTH"])
-    except (KeyError, ValueError) as error:
-        raise SlipscanError(f"{file} has no readable attribute for its grid ({error}): make it again") from error
-    if dx <= 0 or dy >= 0:
-        raise SlipscanError(f"{file} is not north-up (X_STEP {dx:g}, Y_STEP {dy:g}): geocode it to a north-up grid")
-    return Grid(
-        x=left + (np.arange(width) + 0.5) * dx,
-        y=top + (np.arange(length) + 0.5) * dy,
-        crs=_crs(attributes, file),
-    )
-
-
-def _crs(attributes: Mapping[str, str], file: Path) -> CRS:
-    """CRS by EPSG, else degrees as EPSG:4326, else the UTM zone; raises SlipscanError."""
-    unit = attributes.get("X_UNIT", "").lower()
-    zone = re.fullmatch(r"(\d{1,2})([NS])", attributes.get("UTM_ZONE", "").strip().upper())
-    try:
-        if attributes.get("EPSG", "").strip().isdigit():
-            crs = CRS.from_epsg(int(attributes["EPSG"]))
-        elif unit.startswith("deg"):
-            crs = CRS.from_epsg(4326)
-        elif zone and unit.startswith("m"):
-            crs = CRS.from_epsg((32600 if zone[2] == "N" else 32700) + int(zone[1]))
-        else:
-            raise SlipscanError(
-                f"{file} does not tell its CRS (X_UNIT {unit or 'missing'}, no EPSG, no UTM_ZONE): set EPSG"
-            )
-    except CRSError as error:
-        raise SlipscanError(f"{file} has an unknown CRS (EPSG {attributes.get('EPSG')}): correct it") from error
-    if unit and unit.startswith("deg") != crs.is_geographic:
-        raise SlipscanError(f"{file} has X_UNIT {unit} but EPSG {crs.to_epsg()}: correct one of them")
-    return crs
-
-
-def _header(file: Path) -> tuple[dict[str, str], list[str]]:
-    """Root attributes as text, and epochs as ISO days."""
-    with series.opened_hdf5(file) as opened:
-        attributes = _text(opened.attrs)
-        dates = [value.decode() if isinstance(value, bytes) else str(value) for value in opened["date"][:]]
-        shape = opened["timeseries"].shape
-    if not dates:
-        raise SlipscanError(f"{file} has no epoch: make it again")
-    attributes |= {"LENGTH": str(shape[1]), "WIDTH": str(shape[2])}
-    return attributes, [series.iso_day(date[:8], file) for date in dates]
-
-
-def _text(attributes: Mapping[str, object]) -> dict[str, str]:
-    return {key: value.decode() if isinstance(value, bytes) else str(value) for key, value in attributes.items()}
-
-
-def _metres(attributes: Mapping[str, str], file: Path) -> float:
-    """Factor from the file's unit to metres; raises SlipscanError for an unknown one."""
-    unit = attributes.get("UNIT", "")
-    factor = units.factor(unit, "m") if unit else None
-    if factor is None:
-        raise SlipscanError(f"{file} has UNIT {unit!r}: a displacement series has one of m, cm, mm")
-    return factor
-
-
 def _blank_empty_pixels(
-    values: NDArray[np.float32], attributes: Mapping[str, str], rows: slice, columns: slice
+    values: NDArray[np.float32], reference: tuple[int, int] | None, rows: slice, columns: slice
 ) -> None:
     """Set pixels that are 0 in every epoch to NaN: MintPy leaves them so where it had no data.
 
@@ -201,8 +126,8 @@ def _blank_empty_pixels(
     empty = np.ones((length, width), bool)
     for layer in values:
         empty &= layer == 0
-    if {"REF_Y", "REF_X"} <= set(attributes):
-        row, column = int(float(attributes["REF_Y"])) - rows.start, int(float(attributes["REF_X"])) - columns.start
+    if reference is not None:
+        row, column = reference[0] - rows.start, reference[1] - columns.start
         if 0 <= row < length and 0 <= column < width:
             empty[row, column] = False
     values[:, empty] = np.nan
@@ -219,27 +144,25 @@ def _beside(series_file: Path) -> dict[str, Path]:
     return found
 
 
-def _layers(series_file: Path, whole: Grid, rows: slice, columns: slice) -> dict[str, NDArray[np.float32]]:
+def _layers(series_file: Path, rows: slice, columns: slice) -> dict[str, NDArray[np.float32]]:
     """Line of sight, height, temporal coherence and mask of the window, (y, x) each, what there is."""
-    found = _beside(series_file)
+    read: dict[str, NDArray[np.float64]] = {}
+    for what, file in _beside(series_file).items():
+        with hdf5.opened(file) as opened:
+            for name in mintpy_header.DATASETS[what]:
+                if name in opened:
+                    read[name] = hdf5.values(hdf5.variable(opened, name), (rows, columns))
     layers: dict[str, NDArray[np.float32]] = {}
-    if "geometry" in found:
-        with series.opened_hdf5(found["geometry"]) as opened:
-            _check_grid(_text(opened.attrs), found["geometry"], whole, series_file)
-            read = {name: np.asarray(opened[name][rows, columns], np.float64) for name in _GEOMETRY if name in opened}
-        if {"incidenceAngle", "azimuthAngle"} <= set(read):
-            layers |= los_of_angles(read["incidenceAngle"], read["azimuthAngle"])
-        if "height" in read:
-            layers["height"] = read["height"].astype(np.float32)
-    for what, name in (("temporalCoherence", "temporal_coherence"), ("mask", "mask")):
-        if what in found:
-            with series.opened_hdf5(found[what]) as opened:
-                _check_grid(_text(opened.attrs), found[what], whole, series_file)
-                layers[name] = np.asarray(opened[what][rows, columns], np.float32)
+    if {"incidenceAngle", "azimuthAngle"} <= set(read):
+        for name, kind in (("incidenceAngle", "incidence"), ("azimuthAngle", "azimuth")):
+            if name == "incidenceAngle":
+                read[name][read[name] == 0] = np.nan
+            plausible(read[name], kind, f"{name} of the geometry beside {series_file}")
+        layers |= los_of_angles(read["incidenceAngle"], read["azimuthAngle"])
+    for name, variable in (("height", "height"), ("temporalCoherence", "temporal_coherence"), ("mask", "mask")):
+        if name in read:
+            layers[variable] = read[name].astype(np.float32)
     return layers
-
-
-_GEOMETRY = ("incidenceAngle", "azimuthAngle", "height")
 
 
 def los_of_angles(
@@ -254,15 +177,5 @@ def los_of_angles(
     parts = (-np.sin(incidence) * np.sin(azimuth), np.sin(incidence) * np.cos(azimuth), np.cos(incidence))
     return {
         name: np.where(np.isfinite(azimuth), part, np.nan).astype(np.float32)
-        for name, part in zip(series.LOS, parts, strict=True)
+        for name, part in zip(LOS, parts, strict=True)
     }
-
-
-def _check_grid(attributes: Mapping[str, str], file: Path, whole: Grid, series_file: Path) -> None:
-    """Refuse a file on another grid than the series'."""
-    grid = grid_of(attributes, file)
-    same = grid.shape == whole.shape and np.allclose(
-        (grid.x[0], grid.y[0]), (whole.x[0], whole.y[0]), rtol=0, atol=0.1 * whole.spacing[0]
-    )
-    if not same:
-        raise SlipscanError(f"{file} lies on another grid than {series_file.name}: geocode both in one run of MintPy")

@@ -26,8 +26,9 @@ from slipscan.archive.extent import Bounds, crop_bounds
 from slipscan.archive.granules import Received
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array
+from slipscan.outputs import sha256_file
 from slipscan.regions import Region
-from slipscan.store import open_dataset, sha256_file
+from slipscan.store import open_dataset
 
 K1, K2, K3 = 0.776, 0.716, 3.75e3
 """K/Pa, K/Pa, K2/Pa."""

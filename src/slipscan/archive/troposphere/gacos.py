@@ -18,9 +18,9 @@ from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import Received
 from slipscan.archive.rasters import common_grid, read_header, read_on
 from slipscan.errors import SlipscanError
+from slipscan.outputs import sha256_file
 from slipscan.plausible import plausible
 from slipscan.regions import Region
-from slipscan.store import sha256_file
 
 KEYS = ("WIDTH", "FILE_LENGTH", "X_FIRST", "Y_FIRST", "X_STEP", "Y_STEP")
 MARGIN_DEG = 0.1

@@ -28,11 +28,12 @@ from slipscan.archive.granules import Received, RemoteFile
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import locked
 from slipscan.archive.versions import version_number
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array
+from slipscan.outputs import sha256_file
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
-from slipscan.store import sha256_file, write_text, written_beside
 
 if TYPE_CHECKING:
     import h5py
@@ -221,7 +222,7 @@ def _write(entry: Path, cube: Cube, received: Received) -> None:
     """Put a window into the cache, whole or not at all."""
     buffer = io.BytesIO()
     np.savez(buffer, values=cube.values, **{name: getattr(cube, name) for name in AXES})
-    with written_beside(entry) as beside:
+    with cache.written(entry) as beside:
         beside.mkdir()
         (beside / _CUBE).write_bytes(buffer.getvalue())
         write_text(beside / _RECEIVED, json.dumps([asdict(received)]))

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from slipscan.denoise.method import Method
 from slipscan.field import Field, Observation
-from slipscan.regions import Frozen
+from slipscan.models import Frozen
 
 
 class Options(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -13,11 +13,15 @@ from slipscan.denoise.method import TrainedDenoiser
 from slipscan.denoise.registry import find
 from slipscan.denoise.training import parallel
 from slipscan.denoise.training.skill import skill
-from slipscan.denoise.training.trainer import Task, Trainer
+from slipscan.denoise.training.trainer import CHECKPOINT, LOG, Task, Trainer
 from slipscan.errors import SlipscanError
 from slipscan.noise.parameters import model_of
+from slipscan.outputs import check_outputs
 from slipscan.settings import TrainSettings
 from slipscan.store import open_zarr
+
+BESIDE: Final = {".json": cards.CARD, ".checkpoint": CHECKPOINT, ".csv": LOG}
+"""What lies beside the weights."""
 
 
 def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
@@ -38,6 +42,8 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
         trained by several processes or for a region; the noise product does not tell enough; `width` is not that of
         the shipped weights
     """
+    outputs = [(out, cards.KIND), *((out.with_suffix(end), kind) for end, kind in BESIDE.items())]
+    check_outputs(outputs, [Path(settings.finetune_region)] if settings.finetune_region else [])
     method = find(settings.network)
     if not issubclass(method, TrainedDenoiser):
         raise SlipscanError(f"the denoiser {settings.network!r} has no network to train: name another in train.network")

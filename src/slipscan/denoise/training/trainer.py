@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
+import pickle
 import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from slipscan.atomic import written_beside
 from slipscan.denoise.training import parallel
 from slipscan.errors import SlipscanError
+from slipscan.outputs import csv_kind, file_kind
 from slipscan.settings import TrainSettings
-from slipscan.store import written_beside
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,18 @@ LOG_EVERY, SAVE_EVERY = 50, 500
 LOG_COLUMNS: Final = ("step", "scenes", "minutes", "learning_rate", "loss", "explained")
 SAME: Final = ("network", "width", "seed")
 """Settings that a checkpoint shares with the training that goes on from it."""
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError("torch cannot read it") from error
+    return isinstance(state, dict) and {"settings", "progress", "network"} <= set(state)
+
+
+CHECKPOINT: Final = file_kind("a checkpoint", _is_checkpoint)
+LOG: Final = csv_kind("a log of a training", *LOG_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -195,7 +209,7 @@ class Trainer:
                 for entry in self.optimiser.state_dict()["state"].values()
             ],
         }
-        with written_beside(self.checkpoint) as beside:
+        with written_beside(self.checkpoint, CHECKPOINT) as beside:
             torch.save(state, beside)
 
     def _resume(self) -> None:

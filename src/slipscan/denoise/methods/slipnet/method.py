@@ -21,9 +21,9 @@ from slipscan.denoise.methods.slipnet.validate import calibration_card
 from slipscan.denoise.training.loader import batches
 from slipscan.denoise.training.trainer import Task
 from slipscan.field import Field, Observation
+from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
-from slipscan.regions import Frozen
-from slipscan.settings import TrainSettings, validate
+from slipscan.settings import TrainSettings
 
 
 class Options(Frozen):
