@@ -196,7 +196,7 @@ def test_an_event_seen_again_keeps_its_id_and_takes_the_new_row():
     ],
 )
 def test_two_are_one_when_the_gap_is_shorter_than_24_days_or_half_the_shorter_duration(gap_d, durations_d, same):
-    """SCIENCE.md section 10.5, with t95 of the one and t05 of the other `gap_d` days apart."""
+    """docs/science.md section 10.5, with t95 of the one and t05 of the other `gap_d` days apart."""
     one, two = durations_d
     later = shifted("2019-03-01", int(one // 2 + two // 2) + gap_d)
     window = {"until": "2021-01-01"}

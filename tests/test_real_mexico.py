@@ -1,4 +1,4 @@
-"""Real interferograms of Mexico City (GAMMA signs): the figures of SOURCE.txt and SCIENCE.md are reproduced."""
+"""Real interferograms of Mexico City (GAMMA signs): the figures of SOURCE.txt and docs/science.md are reproduced."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def mexico() -> NoiseEstimate:
 
 
 def check(found: NoiseEstimate) -> None:
-    """SCIENCE.md, section 3: 2-D exponents of 5/3 to 11/3, tropical delay of up to 40 mm, floors of up to 3 mm."""
+    """docs/science.md section 3: 2-D exponents of 5/3 to 11/3, tropical delay of up to 40 mm, floors of up to 3 mm."""
     fit = found.turbulence
     assert fit is not None
     assert 5 / 3 < fit.spectrum.exponents[0] < 11 / 3

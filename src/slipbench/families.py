@@ -97,7 +97,7 @@ def draw_noise(
 
 
 def _red_in_time(model: NoiseModel, generator: np.random.Generator) -> NoiseModel:
-    """Family D's parts, of the size that SCIENCE.md section 3 gives."""
+    """Family D's parts, of the size that docs/science.md section 3 gives."""
     return dataclasses.replace(
         model,
         stratified_interannual=5e-6,

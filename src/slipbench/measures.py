@@ -15,7 +15,7 @@ FOOTPRINT: Final = 0.3
 """Share of a map's largest value from which a pixel belongs to its footprint."""
 MIN_OVERLAP: Final = 0.2
 MAX_T50_ERROR_D: Final = 24.0
-"""A hit has IoU > 0.2 and |t50 error| <= 24 d (SCIENCE.md section 10.17)."""
+"""A hit has IoU > 0.2 and |t50 error| <= 24 d (docs/science.md section 10.17)."""
 
 
 def measure(scene: Scene, estimate: Estimate) -> dict[str, float]:

@@ -98,7 +98,7 @@ def _explanation(plan: SkillPlan) -> str:
         f"Scenes: {plan.pixels} x {plan.pixels} pixels of {plan.pixel_m:g} m, {plan.epochs} epochs of"
         f" {plan.interval_d:g} d of which {plan.missing_epochs:.0%} fail, {plan.missing_pixels:.0%} of pixels missing,"
         f" {plan.turbulence_mm:g} mm of turbulence, {plan.stratified_mm_per_km:g} mm/km; every scene has a rate and a"
-        " season. **SNR50**: matched-filter SNR (template, history and noise known; SCIENCE.md section 9) at which half"
+        " season. **SNR50**: matched-filter SNR (template, history and noise known; docs/science.md section 9) at which half"
         f" of the events are found with {plan.false_alarms_per_tile:.0%} false alarms per tile; found = a score over"
         " the threshold (chosen on other nulls than the false alarms are counted on), footprints overlap (IoU > 0.2),"
         " and |t50 error| <= 24 d. **NRMSE**: RMSE of the map over the RMS of the truth, median of the events with"

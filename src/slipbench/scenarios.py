@@ -1,4 +1,4 @@
-"""Named scenarios of slipbench: the eight rows of SCIENCE.md section 2, and what a detector meets beside them.
+"""Named scenarios of slipbench: the eight rows of docs/science.md section 2, and what a detector meets beside them.
 
 Sizes are absolute (slip in metres, peak of a volume source in metres); place, viewing geometry, relief, noise and
 time are drawn for every realisation.

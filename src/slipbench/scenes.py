@@ -1,7 +1,7 @@
 """The scenes of slipbench: each a function of its id alone.
 
 Every scene holds a secular rate, a season and the noise of its family; half of the sources lie under a summit or
-along a range front. An event's size is set by its matched-filter signal-to-noise ratio (SCIENCE.md section 9:
+along a range front. An event's size is set by its matched-filter signal-to-noise ratio (docs/science.md section 9:
 template, history and noise known; offset, ramp and height of every epoch unknown; rate and season known).
 """
 

@@ -1,6 +1,6 @@
 """A catalogue against the truth of a simulated region: what was found, missed and false, and how far off.
 
-A hit is an active event of the truth's region with |t50 error| <= 24 days (SCIENCE.md section 10.17) whose
+A hit is an active event of the truth's region with |t50 error| <= 24 days (docs/science.md section 10.17) whose
 source lies within 15 km of the true one, or within half the true source's length where that is more. A
 footprint that merely contains the true source is no hit: a footprint as wide as the scene would always be
 one. Each true event is matched at most once, best pairs first; further rows on it are duplicates, and

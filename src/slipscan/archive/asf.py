@@ -1,8 +1,7 @@
 """Search of NASA's catalogue (CMR) through asf_search: complete or a clear error, and the files of what was found.
 
 asf_search makes the query and the products; the pages are asked for here, because its own loop gives up at a 429, an
-HTML error or a reset connection, and loses a whole page of 250 granules to one that it cannot read (ARCHIVES.md,
-section 3).
+HTML error or a reset connection, and loses a whole page of 250 granules to one that it cannot read.
 """
 
 from __future__ import annotations

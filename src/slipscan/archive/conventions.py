@@ -1,7 +1,7 @@
 """THE table of conventions: what the files of an archive are called and what their numbers mean.
 
 A region's entry names its convention; it is never guessed. All three deliver unwrapped phase in radians,
-older date as reference, positive AWAY from the satellite (ARCHIVES.md, section 1), so that
+older date as reference, positive AWAY from the satellite (docs/archives.md), so that
 displacement toward the satellite = -wavelength / (4 pi) x phase.
 """
 

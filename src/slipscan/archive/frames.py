@@ -1,7 +1,7 @@
 """Frames of one pass joined: overlaps tell by how many cycles their unwrapped phases differ.
 
 Neighbouring frames, and connected components within them, are unwrapped on their own and differ by whole cycles
-(half a wavelength of displacement; SCIENCE.md, section 10.10). What an overlap bridges becomes one component; what
+(half a wavelength of displacement; docs/science.md section 10.10). What an overlap bridges becomes one component; what
 none bridges keeps a component of its own, for the closure of the network to solve.
 """
 

@@ -21,7 +21,7 @@ def fold(increments: Sequence[Increment], match_gap_d: float) -> gpd.GeoDataFram
     """Fold increments to the catalogue.
 
     Increments count in the order of data cut-off, region and number. An event of a later increment that
-    matches a known one of its region (SCIENCE.md section 10.5: a gap shorter than max(`match_gap_d`, half
+    matches a known one of its region (docs/science.md section 10.5: a gap shorter than max(`match_gap_d`, half
     the shorter duration), and footprints that overlap) replaces its row and keeps its id. Others get a new
     id, `{region}-{year of t50}-{number}`, never used again. A known event that an increment does not hold,
     though each of the event's tracks was scanned in a window that covers its t50, is retracted: it stays,

@@ -27,7 +27,7 @@ VERSION: Final = 1
 FIRST_PASS_NULLS: Final = 16
 MAX_SUSPECTS: Final = 4
 P_OF_EVENTS_REMOVED: Final = 1e-3
-"""Events below it are taken out of the residual before the nulls are made, once (SCIENCE.md 10.7)."""
+"""Events below it are taken out of the residual before the nulls are made, once (docs/science.md 10.7)."""
 
 
 def calibrate_file(

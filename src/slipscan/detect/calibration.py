@@ -124,7 +124,7 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
 
 
 def calibrate(maxima: dict[str, Float], exposure_each: float, rate: float, seed: int, data_until: str) -> Calibration:
-    """The calibration from the maxima of each kind of null (SCIENCE.md section 10, 7 and 8)."""
+    """The calibration from the maxima of each kind of null (docs/science.md section 10, 7 and 8)."""
     tails = {kind: fit_tail(values, exposure_each) for kind, values in maxima.items()}
     low, high = np.quantile(_bootstrap(maxima, exposure_each, rate, seed), [0.16, 0.84])
     thresholds = {kind: tail.threshold(rate) for kind, tail in tails.items()}

@@ -13,7 +13,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.detect.bands import Band
-from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
+from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of
+from slipscan.detect.places import Group, at_places, groups_of, valid_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
 from slipscan.detect.statistic import Filters, filters_of, statistics
@@ -25,7 +26,7 @@ Float = NDArray[np.float64]
 
 MAX_TRANSIENTS: Final = 50
 MERGE_GAP_D: Final = 24.0
-"""Two transients are one when the gap is shorter than this or than half the shorter duration (SCIENCE.md
+"""Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
 section 10), and their footprints lie within the joining distance."""
 CHUNK: Final = 1 << 24
 """Statistics that are in memory at once."""
@@ -138,13 +139,13 @@ class Scanner:
         """
         best: Cluster | None = None
         for number, band in enumerate(self.bands):
-            groups = _groups(taken, band)
+            groups = groups_of(taken, band)
             filters = [filters_of(self.columns, self.epochs, beside, band.weight, order) for _, beside in groups]
             lobes = lobes_of(self._above(band, groups, filters), band.shape, self._min_places(band))
             best = self._best_of(number, lobes, groups, filters, best)
         return best
 
-    def _above(self, band: Band, groups: list[_Group], filters: list[Filters]) -> Above:
+    def _above(self, band: Band, groups: list[Group], filters: list[Filters]) -> Above:
         """Every place of every candidate above the threshold."""
         parts = []
         for (places, _), own in zip(groups, filters, strict=True):
@@ -159,7 +160,7 @@ class Scanner:
         return Above(*merged)
 
     def _best_of(
-        self, number: int, lobes: Lobes, groups: list[_Group], filters: list[Filters], best: Cluster | None
+        self, number: int, lobes: Lobes, groups: list[Group], filters: list[Filters], best: Cluster | None
     ) -> Cluster | None:
         """The strongest cluster among lobes, if it beats the best so far."""
         band = self.bands[number]
@@ -173,7 +174,7 @@ class Scanner:
             least = best.statistic**2 if best is not None else 0.0
             if total <= least:
                 break
-            near = near_groups(centre[some], radius[some], distance)
+            near = neargroups_of(centre[some], radius[some], distance)
             for group in np.unique(near):
                 members = some[near == group]
                 if cells * lobes.strength[members].sum() <= (best.statistic**2 if best is not None else 0.0):
@@ -184,7 +185,7 @@ class Scanner:
         return best
 
     def _cluster(
-        self, number: int, lobes: Lobes, members: NDArray[np.integer], groups: list[_Group], filters: list[Filters],
+        self, number: int, lobes: Lobes, members: NDArray[np.integer], groups: list[Group], filters: list[Filters],
         distance: float,
     ) -> Cluster:  # fmt: skip
         """The strongest of lobes that are near one another, those that share a history taken as one."""
@@ -192,7 +193,7 @@ class Scanner:
         alike = [i for i, ramp in enumerate(self.tried) if ramp.duration_d == self.tried[candidate].duration_d]
         responses = []
         for lobe in members if len(members) > 1 else ():
-            response = _at_places(band, groups, filters, alike, lobes.places(int(lobe)))
+            response = at_places(band, groups, filters, alike, lobes.places(int(lobe)))
             responses.append((response.double() @ torch.from_numpy(lobes.values(int(lobe)))).numpy())
         group = joined(
             lobes, members, responses, alike.index(candidate), band.shape, distance, self.settings.join_correlation
@@ -252,69 +253,21 @@ class Scanner:
 
     def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
         less, parameters = self._less(band, taken)
-        count = _valid(band).sum(0)
+        count = valid_of(band).sum(0)
         scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
         return replace(less, values=less.values * scale)
 
     def _less(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
         """A band less ramps near their places, estimated jointly with rate and season; and parameters (place,)."""
-        values, valid = band.values.clone(), _valid(band)
+        values, valid = band.values.clone(), valid_of(band)
         parameters = torch.full((values.shape[1],), float(self.epochs.design().shape[1]))
-        for places, beside in _groups(taken, band):
+        for places, beside in groups_of(taken, band):
             if beside and places is not None:
                 design = self.epochs.design(beside).float()
                 rest = fitted(values[:, places], valid[:, places], design, band.weight)
                 values[:, places] = (values[:, places] - rest) * valid[:, places]
                 parameters[places] = float(design.shape[1])
         return replace(band, values=values), parameters
-
-
-def _valid(band: Band) -> Tensor:
-    """Where a band has data, (time, place) bool."""
-    valid = torch.ones_like(band.values, dtype=torch.bool)
-    valid[:, band.gappy] = band.valid.bool()
-    return valid
-
-
-_Group = tuple[Tensor | None, list[Ramp]]
-"""Places (None: all of them), and the ramps that are estimated along there."""
-
-
-def _groups(taken: Sequence[tuple[Ramp, NDArray[np.bool_]]], band: Band) -> list[_Group]:
-    """Places of a band by which of the ramps found so far are near them."""
-    if not taken:
-        return [(None, [])]
-    near = np.stack([_on_places(mask, band) for _, mask in taken], axis=1)
-    combinations, inverse = np.unique(near, axis=0, return_inverse=True)
-    return [
-        (
-            torch.from_numpy(np.flatnonzero(inverse.ravel() == number)),
-            [ramp for (ramp, _), is_near in zip(taken, row, strict=True) if is_near],
-        )
-        for number, row in enumerate(combinations)
-    ]
-
-
-def _on_places(mask: NDArray[np.bool_], band: Band) -> NDArray[np.bool_]:
-    """Whether a place (place,) holds any pixel of a mask (y, x) of the coarse grid."""
-    side = 2**band.level
-    rows, cols = band.shape
-    padded = np.zeros((rows * side, cols * side), bool)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.asarray(padded.reshape(rows, side, cols, side).any(axis=(1, 3)).ravel())
-
-
-def _at_places(
-    band: Band, groups: list[_Group], filters: list[Filters], alike: list[int], places: NDArray[np.integer]
-) -> Tensor:
-    """The statistic of some candidates at some places, (candidate, place)."""
-    wanted = torch.from_numpy(places)
-    out = torch.zeros(len(alike), len(wanted))
-    for (group, _), own in zip(groups, filters, strict=True):
-        here = torch.ones(len(wanted), dtype=torch.bool) if group is None else torch.isin(wanted, group)
-        if here.any():
-            out[:, here] = statistics(band, own.some(alike), wanted[here])
-    return out
 
 
 def _same(new: Transient, other: Transient, around: NDArray[np.bool_]) -> bool:

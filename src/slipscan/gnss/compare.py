@@ -1,6 +1,6 @@
 """An event against GNSS: projection on the line of sight, samples of the InSAR map, and the verdict.
 
-Stations are judged against what is PREDICTED there (SCIENCE.md section 10.9): a station where the event
+Stations are judged against what is PREDICTED there (docs/science.md section 10.9): a station where the event
 would move the ground by less than its noise says nothing, and that is no mark against the event.
 """
 

@@ -119,7 +119,7 @@ def sighting(stores: TrackStores, event: dict[str, Any]) -> Sighting | None:
 def lobe_masks(field: NDArray[np.floating], footprint: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.bool_]]]:
     """Return the sign and pixels of the lobes of a map (y, x), toward the satellite first.
 
-    A footprint's mean says nothing of an antisymmetric event (SCIENCE.md section 10.6): its lobes do.
+    A footprint's mean says nothing of an antisymmetric event (docs/science.md section 10.6): its lobes do.
     """
     inside = np.where(footprint & np.isfinite(field), field, 0.0)
     largest = float(np.abs(inside).max(initial=0.0))

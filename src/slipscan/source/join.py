@@ -1,4 +1,4 @@
-"""Which transients of different tracks are one event (SCIENCE.md section 10.5)."""
+"""Which transients of different tracks are one event (docs/science.md section 10.5)."""
 
 from __future__ import annotations
 

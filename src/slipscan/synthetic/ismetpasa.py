@@ -1,7 +1,7 @@
 """The Ismetpasa twin: a synthetic piece of the North Anatolian Fault whose truth is known.
 
 Rate, season and slow slip events of the creeping section near (40.87 N, 32.63 E), with the numbers that
-SCIENCE.md section 5 collects: right-lateral plate motion of 20 mm/yr locked to 14 km, shallow creep of 7 mm/yr
+docs/science.md section 5 collects: right-lateral plate motion of 20 mm/yr locked to 14 km, shallow creep of 7 mm/yr
 (Bilham et al. 2016; Jolivet et al. 2023), and two slow slip events: one that breaks the surface (Rousset et al.
 2016), and one that is buried like that of Ozdemir et al. (2025), but larger. An Mw 4.8 to 5.1 at 2 to 6 km is
 below what one track of 60 epochs can show (matched-filter signal-to-noise ratio 3 at 46 mm of slip), so that a

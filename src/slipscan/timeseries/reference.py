@@ -1,4 +1,4 @@
-"""Referencing to the robust median of an area, before any inversion (SCIENCE.md, section 10.3)."""
+"""Referencing to the robust median of an area, before any inversion (docs/science.md section 10.3)."""
 
 from __future__ import annotations
 
