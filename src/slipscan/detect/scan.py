@@ -174,7 +174,7 @@ class Scanner:
             least = best.statistic**2 if best is not None else 0.0
             if total <= least:
                 break
-            near = neargroups_of(centre[some], radius[some], distance)
+            near = near_groups(centre[some], radius[some], distance)
             for group in np.unique(near):
                 members = some[near == group]
                 if cells * lobes.strength[members].sum() <= (best.statistic**2 if best is not None else 0.0):
