@@ -112,7 +112,8 @@ def test_an_unknown_rate_costs_what_it_must() -> None:
     step = (np.arange(n) >= n // 2).astype(float)
     place = replace(scene.geometry, days=12.0 * np.arange(n))
     mid_step = replace(scene, geometry=place, course=step, noise=replace(scene.noise, strength=np.ones(n)))
-    # A step in mid-series keeps half of its SNR beside an unknown rate (docs/science.md section 10.1); season takes more.
+    # A step in mid-series keeps half of its SNR beside an unknown rate (docs/science.md section 10.1); season takes
+    # more.
     days = replace(place, days=5.0 * np.arange(n))
     assert kept_snr(replace(mid_step, geometry=days)) == pytest.approx(0.5, abs=0.01)
     assert 0.2 < kept_snr(mid_step) < 0.5

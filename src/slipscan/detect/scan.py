@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.detect.bands import Band
-from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of
+from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
 from slipscan.detect.places import Group, at_places, groups_of, valid_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
