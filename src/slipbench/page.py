@@ -100,7 +100,7 @@ def _explanation(plan: SkillPlan) -> str:
         f" {plan.turbulence_mm:g} mm of turbulence, {plan.stratified_mm_per_km:g} mm/km; every scene has a rate and a"
         " season. **SNR50**: matched-filter SNR (template, history and noise known; docs/science.md section 9) at which"
         f" half of the events are found with {plan.false_alarms_per_tile:.0%} false alarms per tile; found = a score"
-        " over the threshold (chosen on other nulls than the false alarms are counted on), footprints overlap (IoU > 0.2),"
+        " over the threshold (chosen on other nulls than false alarms are counted on), footprints overlap (IoU > 0.2),"
         " and |t50 error| <= 24 d. **NRMSE**: RMSE of the map over the RMS of the truth, median of the events with"
         " SNR > 5; a map of zeros has 1. **slope**: <estimate, truth> / <truth, truth>, median for SNR >= 8."
         " **t50 error**: median size over the events found. **null RMS**: of the map where nothing happened. **false"
