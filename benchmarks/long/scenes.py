@@ -1,7 +1,7 @@
-"""Scenes of four years with one event each: 120 epochs, 160 x 160 pixels of 400 m, rate and season for the method to find.
+"""Scenes of four years with one event each: 120 epochs, 160 x 160 pixels of 400 m, rate and season unknown.
 
-The classes are those of long series in the literature of slow slip on continents; the size is the largest line-of-sight
-displacement. Noise is family A of slipbench: von Karman turbulence of 10 mm, 10 mm per km of stratified delay with an
+The classes are those of long series in the literature of slow slip on continents; the size is the largest
+line-of-sight displacement. Noise is family A of slipbench: von Karman turbulence of 10 mm, 10 mm per km of stratified delay with an
 annual wave, ramps, gaps.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from slipbench.plan import SkillPlan, read_plan
-from slipbench.scenarios import Part, _planted
+from slipbench.scenarios import Part, planted
 from slipbench.scenes import Key, Scene, assemble, draw_geometry
 
 PIXELS, PIXEL_M, EPOCHS = 160, 400.0, 120
@@ -39,11 +40,11 @@ CLASSES: Final[dict[str, tuple[Part, float]]] = {
 """Source, and its peak in the line of sight, m."""
 
 
-def plan_of(path: str = "benchmarks/skill/slipbench.yaml") -> SkillPlan:
-    """slipbench's noise on the grid and dates of long series."""
-    from pathlib import Path
-
-    return read_plan(Path(path)).model_copy(update={"pixels": PIXELS, "pixel_m": PIXEL_M, "epochs": EPOCHS})
+def plan_of() -> SkillPlan:
+    """Slipbench's noise on the grid and dates of long series."""
+    return read_plan(Path(__file__).parents[1] / "skill" / "slipbench.yaml").model_copy(
+        update={"pixels": PIXELS, "pixel_m": PIXEL_M, "epochs": EPOCHS}
+    )
 
 
 def draw(kind: str, number: int, plan: SkillPlan) -> Scene:
@@ -55,7 +56,7 @@ def draw(kind: str, number: int, plan: SkillPlan) -> Scene:
     part, peak_m = CLASSES.get(kind, CLASSES["Mogi 3"])
     centre = generator.uniform(-0.25, 0.25, 2) * place.frame.half_m
     part = replace(part, strike=float(generator.uniform(0, 360)))
-    source, course = _planted(generator, part, place, centre)
+    source, course = planted(generator, part, place, centre)
     scene = assemble(key, plan, generator, place, [replace(source, peak_m=1.0)], [course])
     scene = replace(scene, template=scene.template * np.float32(peak_m / np.abs(scene.template).max()))
     return replace(scene, amplitude=0.0) if kind == NULL else scene

@@ -142,7 +142,7 @@ def draw_scenario(key: Key, plan: SkillPlan) -> Scene:
     generator = key.generator()
     place = draw_geometry(generator, plan, (plan.pixels, plan.pixels), scenario.pixel_m, scenario.epochs)
     centre = generator.uniform(-0.25, 0.25, 2) * place.frame.half_m
-    drawn = [_planted(generator, part, place, centre) for part in scenario.parts]
+    drawn = [planted(generator, part, place, centre) for part in scenario.parts]
     # Mapped fault and reference share a time where they should: afterslip follows its earthquake.
     if key.kind == "afterslip":
         start = drawn[0][1]
@@ -153,7 +153,7 @@ def draw_scenario(key: Key, plan: SkillPlan) -> Scene:
     return scene
 
 
-def _planted(generator: np.random.Generator, part: Part, place: Geometry, centre: Float) -> tuple[Source, Float]:
+def planted(generator: np.random.Generator, part: Part, place: Geometry, centre: Float) -> tuple[Source, Float]:
     """A part as a source of the right peak, with its course (time,)."""
     kind, t50_d, duration_d = part.timing(generator, place.days)
     if kind == "seasonal":
