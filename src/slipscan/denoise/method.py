@@ -13,7 +13,7 @@ from slipscan.denoise.training.trainer import Task
 from slipscan.field import Field, Observation
 from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
-from slipscan.settings import TrainSettings
+from slipscan.settings import DenoiseSettings, TrainSettings
 
 
 class NoOptions(Frozen):
@@ -36,6 +36,9 @@ class Method(ABC):
 
     name: ClassVar[str]
     options_model: ClassVar[type[Frozen]] = NoOptions
+
+    settings: DenoiseSettings | None = None
+    """What it was built of, recorded in its products so that it can be built again; None: made by hand."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = validate(self.options_model, dict(options or {}), f"denoise.options of {self.name}")

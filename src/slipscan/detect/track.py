@@ -81,10 +81,17 @@ def open_track(
 ) -> tuple[xr.Dataset, Track]:
     """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
+    product = open_denoised(denoised, dataset) if denoised is not None and reads_field(settings.method) else None
+    return track_in(dataset, settings, product, until)
+
+
+def track_in(
+    dataset: xr.Dataset, settings: DetectSettings, product: xr.Dataset | None = None, until: str | None = None
+) -> tuple[xr.Dataset, Track]:
+    """The epochs of a stack up to a date, and the track made of them; `product` is the denoised one of the stack."""
     denoiser: Denoiser | None = None
     moved: Sliced | None = None
-    if denoised is not None and reads_field(settings.method):
-        product = open_denoised(denoised, dataset)
+    if product is not None and reads_field(settings.method):
         denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
         moved = product["transient"]
     if until is not None:
