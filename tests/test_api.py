@@ -107,3 +107,12 @@ def test_what_was_derived_is_left_aside_and_a_wrong_dataset_is_refused(stack, tm
         slipscan.denoise(stack.drop_vars("displacement"))
     with pytest.raises(SlipscanError, match="lacks the column 't05'"):
         slipscan.invert(stack, slipscan.detect(stack, nulls=NULLS).drop(columns="t05"))
+
+
+def test_an_implausible_value_is_left_out_but_not_in_the_array_of_the_caller(stack) -> None:
+    given = stack.copy(deep=True)
+    given["displacement"][5, 4, 3] = 9999.0
+    before = given.copy(deep=True)
+    found = slipscan.denoise(given, "classical")
+    assert given.identical(before)
+    assert float(abs(found["transient"]).max()) < 1.0
