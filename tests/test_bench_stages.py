@@ -20,11 +20,10 @@ def test_every_stage_is_run_and_measured(tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "40 x 48" in line]
     names = ["noise", "denoise", "calibrate", "detect", "source", "calibrate + detect"]
     assert [row[1] for row in rows] == names
-    costs = {row[1]: [float(cell.replace(",", "")) for cell in row[2:]] for row in rows}
-    for wall, processor, rate, floor, passes, _, peak in costs.values():
-        assert wall > 0.2 and processor > 0 and 0.05 < peak < 4
-        assert rate == pytest.approx(40 * 48 * 24 / processor / 1e6, rel=0.2)
-        assert 0 < floor < wall and passes > 1
+    for wall, processor, rate, floor, passes, files, peak in (row[2:] for row in rows):
+        assert float(wall) > 0.2 and float(processor) > 0 and 0.05 < float(peak) < 4 and float(files) >= 0
+        assert rate == "-" or 0 < float(rate) < 40 * 48 * 24 / 1e6 / 0.05
+        assert 0 < float(floor) < float(wall) and float(passes.replace(",", "")) > 1
     text = page.read_text()
     assert "--size 40x48x24" in text and "method=classical" in text and all(name in text for name in names)
     assert list(tmp_path.iterdir()) == [page], "stacks and products are removed"
@@ -51,3 +50,11 @@ def test_a_size_that_is_none_is_refused(text: str) -> None:
 def test_a_stage_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(SlipscanError, match="slipscan noise failed: slipscan: error: "):
         stages.cost_of("noise", [str(tmp_path / "none.zarr"), str(tmp_path / "out.zarr")])
+
+
+def test_the_peak_is_that_of_the_stage_not_of_the_process_that_measures() -> None:
+    held = bytearray(600_000_000)
+    small = stages._cost("small", ["-c", "import time; time.sleep(0.2)"])
+    large = stages._cost("large", ["-c", "import time; held = bytearray(b'1') * 200_000_000; time.sleep(0.2)"])
+    del held
+    assert small.peak_bytes < 1e8 < 2e8 <= large.peak_bytes < 4e8

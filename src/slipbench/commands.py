@@ -22,7 +22,9 @@ SIZES = ["128x128x24", "512x512x120"]
 
 @app.command("skill")
 def skill(
-    method: Annotated[str, typer.Option(help="names, comma-separated, or 'all'")] = "all",
+    method: Annotated[
+        str, typer.Option(help="names, comma-separated, or 'all'; path/to/file.py:Class@weights too")
+    ] = "all",
     plan: Plan = PLAN,
     share: Annotated[
         float, typer.Option(min=0.001, max=1, callback=finite, help="of the scenes; slow methods: a tenth of it")

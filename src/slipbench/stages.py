@@ -17,12 +17,14 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
+from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.noise.simulate import TurbulenceSpectrum
 from slipscan.noise.simulate_turbulence import random_fields
 from slipscan.outofcore import Empty, scratch_arrays, sharded
-from slipscan.store import write_text, write_zarr
+from slipscan.outputs import check_outputs, text_kind
+from slipscan.store import write_zarr
 from slipscan.vocabulary import annotate
 
 PIXEL_M: Final = 200.0
@@ -32,6 +34,10 @@ AIR_M, WHITE_M, EVENT_M, EVENT_KM, RELIEF_M = 8e-3, 1e-3, 3e-2, 3.0, 400.0
 COPIED: Final = 1 << 28
 """Bytes that are copied to measure the bandwidth of the memory."""
 ROUNDS: Final = 5
+POLLED_S: Final = 0.02
+START: Final = "import slipscan.cli, slipscan.denoise.stage, slipscan.detect.stage, slipscan.source.stage"
+TOLD: Final = 0.25
+"""Of the start: a stage whose own share is less has no rate that can be told."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,11 @@ def run(
     text
         a table in Markdown
     """
+    if page is not None:
+        check_outputs([(page, KIND)])
     load = os.getloadavg()[0]
     bandwidth = memory_bandwidth()
+    start = _cost("start", ["-c", START])
     lines = [
         "| rows x columns x epochs | stage | wall, s | processor, s | million pixel-epochs/s | floor, s | wall / floor"
         " | files, GB | peak memory, GB |",
@@ -108,14 +117,15 @@ def run(
             stack = Path(place) / "stack.zarr"
             make_stack(stack, size)
             costs = measured(stack, nulls, options)
-        lines += [_row(size, cost, bandwidth) for cost in [*costs, _together(costs)]]
+        lines += [_row(size, cost, bandwidth, start.cpu_s) for cost in [*costs, _together(costs, start)]]
     about = (
         f"{platform.machine()}, {os.cpu_count()} cores, one thread a stage; load of the machine before: {load:.1f};"
-        f" memory copies {bandwidth / 1e9:.1f} GB/s; {nulls} null stacks of each kind"
+        f" memory copies {bandwidth / 1e9:.1f} GB/s; {nulls} null stacks of each kind; the start of a process takes"
+        f" {start.cpu_s:.1f} s of the processor and {start.peak_bytes / 1e9:.2f} GB"
     )
     table = "\n".join(lines)
     if page is not None:
-        write_text(page, PAGE.format(command=command, about=about, table=table))
+        write_text(page, PAGE.format(command=command, about=about, table=table), KIND)
     return f"{about}\n\n{table}"
 
 
@@ -138,17 +148,24 @@ def measured(stack: Path, nulls: int, options: Sequence[str]) -> list[Cost]:
 
 def cost_of(stage: str, arguments: Sequence[str]) -> Cost:
     """Run one stage of the command line to its end; raises SlipscanError where it fails."""
-    start = clock.monotonic()
+    return _cost(stage, ["-m", "slipscan", stage, *arguments])
+
+
+def _cost(stage: str, arguments: Sequence[str]) -> Cost:
+    start, peak = clock.monotonic(), 0
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen([sys.executable, "-m", "slipscan", stage, *arguments], stdout=said, stderr=said)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        child = subprocess.Popen([sys.executable, *arguments], stdout=said, stderr=said)
+        while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            # Not what wait4 says: the peak of this process, from before the child became one of its own, is in that.
+            peak = max(peak, _peak_bytes(child.pid))
+            clock.sleep(POLLED_S)
         wall, moved = clock.monotonic() - start, _bytes_through_files(child.pid)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         if child.returncode:
             raise SlipscanError(f"slipscan {stage} failed: {(said.read().decode().strip().splitlines() or ['?'])[-1]}")
-    return Cost(stage, wall, used.ru_utime + used.ru_stime, moved, 1024 * used.ru_maxrss)
+    return Cost(stage, wall, used.ru_utime + used.ru_stime, moved, peak)
 
 
 def _bytes_through_files(pid: int) -> int:
@@ -159,6 +176,15 @@ def _bytes_through_files(pid: int) -> int:
         return 0
     counted = dict(line.split(": ") for line in lines)
     return int(counted["rchar"]) + int(counted["wchar"])
+
+
+def _peak_bytes(pid: int) -> int:
+    """Largest resident set of a process so far; 0 where it has ended or the system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return 1024 * int(found[1]) if found else 0
 
 
 def memory_bandwidth() -> float:
@@ -210,27 +236,29 @@ def _series(size: Size, event: np.ndarray, empty: Empty) -> np.ndarray:
     return out
 
 
-def _together(costs: Sequence[Cost]) -> Cost:
-    """Detect and calibrate are what a scan costs."""
+def _together(costs: Sequence[Cost], start: Cost) -> Cost:
+    """Calibrate and detect, what a scan costs, as if of one process."""
     both = [cost for cost in costs if cost.stage in ("calibrate", "detect")]
     return Cost(
         "calibrate + detect",
         sum(cost.wall_s for cost in both),
-        sum(cost.cpu_s for cost in both),
+        sum(cost.cpu_s for cost in both) - start.cpu_s,
         sum(cost.file_bytes for cost in both),
         max(cost.peak_bytes for cost in both),
     )
 
 
-def _row(size: Size, cost: Cost, bandwidth: float) -> str:
-    floor = 4 * size.pixel_epochs / bandwidth
+def _row(size: Size, cost: Cost, bandwidth: float, start_s: float) -> str:
+    floor, own = 4 * size.pixel_epochs / bandwidth, cost.cpu_s - start_s
+    rate = f"{size.pixel_epochs / own / 1e6:.3g}" if own > TOLD * start_s else "-"
     cells = [
-        str(size), cost.stage, f"{cost.wall_s:.1f}", f"{cost.cpu_s:.1f}", f"{size.pixel_epochs / cost.cpu_s / 1e6:.3g}",
+        str(size), cost.stage, f"{cost.wall_s:.1f}", f"{cost.cpu_s:.1f}", rate,
         f"{floor:.2g}", f"{cost.wall_s / floor:,.0f}", f"{cost.file_bytes / 1e9:.2f}", f"{cost.peak_bytes / 1e9:.2f}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
 
+KIND: Final = text_kind("a page of the speed of stages", "# Speed and memory of the stages")
 PAGE: Final = """# Speed and memory of the stages
 
 Written by `{command}`.
@@ -239,7 +267,8 @@ Written by `{command}`.
 
 Every row is one process of the command line on a synthetic stack (air with the power law of the atmosphere, relief, one
 step of 3 cm), from its start, imports included, to its end. Million pixel-epochs a second are those of a second of one
-processor: other work on the machine lengthens wall time more than processor time. The floor is the time in which the
+processor beyond the start; "-" where the start is nearly all. Other work on the machine lengthens wall time more than
+processor time. The floor is the time in which the
 memory delivers the stack once, at the bandwidth that a copy reaches here; files count what was read and written, the
 imports among it. The peak is the largest resident set, pages of mapped files included.
 

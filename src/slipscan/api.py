@@ -113,7 +113,7 @@ def denoise(
     from slipscan.denoise.stage import denoise_stack
 
     if isinstance(method, str):
-        given = {"method": method, "weights": weights or "", "device": device, "options": options}
+        given = {"method": method, "weights": weights, "device": device, "options": options}
         method = build(validate(DenoiseSettings, given, "slipscan.denoise"))
     # Of an object that was made by hand the product says that it cannot be built again.
     settings = method.settings or DenoiseSettings(method=f"{type(method).__name__}, made by hand")
