@@ -50,8 +50,13 @@ def named_denoiser(called: str) -> Denoiser:
 
 
 def with_any_score(observation: Observation, called: str) -> Estimate:
+    """A denoiser by its name or file; see `scored`."""
+    return scored(observation, named_denoiser(called))
+
+
+def scored(observation: Observation, denoiser: Denoiser) -> Estimate:
     """A denoiser; the score is its own evidence where it states one, else that of the detector of the baselines."""
-    found = own_evidence(observation, named_denoiser(called))
+    found = own_evidence(observation, denoiser)
     return found if found.score > 0 else detect(found.transient.astype(float), prepare(observation))
 
 
