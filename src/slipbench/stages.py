@@ -120,7 +120,8 @@ def run(
             costs = measured(stack, nulls, options)
         lines += [_row(size, cost, bandwidth, start.cpu_s) for cost in [*costs, _together(costs, start)]]
     about = (
-        f"{platform.machine()}, {os.cpu_count()} cores, one thread a stage; load of the machine before: {load:.1f}{busy};"
+        f"{platform.machine()}, {os.cpu_count()} cores, one thread a stage;"
+        f" load of the machine before: {load:.1f}{busy};"
         f" memory copies {bandwidth / 1e9:.1f} GB/s; {nulls} null stacks of each kind; the start of a process takes"
         f" {start.cpu_s:.1f} s of the processor and {start.peak_bytes / 1e9:.2f} GB"
     )
