@@ -8,7 +8,6 @@ Weights and logs are kept in results/experiments; `NAME-2` and so on are further
 """
 
 import argparse
-import contextlib
 import dataclasses
 import functools
 import re
@@ -17,34 +16,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import pixel_series
-import torch
 from matplotlib import pyplot as plt
-from safetensors.torch import save_file
 
-from slipbench import network as method
-from slipbench import skill, summary
+from slipbench import methods, skill, summary
+from slipbench.estimate import Estimate
 from slipbench.frozen import load_scene, one_thread, read_manifest, rows_of
 from slipbench.measures import measure
 from slipbench.plan import SkillPlan, read_plan
-from slipscan.denoise import local_history, objective, predict, pretrained
-from slipbench.estimate import Estimate
+from slipscan.denoise.registry import build
+from slipscan.denoise.training.run import train
 from slipscan.field import Observation
-from slipscan.denoise.front_end import Window
-from slipscan.denoise.network import Closed, closed_form
-from slipscan.denoise.recipe import Trainer
-from slipscan.denoise.train import train
-from slipscan.settings import TrainSettings
+from slipscan.settings import DenoiseSettings, TrainSettings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PLAN = HERE.parent / "skill" / "slipbench.yaml"
 WORK = ROOT / "results" / "experiments"
+ROWS, LOGS = HERE / "rows", HERE / "logs"
 PAGE = ROOT / "docs" / "benchmarks" / "experiments.md"
 SHARE: Final = 0.05
 RESAMPLES: Final = 400
@@ -66,20 +58,14 @@ class Experiment:
         that differ from the budget's
     weights
         of another experiment, where nothing is trained
-    rounds
-        of map and history at inference
-    scanned
-        whether the first history comes from step statistics, else it is one ramp over the window
-    spatial
-        whether it is the network; else the temporal model of a pixel
+    options
+        of the denoiser, in training (where it has them there) and afterwards
     """
 
     title: str
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     weights: str | None = None
-    rounds: int = predict.ROUNDS
-    scanned: bool = True
-    spatial: bool = True
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 NOISE = {
@@ -92,10 +78,10 @@ NOISE = {
 }
 IDEAS = {
     "full": Experiment("this network: map, history, map"),
-    "one-round": Experiment("one round: no second history", weights="full", rounds=1),
-    "plug-and-play": Experiment("plug-and-play: four rounds", weights="full", rounds=4),
-    "no-scan": Experiment("without step statistics", scanned=False),
-    "pixel-series": Experiment("temporal model of a pixel", spatial=False),
+    "one-round": Experiment("one round: no second history", weights="full", options={"rounds": 1}),
+    "plug-and-play": Experiment("plug-and-play: four rounds", weights="full", options={"rounds": 4}),
+    "no-scan": Experiment("without step statistics", options={"first_history": "ramp"}),
+    "pixel-series": Experiment("temporal model of a pixel", {"network": "pixel_series", "width": 32}),
 }
 KEPT = {
     "rouet_leduc_2021": "prototype of 2021 (4,008 scenes)",
@@ -110,6 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("train", "measure", "page"))
     parser.add_argument("name", nargs="?", default="full")
+    parser.add_argument("--steps", type=int, default=BUDGET.steps, help="of the training: fewer, to try it")
+    parser.add_argument("--share", type=float, default=SHARE, help="of slipbench's test scenes")
     chosen = parser.parse_args()
     one_thread()
     if chosen.step == "page":
@@ -117,63 +105,42 @@ def main() -> None:
         return
     name, seed = re.fullmatch(r"(.*?)(?:-(\d+))?", chosen.name).groups()  # type: ignore[union-attr]
     experiment = (NOISE | IDEAS)[name]
-    with patched(experiment):
-        if chosen.step == "train":
-            train_one(chosen.name, experiment, int(seed or 1))
-        else:
-            (HERE / "rows").mkdir(exist_ok=True)
-            rows = measured(estimator(chosen.name, experiment))
-            rows.to_parquet(HERE / "rows" / f"{chosen.name}.parquet", compression="zstd")
-            if experiment.weights is None:
-                (HERE / "logs").mkdir(exist_ok=True)
-                shutil.copy(WORK / f"{chosen.name}.csv", HERE / "logs")
+    if chosen.step == "train":
+        train_one(chosen.name, experiment, int(seed or 1), chosen.steps)
+        return
+    ROWS.mkdir(exist_ok=True)
+    rows = measured(estimator(chosen.name, experiment), chosen.share)
+    rows.to_parquet(ROWS / f"{chosen.name}.parquet", compression="zstd")
+    if experiment.weights is None:
+        LOGS.mkdir(exist_ok=True)
+        shutil.copy(WORK / f"{chosen.name}.csv", LOGS)
 
 
-def patched(experiment: Experiment) -> Any:
-    """The network with parts of it left out."""
-    if experiment.scanned:
-        return patch.object(predict, "clean", functools.partial(predict.clean, rounds=experiment.rounds))
-    left_out = contextlib.ExitStack()
-    for module in (objective, predict):
-        left_out.enter_context(patch.object(module, "closed_form", one_ramp))
-    return left_out
-
-
-def one_ramp(window: Window) -> Closed:
-    """What every image needs, the first history being a ramp from the first to the last epoch everywhere."""
-    closed = closed_form(window)
-    ramp = torch.linspace(0, 1, len(window.days))[:, None]
-    shape = closed.first.std.shape
-    return dataclasses.replace(closed, first=local_history.expected(window, ramp, torch.ones(1, *shape)))
-
-
-def train_one(name: str, experiment: Experiment, seed: int) -> None:
+def train_one(name: str, experiment: Experiment, seed: int, steps: int) -> None:
     """Train to the end of the budget."""
     WORK.mkdir(parents=True, exist_ok=True)
-    settings = BUDGET.model_copy(update={**experiment.settings, "name": name, "seed": BUDGET.seed + seed - 1})
-    out = WORK / f"{name}.safetensors"
-    if experiment.spatial:
-        train(settings, out)
-        return
-    torch.manual_seed(settings.seed)
-    task = pixel_series.task(settings)
-    Trainer(task, settings, out.with_suffix(".checkpoint")).run()
-    save_file(task.network.state_dict(), out)
+    own = {"name": name, "seed": BUDGET.seed + seed - 1, "steps": steps, "options": experiment.options}
+    settings = BUDGET.model_copy(update={**experiment.settings, **own})
+    while train(settings, WORK / f"{name}.safetensors") is None:
+        pass
 
 
 def estimator(name: str, experiment: Experiment) -> Callable[[Observation], Estimate]:
     """The trained model, as a method of the benchmark."""
-    path = WORK / f"{experiment.weights or name}.safetensors"
-    if not experiment.spatial:
-        return functools.partial(pixel_series.estimate, network=pixel_series.load(path))
-    return functools.partial(method.estimate, weights=pretrained.load(str(path)))
+    settings = DenoiseSettings(
+        method=experiment.settings.get("network", BUDGET.network),
+        weights=str(WORK / f"{experiment.weights or name}.safetensors"),
+        device="cpu",
+        options=experiment.options,
+    )
+    return functools.partial(methods.scored, denoiser=build(settings))
 
 
-def measured(estimate: Callable[[Observation], Estimate]) -> pd.DataFrame:
+def measured(estimate: Callable[[Observation], Estimate], share: float) -> pd.DataFrame:
     """A row for each of a share of slipbench's scenes, rate and season known."""
     plan, manifest = benchmark()
     rows = []
-    for row in rows_of(skill.selected(manifest, SHARE)):
+    for row in rows_of(skill.selected(manifest, share)):
         scene = load_scene(row, plan)
         found = estimate(scene.observation(skill.BACKGROUNDS["known"]))
         rows.append({"id": row.id, "background": "known", "ms": 0.0, **measure(scene, found)})
@@ -196,13 +163,13 @@ def page() -> str:
 def table(experiments: dict[str, Experiment], kept: dict[str, str]) -> str:
     """Rows of experiments and of further seeds, each beside the first of them named 'full'."""
     plan, manifest = benchmark()
-    reference = summary.judged(pd.read_parquet(HERE / "rows" / "full.parquet"), manifest, plan)
+    reference = summary.judged(pd.read_parquet(ROWS / "full.parquet"), manifest, plan)
     head = ["", "events", *(f"NRMSE {family}" for family in plan.families), "NRMSE all", "against 'full'"]
     head += [*(f"SNR50 {family}" for family in plan.families), "SNR50 all", "found, against 'full'", "false alarms"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     wanted: list[tuple[str, list[Path]]] = []
     for name, experiment in experiments.items():
-        for path in sorted((HERE / "rows").glob(f"{name}*.parquet")):
+        for path in sorted(ROWS.glob(f"{name}*.parquet")):
             again = re.fullmatch(rf"{name}(-\d+)?", path.stem)
             if again:
                 wanted.append((experiment.title + (f", seed {again[1][1:]}" if again[1] else ""), [path]))
@@ -249,7 +216,7 @@ def figure(path: Path) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, experiment in IDEAS.items():
-        log = HERE / "logs" / f"{name}.csv"
+        log = LOGS / f"{name}.csv"
         if log.exists():
             frame = pd.read_csv(log)
             axes.plot(frame["minutes"], frame["explained"].rolling(4, 1).mean(), label=experiment.title)

@@ -7,6 +7,7 @@ event, and a logistic regression learns the family of the source from them. Othe
 cannot tell families, separate output channels of this network have nothing to go by.
 """
 
+import argparse
 from itertools import pairwise
 
 import numpy as np
@@ -15,10 +16,16 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 from slipbench.frozen import one_thread
-from slipscan.denoise import predict, pretrained, scales
-from slipscan.denoise.examples import PIXELS_M, Example, draw_example
-from slipscan.denoise.network import SIGNED, SlipNet
-from slipscan.denoise.scales import COARSE
+from slipscan.denoise.methods.slipnet import scales
+from slipscan.denoise.methods.slipnet.image import SIGNED
+from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
+from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
+from slipscan.denoise.methods.slipnet.predict import clean_images
+from slipscan.denoise.methods.slipnet.prepare import padded, prepare
+from slipscan.denoise.methods.slipnet.scales import COARSE
+from slipscan.denoise.registry import build
+from slipscan.denoise.training.scenes import PIXELS_M, draw_labelled
+from slipscan.field import Observation
 from slipscan.settings import DenoiseSettings, TrainSettings
 from slipscan.synthetic.backdrop import Frame
 from slipscan.synthetic.pool import scene_sources
@@ -33,10 +40,15 @@ DECAY = 3e-3
 
 def main() -> None:
     """Print the confusion of the families by the network's own signal-to-noise ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, default=1.0, help="of the scenes: less, to try it")
+    share = parser.parse_args().share
     one_thread()
-    network = pretrained.load(DenoiseSettings().weights).network
+    method = build(DenoiseSettings(device="cpu"))
+    assert isinstance(method, SlipNetDenoiser)
+    network = method.network
     assert isinstance(network, SlipNet)
-    learn, test = (probed(network, SEEDS[name], SCENES[name]) for name in ("learn", "test"))
+    learn, test = (probed(network, SEEDS[name], round(share * SCENES[name])) for name in ("learn", "test"))
     mean, std = learn[0].mean(0), learn[0].std(0) + 1e-6
     weights = fitted((learn[0] - mean) / std, learn[1])
     guess = (torch.cat([(test[0] - mean) / std, torch.ones(len(test[0]), 1)], 1) @ weights).argmax(1)
@@ -58,28 +70,28 @@ def probed(network: SlipNet, seed: int, count: int) -> tuple[Tensor, Tensor, Ten
         sources = scene_sources(settings.seed, index, frame)
         if len(sources) != 1:
             continue
-        features, strength = features_of(network, draw_example(settings, index))
+        features, strength = features_of(network, draw_labelled(settings, index).observation)
         rows.append(features)
         labels.append(FAMILIES.index(sources[0].family))
         evidence.append(strength)
     return torch.stack(rows), torch.tensor(labels), torch.tensor(evidence)
 
 
-def features_of(network: SlipNet, example: Example) -> tuple[Tensor, float]:
+def features_of(network: SlipNet, seen: Observation) -> tuple[Tensor, float]:
     """Features of either sign averaged over the event, its relief with them; and the root of the energy that it has."""
     with torch.inference_mode():
-        window = predict.padded(example.window)
-        found = predict.clean(window, network)
+        tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE)
+        (found,) = clean_images([tile], network)
         signs = torch.ones_like(found.image.features[:, :1, :1])
         signs[:SIGNED] = -1
         both = torch.stack([found.image.features, found.image.features * signs])
         with torch.autocast("cpu", torch.bfloat16):
-            seen = network.trunk(both.contiguous(memory_format=torch.channels_last))
-        seen = seen.float().mean(0)
+            trunk = network.trunk(both.contiguous(memory_format=torch.channels_last))
+        trunk = trunk.float().mean(0)
         weight = avg_pool2d(found.mean.abs()[None], COARSE)[0]
         weight = weight / weight.sum().clamp(min=1e-9)
-        pooled = torch.cat([(seen * weight).sum((1, 2)), seen.amax((1, 2)), seen.mean((1, 2))])
-        whitened = scales.whitened(found.mean, window.valid.any(0), found.closed.levels)
+        pooled = torch.cat([(trunk * weight).sum((1, 2)), trunk.amax((1, 2)), trunk.mean((1, 2))])
+        whitened = scales.whitened(found.mean, tile.valid.any(0), found.parts.levels)
         energy = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], whitened).sum()
     return pooled, float(energy.clamp(min=0).sqrt())
 

@@ -17,9 +17,8 @@ import torch
 from slipbench.network import estimate
 from slipbench.plan import read_plan
 from slipbench.scenes import Key, draw
-from slipscan.denoise import pretrained
-from slipscan.field import Observation
-from slipscan.denoise.pretrained import Weights
+from slipscan.denoise.registry import build
+from slipscan.field import Denoiser, Observation
 from slipscan.settings import DenoiseSettings
 
 SCENES, SNR, CROP = 12, 30.0, 16
@@ -32,41 +31,42 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orientations", type=int, choices=(1, 8), default=1)
-    shipped = pretrained.load(DenoiseSettings().weights)
-    weights = dataclasses.replace(shipped, orientations=parser.parse_args().orientations)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    chosen = parser.parse_args()
+    method = build(DenoiseSettings(device="cpu", options={"orientations": chosen.orientations}))
     plan = read_plan(Path(__file__).parent / "slipbench.yaml")
     kinds = list(plan.classes)
     changes = defaultdict(list)
-    for number in range(SCENES):
+    for number in range(chosen.scenes):
         scene, snr = draw(Key("validation", "A", kinds[number % len(kinds)], 500 + number), plan)
         seen = dataclasses.replace(scene, amplitude=SNR / snr).observation(True)
         field = seen.displacement
-        first = answer(weights, seen, field)
+        first = answer(method, seen, field)
         size = np.sqrt((first**2).mean())
         if size < LEAST_MM / 1e3:
             continue
         others = {
-            "sign": -answer(weights, seen, -field),
-            "amplitude x 7": answer(weights, seen, 7 * field) / 7,
-            "other reference epoch": answer(weights, seen, field - field[[7]]),
-            "flip x": answer(weights, seen, field[:, :, ::-1], seen.height[:, ::-1])[:, ::-1],
-            "flip y": answer(weights, seen, field[:, ::-1], seen.height[::-1])[::-1],
-            "transpose": answer(weights, seen, field.transpose(0, 2, 1), seen.height.T).T,
+            "sign": -answer(method, seen, -field),
+            "amplitude x 7": answer(method, seen, 7 * field) / 7,
+            "other reference epoch": answer(method, seen, field - field[[7]]),
+            "flip x": answer(method, seen, field[:, :, ::-1], seen.height[:, ::-1])[:, ::-1],
+            "flip y": answer(method, seen, field[:, ::-1], seen.height[::-1])[::-1],
+            "transpose": answer(method, seen, field.transpose(0, 2, 1), seen.height.T).T,
         }
         for name, other in others.items():
             changes[name].append(np.sqrt(((other - first) ** 2).mean()) / size)
-        cropped = answer(weights, seen, field[:, CROP:, CROP:], seen.height[CROP:, CROP:])[CROP:-CROP, CROP:-CROP]
+        cropped = answer(method, seen, field[:, CROP:, CROP:], seen.height[CROP:, CROP:])[CROP:-CROP, CROP:-CROP]
         inner = first[2 * CROP : -CROP, 2 * CROP : -CROP]
         changes[f"crop by {CROP} px, inner part"].append(np.sqrt(((cropped - inner) ** 2).mean()) / size)
     for name, values in changes.items():
         print(f"{name:28s} median {np.median(values):.4f}, largest {max(values):.4f}, {len(values)} scenes")
 
 
-def answer(weights: Weights, seen: Observation, field: np.ndarray, height: np.ndarray | None = None) -> np.ndarray:
+def answer(method: Denoiser, seen: Observation, field: np.ndarray, height: np.ndarray | None = None) -> np.ndarray:
     """Map of the network for changed data."""
     height = seen.height if height is None else height
     changed = dataclasses.replace(seen, displacement=np.ascontiguousarray(field), height=np.ascontiguousarray(height))
-    return estimate(changed, weights).map
+    return estimate(changed, method).map
 
 
 if __name__ == "__main__":

@@ -16,11 +16,15 @@ app = typer.Typer(help="slipbench: the skill of methods on frozen synthetic scen
 Plan = Annotated[Path, typer.Option("--plan", help="definition of the benchmark; its scenes.csv lies beside it")]
 
 PLAN = Path("benchmarks/skill/slipbench.yaml")
+SIZES = ["128x128x24", "512x512x120"]
+"""And 1250x1250x300 where there is an hour and 15 GB of disk."""
 
 
 @app.command("skill")
 def skill(
-    method: Annotated[str, typer.Option(help="names, comma-separated, or 'all'")] = "all",
+    method: Annotated[
+        str, typer.Option(help="names, comma-separated, or 'all'; path/to/file.py:Class@weights too")
+    ] = "all",
     plan: Plan = PLAN,
     share: Annotated[
         float, typer.Option(min=0.001, max=1, callback=finite, help="of the scenes; slow methods: a tenth of it")
@@ -51,6 +55,27 @@ def denoise(
     from slipbench.speed import run
 
     print(run(plan, weights))
+
+
+@app.command("stages")
+def stages(
+    size: Annotated[list[str], typer.Option(help="rows x columns x epochs; more than once for several")] = SIZES,
+    directory: Annotated[
+        Path | None, typer.Option(help="where stacks and products lie for the time; default: the temporary directory")
+    ] = None,
+    nulls: Annotated[int, typer.Option(min=8, help="null stacks of each kind in the calibration")] = 8,
+    options: Annotated[list[str] | None, typer.Option("--set", help="key=value of `denoise`")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+) -> None:
+    """Print how fast every stage is and what memory it takes, as processes of the command line."""
+    from slipbench.stages import Size
+    from slipbench.stages import run as run_stages
+
+    sizes = [Size.of(text) for text in size]
+    words = [word for text in size for word in ("--size", text)]
+    words += [word for option in options or [] for word in ("--set", option)]
+    command = " ".join(["slipscan bench stages", *words, f"--nulls {nulls}", *([f"--page {page}"] if page else [])])
+    print(run_stages(sizes, directory, nulls, options or [], page, command))
 
 
 @app.command("bound")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache, partial
+from pathlib import Path
 
 from slipbench.baselines.oracle import Truth
 from slipbench.baselines.peak import detect
@@ -14,11 +16,13 @@ from slipbench.estimate import Estimate
 from slipbench.network import estimate as own_evidence
 from slipbench.product import estimate as product
 from slipbench.scenes import Scene
+from slipscan.denoise import registry
 from slipscan.denoise.method import Method as Denoiser
 from slipscan.denoise.registry import build
 from slipscan.errors import SlipscanError
 from slipscan.field import Observation
 from slipscan.settings import DenoiseSettings
+from slipscan.versions import version_of
 
 
 @cache
@@ -36,6 +40,24 @@ def with_peak(observation: Observation, name: str) -> Estimate:
     """A denoiser of slipscan that states no evidence, and the detector that the baselines share."""
     (found,) = denoiser(name).fields([observation])
     return detect(found.transient.astype(float), prepare(observation))
+
+
+@cache
+def named_denoiser(called: str) -> Denoiser:
+    """A denoiser by its name or file, with `@weights` where it is trained."""
+    name, _, weights = called.partition("@")
+    return build(DenoiseSettings(method=name, weights=weights or None, device="cpu"))
+
+
+def with_any_score(observation: Observation, called: str) -> Estimate:
+    """A denoiser by its name or file; see `scored`."""
+    return scored(observation, named_denoiser(called))
+
+
+def scored(observation: Observation, denoiser: Denoiser) -> Estimate:
+    """A denoiser; the score is its own evidence where it states one, else that of the detector of the baselines."""
+    found = own_evidence(observation, denoiser)
+    return found if found.score > 0 else detect(found.transient.astype(float), prepare(observation))
 
 
 def with_detector(observation: Observation, name: str | None, detector: str) -> Estimate:
@@ -62,13 +84,47 @@ METHODS: dict[str, Method] = {
 }
 
 
+_own: dict[str, Method] = {}
+"""Denoisers that were named beside METHODS, by the name of their tables."""
+
+
 def chosen(names: str) -> list[Method]:
-    """Methods by name, comma-separated, or 'all'; raises SlipscanError for an unknown one."""
-    wanted = list(METHODS) if names == "all" else [name.strip() for name in names.split(",")]
-    for name in wanted:
-        if name not in METHODS:
-            raise SlipscanError(f"there is no method {name!r}: slipbench knows all, {', '.join(METHODS)}")
-    return [METHODS[name] for name in wanted]
+    """Methods by name, comma-separated, or 'all'; raises SlipscanError for an unknown one.
+
+    Beside METHODS every denoiser of slipscan, another package or a file stands by its name (`denoise.registry`), with
+    its weights where it is trained: `classical`, `path/to/file.py:Class@weights.safetensors`.
+    """
+    return [find(name.strip()) for name in (list(METHODS) if names == "all" else names.split(","))]
+
+
+@cache
+def find(called: str) -> Method:
+    """A method by what the command line calls it; raises SlipscanError."""
+    if called in METHODS:
+        return METHODS[called]
+    source = called.partition("@")[0]
+    if source not in registry.names() and ".py:" not in source:
+        raise SlipscanError(
+            f"there is no method {called!r}: slipbench knows all, {', '.join(METHODS)}, the denoisers of slipscan and"
+            " path/to/file.py:Class, with @weights.safetensors where they are trained"
+        )
+    own = named_denoiser(called)
+    path = Path(source.rpartition(":")[0])
+    # Rows of another file or other weights do not count.
+    code = path.read_bytes() if path.is_file() else str(version_of("denoise")).encode()
+    digest = hashlib.sha256(code + own.label.encode()).hexdigest()[:12]
+    method = Method(f"{own.name}-{digest}", partial(with_any_score, called=called), "slow", called, called=called)
+    return _own.setdefault(method.name, method)
+
+
+def of_table(name: str) -> Method:
+    """The method whose table has a name."""
+    return (METHODS | _own)[name]
+
+
+def order(name: str) -> int:
+    """Its place among all methods."""
+    return list(METHODS | _own).index(name)
 
 
 def answer(method: Method, scene: Scene, observation: Observation) -> Estimate:

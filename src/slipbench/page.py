@@ -134,7 +134,7 @@ def _markdown(head: list[str], body: list[list[str]]) -> str:
 
 
 def _title(name: str) -> str:
-    return f"*{name}* (bound)" if catalogue.METHODS[name].is_bound else name
+    return f"*{name}* (bound)" if catalogue.of_table(name).is_bound else name
 
 
 def _main_table(tables: dict[str, pd.DataFrame], background: str) -> str:
@@ -209,7 +209,7 @@ def _scenario_table(tables: dict[str, pd.DataFrame]) -> str:
 
 
 def _methods_table(tables: dict[str, pd.DataFrame]) -> str:
-    return _markdown(["method", "from"], [[_title(name), catalogue.METHODS[name].reference] for name in tables])
+    return _markdown(["method", "from"], [[_title(name), catalogue.of_table(name).reference] for name in tables])
 
 
 def _plot_detection(joined: dict[str, pd.DataFrame], out: Path) -> None:
@@ -225,7 +225,7 @@ def _plot_detection(joined: dict[str, pd.DataFrame], out: Path) -> None:
             part = table[(table["background"] == background) & (table["snr"] > 0) & table["is_class"]]
             bins = np.digitize(part["snr"], edges) - 1
             share = [part["found"][bins == i].mean() if (bins == i).any() else np.nan for i in range(len(centres))]
-            bound = catalogue.METHODS[name].is_bound
+            bound = catalogue.of_table(name).is_bound
             style = {"color": "k", "ls": "--"} if bound else {"color": _colour(name), "marker": "o"}
             axis.plot(centres, share, ms=4, lw=1.6, label=name, **style)
         axis.set(xscale="log", xlabel="matched-filter SNR", title=f"rate and season {background}", ylim=(-0.02, 1.02))
@@ -264,7 +264,7 @@ def _plot_relief(tables: dict[str, pd.DataFrame], out: Path) -> None:
 def _colour(name: str) -> str:
     """The same colour for a method in every plot."""
     palette = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "navy", "crimson", "black")
-    return palette[list(catalogue.METHODS).index(name) % len(palette)]
+    return palette[catalogue.order(name) % len(palette)]
 
 
 def _save(figure: object, out: Path) -> None:

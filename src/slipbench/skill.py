@@ -60,7 +60,7 @@ def run(
         for scene_id in selected(manifest, share_of(method, plan, share))["id"]:
             for background in backgrounds:
                 if (scene_id, background) not in finished:
-                    waiting.setdefault(scene_id, []).append((background, method.name))
+                    waiting.setdefault(scene_id, []).append((background, method.called or method.name))
     order = [(row, tuple(waiting[row.id])) for row in rows_of(_interleaved(manifest)) if row.id in waiting]
     start, count = clock.monotonic(), 0
     for part in spread(functools.partial(_work, directory=directory), chunks(order, CHUNK), plan, workers):
@@ -104,15 +104,15 @@ def _work(tasks: Sequence[tuple[Row, tuple[tuple[str, str], ...]]], plan: SkillP
     for row, pairs in tasks:
         scene = load_scene(row, plan)
         observations = {background: scene.observation(BACKGROUNDS[background]) for background, _ in pairs}
-        for background, name in pairs:
+        for background, called in pairs:
             start = clock.process_time()
-            estimate = catalogue.answer(catalogue.METHODS[name], scene, observations[background])
+            estimate = catalogue.answer(catalogue.find(called), scene, observations[background])
             took = 1e3 * (clock.process_time() - start)
             measures = measure(scene, estimate)
-            found.setdefault(name, []).append({"id": row.id, "background": background, "ms": took, **measures})
-    for name, measured in found.items():
+            found.setdefault(called, []).append({"id": row.id, "background": background, "ms": took, **measures})
+    for called, measured in found.items():
         table = pd.DataFrame(measured)
         label = hashlib.sha256("".join(table["id"] + table["background"]).encode()).hexdigest()[:16]
-        with written_beside(_folder(directory, catalogue.METHODS[name]) / f"{label}.parquet", OWN) as beside:
+        with written_beside(_folder(directory, catalogue.find(called)) / f"{label}.parquet", OWN) as beside:
             table.to_parquet(beside, index=False)
     return len(tasks)

@@ -248,6 +248,17 @@ def summary(
     print(summarise(results))
 
 
+@app.command()
+def status(
+    config: Annotated[Path | None, typer.Option(help="configuration file; default: config/config.yaml")] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="only what ran before and would run again")] = False,
+) -> None:
+    """Say what Snakemake would run in this project, and why; nothing is run."""
+    from slipscan.project.stale import status as describe
+
+    print(describe(config, Path.cwd(), stale))
+
+
 @cache_app.command("prune")
 def cache_prune(
     cache: CacheDir = None,

@@ -165,6 +165,12 @@ class Field:
     evidence: Float32
     candidates: tuple[Candidate, ...] = field(default=())
 
+    @classmethod
+    def of(cls, transient: NDArray[np.floating]) -> Field:
+        """Of a method that states no standard deviation and no evidence: (time, y, x) m, about any reference."""
+        about_mean = np.asarray(transient - transient.mean(axis=0), np.float32)
+        return cls(about_mean, np.zeros_like(about_mean), np.zeros(about_mean.shape[1:], np.float32))
+
 
 class Denoiser(Protocol):
     """What takes the atmosphere out: one class, in a file of its own (see `denoise.registry`)."""

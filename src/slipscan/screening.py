@@ -57,7 +57,8 @@ def screened(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
             continue
         else:
             # Every block, not the blocks up to the first valid value.
-            any_valid = sum(_pass(_read(part, where), screen) for part in _parts(array)) > 0
+            # Of a dataset that somebody else has in memory nothing is changed.
+            any_valid = sum(_pass(_read(part, where).copy(), screen) for part in _parts(array)) > 0
         if screen is not None and screen.report() and not in_memory and array.ndim > 2:
             out[name] = _masked(array, screen.kind)
         if name in SERIES and not any_valid:

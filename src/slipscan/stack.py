@@ -57,16 +57,27 @@ def open_stack(path: Path, product: str = "stack", in_memory: bool = True, metri
     SlipscanError
         what the contract needs is missing or wrong, there is no valid pixel, the grid is not metric, too few epochs
     """
-    dataset = conform(open_dataset(path), product, str(path))
-    vocabulary.check(dataset, product, str(path))
+    return as_stack(open_dataset(path), product, in_memory, metric, str(path))
+
+
+def as_stack(
+    dataset: xr.Dataset,
+    product: str = "stack",
+    in_memory: bool = False,
+    metric: bool = True,
+    where: str = "the stack",
+) -> xr.Dataset:
+    """A dataset that is open or in memory as `open_stack` gives it; `where` is for sentences. It is not changed."""
+    dataset = conform(dataset, product, where)
+    vocabulary.check(dataset, product, where)
     if metric:
-        check_metric(read_grid(dataset, str(path)), str(path))
-        check_length(dataset["time"].values, segments(dataset), str(path))
-    dataset = screened(dataset, in_memory, str(path))
-    _check_los(dataset, str(path))
+        check_metric(read_grid(dataset, where), where)
+        check_length(dataset["time"].values, segments(dataset), where)
+    dataset = screened(dataset, in_memory, where)
+    _check_los(dataset, where)
     for name, note in OPTIONAL_NOTES.items():
         if name not in dataset:
-            log.info("%s has no %s: %s", path, name, note)
+            log.info("%s has no %s: %s", where, name, note)
     return dataset
 
 
@@ -104,11 +115,15 @@ def open_denoised(path: Path, stack: xr.Dataset) -> xr.Dataset:
     SlipscanError
         it breaks its contract, or is of another stack: other dates or another grid
     """
-    dataset = open_dataset(path)
-    vocabulary.check(dataset, "denoised", str(path))
+    return checked_denoised(open_dataset(path), stack, str(path))
+
+
+def checked_denoised(dataset: xr.Dataset, stack: xr.Dataset, where: str = "(in memory)") -> xr.Dataset:
+    """A denoised product that is one of the stack; raises SlipscanError as `open_denoised` does."""
+    vocabulary.check(dataset, "denoised", where)
     for axis in ("time", "y", "x"):
         if not np.array_equal(dataset[axis].values, stack[axis].values):
-            raise SlipscanError(f"the denoised product {path} is of another stack (other '{axis}'): run denoise again")
+            raise SlipscanError(f"the denoised product {where} is of another stack (other '{axis}'): run denoise again")
     return dataset
 
 

@@ -40,6 +40,8 @@ class Method:
         it is told the truth: no method, but what a method cannot exceed
     version
         raised when its answers change: rows of another version do not count
+    called
+        how the command line names it, where that is not its name
     """
 
     name: str
@@ -48,6 +50,7 @@ class Method:
     reference: str
     is_bound: bool = False
     version: int = 1
+    called: str = ""
 
 
 METHODS: Final[dict[str, Method]] = {

@@ -37,8 +37,8 @@ def _is_ours(path: Path) -> bool:
 KIND = file_kind("weights", _is_ours)
 
 
-def locate(name: str, method: str) -> Path:
-    """The .safetensors file of shipped weights by name, or of a path; raises SlipscanError."""
+def locate(name: str, method: str | None = None) -> Path:
+    """The .safetensors file of shipped weights (of a method, or any) by name, or of a path; raises SlipscanError."""
     path = Path(name) if name.endswith(".safetensors") else SHIPPED / f"{name}.safetensors"
     if not path.is_file():
         shipped = ", ".join(_shipped(method)) or "none"
@@ -46,10 +46,19 @@ def locate(name: str, method: str) -> Path:
     return path
 
 
-def _shipped(method: str) -> list[str]:
-    """Names of the shipped weights of a method."""
+def method_of(name: str) -> str:
+    """The method that weights are of, by name or path; raises SlipscanError."""
+    card = locate(name).with_suffix(".json")
+    try:
+        return str(json.loads(card.read_text(encoding="utf-8"))["architecture"]["method"])
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise SlipscanError(f"the card {card} does not say which denoiser its weights are of ({error})") from error
+
+
+def _shipped(method: str | None) -> list[str]:
+    """Names of the shipped weights of a method, or of any."""
     cards = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(SHIPPED.glob("*.json")))
-    return [card["name"] for card in cards if card["architecture"]["method"] == method]
+    return [card["name"] for card in cards if method in (None, card["architecture"]["method"])]
 
 
 def load(name: str, method: type[TrainedDenoiser], device: str = "cpu") -> tuple[nn.Module, str, dict[str, Any]]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from slipscan.denoise.sigma import SigmaCalibration
+from slipscan.denoise.training.loader import batches
+from slipscan.denoise.training.scenes import LabelledScene
 from slipscan.denoise.training.trainer import Task
 from slipscan.field import Field, Observation
 from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
-from slipscan.settings import TrainSettings
+from slipscan.settings import DenoiseSettings, TrainSettings
 
 
 class NoOptions(Frozen):
@@ -36,6 +40,9 @@ class Method(ABC):
 
     name: ClassVar[str]
     options_model: ClassVar[type[Frozen]] = NoOptions
+
+    settings: DenoiseSettings | None = None
+    """What it was built of, recorded in its products so that it can be built again; None: made by hand."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = validate(self.options_model, dict(options or {}), f"denoise.options of {self.name}")
@@ -92,6 +99,20 @@ class TrainedDenoiser(Method):
         """An untrained network; `arguments` stand on the card."""
 
     @classmethod
-    @abstractmethod
     def task(cls, settings: TrainSettings, noise: NoiseModel | None = None) -> Task:
-        """What the network learns, in a region's `noise` where it is made for one."""
+        """What the network learns, in a region's `noise` where it is made for one.
+
+        By default `loss` of batches of `example_of`; a network that needs more than these states its own.
+        """
+        network = cls.network_of({"width": settings.width})
+        return Task(network, partial(batches, make=cls.example_of, noise=noise), cls.loss)
+
+    @staticmethod
+    def example_of(scene: LabelledScene, generator: np.random.Generator) -> Any:
+        """What is kept of a labelled scene for a batch; made in the process that draws scenes."""
+        raise NotImplementedError
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Any) -> tuple[Tensor, float]:
+        """Loss of a batch (a list of `train.batch` examples), and the share of the truth's power that is explained."""
+        raise NotImplementedError

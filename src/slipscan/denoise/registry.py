@@ -64,14 +64,19 @@ def build(settings: DenoiseSettings) -> Method:
     """
     cls = find(settings.method)
     if not issubclass(cls, TrainedDenoiser):
-        return cls(settings.options)
+        return _remembered(cls(settings.options), settings)
     weights = settings.weights or cls.shipped
     if weights is None:
         raise SlipscanError(
             f"the denoiser {settings.method!r} ships no weights: train it, name them in denoise.weights"
         )
     network, label, card = cards.load(weights, cls, device_of(settings))
-    return cls(network, label, card, settings.options)
+    return _remembered(cls(network, label, card, settings.options), settings)
+
+
+def _remembered(method: Method, settings: DenoiseSettings) -> Method:
+    method.settings = settings
+    return method
 
 
 def device_of(settings: DenoiseSettings) -> str:

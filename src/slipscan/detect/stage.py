@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -70,8 +71,39 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     found = [describe(track, transient) for transient in search.find(calibration.threshold)]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
     exposure = exposure_of(track, settings)
+    calibrated = {
+        "threshold": calibration.threshold,
+        "false_alarms_per_1e4km2_yr": calibration.false_alarms_per_1e4km2_yr,
+        "calibration_id": calibration.id,
+        "redness": calibration.redness,
+    }
+    p_values = [float(calibration.p_value(t.found.statistic, exposure)) for t in found]
+    return transients_product(dataset, track, settings, found, p_values, calibrated)
+
+
+def transients_product(
+    dataset: xr.Dataset,
+    track: Track,
+    settings: DetectSettings,
+    found: Sequence[Described],
+    p_values: Sequence[float],
+    calibrated: Mapping[str, Any],
+) -> xr.Dataset:
+    """The transients product of a stack: maps of what was found, and the scan behind it.
+
+    Parameters
+    ----------
+    dataset, track
+        the stack, and the track made of it
+    settings
+        of detection
+    found, p_values
+        transients, strongest first
+    calibrated
+        attributes that the calibration gives: threshold, false_alarms_per_1e4km2_yr, calibration_id
+    """
     start, end = window(track.epochs.time, settings.edge_epochs)
-    out = _product(dataset, track, found, [float(calibration.p_value(t.found.statistic, exposure)) for t in found])
+    out = _arrays(dataset, track, found, p_values)
     attrs = dataset.attrs
     until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(
@@ -81,17 +113,14 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
         window_end=str(end),
         area_km2=track.area_km2,
         detector=settings.method,
-        threshold=calibration.threshold,
-        false_alarms_per_1e4km2_yr=calibration.false_alarms_per_1e4km2_yr,
-        calibration_id=calibration.id,
-        redness=calibration.redness,
+        **calibrated,
         weights=track.label,
         region=attrs.get("region", "unnamed"),
         track=attrs.get("track", "unnamed"),
         data_until=attrs.get("data_until", until),
         inventory_sha256=attrs.get("inventory_sha256", ""),
     )
-    add_history(out, f"detect: {len(found)} transient(s) by {settings.method} at {calibration.id}")
+    add_history(out, f"detect: {len(found)} transient(s) by {settings.method} at {calibrated['calibration_id']}")
     out = vocabulary.annotate(out, "transients")
     vocabulary.check(out, "transients")
     return out
@@ -111,7 +140,7 @@ def describe(track: Track, transient: Transient) -> Described:
     return Described(transient, refine(projected, track.epochs, transient.ramp))
 
 
-def _product(dataset: xr.Dataset, track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
+def _arrays(dataset: xr.Dataset, track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product."""
     n, (rows, cols) = len(found), track.seen.shape
     days = track.epochs.days

@@ -81,14 +81,25 @@ def open_track(
 ) -> tuple[xr.Dataset, Track]:
     """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
+    product = open_denoised(denoised, dataset) if denoised is not None and reads_field(settings.method) else None
+    return track_in(dataset, settings, product, until, str(stack))
+
+
+def track_in(
+    dataset: xr.Dataset,
+    settings: DetectSettings,
+    product: xr.Dataset | None = None,
+    until: str | None = None,
+    where: str = "the stack",
+) -> tuple[xr.Dataset, Track]:
+    """The epochs of a stack up to a date, and the track made of them; `product` is the denoised one of the stack."""
     denoiser: Denoiser | None = None
     moved: Sliced | None = None
-    if denoised is not None and reads_field(settings.method):
-        product = open_denoised(denoised, dataset)
+    if product is not None and reads_field(settings.method):
         denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
         moved = product["transient"]
     if until is not None:
-        dataset = _up_to(dataset, until, stack)
+        dataset = _up_to(dataset, until, where)
         # What the denoiser said of the whole series it did not say of this part.
         moved = moved if moved is not None and moved.shape[0] == dataset.sizes["time"] else None
     return dataset, track_of(observation_of(dataset), settings, denoiser, moved)
@@ -114,14 +125,14 @@ def track_of(
     return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, moved)
 
 
-def _up_to(dataset: xr.Dataset, until: str, stack: Path) -> xr.Dataset:
+def _up_to(dataset: xr.Dataset, until: str, where: str) -> xr.Dataset:
     """The epochs up to the end of a day; raises SlipscanError where there are too few."""
     day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
     kept = dataset.isel(time=slice(None, int((dataset["time"].values < day_after).sum())))
     if kept.sizes["time"] < MIN_EPOCHS:
         first = str(dataset["time"].values[0])[:10]
         raise SlipscanError(
-            f"{stack} has {kept.sizes['time']} epochs up to {until} (it begins on {first}): a calibration needs"
+            f"{where} has {kept.sizes['time']} epochs up to {until} (it begins on {first}): a calibration needs"
             f" {MIN_EPOCHS}; give --until (calibration_as_of) a later date"
         )
     return kept

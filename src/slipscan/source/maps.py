@@ -67,9 +67,13 @@ def open_track(path: Path, track: int) -> TrackMaps:
     SlipscanError
         no such store, a broken contract, no times, an empty footprint, a geographic grid
     """
-    dataset = open_zarr(path)
-    vocabulary.check(dataset, "transients", str(path))
-    grid = read_grid(dataset, str(path))
+    return track_maps(open_zarr(path), track, str(path))
+
+
+def track_maps(dataset: xr.Dataset, track: int, path: str = "memory") -> TrackMaps:
+    """A transients product that is open or in memory, of a track, as `open_track` reads it."""
+    vocabulary.check(dataset, "transients", path)
+    grid = read_grid(dataset, path)
     pixel_area_km2(grid)
     for name in ("t05", "t50", "t95"):
         if name not in dataset.coords:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -48,14 +49,20 @@ def run(transients: list[Path], out: Path, settings: SourceSettings) -> None:
         raise SlipscanError("there is no transients store to explain: give one per track of the region")
     check_outputs([(out, events.KIND)], transients)
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
+    table, scans = explain(tracks, settings)
+    events.write_events(out, table, scans)
+
+
+def explain(tracks: Sequence[TrackMaps], settings: SourceSettings) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
+    """The event table of a region's tracks, and the scans behind it; raises SlipscanError as `run` does."""
     scans = [events.scan_of(track.dataset.attrs) for track in tracks]
     _check_one_region(scans)
     groups = join([t for track in tracks for t in track.transients], settings.join_gap_d)
     rows = [event_row(tracks, group, settings) for group in progress(groups, "sources")]
     rows.sort(key=lambda row: (row["t50"], row["longitude"], row["latitude"]))
     table = events.event_table(rows, events.SOURCE_COLUMNS)
-    events.write_events(out, table, scans)
     log.info("%d transients of %d tracks are %d events", sum(len(t.transients) for t in tracks), len(tracks), len(rows))
+    return table, scans
 
 
 def _check_one_region(scans: Sequence[dict[str, Any]]) -> None:

@@ -84,6 +84,11 @@ class TrainingScene:
     noise_parts: NoiseParts
 
     @property
+    def time(self) -> NDArray[np.datetime64]:
+        """(time,) the epochs as datetime64[ns]."""
+        return np.datetime64("2014-01-01", "ns") + ((self.start_d + self.days) * 86400e9).astype("timedelta64[ns]")
+
+    @property
     def rate(self) -> Float32:
         """Secular rate of the ground (y, x), metres per year."""
         return self.ground.rate

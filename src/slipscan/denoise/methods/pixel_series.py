@@ -7,7 +7,6 @@ It ships no weights: `slipscan train out.safetensors --set network=pixel_series`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,11 +19,8 @@ from slipscan.denoise.method import TrainedDenoiser
 from slipscan.denoise.methods.slipnet.examples import Example, example_of
 from slipscan.denoise.methods.slipnet.loss import DETECTABLE_SNR, SOFT_POWER, softened
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
-from slipscan.denoise.training.loader import batches
-from slipscan.denoise.training.trainer import Task
+from slipscan.denoise.training.scenes import LabelledScene
 from slipscan.field import Field, Observation
-from slipscan.noise.simulate import NoiseModel
-from slipscan.settings import TrainSettings
 
 DILATIONS: Final = (1, 2, 4, 8, 1)
 STRIDE: Final = 3
@@ -72,15 +68,18 @@ class PixelSeriesDenoiser(TrainedDenoiser):
             prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m)
             with torch.inference_mode():
                 moved = self.network(*inputs(prepared, slice(None))).T * prepared.unit_m
-            transient = (moved - moved.mean(0)).reshape(-1, *seen.shape).numpy()
-            out.append(Field(transient, np.zeros_like(transient), np.zeros(seen.shape, np.float32)))
+            out.append(Field.of(moved.reshape(-1, *seen.shape).numpy()))
         return out
 
-    @classmethod
-    def task(cls, settings: TrainSettings, noise: NoiseModel | None = None) -> Task:
-        """The same scenes as SlipNet's."""
-        network = cls.network_of({"width": settings.width})
-        return Task(network, partial(batches, make=example_of, noise=noise), loss)
+    @staticmethod
+    def example_of(scene: LabelledScene, generator: np.random.Generator) -> Example:
+        """The same examples as SlipNet's."""
+        return example_of(scene, generator)
+
+    @staticmethod
+    def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
+        """See `loss`."""
+        return loss(network, batch)
 
 
 def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:

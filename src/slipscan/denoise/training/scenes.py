@@ -81,11 +81,6 @@ class LabelledScene:
         return np.asarray(np.tensordot(self.courses, self.maps, 1), np.float32)
 
 
-def scene_time(scene: TrainingScene) -> NDArray[np.datetime64]:
-    """The epochs of a scene as datetime64[ns]."""
-    return np.datetime64("2014-01-01", "ns") + ((scene.start_d + scene.days) * 86400e9).astype("timedelta64[ns]")
-
-
 def strongest(courses: NDArray[np.floating], maps: NDArray[np.floating]) -> Float32:
     """Course (time,) of the pixel that moved most from the first to the last epoch."""
     total = np.tensordot(courses[-1], maps, 1)
@@ -182,7 +177,7 @@ def labelled(
     """Known or unknown background, size of the events, orientation, direction of time."""
     courses, maps = scene.event_parts
     total = scene.events[-1]
-    displacement, snr, time = scene.displacement, 0.0, scene_time(scene)
+    displacement, snr, time = scene.displacement, 0.0, scene.time
     known = bool(generator.random() < KNOWN_SHARE)
     if known:
         displacement = displacement - scene.background

@@ -54,9 +54,7 @@ class Prototype2021(TrainedDenoiser):
         out = []
         for seen in observations:
             height = np.zeros(seen.shape) if seen.height is None else seen.height
-            transient = predict_transient(self.network, seen.values, height).astype(np.float32)
-            nothing = np.zeros(seen.shape, np.float32)
-            out.append(Field(transient, np.zeros_like(transient), nothing))
+            out.append(Field.of(predict_transient(self.network, seen.values, height)))
         return out
 
     @classmethod

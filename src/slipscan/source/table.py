@@ -1,0 +1,73 @@
+"""Transients as a table of footprints, and back to the product that sources are inverted of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+import xarray as xr
+from pyproj import Transformer
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+
+from slipscan.detect.ramp import Ramp
+from slipscan.detect.scan import Transient
+from slipscan.detect.stage import Described, transients_product
+from slipscan.detect.track import Track
+from slipscan.errors import SlipscanError
+from slipscan.fit.model import days_since_2014
+from slipscan.geometry import read_grid
+from slipscan.settings import DetectSettings
+from slipscan.source.join import footprint_polygons
+
+TIMES: Final = ("t05", "t50", "t95")
+OF_TRANSIENT: Final = ("statistic", "p_value", "ongoing", "left_censored")
+OF_SCAN: Final = (
+    "region", "track", "detector", "threshold", "false_alarms_per_1e4km2_yr", "calibration_id", "weights",
+)  # fmt: skip
+_BETWEEN: Final = 0.9
+"""Of a ramp's duration: from t05 to t95."""
+
+
+def table_of(product: xr.Dataset) -> gpd.GeoDataFrame:
+    """A row a transient: times (UTC), statistic, p-value, the scan behind it, its footprint (EPSG:4326)."""
+    grid = read_grid(product)
+    footprints = [footprint_polygons(one.values, grid) for one in product["footprint"]]
+    columns = {name: product[name].values for name in (*TIMES, *OF_TRANSIENT)}
+    columns |= {name: columns[name].astype(bool) for name in ("ongoing", "left_censored")}
+    frame = pd.DataFrame(columns).assign(**{name: product.attrs[name] for name in OF_SCAN})
+    return gpd.GeoDataFrame(frame, geometry=footprints, crs="EPSG:4326")
+
+
+def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table: gpd.GeoDataFrame) -> xr.Dataset:
+    """The transients product of the rows of a table (one or more), their maps estimated again from the stack.
+
+    Raises
+    ------
+    SlipscanError
+        a column of `table_of` is missing, or a footprint lies outside the stack
+    """
+    lacking = [name for name in (*TIMES, *OF_TRANSIENT, *OF_SCAN) if name not in table]
+    if lacking:
+        raise SlipscanError(f"the table of transients lacks the column '{lacking[0]}': give rows of slipscan.detect")
+    found = [_described(stack, track, row) for row in table.itertuples()]
+    scan = {name: table.iloc[0][name] for name in OF_SCAN}
+    calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
+    return transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
+
+
+def _described(stack: xr.Dataset, track: Track, row: object) -> Described:
+    """One row as the detector left it."""
+    t05, t50, t95 = days_since_2014(np.array([np.datetime64(getattr(row, name), "ns") for name in TIMES]))
+    ramp = Ramp(float(t50), float(t95 - t05) / _BETWEEN)
+    grid = read_grid(stack)
+    to_metres = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    outline = shapely.transform(row.geometry, lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))  # type: ignore[attr-defined]
+    mask = rasterize([outline], grid.shape, transform=Affine(*grid.transform)).astype(bool)
+    if not mask.any():
+        raise SlipscanError("the footprint of a transient lies outside the stack: give the stack that it was found in")
+    statistic = float(row.statistic)  # type: ignore[attr-defined]
+    return Described(Transient(ramp, statistic, mask[:: track.factor, :: track.factor]), ramp)
