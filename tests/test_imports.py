@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 
 GROUND = {
     "errors", "outputs", "atomic", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit",
-    "field", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening", "units",
-    "plausible", "arguments", "configuration", "isolated", "models", "space", "texts",
+    "field", "coarse", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening",
+    "units", "plausible", "arguments", "configuration", "isolated", "models", "space", "texts",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]

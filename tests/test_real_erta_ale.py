@@ -12,8 +12,8 @@ import pytest
 
 from slipscan import vocabulary
 from slipscan.cli import app
-from slipscan.fit.model import design_matrix
-from slipscan.noise.estimate import estimate
+from slipscan.field import Observation
+from slipscan.noise.estimate import measure
 from slipscan.noise.parameters import model_of, to_model
 from slipscan.store import open_zarr
 
@@ -161,7 +161,7 @@ def test_the_noise_outside_of_the_volcano(cells: int) -> None:
     # One missing cell of a block is enough: the mean of the others would be of another place.
     series = series[:, :rows, :columns].reshape(-1, *blocks).mean(axis=(2, 4))
     height = height[:rows, :columns].reshape(blocks).mean(axis=(1, 3))
-    found = estimate(series, *design_matrix(time), (110.6 * cells, 108.1 * cells), height)
+    found = measure(Observation(series, time, 109.3 * cells, height), (110.6 * cells, 108.1 * cells))
     assert found.turbulence is not None
     assert found.turbulence.at_border == frozenset()
     assert 3.3 < found.turbulence.spectrum.exponents[0] < 4.0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from slipscan.fit.model import design_matrix
-from slipscan.noise.estimate import NoiseEstimate, estimate
+from slipscan.field import Observation
+from slipscan.noise.estimate import NoiseEstimate, measure
 from slipscan.noise.estimate_bands import band_power
 from slipscan.noise.parameters import to_model
 
@@ -24,8 +24,7 @@ needs_mexico = pytest.mark.skipif(not INTERFEROGRAMS.is_dir(), reason=f"the inte
 
 def measured(series: np.ndarray, dates: list[str], pixel_m: tuple[float, float]) -> NoiseEstimate:
     time = np.array([f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in dates], "datetime64[ns]")
-    matrix, names = design_matrix(time)
-    return estimate(series, matrix, names, pixel_m)
+    return measure(Observation(series, time, pixel_m[0]), pixel_m)
 
 
 def read(path: Path) -> np.ndarray:

@@ -70,10 +70,10 @@ def timeseries(
 def noise(stack: In, out: Out, config: Config = None, options: Options = None) -> None:
     """Estimate what the air does in a stack."""
     from slipscan.configuration import stage_settings
-    from slipscan.noise.stage import run
+    from slipscan.noise.stage import noise_file
     from slipscan.settings import NoiseSettings
 
-    run(stack, out, stage_settings(NoiseSettings, config, options))
+    noise_file(stack, out, stage_settings(NoiseSettings, config, options))
 
 
 @app.command()

@@ -157,11 +157,6 @@ def segments(dataset: xr.Dataset) -> np.ndarray | None:
     return np.asarray(dataset["segment"].values)
 
 
-def heights(dataset: xr.Dataset) -> np.ndarray | None:
-    """The heights of a stack, (y, x) m, or None."""
-    return dataset["height"].values.astype(float) if "height" in dataset else None
-
-
 def add_history(dataset: xr.Dataset, line: str) -> xr.Dataset:
     """Append a line to the history attribute (no wall clock: equal inputs give equal bytes)."""
     before = dataset.attrs.get("history", "")

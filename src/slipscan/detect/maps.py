@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slipscan.coarse import TILE
 from slipscan.detect.bands import MIN_RELATIVE_NOISE
-from slipscan.detect.coarse import TILE
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.statistic import Filters, amplitudes, filters_of
 from slipscan.detect.track import Track

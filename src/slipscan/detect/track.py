@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.coarse import coarsened
 from slipscan.configuration import from_options
 from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
-from slipscan.detect.coarse import coarsened
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError

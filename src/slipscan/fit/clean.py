@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from slipscan.errors import SlipscanError
 from slipscan.fit.background import fitted
 from slipscan.fit.delay import Delay, beside_background, sample, spatial_columns
+
+NO_DATA: Final = "the stack holds no data: every pixel of every epoch is missing"
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def clean(
     rows, cols = data.shape[1:]
     valid = torch.isfinite(data).flatten(1)
     if not valid.any():
-        raise SlipscanError("the stack holds no data: every pixel of every epoch is missing")
+        raise SlipscanError(NO_DATA)
     matrix = torch.as_tensor(np.ascontiguousarray(design), dtype=dtype, device=device)
     relief = torch.full((rows, cols), math.nan, dtype=dtype) if height is None else torch.as_tensor(height, dtype=dtype)
     relief = relief.to(device)

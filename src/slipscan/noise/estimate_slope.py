@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +13,11 @@ LAGS = (1, 2, 4, 8, 16)
 BLOCKS = 8
 """Blocks a side of the scene: increments of different blocks are taken as independent."""
 MIN_BLOCKS = 6
+BATCH = 16
+"""Epochs whose increments are in memory at once."""
 
 
-def height_slope(fields: Float, height: Float) -> tuple[Float, Float]:
+def height_slope(fields: NDArray[np.floating], height: Float) -> tuple[Float, Float]:
     """Slope of fields with height, by least squares on increments, and its standard error.
 
     Delay is red in space: over a scene it correlates with height by chance, and a plain regression mistakes
@@ -47,18 +51,19 @@ def height_slope(fields: Float, height: Float) -> tuple[Float, Float]:
     return best
 
 
-def _slope_at(fields: Float, height: Float, lag: int) -> tuple[Float, Float]:
+def _slope_at(fields: NDArray[np.floating], height: Float, lag: int) -> tuple[Float, Float]:
     """Slope and error (time,) from increments over `lag` cells along both axes."""
-    n, rows, columns = fields.shape
+    n, (rows, columns) = len(fields), height.shape
     cross, square = np.zeros((n, BLOCKS, BLOCKS)), np.zeros((n, BLOCKS, BLOCKS))
     for axis in (0, 1):
-        rise = _increment(height, axis, lag)
-        for epoch in range(n):
-            change = _increment(fields[epoch], axis, lag)
+        rise = _increment(height[None], axis, lag)
+        for first in range(0, n, BATCH):
+            few = slice(first, first + BATCH)
+            change = _increment(fields[few], axis, lag)
             known = np.isfinite(rise) & np.isfinite(change)
             along = np.where(known, rise, 0.0)
-            cross[epoch] += _block_sums(along * np.where(known, change, 0.0), rows, columns)
-            square[epoch] += _block_sums(along**2, rows, columns)
+            cross[few] += _block_sums(along * np.where(known, change, 0.0), rows, columns)
+            square[few] += _block_sums(along**2, rows, columns)
     total, blocks = square.sum(axis=(1, 2)), (square > 0).sum(axis=(1, 2))
     known = (total > 0) & (blocks >= MIN_BLOCKS)
     safe = np.where(known, total, 1.0)
@@ -67,14 +72,16 @@ def _slope_at(fields: Float, height: Float, lag: int) -> tuple[Float, Float]:
     return np.where(known, slope, np.nan), np.where(known, np.sqrt(scatter) / safe, np.nan)
 
 
-def _increment(field: Float, axis: int, lag: int) -> Float:
-    """Differences over `lag` cells along an axis; smaller than the field by the lag."""
-    ahead = field[lag:] if axis == 0 else field[:, lag:]
-    return np.asarray(ahead - (field[:-lag] if axis == 0 else field[:, :-lag]))
+def _increment(fields: NDArray[np.floating], axis: int, lag: int) -> NDArray[np.floating]:
+    """Differences (n, y, x) over `lag` cells along an axis of space; smaller than the fields by the lag."""
+    if axis == 0:
+        return np.asarray(fields[:, lag:] - fields[:, :-lag])
+    return np.asarray(fields[:, :, lag:] - fields[:, :, :-lag])
 
 
 def _block_sums(values: Float, rows: int, columns: int) -> Float:
-    """Sums over the blocks of a scene of (rows, columns); `values` lacks a margin at the end."""
-    starts = [np.arange(BLOCKS) * n // BLOCKS for n in (rows, columns)]
-    padded = np.pad(values, [(0, rows - values.shape[0]), (0, columns - values.shape[1])])
-    return np.asarray(np.add.reduceat(np.add.reduceat(padded, starts[0], axis=0), starts[1], axis=1))
+    """Sums over the blocks of scenes (n, y, x) of (rows, columns); `values` lacks a margin at the end."""
+    scene = zip((rows, columns), values.shape[1:], strict=True)
+    bounds = [np.minimum(np.arange(BLOCKS + 1) * whole // BLOCKS, there) for whole, there in scene]
+    down = np.stack([values[:, a:b].sum(axis=1) for a, b in itertools.pairwise(bounds[0])], axis=1)
+    return np.stack([down[:, :, a:b].sum(axis=2) for a, b in itertools.pairwise(bounds[1])], axis=2)

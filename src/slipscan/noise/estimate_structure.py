@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.coarse import block_means
+from slipscan.noise.estimate_bands import mean_of
 from slipscan.noise.simulate_turbulence import TurbulenceSpectrum, torus_shape
 
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 """Lags in cells, along rows, columns and both diagonals."""
@@ -70,10 +73,10 @@ class Level:
 
 
 def levels(shape: tuple[int, int], pixel_m: tuple[float, float]) -> tuple[Level, ...]:
-    """Lags of a scene: one level, or two for a large scene."""
+    """Lags of a scene: one level, or two for a large scene, the other of blocks whose side is a power of two."""
     if max(shape) <= FINE_CELLS:
         return (_level(1, shape, pixel_m, 1, max(LENGTHS)),)
-    factor = math.ceil(max(shape) / FINE_CELLS)
+    factor = 2 ** math.ceil(math.log2(max(shape) / FINE_CELLS))
     coarse = (shape[0] // factor, shape[1] // factor)
     large = (pixel_m[0] * factor, pixel_m[1] * factor)
     return (
@@ -109,19 +112,44 @@ def structure_function(residual: NDArray[np.floating], level: Level) -> Float:
     squared
         (time, lag) m2, NaN where an epoch has fewer than 64 pairs
     """
-    out = np.full((len(residual), len(level.dy)), np.nan)
-    for epoch, field in enumerate(residual):
-        coarse = block_means(field, level.factor)
+    return mean_of(*structure_sums(residual, level), MIN_PAIRS)
+
+
+def structure_sums(residual: NDArray[np.floating], level: Level, factor: int = 1) -> tuple[Float, Float]:
+    """Sums of squared differences of pixels a lag apart and the pairs that they are over, both (time, lag).
+
+    Parameters
+    ----------
+    residual
+        (time, y, x) m, NaN = no data
+    level
+        of `levels`
+    factor
+        side of the blocks that a pixel of the residual is the mean of, a divisor of the level's
+    """
+    total, pairs = np.zeros((2, len(residual), len(level.dy)))
+    for epoch in range(len(residual)):
+        coarse = _whole_blocks(residual[epoch], level.factor // factor)
         valid = np.isfinite(coarse)
-        filled = np.where(valid, coarse, 0.0).astype(np.float32)
+        complete = bool(valid.all())
+        filled = coarse if complete else np.where(valid, coarse, np.float32(0.0))
         for lag, (dy, dx) in enumerate(zip(level.dy, level.dx, strict=True)):
             ahead, behind = _shifted(int(dy), int(dx))
-            both = valid[ahead] & valid[behind]
-            pairs = int(both.sum())
-            if pairs >= MIN_PAIRS:
-                change = (filled[ahead] - filled[behind]) * both
-                out[epoch, lag] = float(np.vdot(change, change)) / pairs
-    return out
+            change = filled[ahead] - filled[behind]
+            if complete:
+                pairs[epoch, lag] = change.size
+            else:
+                both = valid[ahead] & valid[behind]
+                change *= both
+                pairs[epoch, lag] = np.count_nonzero(both)
+            total[epoch, lag] = np.square(change, out=change).sum()
+    return total, pairs
+
+
+def _whole_blocks(field: NDArray[np.floating], factor: int) -> Float32:
+    """Means of blocks of `factor` cells a side (y, x) that are not cut; NaN where fewer than half of one are valid."""
+    rows, columns = (n - n % factor for n in field.shape)
+    return block_means(field[None, :rows, :columns], factor, min_share=0.5)[0]
 
 
 def _shifted(dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -129,14 +157,3 @@ def _shifted(dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]
     ahead = slice(dy, None), slice(max(dx, 0), None if dx >= 0 else dx)
     behind = slice(None, -dy or None), slice(max(-dx, 0), None if dx <= 0 else -dx)
     return ahead, behind
-
-
-def block_means(field: NDArray[np.floating], factor: int) -> NDArray[np.floating]:
-    """Means of blocks of `factor` cells a side (y, x); NaN where fewer than half of a block are valid."""
-    if factor == 1:
-        return field
-    rows, columns = (n - n % factor for n in field.shape)
-    blocks = field[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor)
-    count = np.isfinite(blocks).sum(axis=(1, 3))
-    total = np.where(np.isfinite(blocks), blocks, 0.0).sum(axis=(1, 3))
-    return np.where(2 * count >= factor**2, total / np.maximum(count, 1), np.nan)

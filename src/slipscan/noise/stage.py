@@ -8,23 +8,21 @@ from pathlib import Path
 import xarray as xr
 
 from slipscan import vocabulary
-from slipscan.fit.model import design_matrix
 from slipscan.geometry import read_grid
-from slipscan.noise.estimate import NoiseEstimate, estimate
-from slipscan.noise.estimate_bands import epoch_rms, spectrum
+from slipscan.noise.estimate import NoiseEstimate, measure
 from slipscan.noise.parameters import UNKNOWN, at_border, parameters
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import NoiseSettings
-from slipscan.stack import add_history, heights, open_stack, segments
+from slipscan.stack import add_history, observation_of, open_stack
 from slipscan.store import write_zarr
 
 log = logging.getLogger(__name__)
 
 
-def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
-    """Estimate the noise of the stack at `stack` and write the noise product to `out`."""
+def noise_file(stack: Path, out: Path, settings: NoiseSettings) -> None:
+    """Estimate the noise of the stack at `stack`, tile by tile, and write the noise product to `out`."""
     check_outputs([(out, store_kind("noise"))], [stack])
-    result = estimate_noise(open_stack(stack), settings)
+    result = estimate_noise(open_stack(stack, in_memory=False), settings)
     if UNKNOWN not in result.attrs:
         log.info(
             "median epoch RMS %.1f mm, exponent %.2f, white floor %.1f mm",
@@ -35,22 +33,19 @@ def run(stack: Path, out: Path, settings: NoiseSettings) -> None:
 
 def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     """The noise product of a stack, from what rate and season leave of it."""
-    displacement = dataset["displacement"].values
-    matrix, names = design_matrix(dataset["time"].values, segments(dataset))
     dx, dy = read_grid(dataset).spacing
-    found = estimate(displacement, matrix, names, (dy, dx), heights(dataset))
-    wavenumber, power = spectrum(found.residual, (dy, dx), settings.spectrum_bins)
+    found = measure(observation_of(dataset), (dy, dx), settings.spectrum_bins)
     out = xr.Dataset(
         {
-            "epoch_rms": ("time", epoch_rms(found.residual.reshape(len(displacement), -1))),
-            "power_spectrum": ("wavenumber", power),
+            "epoch_rms": ("time", found.epoch_rms),
+            "power_spectrum": ("wavenumber", found.power),
             "band_std": (("time", "band"), found.band_std),
             **{name: ((), value) for name, value in parameters(found).items()},
             "bounded": ((), vocabulary.flags("noise", "bounded", _said(found))),
         },
         coords={
             "time": dataset["time"],
-            "wavenumber": ("wavenumber", wavenumber, {"units": "1/km", "long_name": "cycles per km"}),
+            "wavenumber": ("wavenumber", found.wavenumber, {"units": "1/km", "long_name": "cycles per km"}),
             "band": ("band", found.band_m / 1e3, {"units": "km", "long_name": "larger width of the two Gaussians"}),
         },
         attrs=dataset.attrs | ({UNKNOWN: found.lacking} if found.turbulence is None else {}),
