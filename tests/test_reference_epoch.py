@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipscan.detect.field import find, track_of
 
 from simulated import SHAPE, stack_dataset
+from slipscan.detect import registry
+from slipscan.detect.track import track_of
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import DetectSettings, NoiseSettings
-from slipscan.stack import open_stack
+from slipscan.stack import observation_of, open_stack
 from slipscan.store import write_zarr
 
 FAST = DetectSettings(durations_d=(0.0, 48.0), scales_km=(0.5, 2.0))
@@ -34,8 +35,9 @@ def from_the_first():
 
 
 def results(dataset):
-    track = track_of(dataset)
-    return estimate_noise(dataset, NoiseSettings()), track, find(track, FAST, 4.0).found
+    track = track_of(observation_of(dataset), FAST)
+    found = registry.build("scan").search(track, FAST).find(4.0)
+    return estimate_noise(dataset, NoiseSettings()), track, found
 
 
 @given(seed=st.integers(0, 99), size_m=st.sampled_from([0.01, 0.5]))
@@ -46,13 +48,15 @@ def test_noise_and_detection_do_not_depend_on_the_reference(from_the_first, seed
     constant = np.round(np.random.default_rng(seed).uniform(-size_m, size_m, SHAPE) / STEP) * STEP
     again, moved, found_again = results(counted_from(constant))
     sigma = float(noise["epoch_rms"].median())
-    np.testing.assert_allclose(moved.residual, track.residual, atol=1e-6 * sigma)
-    np.testing.assert_allclose(moved.epoch_std, track.epoch_std, rtol=1e-6)
+    # In single precision: 1e-6 of sigma for the series as a whole, 5e-6 in the worst pixel and epoch.
+    difference = (moved.cleaned.residual() - track.cleaned.residual()).numpy()
+    assert np.sqrt((difference**2).mean()) < 1e-6 * sigma and np.abs(difference).max() < 5e-6 * sigma
+    np.testing.assert_allclose(moved.cleaned.delay.std, track.cleaned.delay.std, rtol=1e-6)
     for name in noise.data_vars:
-        np.testing.assert_allclose(again[name].values, noise[name].values, rtol=1e-6, atol=1e-6 * sigma, err_msg=name)
+        np.testing.assert_allclose(again[name].values, noise[name].values, rtol=1e-5, atol=1e-6 * sigma, err_msg=name)
     assert len(found) > 0
     for one, other in zip(found, found_again, strict=True):
-        assert one.candidate == other.candidate
+        assert one.ramp == other.ramp
         assert one.statistic == pytest.approx(other.statistic, rel=1e-6)
 
 

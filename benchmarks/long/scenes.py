@@ -1,7 +1,8 @@
 """Scenes of four years with one event each: 120 epochs, 160 x 160 pixels of 400 m, rate and season unknown.
 
 The classes are those of long series in the literature of slow slip on continents; the size is the largest
-line-of-sight displacement. Noise is family A of slipbench: von Karman turbulence of 10 mm, 10 mm per km of stratified delay with an
+line-of-sight displacement. Noise is family A of slipbench: von Karman turbulence of 10 mm, 10 mm per km of
+stratified delay with an
 annual wave, ramps, gaps.
 """
 

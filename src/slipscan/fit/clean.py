@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from slipscan.fit.background import fitted
 from slipscan.fit.delay import Delay, beside_background, sample, spatial_columns
 
 NO_DATA: Final = "the stack holds no data: every pixel of every epoch is missing"
+
+EPOCHS: Final = 32
+"""That are taken at a time."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,7 @@ def clean(
     relief = torch.full((rows, cols), math.nan, dtype=dtype) if height is None else torch.as_tensor(height, dtype=dtype)
     relief = relief.to(device)
     columns = spatial_columns(relief)
-    flat = torch.nan_to_num(data.flatten(1), nan=0.0)
-    # Relative to the temporal mean: the reference epoch means nothing.
-    mean = flat.sum(0) / valid.sum(0).clamp(min=1)
-    flat = (flat - mean) * valid
+    flat, mean = _about_mean(torch.nan_to_num(data.flatten(1), nan=0.0), valid)
     chosen = sample(valid.any(0).reshape(rows, cols))
     delay = beside_background(flat[:, chosen], valid[:, chosen], columns.flatten(1)[:, chosen], matrix)
     known = torch.isfinite(relief)
@@ -107,3 +108,16 @@ def clean(
         design=matrix,
         height=torch.where(known, relief - relief[known].mean(), 0.0) if known.any() else torch.zeros_like(relief),
     )
+
+
+def _about_mean(flat: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Series (time, pixel) relative to their temporal means, and these: the reference epoch means nothing.
+
+    Means and differences are taken in double precision, some epochs at a time: a constant of a metre leaves no trace.
+    """
+    total = torch.zeros(flat.shape[1], dtype=torch.float64, device=flat.device)
+    for some in flat.split(EPOCHS):
+        total += some.sum(0, dtype=torch.float64)
+    mean = total / valid.sum(0).clamp(min=1)
+    parts = zip(flat.split(EPOCHS), valid.split(EPOCHS), strict=True)
+    return torch.cat([((some.double() - mean) * seen).to(flat.dtype) for some, seen in parts]), mean.to(flat.dtype)
