@@ -82,6 +82,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys, typer, slipscan.cli as cli\n"
+        # A shell's background jobs ignore SIGINT, and their children with them.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "cli.app.command('stop')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "sys.argv = ['slipscan', 'stop']\n"
         "cli.main()\n"

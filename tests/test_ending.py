@@ -26,11 +26,13 @@ def test_a_signal_is_one_sentence_and_leaves_nothing(number: int, status: int, m
     write_zarr(stack_dataset(epochs=16), tmp_path / "stack.zarr")
     # The stage waits where it is to be hit: within its calibration, or with its output half-written.
     where = {
-        "Calibrating": "import slipscan.detect.scan as m; m.scan = wait",
+        "Calibrating": "import slipscan.detect.calibrate as m; m.exposure_of = wait",
         "writing": "import slipscan.atomic as m; m._sync = wait",
     }[moment]
     script = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell's background jobs ignore SIGINT, and their children with them.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(*a, **k):\n    print('here', flush=True)\n    time.sleep(300)\n"
         f"{where}\n"
         "import slipscan.cli as cli\n"

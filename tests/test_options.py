@@ -16,6 +16,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from slipbench.bound import BoundConfig
 from slipbench.plan import SkillPlan
 from slipscan.configuration import from_options, read_settings, stage_settings, to_options
+from slipscan.denoise.methods import classical
+from slipscan.denoise.methods.slipnet import method as slipnet
 from slipscan.errors import SlipscanError
 from slipscan.models import validate
 from slipscan.regions import Region
@@ -42,11 +44,12 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
                 yield from models(kind)
 
 
-TOP = (Settings, Region, SkillPlan, BoundConfig)
-MODELS = sorted({model for top in TOP for model in models(top)}, key=lambda model: model.__name__)
+TOP = (Settings, Region, SkillPlan, BoundConfig, slipnet.Options, classical.Options)
+MODELS = sorted({model for top in TOP for model in models(top)}, key=lambda model: (model.__module__, model.__name__))
 FIELDS = [(model, name) for model in MODELS for name in model.model_fields]
 NO_NUMBERS = (math.nan, math.inf, -math.inf, "nan", "Infinity", "", " ", "x", True, "true", {}, 10**400, -(10**400))
-NUMBERS = [(m, n) for m, n in FIELDS if {int, float} & kinds(m.model_fields[n].annotation)]
+# The options of a denoiser are checked by a model of its own.
+NUMBERS = [(m, n) for m, n in FIELDS if {int, float} & kinds(m.model_fields[n].annotation) and n != "options"]
 TEXTS = [(m, n) for m, n in FIELDS if kinds(m.model_fields[n].annotation) - {type(None)} == {str}]
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from slipscan.denoise.network import SlipNet
 
 from slipscan import events, outputs
 from slipscan.archive import stage as archive
 from slipscan.atomic import write_text, written_beside
-from slipscan.denoise import pretrained
+from slipscan.denoise import cards
+from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.detect import calibration
 from slipscan.errors import SlipscanError
 from slipscan.gnss.stage import COMPARISON_COLUMNS, write_comparison
@@ -148,17 +148,17 @@ def test_weights(tmp_path: Path) -> None:
     network = SlipNet(4)
     card = {"name": "x", "training": {}}
     path = tmp_path / "w.safetensors"
-    pretrained.save(network, path, card)
-    pretrained.save(network, path, card)
+    cards.save(network, path, card, "slipnet", {"width": 4})
+    cards.save(network, path, card, "slipnet", {"width": 4})
     save_file(
         {name: part.contiguous() for name, part in network.state_dict().items()}, path
     )  # as up to version 0.1, which left no mark in the file
-    refused(path, pretrained.KIND, "is not weights that slipscan wrote")
+    refused(path, cards.KIND, "is not weights that slipscan wrote")
     content = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**content, "sha256": outputs.sha256_file(path)}))
-    check_outputs([(path, pretrained.KIND)])
+    check_outputs([(path, cards.KIND)])
     path.write_text("no weights")
-    refused(path, pretrained.KIND, "is not weights that slipscan wrote")
+    refused(path, cards.KIND, "is not weights that slipscan wrote")
 
 
 def test_inputs_are_kept_however_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_outputs_of_one_command_are_apart(tmp_path: Path) -> None:
 def test_what_is_no_path_of_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SlipscanError, match="is no name for an output"):
-        noise.run(tmp_path / "stack.zarr", Path(path), NoiseSettings())
+        noise.noise_file(tmp_path / "stack.zarr", Path(path), NoiseSettings())
 
 
 def test_below_a_file_a_loop_of_links_and_a_device(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ FAILURES = {
         0.7,
         "outside",
     ),
-    "no valid pixel": (None, insar_scene.scene(), {}, 0.01, "0 valid pixels"),
+    "no valid pixel": (None, insar_scene.scene(), {}, 0.01, "has no valid pixel at all"),
 }
 
 
