@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Final
-from typing import Final
 
 import numpy as np
 import torch
@@ -116,8 +115,8 @@ def _about_mean(flat: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     Means and differences are taken in double precision, some epochs at a time: a constant of a metre leaves no trace.
     """
     total = torch.zeros(flat.shape[1], dtype=torch.float64, device=flat.device)
-    for some in flat.split(EPOCHS):
+    for some in torch.split(flat, EPOCHS):
         total += some.sum(0, dtype=torch.float64)
     mean = total / valid.sum(0).clamp(min=1)
-    parts = zip(flat.split(EPOCHS), valid.split(EPOCHS), strict=True)
+    parts = zip(torch.split(flat, EPOCHS), torch.split(valid, EPOCHS), strict=True)
     return torch.cat([((some.double() - mean) * seen).to(flat.dtype) for some, seen in parts]), mean.to(flat.dtype)
