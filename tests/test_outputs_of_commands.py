@@ -35,10 +35,20 @@ WRITES = {
     "archive truth": ("ISMT-TWIN", "OUT", *REGIONS),
     "bench freeze": ("OUT", *PLAN),
     "bench skill": ("--method", "zero", "--page", "OUT", *PLAN),
+    "bench stages": ("--page", "OUT"),
 }
 ELSEWHERE = {"docs", "init", "loopback", "cache prune"}
 """Commands with tests of their own."""
-WRITES_NOTHING = {"score", "summary", "archive order", "archive status", "bench denoise", "bench bound", "bench verify"}
+WRITES_NOTHING = {
+    "score",
+    "summary",
+    "archive order",
+    "archive status",
+    "bench denoise",
+    "bench bound",
+    "bench verify",
+    "status",
+}
 
 
 def commands(group: typer.Typer, before: str = "") -> set[str]:
