@@ -95,8 +95,8 @@ def test_a_stage_that_was_killed_shows_the_end_of_its_log(tmp_path: Path) -> Non
 
 def test_a_bad_configuration_is_its_sentence_alone(tmp_path: Path) -> None:
     flow = Workflow(tmp_path, {**SMALL, "detect": {"treshold": 3}}, feature_collection(small_region()))
-    lines = [line for line in flow.run(*LINES, expect=1).splitlines() if not line.startswith("Using ")]
-    assert lines == ["slipscan: error: the configuration: detect.treshold: unknown key"]
+    (line,) = (line for line in flow.run(*LINES, expect=1).splitlines() if not line.startswith("Using "))
+    assert line.startswith("slipscan: error: the configuration: detect.treshold: unknown key")
 
 
 # make ------------------------------------------------------------------------------------------------------------
