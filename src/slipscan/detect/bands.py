@@ -17,7 +17,7 @@ from slipscan.fit.robust import MAD_TO_STD, masked_median, temporal_std
 
 TRUNCATE: Final = 3.0
 MIN_SUPPORT: Final = 0.3
-"""Share of valid pixels (Gaussian-weighted) below which an average is no data."""
+"""Share of the scene's pixels around one (Gaussian-weighted) that must be valid, or an average is no data."""
 FINEST: Final = 1.25
 """Cells of a band's grid in the standard deviation of its Gaussian, at least; at most twice as many."""
 MIN_RELATIVE_NOISE: Final = 0.5
@@ -147,10 +147,12 @@ def _band(total: Tensor, share: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Values and where they are known, each (time, y, x)."""
     known = share > MIN_SUPPORT
     fields = torch.cat([total * known, share * known])
+    scene = torch.ones_like(share[:1])
     averages = []
     for width in (sigma, 2 * sigma):
         sums, support = _blur(fields, width).chunk(2)
-        known = known & (support > MIN_SUPPORT)
+        # What lies beyond the scene's edges is not missing: a scene smaller than the Gaussian has its average, too.
+        known = known & (support > MIN_SUPPORT * _blur(scene, width))
         averages.append(sums / support.clamp(min=1e-6))
     return (averages[0] - averages[1]) * known, known
 

@@ -22,7 +22,7 @@ from slipscan.settings import DetectSettings
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 FIRST_PASS_NULLS: Final = 16
 MAX_SUSPECTS: Final = 4

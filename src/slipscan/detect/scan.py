@@ -45,11 +45,14 @@ class Transient:
         cell), since so many places share one independent value of the noise
     footprint
         (y, x) bool, pixels of the coarse grid
+    rests
+        what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
     """
 
     ramp: Ramp
     statistic: float
     footprint: NDArray[np.bool_]
+    rests: tuple[Transient, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,11 @@ class Scanner:
             around = self.around(footprint)
             ramp = left._refined(best)
             new = Transient(ramp, best.statistic, footprint)
-            if not any(_same(new, other, around) for other in found):
+            whole = next((i for i, other in enumerate(found) if _same(new, other, around)), None)
+            if whole is None:
                 found.append(new)
+            else:
+                found[whole] = replace(found[whole], rests=(*found[whole].rests, new))
             taken.append((ramp, around))
             left = replace(self, bands=[self._less(band, taken)[0] for band in self.bands])
         raise SlipscanError(
@@ -244,11 +250,12 @@ class Scanner:
         return cluster.statistic if cluster is not None else 0.0
 
     def without(self, found: Sequence[Transient]) -> Scanner:
-        """The same less transients, estimated jointly with rate and season near their footprints, as noise.
+        """The same less transients and their rests, estimated jointly with rate and season near them, as noise.
 
         What a fit leaves is smaller than the noise: it is scaled up by the degrees of freedom that the fit took.
         """
-        taken = [(transient.ramp, self.around(transient.footprint)) for transient in found]
+        parts = [part for transient in found for part in (transient, *transient.rests)]
+        taken = [(part.ramp, self.around(part.footprint)) for part in parts]
         return replace(self, bands=[self._as_noise(band, taken) for band in self.bands])
 
     def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
