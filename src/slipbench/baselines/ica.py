@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
-from slipbench.baselines.decomposition import is_transient, rank
-from slipbench.baselines.histories import without_background
-from slipbench.baselines.peak import detect
-from slipbench.baselines.prepare import prepare
+from slipbench.baselines.decomposition import Components, Float, transient_components
 from slipbench.estimate import Estimate
 from slipscan.field import Observation
 
@@ -22,28 +18,18 @@ components round, by angles that depend on the last digit of the data (and so on
 
 
 def estimate(observation: Observation) -> Estimate:
-    """Sum of those of six spatially independent components of which a step or ramp explains half of the course.
+    """Sum of the transient ones of six spatially independent components, see `transient_components`.
 
-    FastICA with a fixed start on all pixels with data, after the correction for offset, ramp and height; a
-    component's sign cancels between its map and its course. No such component: the answer is zero.
-
-    Raises
-    ------
-    SlipscanError
-        a stack without data or of fewer than 5 epochs
+    A component's sign cancels between its map and its course.
     """
-    prepared = prepare(observation)
-    field = without_background(prepared.cleaned, prepared)
-    samples = field.reshape(len(field), -1).T
-    fitted = samples[prepared.covered.ravel()]
-    count = min(COMPONENTS, rank(fitted))
-    if count == 0:
-        return detect(np.zeros_like(field), prepared)
+    return transient_components(observation, COMPONENTS, _decompose)
+
+
+def _decompose(samples: Float, count: int) -> Components:
+    """FastICA with a fixed start."""
     ica = FastICA(count, whiten="unit-variance", random_state=0, max_iter=MAX_ITERATIONS, tol=1e-2)
     with warnings.catch_warnings():
         # Not to converge is the rule for noise, see MAX_ITERATIONS.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        ica.fit(fitted)
-    kept = is_transient(ica.mixing_.T, prepared)
-    transient = ((samples - ica.mean_) @ ica.components_[kept].T) @ ica.mixing_[:, kept].T
-    return detect(np.ascontiguousarray(transient.T).reshape(field.shape), prepared)
+        ica.fit(samples)
+    return Components(ica.mean_, ica.components_, ica.mixing_.T)
