@@ -208,7 +208,7 @@ def make_stack(path: Path, size: Size) -> None:
     event = (EVENT_M * np.exp(-away_km2 / (2 * EVENT_KM**2))).astype(np.float32)
     relief = RELIEF_M * (1 + np.sin(rows / 40) * np.cos(columns / 55))
     los = {"los_east": -0.6, "los_north": -0.11, "los_up": float(np.sqrt(1 - 0.6**2 - 0.11**2))}
-    time = np.datetime64("2018-01-04", "ns") + np.arange(size.epochs) * np.timedelta64(12, "D")
+    time = np.datetime64("2014-10-10", "ns") + np.arange(size.epochs) * np.timedelta64(12, "D")
     with scratch_arrays(path) as empty:
         series = _series(size, event, empty)
         dataset = xr.Dataset(
