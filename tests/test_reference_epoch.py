@@ -19,6 +19,10 @@ FAST = DetectSettings(durations_d=(0.0, 48.0), scales_km=(0.5, 2.0))
 STEP = 2.0**-22
 """Displacements are multiples of it (0.2 micrometres), so that a constant is added to float32 without rounding."""
 
+MEASURED = ("epoch_rms", "band_std", "power_spectrum")
+"""Taken from the residual as they are. The rest is what searches end at, each within a tolerance of its own: a
+thousandth of its stated error is nothing."""
+
 
 def counted_from(constant: np.ndarray):
     dataset = stack_dataset(epochs=24, event_m=0.05, missing=0.05)
@@ -52,9 +56,14 @@ def test_noise_and_detection_do_not_depend_on_the_reference(from_the_first, seed
     difference = (moved.cleaned.residual() - track.cleaned.residual()).numpy()
     assert np.sqrt((difference**2).mean()) < 1e-6 * sigma and np.abs(difference).max() < 5e-6 * sigma
     np.testing.assert_allclose(moved.cleaned.delay.std, track.cleaned.delay.std, rtol=1e-6)
-    # Fits end within their own tolerance, far within the errors that they state.
     for name in noise.data_vars:
-        np.testing.assert_allclose(again[name].values, noise[name].values, rtol=1e-3, atol=1e-3 * sigma, err_msg=name)
+        one, other = noise[name].values, again[name].values
+        if name in MEASURED:
+            np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6 * sigma, err_msg=name)
+        elif f"{name}_error" in noise:
+            assert np.abs(other - one) < 1e-3 * noise[f"{name}_error"], name
+        else:
+            np.testing.assert_allclose(other, one, rtol=1e-3, err_msg=name)
     assert len(found) > 0
     for one, other in zip(found, found_again, strict=True):
         assert one.ramp == other.ramp
