@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from slipbench.scenarios import SCENARIOS
 from slipbench.summary import ALL, RELIEF_BANDS
 from slipscan.atomic import write_text, written_beside
 from slipscan.outputs import PNG_AUTHOR, Kind, png_kind, text_kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BIN_EDGES: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 50.0)
 FAMILY_TITLES: Final = {
@@ -267,9 +270,9 @@ def _colour(name: str) -> str:
     return palette[catalogue.order(name) % len(palette)]
 
 
-def _save(figure: object, out: Path) -> None:
+def _save(figure: Figure, out: Path) -> None:
     import matplotlib.pyplot as plt
 
     with written_beside(out, PLOT) as beside:
-        figure.savefig(beside, dpi=DPI, format="png", metadata={"Software": PNG_AUTHOR})  # type: ignore[attr-defined]
+        figure.savefig(beside, dpi=DPI, format="png", metadata={"Software": PNG_AUTHOR})
     plt.close("all")

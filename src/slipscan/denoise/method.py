@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,10 +14,16 @@ from slipscan.denoise.sigma import SigmaCalibration
 from slipscan.denoise.training.loader import batches
 from slipscan.denoise.training.scenes import LabelledScene
 from slipscan.denoise.training.trainer import Task
+from slipscan.errors import SlipscanError
 from slipscan.field import Field, Observation
 from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import DenoiseSettings, TrainSettings
+
+NOTHING_TO_LEARN: Final = (
+    "this denoiser does not say what it learns: give its class `example_of` and `loss`, or a `task` of its own"
+    " (docs/denoiser.md)"
+)
 
 
 class NoOptions(Frozen):
@@ -110,9 +116,9 @@ class TrainedDenoiser(Method):
     @staticmethod
     def example_of(scene: LabelledScene, generator: np.random.Generator) -> Any:
         """What is kept of a labelled scene for a batch; made in the process that draws scenes."""
-        raise NotImplementedError
+        raise SlipscanError(NOTHING_TO_LEARN)
 
     @staticmethod
     def loss(network: nn.Module, batch: Any) -> tuple[Tensor, float]:
         """Loss of a batch (a list of `train.batch` examples), and the share of the truth's power that is explained."""
-        raise NotImplementedError
+        raise SlipscanError(NOTHING_TO_LEARN)

@@ -5,6 +5,7 @@ Variable projection (Golub & Pereyra 1973): least squares over the shape alone, 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,7 @@ class Observations:
         )  # fmt: skip
 
 
-class VariableProjection:
+class VariableProjection(ABC):
     """Variable projection: shapes (source, parameter) to residuals (source, point) and linear parameters."""
 
     def __init__(self, points: Observations, poisson_ratio: float) -> None:
@@ -65,9 +66,9 @@ class VariableProjection:
         self.offsets = offsets.astype(float) / points.std[:, None]
         self.data = points.value / points.std
 
+    @abstractmethod
     def columns(self, shapes: Float) -> Float:
         """Line-of-sight responses (source, point, component), metres per unit of the linear parameters."""
-        raise NotImplementedError
 
     def project(self, shapes: Float) -> tuple[Float, Float]:
         """Weighted residuals (source, point), and linear parameters (source, component + offset)."""

@@ -53,21 +53,20 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     lacking = [name for name in (*TIMES, *OF_TRANSIENT, *OF_SCAN) if name not in table]
     if lacking:
         raise SlipscanError(f"the table of transients lacks the column '{lacking[0]}': give rows of slipscan.detect")
-    found = [_described(stack, track, row) for row in table.itertuples()]
+    found = [_described(stack, track, row) for _, row in table.iterrows()]
     scan = {name: table.iloc[0][name] for name in OF_SCAN}
     calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
     return transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
 
 
-def _described(stack: xr.Dataset, track: Track, row: object) -> Described:
+def _described(stack: xr.Dataset, track: Track, row: pd.Series) -> Described:
     """One row as the detector left it."""
-    t05, t50, t95 = days_since_2014(np.array([np.datetime64(getattr(row, name), "ns") for name in TIMES]))
+    t05, t50, t95 = days_since_2014(np.array([np.datetime64(row[name], "ns") for name in TIMES]))
     ramp = Ramp(float(t50), float(t95 - t05) / _BETWEEN)
     grid = read_grid(stack)
     to_metres = Transformer.from_crs(4326, grid.crs, always_xy=True)
-    outline = shapely.transform(row.geometry, lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))  # type: ignore[attr-defined]
+    outline = shapely.transform(row["geometry"], lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))
     mask = rasterize([outline], grid.shape, transform=Affine(*grid.transform)).astype(bool)
     if not mask.any():
         raise SlipscanError("the footprint of a transient lies outside the stack: give the stack that it was found in")
-    statistic = float(row.statistic)  # type: ignore[attr-defined]
-    return Described(Transient(ramp, statistic, mask[:: track.factor, :: track.factor]), ramp)
+    return Described(Transient(ramp, float(row["statistic"]), mask[:: track.factor, :: track.factor]), ramp)

@@ -24,11 +24,11 @@ class Classical(Method):
 
     name = "classical"
     options_model = Options
+    options: Options
 
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
         """Filtered residuals."""
-        filter_d: float = self.options.filter_d  # type: ignore[attr-defined]
-        return [_filtered(one, filter_d) for one in observations]
+        return [_filtered(one, self.options.filter_d) for one in observations]
 
 
 def _filtered(seen: Observation, filter_d: float) -> Field:

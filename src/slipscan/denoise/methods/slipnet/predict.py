@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -110,13 +110,13 @@ def tile_events(
     tiles: Sequence[Prepared],
     network: nn.Module,
     sigma: SigmaCalibration | None,
-    **how: int | str,
+    **how: Any,
 ) -> list[TileEvents]:
     """What happened in tiles of one size, whatever it is; `how`: see `clean_images`."""
     rows, cols = tiles[0].height.shape
     whole = [padded(tile, MULTIPLE) for tile in tiles]
     out = []
-    for tile, found in zip(whole, clean_images(whole, network, **how), strict=True):  # type: ignore[arg-type]
+    for tile, found in zip(whole, clean_images(whole, network, **how), strict=True):
         std = found.std if sigma is None else sigma.apply(found.mean, found.std)
         template = scales.whitened(found.mean, tile.valid.any(0), found.parts.levels)
         common = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], template)
