@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = 2
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
-FIRST_PASS_NULLS: Final = 16
-MAX_SUSPECTS: Final = 4
+FIRST_PASS_NULLS: Final = 32
+"""Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""
+MAX_SUSPECTS: Final = 12
+"""A volcano's series of years holds more than a handful of events, and each that stays makes the nulls its own."""
 P_OF_EVENTS_REMOVED: Final = 1e-3
 """Events below it are taken out of the residual before the nulls are made, once (docs/science.md 10.7)."""
 

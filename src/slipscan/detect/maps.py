@@ -23,6 +23,8 @@ Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 NO_DATA: Final = float("nan")
+VALUES: Final = 1 << 24
+"""Of a tile's series, whose maps are made at once."""
 
 
 def amplitude_maps(track: Track, ramps: Sequence[Ramp]) -> tuple[Float32, Float32]:
@@ -38,21 +40,26 @@ def amplitude_maps(track: Track, ramps: Sequence[Ramp]) -> tuple[Float32, Float3
     for top in range(0, rows, TILE):
         for left in range(0, cols, TILE):
             y, x = slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, cols))
-            out[:, :, y, x] = _tile(track, filters, y, x)
+            values = track.seen.tile(y, x).values
+            step = max(1, VALUES // values[:, 0].size)
+            for row in range(0, y.stop - top, step):
+                strip = values[:, row : row + step]
+                some = slice(top + row, top + row + strip.shape[1])
+                out[:, :, some, x] = _strip(track, filters, strip, some, x)
     return out[0], out[1]
 
 
-def coarse_amplitude(track: Track, ramp: Ramp) -> Float:
-    """Total displacement of a transient on the coarse grid, (pixel,) m; 0 where there is no data."""
+def coarse_amplitude(track: Track, ramp: Ramp, pixels: NDArray[np.bool_]) -> Float:
+    """Total displacement of a transient at some pixels (y, x) of the coarse grid, (pixel,) m; 0 without data."""
     filters = filters_of(track.epochs.columns([ramp]), track.epochs, (), track.cleaned.weight)
-    amplitude, _ = amplitudes(track.cleaned.residual(), track.cleaned.valid.float(), filters)
+    chosen = torch.from_numpy(np.flatnonzero(pixels))
+    amplitude, _ = amplitudes(track.cleaned.residual(chosen), track.cleaned.valid[:, chosen].float(), filters)
     return np.asarray(amplitude[0].double().numpy())
 
 
-def _tile(track: Track, filters: Filters, y: slice, x: slice) -> Float32:
-    """Amplitude and standard deviation, (2, transient, y, x)."""
-    seen = track.seen.tile(y, x)
-    data = torch.from_numpy(seen.values).flatten(1)
+def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) -> Float32:
+    """Amplitude and standard deviation (2, transient, y, x) of series (time, y, x)."""
+    data = torch.from_numpy(values).flatten(1)
     valid = torch.isfinite(data)
     data = torch.nan_to_num(data, nan=0.0)
     data = (data - data.sum(0) / valid.sum(0).clamp(min=1)) * valid
@@ -60,11 +67,11 @@ def _tile(track: Track, filters: Filters, y: slice, x: slice) -> Float32:
     series = (data - track.cleaned.delay.coefficients @ columns) * valid
     residual = (series - fitted(series, valid, track.cleaned.design, track.cleaned.weight)) * valid
     amplitude, root = amplitudes(residual, valid.float(), filters)
-    noise = temporal_std(residual / track.cleaned.delay.std[:, None], valid)
+    noise = temporal_std(residual, valid, track.cleaned.delay.std)
     known = (root > 0) & (noise > 0)
     std = torch.where(known, noise.clamp(min=MIN_RELATIVE_NOISE) / root.clamp(min=1e-30), NO_DATA)
     both = torch.stack([torch.where(known, amplitude, NO_DATA), std])
-    return np.asarray(both.reshape(2, -1, *seen.shape).numpy())
+    return np.asarray(both.reshape(2, -1, *values.shape[1:]).numpy())
 
 
 def _delay_columns(track: Track, y: slice, x: slice) -> Tensor:

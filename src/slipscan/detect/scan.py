@@ -30,6 +30,8 @@ MERGE_GAP_D: Final = 24.0
 section 10), and their footprints lie within the joining distance."""
 CHUNK: Final = 1 << 24
 """Statistics that are in memory at once."""
+PLACES: Final = 1 << 16
+"""From whose series a fit is taken at once."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Scanner:
         object.__setattr__(self, "columns", self.epochs.columns(tried))
 
     def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
-        """Every transient whose statistic reaches `floor`, strongest first.
+        """Every transient whose statistic reaches `floor`, or the `at_most` strongest, strongest first.
 
         A transient that was found is estimated beside rate and season around it from then on (orthogonal matching
         pursuit), since its misfit would else be found next.
@@ -123,7 +125,10 @@ class Scanner:
             else:
                 found[whole] = replace(found[whole], rests=(*found[whole].rests, new))
             taken.append((ramp, around))
+            left = self  # what was left before takes no memory while the next is made
             left = replace(self, bands=[self._less(band, taken)[0] for band in self.bands])
+        if at_most < MAX_TRANSIENTS:
+            return found
         raise SlipscanError(
             f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
             "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
@@ -155,10 +160,16 @@ class Scanner:
         """Every place of every candidate above the threshold."""
         parts = []
         for (places, _), own in zip(groups, filters, strict=True):
-            count = band.values.shape[1] if places is None else len(places)
-            step = max(1, CHUNK // max(count, 1))
+            others: Tensor | None = None
+            if places is not None and 2 * len(places) > band.values.shape[1]:
+                # Most of them: all without a copy, but for the others, costs less.
+                others = torch.ones(band.values.shape[1], dtype=torch.bool).index_fill_(0, places, False)
+                places = None
+            step = max(1, CHUNK // max(band.values.shape[1] if places is None else len(places), 1))
             for first in range(0, len(self.tried), step):
                 statistic = statistics(band, own.some(slice(first, first + step)), places)
+                if others is not None:
+                    statistic[:, others] = 0.0
                 candidate, place = torch.nonzero(statistic.abs() >= self.settings.pixel_threshold, as_tuple=True)
                 value = statistic[candidate, place]
                 parts.append((candidate + first, place if places is None else places[place], value))
@@ -260,9 +271,10 @@ class Scanner:
 
     def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
         less, parameters = self._less(band, taken)
-        count = valid_of(band).sum(0)
+        count = torch.full((len(band.std),), float(len(self.epochs)))
+        count[band.gappy] = band.valid.sum(0)
         scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
-        return replace(less, values=less.values * scale)
+        return replace(less, values=less.values.mul_(scale))
 
     def _less(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
         """A band less ramps near their places, estimated jointly with rate and season; and parameters (place,)."""
@@ -271,9 +283,10 @@ class Scanner:
         for places, beside in groups_of(taken, band):
             if beside and places is not None:
                 design = self.epochs.design(beside).float()
-                rest = fitted(values[:, places], valid[:, places], design, band.weight)
-                values[:, places] = (values[:, places] - rest) * valid[:, places]
                 parameters[places] = float(design.shape[1])
+                for some in torch.split(places, PLACES):
+                    rest = fitted(values[:, some], valid[:, some], design, band.weight)
+                    values[:, some] = (values[:, some] - rest) * valid[:, some]
         return replace(band, values=values), parameters
 
 

@@ -128,15 +128,13 @@ def transients_product(
 
 def describe(track: Track, transient: Transient) -> Described:
     """The history of a transient, of the raw series projected on the map of its first one."""
-    shape = track.coarse.shape
-    amplitude = coarse_amplitude(track, transient.ramp)
-    rows, columns = np.indices(shape).reshape(2, -1).astype(float)
-    around = distance_transform_edt(~transient.footprint).ravel() <= HISTORY_MARGIN_PX
-    parts = [columns[around], rows[around]]
+    around = distance_transform_edt(~transient.footprint) <= HISTORY_MARGIN_PX
+    rows, columns = np.nonzero(around)
+    parts = [columns.astype(float), rows.astype(float)]
     if track.coarse.height is not None:
-        parts.append(np.nan_to_num(track.coarse.height.ravel()[around]))
-    series = track.coarse.values.reshape(len(track.epochs), -1)[:, around].astype(float)
-    projected = projection(series, amplitude[around], np.column_stack(parts))
+        parts.append(np.nan_to_num(track.coarse.height[around]))
+    amplitude = coarse_amplitude(track, transient.ramp, around)
+    projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
     return Described(transient, refine(projected, track.epochs, transient.ramp))
 
 

@@ -18,7 +18,9 @@ from slipscan.fit.delay import Delay, beside_background, sample, spatial_columns
 NO_DATA: Final = "the stack holds no data: every pixel of every epoch is missing"
 
 EPOCHS: Final = 32
+PIXELS: Final = 1 << 16
 """That are taken at a time."""
+EVERY: Final = slice(None)
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ class Cleaned:
         """(time,) inverse variance of an epoch, 1/m2."""
         return self.delay.std**-2
 
-    def residual(self) -> Tensor:
-        """(time, pixel) what delay and background leave, m; 0 where there is no data."""
-        return (self.series - fitted(self.series, self.valid, self.design, self.weight)) * self.valid
+    def residual(self, pixels: Tensor | slice = EVERY) -> Tensor:
+        """(time, pixel) what delay and background leave of some pixels, m; 0 where there is no data."""
+        out, valid = self.series[:, pixels].clone(), self.valid[:, pixels]
+        for some, seen in zip(torch.split(out, PIXELS, 1), torch.split(valid, PIXELS, 1), strict=True):
+            some -= fitted(some, seen, self.design, self.weight)
+            some *= seen
+        return out
 
 
 def clean(
@@ -94,12 +100,18 @@ def clean(
     relief = torch.full((rows, cols), math.nan, dtype=dtype) if height is None else torch.as_tensor(height, dtype=dtype)
     relief = relief.to(device)
     columns = spatial_columns(relief)
-    flat, mean = _about_mean(torch.nan_to_num(data.flatten(1), nan=0.0), valid)
+    flat = torch.nan_to_num(data.flatten(1), nan=0.0)
+    mean = _taken_about_mean(flat, valid)
     chosen = sample(valid.any(0).reshape(rows, cols))
     delay = beside_background(flat[:, chosen], valid[:, chosen], columns.flatten(1)[:, chosen], matrix)
+    for some, own, seen in zip(
+        *(torch.split(array, EPOCHS) for array in (flat, delay.coefficients, valid)), strict=True
+    ):
+        some -= own @ columns.flatten(1)
+        some *= seen
     known = torch.isfinite(relief)
     return Cleaned(
-        series=(flat - delay.coefficients @ columns.flatten(1)) * valid,
+        series=flat,
         mean=mean,
         valid=valid,
         columns=columns,
@@ -109,14 +121,19 @@ def clean(
     )
 
 
-def _about_mean(flat: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Series (time, pixel) relative to their temporal means, and these: the reference epoch means nothing.
+def _taken_about_mean(flat: Tensor, valid: Tensor) -> Tensor:
+    """Take from series (time, pixel), where they stand, their temporal means, and return these (pixel,).
 
-    Means and differences are taken in double precision, some epochs at a time: a constant of a metre leaves no trace.
+    The reference epoch means nothing. Means and differences are taken in double precision, some epochs at a time: a
+    constant of a metre leaves no trace.
     """
+    batches = list(zip(torch.split(flat, EPOCHS), torch.split(valid, EPOCHS), strict=True))
     total = torch.zeros(flat.shape[1], dtype=torch.float64, device=flat.device)
-    for some in torch.split(flat, EPOCHS):
+    count = torch.zeros_like(total)
+    for some, seen in batches:
         total += some.sum(0, dtype=torch.float64)
-    mean = total / valid.sum(0).clamp(min=1)
-    parts = zip(torch.split(flat, EPOCHS), torch.split(valid, EPOCHS), strict=True)
-    return torch.cat([((some.double() - mean) * seen).to(flat.dtype) for some, seen in parts]), mean.to(flat.dtype)
+        count += seen.sum(0)
+    mean = total / count.clamp(min=1)
+    for some, seen in batches:
+        some.copy_((some.double() - mean) * seen)
+    return mean.to(flat.dtype)
