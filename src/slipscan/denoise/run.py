@@ -15,6 +15,7 @@ from slipscan.denoise import tiles
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Field, Observation
 from slipscan.fit import background
+from slipscan.fit.masks import count_valid
 
 Float32 = NDArray[np.float32]
 
@@ -124,12 +125,13 @@ def parts_of(seen: Observation, field: Field) -> tuple[Float32, ...]:
     """
     cleaned = seen.cleaned()
     transient = torch.from_numpy(field.transient).flatten(1)
-    rest = (cleaned.series - transient) * cleaned.valid
+    rest = (cleaned.series - transient).mul_(cleaned.valid)
     parameters = background.parameters(rest, cleaned.valid, cleaned.design, cleaned.weight)
     open_pixels = background.undetermined(cleaned.valid, cleaned.design)
-    noise = _pixel_noise((rest - cleaned.design @ parameters) / cleaned.delay.std[:, None], cleaned.valid)
+    rest = rest.sub_(cleaned.design @ parameters).div_(cleaned.delay.std[:, None])
+    noise = _pixel_noise(rest, cleaned.valid)
     formal = background.formal_std(cleaned.design, cleaned.delay.std)
-    variance = (formal[:, None] * noise).square() + torch.from_numpy(field.std).flatten(1).square()
+    variance = torch.from_numpy(field.std).flatten(1).square().addcmul_((formal**2)[:, None], noise**2)
     mean = cleaned.mean[None].clone()
     transient = transient.clone()
     for part in (transient, variance, parameters, mean):
@@ -141,5 +143,5 @@ def parts_of(seen: Observation, field: Field) -> tuple[Float32, ...]:
 def _pixel_noise(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Noise of every pixel (pixel,) over that of the epochs, from differences of consecutive epochs, clipped."""
     both = valid[1:] & valid[:-1]
-    size = (residual.diff(dim=0).abs() * both).sum(0) / both.sum(0).clamp(min=1)
+    size = (residual.diff(dim=0).abs() * both).sum(0) / count_valid(both).clamp(min=1)
     return (size * np.sqrt(np.pi) / 2).clamp(*PIXEL_NOISE_RANGE)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from slipscan.fit.delay import MIN_STD_M
+from slipscan.fit.masks import all_valid
 from slipscan.fit.robust import MAD_TO_STD, masked_median, temporal_std
 
 TRUNCATE: Final = 3.0
@@ -127,7 +128,7 @@ def band_of(
     relative = temporal_std(values, known, std)
     place_std = torch.where(relative > 0, relative.clamp(min=MIN_RELATIVE_NOISE), math.inf)
     known &= torch.isfinite(place_std)
-    gappy = torch.nonzero(~known.all(0))[:, 0]
+    gappy = torch.nonzero(~all_valid(known))[:, 0]
     return Band(
         values=values.mul_(known).div_(place_std),
         weight=std**-2,

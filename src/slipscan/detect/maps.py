@@ -17,6 +17,7 @@ from slipscan.detect.statistic import Filters, amplitudes, filters_of
 from slipscan.detect.track import Track
 from slipscan.fit.background import fitted
 from slipscan.fit.delay import RELIEF_M
+from slipscan.fit.masks import count_valid
 from slipscan.fit.robust import temporal_std
 
 Float = NDArray[np.float64]
@@ -62,7 +63,7 @@ def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) 
     data = torch.from_numpy(values).flatten(1)
     valid = torch.isfinite(data)
     data = torch.nan_to_num(data, nan=0.0)
-    data = (data - data.sum(0) / valid.sum(0).clamp(min=1)) * valid
+    data = (data - data.sum(0) / count_valid(valid).clamp(min=1)) * valid
     columns = _delay_columns(track, y, x)
     series = (data - track.cleaned.delay.coefficients @ columns) * valid
     residual = (series - fitted(series, valid, track.cleaned.design, track.cleaned.weight)) * valid

@@ -20,6 +20,7 @@ from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Observation, Sliced
 from slipscan.fit.clean import Cleaned
+from slipscan.fit.masks import any_valid
 from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS
 from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.stack import observation_of, open_denoised, open_stack
@@ -72,7 +73,7 @@ class Track:
     @property
     def area_km2(self) -> float:
         """Area with data."""
-        covered = self.cleaned.valid.any(0).sum()
+        covered = any_valid(self.cleaned.valid).sum()
         return float(covered) * (self.coarse.pixel_m / 1e3) ** 2
 
 

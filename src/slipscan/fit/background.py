@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slipscan.fit.masks import all_valid, any_valid, count_valid
+
 Float = NDArray[np.float64]
 
 RIDGE: Final = {torch.float32: 1e-5, torch.float64: 1e-13}
@@ -43,7 +45,7 @@ def parameters(series: Tensor, mask: Tensor, design: Tensor, weight: Tensor) -> 
     normal = columns.T @ (w * columns)
     solve = torch.linalg.pinv(normal.double(), hermitian=True).to(series.dtype) @ (w * columns).T
     out = solve @ series
-    gappy = torch.nonzero(~mask.all(0) & mask.any(0))[:, 0]
+    gappy = torch.nonzero(~all_valid(mask) & any_valid(mask))[:, 0]
     products = _products(columns) * w
     eye = torch.eye(columns.shape[1], dtype=series.dtype, device=series.device)
     for pixels in torch.split(gappy, CHUNK):
@@ -62,8 +64,8 @@ def fitted(series: Tensor, mask: Tensor, design: Tensor, weight: Tensor) -> Tens
 def undetermined(mask: Tensor, design: Tensor) -> Tensor:
     """(pixel,) whether the valid epochs (time, pixel) leave parameters of the design (time, column) open."""
     columns = design / _size(design)
-    out = mask.sum(0) <= design.shape[1]
-    gappy = torch.nonzero(~mask.all(0) & ~out)[:, 0]
+    out = count_valid(mask) <= design.shape[1]
+    gappy = torch.nonzero(~all_valid(mask) & ~out)[:, 0]
     products = _products(columns)
     for pixels in torch.split(gappy, CHUNK):
         values = torch.linalg.eigvalsh(_normals(mask[:, pixels], products))

@@ -14,6 +14,7 @@ from torch import Tensor
 from slipscan.errors import SlipscanError
 from slipscan.fit.background import fitted
 from slipscan.fit.delay import Delay, beside_background, sample, spatial_columns
+from slipscan.fit.masks import any_valid, count_valid
 
 NO_DATA: Final = "the stack holds no data: every pixel of every epoch is missing"
 
@@ -102,7 +103,7 @@ def clean(
     columns = spatial_columns(relief)
     flat = torch.nan_to_num(data.flatten(1), nan=0.0)
     mean = _taken_about_mean(flat, valid)
-    chosen = sample(valid.any(0).reshape(rows, cols))
+    chosen = sample(any_valid(valid).reshape(rows, cols))
     delay = beside_background(flat[:, chosen], valid[:, chosen], columns.flatten(1)[:, chosen], matrix)
     for some, own, seen in zip(
         *(torch.split(array, EPOCHS) for array in (flat, delay.coefficients, valid)), strict=True
@@ -132,7 +133,7 @@ def _taken_about_mean(flat: Tensor, valid: Tensor) -> Tensor:
     count = torch.zeros_like(total)
     for some, seen in batches:
         total += some.sum(0, dtype=torch.float64)
-        count += seen.sum(0)
+        count += count_valid(seen)
     mean = total / count.clamp(min=1)
     for some, seen in batches:
         some.copy_((some.double() - mean) * seen)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from slipscan.fit.background import fitted
+from slipscan.fit.masks import all_valid, any_valid
 from slipscan.fit.robust import MAD_TO_STD, huber_weight, masked_median
 
 MIN_STD_M: Final = 1e-4
@@ -115,7 +116,7 @@ def beside_background(series: Tensor, mask: Tensor, columns: Tensor, design: Ten
     """
     equal = series.new_ones(len(series))
     delay = fit_delay((series - fitted(series, mask, design, equal)) * mask, mask, columns)
-    if bool((mask.all(0) | ~mask.any(0)).all()):
+    if bool((all_valid(mask) | ~any_valid(mask)).all()):
         return delay
     # Delay of the epochs that a pixel lacks is in the others' mean: once more, with the background of what is cleaned.
     for _ in range(2):

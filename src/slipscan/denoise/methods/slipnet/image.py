@@ -103,7 +103,7 @@ def turned_back(fields: Tensor, orientation: Orientation) -> Tensor:
 def decompose(prepared: Prepared, first_history: str = "scan") -> Decomposition:
     """Noise in scales, and the first history: of a scan of step statistics, or one 'ramp' over the whole series."""
     statistic = step_statistics(prepared)
-    seen = prepared.valid.any(0)
+    seen = prepared.seen
     broad = scales.coarse(statistic, seen)
     levels = scales.noise_levels(broad, scales.detail(statistic, broad, seen), seen)
     whitened = torch.stack(scales.bands(broad)) / levels.band_std[:, None, None, None]
@@ -133,7 +133,7 @@ def image_of(prepared: Prepared, parts: Decomposition, local: LocalHistory) -> I
     broad = scales.filled(scales.coarse(images, usable), usable)
     detail = scales.detail(images, broad, usable)
     bands = torch.stack(scales.bands(broad))
-    removed = torch.einsum("tyx,tc,cyx->yx", filters, prepared.removed, prepared.columns) / std
+    removed = (torch.tensordot(prepared.removed, filters, ([0], [0])) * prepared.columns).sum(0) / std
     ground = torch.stack([prepared.height / HEIGHT_UNIT_M, usable * kept, std.log()])
     coarse_maps = avg_pool2d(torch.cat([removed[None], ground])[None], COARSE)[0]
     constants = math.log(prepared.pixel_m / PIXEL_UNIT_M), math.log(len(prepared.days) / EPOCHS_UNIT)
@@ -149,5 +149,5 @@ def image_of(prepared: Prepared, parts: Decomposition, local: LocalHistory) -> I
 
 def next_history(prepared: Prepared, parts: Decomposition, image: Image, mean: Tensor) -> LocalHistory:
     """The history in every place that fits the projection of the data on a predicted map (y, x)."""
-    template = scales.whitened(mean * image.std, prepared.valid.any(0), parts.levels)
+    template = scales.whitened(mean * image.std, prepared.seen, parts.levels)
     return history.fit(prepared, scales.projection(parts.broad, parts.fine, template))

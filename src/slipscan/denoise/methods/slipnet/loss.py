@@ -65,7 +65,7 @@ def _loss_of_round(
     batch: list[Example], parts: list[Decomposition], images: list[Image], prediction: Prediction
 ) -> tuple[Tensor, float]:
     truth = torch.stack([truth_of(example, image) for example, image in zip(batch, images, strict=True)])
-    valid = torch.stack([example.prepared.valid.any(0) for example in batch]).float()
+    valid = torch.stack([example.prepared.seen for example in batch]).float()
     count = valid.sum((1, 2)).clamp(min=1)
     power = truth.square().mean((1, 2))
     gain = torch.tensor([example.gain for example in batch], device=truth.device)

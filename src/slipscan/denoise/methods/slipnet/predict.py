@@ -118,7 +118,7 @@ def tile_events(
     out = []
     for tile, found in zip(whole, clean_images(whole, network, **how), strict=True):
         std = found.std if sigma is None else sigma.apply(found.mean, found.std)
-        template = scales.whitened(found.mean, tile.valid.any(0), found.parts.levels)
+        template = scales.whitened(found.mean, tile.seen, found.parts.levels)
         common = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], template)
         course = history.spread(found.history.course, (tile.height.shape[0], tile.height.shape[1]))
         scale = found.image.std[:rows, :cols] * tile.unit_m

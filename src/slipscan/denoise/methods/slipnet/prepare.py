@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn.functional import pad
 
 from slipscan.fit.background import fitted
 from slipscan.fit.clean import Cleaned
+from slipscan.fit.masks import any_valid
 from slipscan.fit.ramps import projected
 
 BINS: Final = 12
@@ -65,9 +67,15 @@ class Prepared:
     pixel_m: float
     unit_m: float
 
+    @cached_property
+    def seen(self) -> Tensor:
+        """(y, x) bool, where there is any data."""
+        return any_valid(self.valid)
+
     def to(self, device: torch.device) -> Prepared:
         """The same on a device."""
-        moved: dict[str, Any] = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        moved: dict[str, Any] = {name: part.to(device) for name, part in parts.items() if isinstance(part, Tensor)}
         return dataclasses.replace(self, **moved)
 
     def negative(self) -> Prepared:

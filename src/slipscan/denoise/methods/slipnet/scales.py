@@ -121,28 +121,21 @@ def projection(broad: Tensor, fine: Tensor, template: tuple[Tensor, Tensor]) -> 
 
 
 def _blur(fields: Tensor, sigma: float) -> Tensor:
-    kernel = _kernel(sigma).to(fields)
-    half = len(kernel) // 2
-    rows, cols = fields.shape[-2:]
-    out = fields[:, None]
-    out = torch.conv2d(_extended(out, half, cols), kernel[None, None, None, :])
-    out = _extended(out.transpose(-1, -2), half, rows)
-    return torch.conv2d(out, kernel[None, None, None, :]).transpose(-1, -2)[:, 0]
+    """Gaussian averages of fields (n, y, x), each continued beyond its edges by the nearest values."""
+    down, across = (_averaging(sigma, size, fields.device) for size in fields.shape[1:])
+    return down @ fields @ across.T
 
 
-def _extended(fields: Tensor, half: int, size: int) -> Tensor:
-    """Columns continued by `half` of the nearest ones."""
-    number = torch.arange(-half, size + half, device=fields.device).clamp(0, size - 1)
-    return fields[..., number]
-
-
-@lru_cache(maxsize=8)
-def _kernel(sigma: float) -> Tensor:
+@lru_cache(maxsize=64)
+def _averaging(sigma: float, size: int, device: torch.device) -> Tensor:
+    """The average as a matrix (size, size): at sizes of a tile, several times as fast as a convolution."""
     # Kept for all that comes, training too, so no tensor of inference mode.
     with torch.inference_mode(False), torch.device("cpu"):
-        x = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32)
-        kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-        return kernel / kernel.sum()
+        shift = torch.arange(-int(3 * sigma), int(3 * sigma) + 1)
+        weight = torch.exp(-0.5 * (shift / sigma).double() ** 2)
+        nearest = (torch.arange(size)[:, None] + shift).clamp(0, size - 1)
+        matrix = torch.zeros(size, size, dtype=torch.float64)
+        return matrix.scatter_add_(1, nearest, (weight / weight.sum()).expand(size, -1)).float().to(device)
 
 
 @lru_cache(maxsize=1)

@@ -35,6 +35,6 @@ def _pixels(example: Example, network: nn.Module) -> tuple[Float32, Float32, Flo
     """Mean, standard deviation and truth, over the formal error, of the valid pixels, each (pixel,)."""
     (found,) = clean_images([example.prepared], network)
     total = (example.courses[-1][:, None, None] * example.maps).sum(0) if len(example.maps) else 0 * found.mean
-    valid = example.prepared.valid.any(0)
+    valid = example.prepared.seen
     mean, std, truth = (part[valid].numpy() for part in (found.mean, found.std, total / found.image.std))
     return mean, std, truth
