@@ -14,7 +14,8 @@ import xarray as xr
 from affine import Affine
 
 import insar_scene as scenes
-from slipscan.archive import local
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
@@ -27,11 +28,10 @@ TRUTH = scenes.truth(LON, LAT)
 
 def archive(directory: Path, region: Region, as_of: str = AS_OF) -> xr.Dataset:
     """Search, fetch and read, as the stage does."""
-    settings, track = ArchiveSettings(data_root=str(directory)), region.tracks[0]
-    table = local.search(region, track, settings, as_of)
-    files = local.fetch(table, region, track, settings, directory)
-    assert all(file.is_file() for file in files)
-    return local.read(table, region, track, settings, directory)
+    job = job_of(region, ArchiveSettings(data_root=str(directory)), directory)
+    table = Local().search(job, as_of)
+    assert all(file.is_file() for file in Local().files(table, job))
+    return Local().read(table, job, np.zeros)[0]
 
 
 def refused(directory: Path, region: Region, match: str) -> None:

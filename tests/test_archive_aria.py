@@ -20,7 +20,10 @@ import requests
 from pydantic import ValidationError
 from rasterio import Affine
 
-from slipscan.archive import aria, asf
+from job_builders import job_of
+from slipscan.archive.aria.archive import Aria
+from slipscan.archive.asf import session as asf_session
+from slipscan.archive.http.retry import retry_after_s
 from slipscan.archive.manifest import COLUMNS
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region
@@ -71,12 +74,12 @@ def described(pairs: list[tuple[datetime.date, datetime.date]], version: str = "
 
 def search(server: LoopbackServer, place: Region | None = None, as_of: str = "2026-06-30") -> pd.DataFrame:
     place = place or region()
-    return aria.search(place, place.tracks[0], settings(server), as_of)
+    return Aria().search(job_of(place, settings(server)), as_of)
 
 
 @pytest.fixture(autouse=True)
 def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(asf.TOKEN, raising=False)
+    monkeypatch.delenv(asf_session.TOKEN, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ def test_nothing_over_the_polygon_or_of_the_track_names_what_to_check(server) ->
 
 def test_the_dry_run_says_what_would_be_asked_and_asks_nothing(server) -> None:
     place = region()
-    text = aria.query(place, place.tracks[0], settings(server), "2021-05-04")
+    text = Aria().query(job_of(place, settings(server)), "2021-05-04")
     for part in (
         f"POST {server.url}{SEARCH}",
         "dataset: ARIA S1 GUNW",
@@ -179,16 +182,16 @@ def test_a_search_survives_what_passes(published, fault: str, caplog: pytest.Log
 def test_a_catalogue_that_stays_away_is_one_sentence() -> None:
     place = region()
     with pytest.raises(SlipscanError, match=r"http://127\.0\.0\.1:9 gives no answer after 2 tries.*archive\.cmr_url"):
-        aria.search(place, place.tracks[0], settings("http://127.0.0.1:9", attempts=2), "2026-06-30")
+        Aria().search(job_of(place, settings("http://127.0.0.1:9", attempts=2)), "2026-06-30")
     with pytest.raises(ValidationError, match="cmr_url"):
         settings("nowhere")
 
 
 def test_retry_after_is_obeyed_within_bounds() -> None:
-    assert asf._retry_after_s("7") == 7
+    assert retry_after_s("7") == 7
     date = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-    assert 86400 - LONG_S < asf._retry_after_s(date.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 86400
-    assert asf._retry_after_s("soon") is None
+    assert 86400 - LONG_S < retry_after_s(date.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 86400
+    assert retry_after_s("soon") == 0
 
 
 def test_many_granules_come_in_pages(published) -> None:
@@ -223,7 +226,7 @@ def test_a_malformed_granule_costs_itself_alone(published, caplog: pytest.LogCap
 def test_a_refused_token_is_said_and_never_shown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(asf.TOKEN, "very-secret")
+    monkeypatch.setenv(asf_session.TOKEN, "very-secret")
 
     def refuse(request: Request) -> Response:
         assert request.headers["Authorization"] == "Bearer very-secret"
@@ -234,7 +237,7 @@ def test_a_refused_token_is_said_and_never_shown(
         with pytest.raises(SlipscanError, match="refuses the token in EARTHDATA_TOKEN") as caught:
             search(server)
         place = region()
-        text = aria.query(place, place.tracks[0], settings(server), "2021-05-04")
+        text = Aria().query(job_of(place, settings(server)), "2021-05-04")
     assert "very-secret" not in str(caught.value) + caplog.text + text
 
 
@@ -251,8 +254,8 @@ def test_a_refused_token_is_said_and_never_shown(
 def test_the_token_goes_to_earthdata_and_to_this_machine_only(
     monkeypatch: pytest.MonkeyPatch, url: str, sent: bool
 ) -> None:
-    monkeypatch.setenv(asf.TOKEN, "very-secret")
-    session = asf.session(settings(url))
+    monkeypatch.setenv(asf_session.TOKEN, "very-secret")
+    session = asf_session.session(settings(url))
     request = session.prepare_request(requests.Request("POST", url))
     assert request.headers.get("Authorization") == ("Bearer very-secret" if sent else None)
     assert "very-secret" not in repr(vars(session))
@@ -270,14 +273,14 @@ def test_a_refused_query_tells_why() -> None:
 
 def test_files_are_located_again_by_name(server, published, tmp_path: Path) -> None:
     place, table = region(), search(server)
-    files = aria.locate(table, place, place.tracks[0], settings(server), tmp_path)
+    files = Aria().locate(table, job_of(place, settings(server), tmp_path))
     assert set(files) == set(table["granule"])
     (file,) = files[table["granule"][0]]
     assert file.url == f"{server.url}/data/{file.name}" and not file.shared
     assert f"md5:{DataFile.of(published[1][file.name]).md5}" == file.checksum
     gone = table.assign(granule=[*table["granule"][:-1], "S1-GUNW-withdrawn"])
     with pytest.raises(SlipscanError, match=r"no longer has 1 of 6 granules.*S1-GUNW-withdrawn"):
-        aria.locate(gone, place, place.tracks[0], settings(server), tmp_path)
+        Aria().locate(gone, job_of(place, settings(server), tmp_path))
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -334,9 +337,9 @@ def write_by_hand(path: Path, size: int = 120, phase: float = 2.0, **changes: fl
     return path
 
 
-def crop(path: Path, bounds: tuple[float, float, float, float] = BOUNDS, **options: Path):  # type: ignore[no-untyped-def]
-    place = region()
-    return aria.crop(ROW, [path], place, place.tracks[0], bounds, **options)
+def crop(path: Path, bounds: tuple[float, float, float, float] = BOUNDS, dem: Path | None = None):  # type: ignore[no-untyped-def]
+    settings = ArchiveSettings(dem=None if dem is None else str(dem))
+    return Aria().crop(ROW, [path], job_of(region(), settings), bounds)
 
 
 def test_signs_against_numbers_worked_out_by_hand(tmp_path: Path) -> None:
@@ -405,7 +408,7 @@ def test_the_true_scene_comes_back(tmp_path: Path, direction: str) -> None:
     gunw.write(path, scene, older, newer, frame)
     row = pd.Series({**ROW, "granule": path.stem, "secondary_date": newer.isoformat()})
     place = region(scene)
-    got = aria.crop(row, [path], place, place.tracks[0], (32.4, 40.7, 32.6, 41.0))
+    got = Aria().crop(row, [path], job_of(place), (32.4, 40.7, 32.6, 41.0))
     lon, lat = np.meshgrid(got["x"], got["y"])
     valid = np.isfinite(got["interferogram"].values)
     assert valid.mean() > 0.9
@@ -485,4 +488,4 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     swapped = pd.Series({**ROW, "reference_date": "2020-01-15", "secondary_date": "2020-01-03"})
     place = region()
     with pytest.raises(SlipscanError, match="has its reference acquisition on 20200115, by its name it is 2020-01-03"):
-        aria.crop(swapped, [write_by_hand(path)], place, place.tracks[0], BOUNDS)
+        Aria().crop(swapped, [write_by_hand(path)], job_of(place), BOUNDS)

@@ -23,14 +23,18 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from slipscan.archive import asf, hyp3
+from job_builders import job_of
+from slipscan.archive.asf import catalogue
 from slipscan.archive.extent import crop_bounds
+from slipscan.archive.hyp3 import orders as order_book
+from slipscan.archive.hyp3.archive import Hyp3
+from slipscan.archive.hyp3.jobs import Order, credits
+from slipscan.archive.hyp3.ordering import states_of
+from slipscan.archive.hyp3.orders import OrderBook
+from slipscan.archive.hyp3.pairs import Epoch, burst_set, contiguous, epochs_of, named_bursts, plan
+from slipscan.archive.hyp3.planning import planned_orders
+from slipscan.archive.hyp3.session import connect
 from slipscan.archive.manifest import COLUMNS
-from slipscan.archive.on_demand import orders as order_book
-from slipscan.archive.on_demand.jobs import Order, credits
-from slipscan.archive.on_demand.orders import OrderBook
-from slipscan.archive.on_demand.pairs import Epoch, burst_set, contiguous, epochs_of, named_bursts, plan
-from slipscan.archive.on_demand.session import connect
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid
 from slipscan.regions import Region, Track
@@ -160,14 +164,14 @@ class Loopback:
     cache: Path
 
     def manifest(self, as_of: str = AS_OF) -> pd.DataFrame:
-        return hyp3.search(REGION, TRACK, self.settings, as_of)
+        return Hyp3().search(job_of(REGION, self.settings), as_of)
 
     def order(self, table: pd.DataFrame, submit: bool = False, again: bool = False, cache: Path | None = None) -> str:
-        return hyp3.order(REGION, TRACK, self.settings, table, cache or self.cache, submit, again)
+        return Hyp3().order(table, job_of(REGION, self.settings, cache or self.cache), submit, again)
 
     def look(self, table: pd.DataFrame) -> None:
         """Let HyP3 get on with the jobs, which it does when they are looked at."""
-        hyp3._states(OrderBook(self.settings, self.cache), table)
+        states_of(OrderBook(self.settings, self.cache), table)
 
     def posts(self) -> int:
         return sum(record.method == "POST" and record.path.endswith("/jobs") for record in self.server.requests)
@@ -218,7 +222,7 @@ def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopba
 
 
 def test_bursts_of_a_pass_are_one_epoch_with_its_baseline(loopback: Loopback) -> None:
-    products = asf.search(loopback.settings, dataset="SLC-BURST", relativeOrbit=[87])
+    products = catalogue.search(loopback.settings, dataset="SLC-BURST", relativeOrbit=[87])
     assert burst_set(products) == BURSTS
     found, incomplete = epochs_of(products, BURSTS)
     assert [epoch.date for epoch in found] == [date.isoformat() for date in DATES] and not incomplete
@@ -244,7 +248,7 @@ def test_of_reprocessed_bursts_the_greatest_name_is_taken(loopback: Loopback, ca
     later, earlier = old.name[:-10] + "FFFF-BURST", old.name[:-10] + "0000-BURST"
     loopback.catalogue.add([replace(old, name=later), replace(old, name=earlier)])
     with caplog.at_level("INFO"):
-        found, _ = epochs_of(asf.search(loopback.settings, dataset="SLC-BURST", relativeOrbit=[87]), BURSTS)
+        found, _ = epochs_of(catalogue.search(loopback.settings, dataset="SLC-BURST", relativeOrbit=[87]), BURSTS)
     assert found[0].granules[0] == later and len(found) == len(DATES)
     assert f"{old.name} is superseded by {later}" in caplog.text
 
@@ -258,7 +262,7 @@ def test_a_pass_over_midnight_is_one_epoch() -> None:
     ]
     with LoopbackServer() as server:
         cmr.register(server, cmr.Catalogue([*late, *next_day]), {})
-        products = asf.search(ArchiveSettings(cmr_url=server.url), dataset="SLC-BURST", relativeOrbit=[87])
+        products = catalogue.search(ArchiveSettings(cmr_url=server.url), dataset="SLC-BURST", relativeOrbit=[87])
     found, incomplete = epochs_of(products, BURSTS)
     assert [epoch.date for epoch in found] == [date.isoformat() for date in DATES] and not incomplete
 
@@ -273,7 +277,7 @@ def test_the_manifest_is_the_plan_and_grows_with_the_archive(loopback: Loopback)
     assert set(earlier["granule"]) < set(table["granule"])
     assert table["granule"].is_unique and set(table["product_version"]) == {"INSAR_ISCE_MULTI_BURST 20x4"}
     assert "http" not in table.to_csv() and loopback.posts() == 0
-    text = hyp3.query(REGION, TRACK, loopback.settings, AS_OF)
+    text = Hyp3().query(job_of(REGION, loopback.settings), AS_OF)
     assert "SLC-BURST" in text and "POLYGON" in text
 
 
@@ -350,7 +354,7 @@ def test_a_run_that_is_killed_before_the_answer_is_not_paid_twice(loopback: Loop
     asked.write_text(json.dumps([loopback.settings.model_dump(), [dict(order.parameters) for order in orders]]))
     script = (
         "import json, sys, pathlib\n"
-        "from slipscan.archive.on_demand.orders import OrderBook, Order\n"
+        "from slipscan.archive.hyp3.orders import OrderBook, Order\n"
         "from slipscan.settings import ArchiveSettings\n"
         "sys.stdin.readline()\n"
         "settings, jobs = json.loads(pathlib.Path(sys.argv[1]).read_text())\n"
@@ -374,7 +378,7 @@ def test_a_run_that_is_killed_before_the_answer_is_not_paid_twice(loopback: Loop
 
 
 def _parameters(loopback: Loopback) -> list[dict[str, object]]:
-    planned = hyp3._plan(REGION, TRACK, loopback.settings, AS_OF)
+    planned = planned_orders(job_of(REGION, loopback.settings), AS_OF)
     return [dict(order.parameters) for _, order in planned]
 
 
@@ -421,7 +425,7 @@ def test_failed_jobs_are_listed_and_repeated_on_request_only(loopback: Loopback)
     assert f"{pair[0]}  {pair[1]}  failed (sent 1 x, log http" in text and "4 succeeded, 1 failed" in text
     assert len(loopback.api.jobs) == PAIRS
     with pytest.raises(SlipscanError, match=r"1 of 5 .*\(1 failed\): run `slipscan archive order TEST 087A .*--again`"):
-        hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
+        Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))
     loopback.api.failing.clear()
     assert "1 ordered" in loopback.order(table, submit=True, again=True)
     assert len(loopback.api.jobs) == PAIRS + 1
@@ -432,31 +436,31 @@ def test_failed_jobs_are_listed_and_repeated_on_request_only(loopback: Loopback)
 def test_what_is_not_there_is_said_with_the_command(loopback: Loopback) -> None:
     table = loopback.manifest()
     with pytest.raises(SlipscanError, match=r"5 of 5 .*\(5 not ordered\): run `slipscan archive order TEST 087A"):
-        hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
+        Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))
     loopback.api.polls = 5
     loopback.order(table, submit=True)
     with pytest.raises(SlipscanError, match=r"\(5 (pending|running)\): fetch again when HyP3 has made them"):
-        hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
+        Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))
 
 
 def test_expired_urls_are_renewed_and_deleted_files_ordered_again(loopback: Loopback) -> None:
     table = loopback.manifest(DATES[1].isoformat())
     loopback.order(table, submit=True)
     loopback.look(table)
-    ((file,),) = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache).values()
+    ((file,),) = Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache)).values()
     assert file.bytes == len(requests.get(file.url, timeout=LONG_S).content)
     loopback.api.expire_links()
     assert requests.get(file.url, timeout=LONG_S).status_code == 403
-    ((renewed,),) = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache).values()
+    ((renewed,),) = Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache)).values()
     assert (renewed.name, renewed.bytes) == (file.name, file.bytes)
     assert requests.get(renewed.url, timeout=LONG_S).status_code == 200
     loopback.api.expire_products()
     with pytest.raises(SlipscanError, match=r"\(1 expired\): run `.* --again`"):
-        hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
+        Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))
     assert "1 to order: 1 credits" in loopback.order(table, again=True) and len(loopback.api.jobs) == 1
     assert "1 ordered" in loopback.order(table, submit=True, again=True) and len(loopback.api.jobs) == 2
     loopback.look(table)
-    (again,) = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)[table["granule"][0]]
+    (again,) = Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))[table["granule"][0]]
     assert again.name != file.name
 
 
@@ -464,7 +468,7 @@ def test_a_manifest_of_another_plan_is_not_ordered(loopback: Loopback) -> None:
     table = loopback.manifest()
     changed = loopback.settings.model_copy(update={"hyp3": Hyp3Settings(looks="10x2")})
     with pytest.raises(SlipscanError, match=r"5 interferograms of the manifest .* make the manifest again"):
-        hyp3.order(REGION, TRACK, changed, table, loopback.cache, submit=True)
+        Hyp3().order(table, job_of(REGION, changed, loopback.cache), submit=True)
     assert loopback.posts() == 0
 
 
@@ -537,7 +541,7 @@ def write_product(path: Path, name: str = NAME, **layers: np.ndarray) -> Path:
 
 
 def test_positive_phase_is_motion_away_from_the_satellite(tmp_path: Path) -> None:
-    crop = hyp3.crop(ROW, [write_product(tmp_path / "a.zip")], REGION, TRACK, AREA)
+    crop = Hyp3().crop(ROW, [write_product(tmp_path / "a.zip")], job_of(REGION), AREA)
     assert crop is not None
     check(crop, "granule")
     motion = crop["interferogram"].values
@@ -557,58 +561,58 @@ def test_only_the_window_is_read(tmp_path: Path) -> None:
     path = write_product(tmp_path / "a.zip")
     inner = Grid(LEFT + np.array([130.0, 190.0]), TOP - np.array([130.0, 190.0]), read_grid_of(path, tmp_path).crs)
     lon, lat = inner.lonlat()
-    crop = hyp3.crop(ROW, [path], REGION, TRACK, (lon.min(), lat.min(), lon.max(), lat.max()))
+    crop = Hyp3().crop(ROW, [path], job_of(REGION), (lon.min(), lat.min(), lon.max(), lat.max()))
     assert crop is not None and crop["interferogram"].shape == (2, 2)
     assert crop["x"].values.tolist() == [LEFT + 120, LEFT + 200]
-    assert hyp3.crop(ROW, [path], REGION, TRACK, (10.0, 10.0, 10.1, 10.1)) is None
+    assert Hyp3().crop(ROW, [path], job_of(REGION), (10.0, 10.0, 10.1, 10.1)) is None
 
 
 def read_grid_of(path: Path, tmp_path: Path) -> Grid:
-    crop = hyp3.crop(ROW, [path], REGION, TRACK, AREA)
+    crop = Hyp3().crop(ROW, [path], job_of(REGION), AREA)
     assert crop is not None
     return read_grid(crop)
 
 
 def test_a_product_without_a_valid_pixel_is_none(tmp_path: Path) -> None:
     path = write_product(tmp_path / "a.zip", unw_phase=np.zeros((3, 4), np.float32))
-    assert hyp3.crop(ROW, [path], REGION, TRACK, AREA) is None
+    assert Hyp3().crop(ROW, [path], job_of(REGION), AREA) is None
 
 
 def test_bad_products_are_refused(tmp_path: Path) -> None:
     good = write_product(tmp_path / "a.zip")
     descending = region(orbit_direction="descending").tracks[0]
     with pytest.raises(SlipscanError, match="impossible for a right-looking descending"):
-        hyp3.crop(ROW, [good], REGION, descending, AREA)
+        Hyp3().crop(ROW, [good], job_of(REGION, track=descending), AREA)
     other = write_product(tmp_path / "b.zip", name=NAME.replace("20200103_20200115", "20200115_20200103"))
     with pytest.raises(SlipscanError, match="from 20200115 to 20200103, not from 20200103 to 20200115"):
-        hyp3.crop(ROW, [other], REGION, TRACK, AREA)
+        Hyp3().crop(ROW, [other], job_of(REGION), AREA)
     content = bytearray(good.read_bytes())
     content[content.index(np.float32(-10).tobytes())] ^= 0xFF  # a byte of the phase
     (tmp_path / "c.zip").write_bytes(content)
     with pytest.raises(SlipscanError, match=r"c\.zip is damaged .*CRC.* fetch it again"):
-        hyp3.crop(ROW, [tmp_path / "c.zip"], REGION, TRACK, AREA)
+        Hyp3().crop(ROW, [tmp_path / "c.zip"], job_of(REGION), AREA)
     (tmp_path / "d.zip").write_bytes(content[:-30])
     with pytest.raises(SlipscanError, match="is damaged"):
-        hyp3.crop(ROW, [tmp_path / "d.zip"], REGION, TRACK, AREA)
+        Hyp3().crop(ROW, [tmp_path / "d.zip"], job_of(REGION), AREA)
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         archive.writestr("a/a.txt", "nothing")
     with pytest.raises(SlipscanError, match="no layer interferogram"):
-        hyp3.crop(ROW, [tmp_path / "e.zip"], REGION, TRACK, AREA)
+        Hyp3().crop(ROW, [tmp_path / "e.zip"], job_of(REGION), AREA)
     percent = write_product(tmp_path / "f.zip", corr=np.full((3, 4), 50, np.float32))
     with pytest.raises(SlipscanError, match="reaches 50, this is not the scale of the convention hyp3"):
-        hyp3.crop(ROW, [percent], REGION, TRACK, AREA)
+        Hyp3().crop(ROW, [percent], job_of(REGION), AREA)
 
 
 def test_the_true_motion_comes_back_from_search_to_crop(loopback: Loopback, tmp_path: Path) -> None:
     table = loopback.manifest(DATES[2].isoformat())
     loopback.order(table, submit=True)
     loopback.look(table)
-    files = hyp3.locate(table, REGION, TRACK, loopback.settings, loopback.cache)
+    files = Hyp3().locate(table, job_of(REGION, loopback.settings, loopback.cache))
     for _, row in table.iterrows():
         (file,) = files[row["granule"]]
         path = tmp_path / file.name
         path.write_bytes(requests.get(file.url, timeout=LONG_S).content)
-        crop = hyp3.crop(row, [path], REGION, TRACK, crop_bounds(REGION))
+        crop = Hyp3().crop(row, [path], job_of(REGION), crop_bounds(REGION))
         assert crop is not None
         lon, lat = read_grid(crop).lonlat()
         dates = (datetime.date.fromisoformat(row[name]) for name in ("reference_date", "secondary_date"))
@@ -622,7 +626,7 @@ def test_the_true_motion_comes_back_from_search_to_crop(loopback: Loopback, tmp_
 def test_gunw_orders_have_the_newer_date_as_reference(loopback: Loopback) -> None:
     pytest.importorskip("asf_enumeration", reason="asf-enumeration is not installed: it knows the frames of GUNW")
     gunw = loopback.settings.model_copy(update={"hyp3": Hyp3Settings(product="ARIA_S1_GUNW", neighbours=1)})
-    planned = hyp3._plan(REGION, TRACK, gunw, AS_OF)
+    planned = planned_orders(job_of(REGION, gunw), AS_OF)
     assert planned
     for row, order in planned:
         assert order.parameters["reference_date"] == row["secondary_date"] > row["reference_date"]
@@ -633,7 +637,7 @@ def test_no_frames_without_their_map(loopback: Loopback, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "asf_enumeration.aria_s1_gunw", None)
     gunw = loopback.settings.model_copy(update={"hyp3": Hyp3Settings(product="ARIA_S1_GUNW")})
     with pytest.raises(SlipscanError, match="pip install asf-enumeration"):
-        hyp3.search(REGION, TRACK, gunw, AS_OF)
+        Hyp3().search(job_of(REGION, gunw), AS_OF)
 
 
 def test_three_that_order_at_once_send_each_pair_once(loopback: Loopback) -> None:

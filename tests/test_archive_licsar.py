@@ -15,10 +15,13 @@ import requests
 import xarray as xr
 
 import insar_scene as scenes
-from slipscan.archive import licsar, manifest
+from job_builders import job_of
+from slipscan.archive import manifest
 from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import RemoteFile
 from slipscan.archive.http.index_pages import is_index, links
+from slipscan.archive.licsar.archive import Licsar, frame_url
+from slipscan.archive.reading.layers import LOS
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.regions import Region
@@ -78,7 +81,7 @@ def region_of(*frames: str, orbit: int = 87, **changes: object) -> Region:
 
 
 def search(region: Region, settings: ArchiveSettings, as_of: str = AS_OF) -> pd.DataFrame:
-    return licsar.search(region, region.tracks[0], settings, as_of)
+    return Licsar().search(job_of(region, settings), as_of)
 
 
 # Pages made by hand.
@@ -137,7 +140,7 @@ def test_version_is_of_the_metadata_where_it_tells_one() -> None:
 
 def test_query_names_the_pages_and_asks_none() -> None:
     region = region_of(FRAME, "087A_05100_131313")
-    text = licsar.query(region, region.tracks[0], ArchiveSettings(licsar_url="http://127.0.0.1:9/L/"), AS_OF)
+    text = Licsar().query(job_of(region, ArchiveSettings(licsar_url="http://127.0.0.1:9/L/")), AS_OF)
     assert text.startswith(f"GET http://127.0.0.1:9/L/87/{FRAME}/interferograms/, http://127.0.0.1:9/L/87/087A_05100")
     assert AS_OF in text
 
@@ -147,10 +150,10 @@ def test_locate_finds_files_and_says_which_delays_are_missing(caplog: pytest.Log
     with LoopbackServer() as server:
         served(server, hand_made())
         table = search(region, settings_for(server))
-        plain = licsar.locate(table, region, region.tracks[0], settings_for(server), Path())
+        plain = Licsar().locate(table, job_of(region, settings_for(server)))
         assert not any("sltd" in file.name for files in plain.values() for file in files)
         assert "GACOS" not in caplog.text
-        found = licsar.locate(table, region, region.tracks[0], settings_for(server, troposphere="gacos"), Path())
+        found = Licsar().locate(table, job_of(region, settings_for(server, troposphere="gacos")))
         base = server.url + HOME
     files = {file.name: file for file in found[f"{FRAME}_{PAIRS[0]}"]}
     assert files[f"{FRAME}_{PAIRS[0]}.geo.unw.tif"] == RemoteFile(
@@ -172,7 +175,7 @@ def test_a_pair_that_has_gone_is_an_error() -> None:
         table = search(region, settings_for(server))
         pages[f"{HOME}interferograms/{PAIRS[0]}/"] = page()
         with pytest.raises(SlipscanError, match="no longer has the interferogram 20200103_20200115 of frame"):
-            licsar.locate(table, region, region.tracks[0], settings_for(server), Path())
+            Licsar().locate(table, job_of(region, settings_for(server)))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +197,7 @@ def test_wrong_frames(frame: str, match: str) -> None:
 
 def test_a_track_number_without_leading_zeros() -> None:
     settings = ArchiveSettings(licsar_url="http://127.0.0.1:9/")
-    assert licsar.frame_url(settings, "005D_04972_131213") == "http://127.0.0.1:9/5/005D_04972_131213/"
+    assert frame_url(settings, "005D_04972_131213") == "http://127.0.0.1:9/5/005D_04972_131213/"
 
 
 BAD_ANSWERS = {
@@ -271,7 +274,7 @@ def row() -> pd.Series:
 
 
 def cropped(files: list[Path], region: Region) -> xr.Dataset | None:
-    return licsar.crop(row(), files, region, region.tracks[0], crop_bounds(region))
+    return Licsar().crop(row(), files, job_of(region), crop_bounds(region))
 
 
 def test_phase_and_delay_by_hand(tmp_path: Path) -> None:
@@ -347,9 +350,14 @@ def test_loopback_archive_gives_back_its_scene(tmp_path: Path, caplog: pytest.Lo
         register(server, tmp_path / "served")
         settings = settings_for(server, troposphere="gacos")
         table = search(region, settings)
-        located = licsar.locate(table, region, track, settings, tmp_path)
+        located = Licsar().locate(table, job_of(region, settings, tmp_path, track=track))
         crops = [
-            licsar.crop(row, fetched(located[row["granule"]], tmp_path / "files"), region, track, crop_bounds(region))
+            Licsar().crop(
+                row,
+                fetched(located[row["granule"]], tmp_path / "files"),
+                job_of(region, track=track),
+                crop_bounds(region),
+            )
             for _, row in table.iterrows()
         ]
     expected = [pair for pair in SCENE.pairs(2) if pair != absent]
@@ -367,7 +375,7 @@ def test_loopback_archive_gives_back_its_scene(tmp_path: Path, caplog: pytest.Lo
         assert np.isfinite(difference).any()
         assert np.array_equal(np.isnan(dataset["interferogram"]), np.isnan(truth))
         assert np.nanmax(difference) - np.nanmin(difference) < 1e-6  # what is left is the constant of unwrapping
-        np.testing.assert_allclose(np.stack([dataset[name] for name in licsar.LOS]), SCENE.los(lon, lat), atol=1e-6)
+        np.testing.assert_allclose(np.stack([dataset[name] for name in LOS]), SCENE.los(lon, lat), atol=1e-6)
         np.testing.assert_allclose(dataset["height"], SCENE.height(lon, lat), rtol=1e-6)
         assert ("troposphere" in dataset) == (newer != last)
         if newer != last:
@@ -389,7 +397,7 @@ def test_delays_on_a_lattice_of_their_own(tmp_path: Path) -> None:
     region = region_of(frame, polygon=scene.polygon, reference_point=scene.reference_point)
     item = row().copy()
     item["frame"] = frame
-    dataset = licsar.crop(item, files, region, region.tracks[0], crop_bounds(region))
+    dataset = Licsar().crop(item, files, job_of(region), crop_bounds(region))
     assert dataset is not None
     lon, lat = read_grid(dataset).lonlat()
     delay = scene.delay(lon, lat, scene.dates[1]) - scene.delay(lon, lat, scene.dates[0])

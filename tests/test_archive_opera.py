@@ -17,8 +17,10 @@ import rasterio
 from pyproj import CRS
 from rasterio import Affine
 
-from slipscan.archive import asf, opera
+from job_builders import job_of
+from slipscan.archive.asf import session as asf_session
 from slipscan.archive.manifest import COLUMNS
+from slipscan.archive.opera.archive import Opera, check_chain
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings, DownloadSettings
@@ -56,7 +58,7 @@ def settings(server: LoopbackServer) -> ArchiveSettings:
 
 def search(server: LoopbackServer, place: Region | None = None, as_of: str = "2026-06-30") -> pd.DataFrame:
     place = place or region()
-    return opera.search(place, place.tracks[0], settings(server), as_of)
+    return Opera().search(job_of(place, settings(server)), as_of)
 
 
 def described(
@@ -74,7 +76,7 @@ def chain(frame: int = disp.FRAME, **changes: object) -> list[Granule]:
 
 @pytest.fixture(autouse=True)
 def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(asf.TOKEN, raising=False)
+    monkeypatch.delenv(asf_session.TOKEN, raising=False)
 
 
 @pytest.fixture
@@ -172,15 +174,15 @@ def test_a_reference_that_cannot_be_chained_names_its_dates(caplog: pytest.LogCa
 def test_a_chain_over_frames_is_judged_frame_by_frame() -> None:
     rows = [("F1", "2020-01-01", "2020-02-01"), ("F1", "2020-02-01", "2020-03-01"), ("F2", "2020-02-13", "2020-03-01")]
     table = pd.DataFrame(rows, columns=["frame", "reference_date", "secondary_date"])
-    opera.check_chain(table)
+    check_chain(table)
     broken = pd.concat([table, pd.DataFrame([("F2", "2020-02-01", "2020-02-25")], columns=table.columns)])
     with pytest.raises(SlipscanError, match="frame F2 moves to 2020-02-13"):
-        opera.check_chain(broken)
+        check_chain(broken)
 
 
 def test_the_dry_run_asks_nothing(server) -> None:
     place = region()
-    text = opera.query(place, place.tracks[0], settings(server), "2021-05-04")
+    text = Opera().query(job_of(place, settings(server)), "2021-05-04")
     for part in (
         "dataset: OPERA-S1",
         "shortName=OPERA_L3_DISP-S1_V1",
@@ -194,7 +196,7 @@ def test_the_dry_run_asks_nothing(server) -> None:
 
 def test_files_come_with_the_frame_s_static_layers(server, tmp_path: Path) -> None:
     place, table = region(), search(server)
-    located = opera.locate(table, place, place.tracks[0], settings(server), tmp_path)
+    located = Opera().locate(table, job_of(place, settings(server), tmp_path))
     assert set(located) == set(table["granule"])
     for name, files in located.items():
         assert [file.name for file in files if not file.shared] == [f"{name}.nc"]
@@ -207,7 +209,7 @@ def test_a_frame_without_line_of_sight_is_refused(tmp_path: Path) -> None:
     with LoopbackServer() as server:
         cmr.register(server, cmr.Catalogue(chain()), {})
         with pytest.raises(SlipscanError, match=r"no line of sight .* of frame F11116"):
-            opera.locate(search(server), place, place.tracks[0], settings(server), tmp_path)
+            Opera().locate(search(server), job_of(place, settings(server), tmp_path))
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -274,7 +276,7 @@ def write_tif(path: Path, values: np.ndarray, size: int, nodata: float | None = 
 
 def crop(files: list[Path], bounds: tuple[float, float, float, float] = BOUNDS, place: Region | None = None):  # type: ignore[no-untyped-def]
     place = place or region()
-    return opera.crop(ROW, files, place, place.tracks[0], bounds)
+    return Opera().crop(ROW, files, job_of(place), bounds)
 
 
 def test_signs_against_numbers_worked_out_by_hand(tmp_path: Path) -> None:
@@ -323,7 +325,7 @@ def test_the_true_scene_comes_back(tmp_path: Path, direction: str) -> None:
     static = disp.write_static(tmp_path, scene, POSTING)
     row = pd.Series({**ROW, "granule": path.stem, "secondary_date": secondary.isoformat()})
     place = region(scene)
-    got = opera.crop(row, [path, *static], place, place.tracks[0], (32.4, 40.7, 32.6, 41.0))
+    got = Opera().crop(row, [path, *static], job_of(place), (32.4, 40.7, 32.6, 41.0))
     xx, yy = np.meshgrid(got["x"], got["y"])
     from pyproj import Transformer
 
@@ -390,4 +392,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         crop(files)
     place = region()
     with pytest.raises(SlipscanError, match="has the secondary date 2020-01-15, by the manifest it is 2020-02-08"):
-        opera.crop(pd.Series({**ROW, "secondary_date": "2020-02-08"}), files, place, place.tracks[0], BOUNDS)
+        Opera().crop(
+            pd.Series({**ROW, "secondary_date": "2020-02-08"}),
+            files,
+            job_of(place),
+            BOUNDS,
+        )

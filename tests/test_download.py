@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.http.answers import retry_after_s
 from slipscan.archive.http.credentials import EarthdataSession
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import StoppedError, locked
+from slipscan.archive.http.retry import retry_after_s
 from slipscan.errors import SlipscanError
 from slipscan.settings import DownloadSettings
 from slipscan_loopback.http import KINDS, Faults, LoopbackServer, Record, Request, Response

@@ -17,7 +17,7 @@ from hyp3_sdk.exceptions import HyP3Error, HyP3SDKError
 from hyp3_sdk.util import extract_zipped_product
 from pyproj import Transformer
 
-from slipscan.archive.conventions import CONVENTIONS
+from slipscan.archive.reading.conventions import CONVENTIONS
 from slipscan.regions import read_regions
 from slipscan.settings import Settings
 from slipscan_loopback import bursts, hyp3_rules, licsar

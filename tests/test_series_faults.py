@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import insar_scene as scenes
+from job_builders import job_of
 from series_builders import (
     DAYS,
     LAT,
@@ -24,7 +25,7 @@ from series_builders import (
     write_licsbas,
     write_mintpy,
 )
-from slipscan.archive import local
+from slipscan.archive.local.archive import Local
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 
@@ -47,7 +48,7 @@ def refused_early(directory: Path, convention: str, match: str) -> None:
     """The sentence comes when the header is read, before anything of the manifest is written."""
     region = scenes.region(convention, ".")
     with pytest.raises(SlipscanError, match=match) as raised:
-        local.search(region, region.tracks[0], ArchiveSettings(data_root=str(directory)), "2026-01-01")
+        Local().search(job_of(region, ArchiveSettings(data_root=str(directory))), "2026-01-01")
     assert "\n" not in str(raised.value)
 
 

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import insar_scene as scenes
+from job_builders import job_of
 from series_builders import (
     AS_OF,
     DAYS,
@@ -28,8 +29,8 @@ from series_builders import (
     write_licsbas,
     write_mintpy,
 )
-from slipscan.archive import local
-from slipscan.archive.ready import cube, mintpy, mintpy_header
+from slipscan.archive.local.archive import Local
+from slipscan.archive.local.ready import cube, mintpy, mintpy_header
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.settings import ArchiveSettings
@@ -184,12 +185,12 @@ def test_truncated_and_foreign_hdf5(tmp_path: Path) -> None:
 def test_a_series_changed_since_the_manifest_is_refused(tmp_path: Path) -> None:
     write_mintpy(tmp_path)
     region, settings = scenes.region("mintpy", "."), ArchiveSettings(data_root=str(tmp_path))
-    table = local.search(region, region.tracks[0], settings, AS_OF)
+    table = Local().search(job_of(region, settings), AS_OF)
     assert table.iloc[0]["granule"] == "timeseries.h5"
     assert table.iloc[0]["expected_checksum"].startswith("sha256:")
     write_mintpy(tmp_path, values=2 * TRUTH)
     with pytest.raises(SlipscanError, match="is not the file of the manifest"):
-        local.fetch(table, region, region.tracks[0], settings, tmp_path)
+        Local().files(table, job_of(region, settings, tmp_path))
 
 
 def test_only_the_window_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,4 +337,4 @@ def test_polygon_outside_and_nothing_up_to_as_of(convention: str, write: Any, tm
     elsewhere = tuple((lon, lat - 5) for lon, lat in scenes.POLYGON)
     refused(tmp_path, scenes.region(convention, ".", polygon=elsewhere), "polygon lies outside the data of track 087A")
     region = scenes.region(convention, ".")
-    assert local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), "2019-01-01").empty
+    assert Local().search(job_of(region, ArchiveSettings(data_root=str(tmp_path))), "2019-01-01").empty

@@ -14,16 +14,15 @@ import xarray as xr
 from pyproj import CRS
 
 import insar_scene as scenes
-from slipscan.archive import hyp3, stage
-from slipscan.archive import manifest as manifests
-from slipscan.archive.cubes import Cube
-from slipscan.archive.observations import assemble
+from job_builders import job_of, observed
+from slipscan.archive.joining.observations import assemble
+from slipscan.archive.reading.cubes import Cube
 from slipscan.archive.troposphere import correction as troposphere
 from slipscan.archive.troposphere import era5, gacos, opera
 from slipscan.archive.troposphere.delays import Delays, at_pixels, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
-from slipscan.regions import Region, Track, read_regions
+from slipscan.regions import Region, read_regions
 from slipscan.settings import ArchiveSettings, Corrections
 from slipscan.store import open_zarr
 from slipscan.vocabulary import annotate
@@ -61,9 +60,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untype
             yield running
 
 
-def region_of(archive: LoopbackArchive, family: str) -> tuple[Region, Track]:
-    region = read_regions(archive.directory / "regions.geojson")[f"LOOP-{family.upper()}"]
-    return region, region.tracks[0]
+def region_of(archive: LoopbackArchive, family: str) -> Region:
+    return read_regions(archive.directory / "regions.geojson")[f"LOOP-{family.upper()}"]
 
 
 def settings_of(archive: LoopbackArchive, kind: str, **others: object) -> ArchiveSettings:
@@ -75,16 +73,8 @@ def observe(
     archive: LoopbackArchive, family: str, settings: ArchiveSettings, out: Path
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Search, (order,) and fetch as the rules do."""
-    region, track = region_of(archive, family)
-    stage.write_manifest(region, track, settings, AS_OF, out / "manifest.csv")
-    if family == "hyp3":
-        for _ in range(3):
-            table = manifests.read(out / "manifest.csv")
-            hyp3.order(region, track, settings, table, out / "cache", submit=True)
-    stage.write_observations(
-        region, track, settings, out / "manifest.csv", out / "cache", out / "observations.zarr", out / "inventory.csv"
-    )
-    return open_zarr(out / "observations.zarr").load(), pd.read_csv(out / "inventory.csv")
+    job = job_of(region_of(archive, family), settings, out / "cache")
+    return open_zarr(observed(job, AS_OF, out)).load(), pd.read_csv(out / "inventory.csv")
 
 
 def truth(dataset: xr.Dataset, index: int) -> np.ndarray:
@@ -134,12 +124,9 @@ def test_without_the_correction_the_delay_is_there_and_nothing_is_fetched_twice(
 
 
 def test_delays_that_the_catalogue_lacks_are_named(archive: LoopbackArchive, tmp_path: Path) -> None:
-    region, track = region_of(archive, "aria")
+    job = job_of(region_of(archive, "aria"), settings_of(archive, "opera_tropo"), tmp_path)
     with pytest.raises(SlipscanError, match=r"no OPERA TROPO-ZENITH around 2020-01-10, 2020-01-11: end as_of"):
-        troposphere.of_dates(
-            ["2020-01-03", "2020-01-10", "2020-01-11"], ["15:40:30"], region, track,
-            settings_of(archive, "opera_tropo"), tmp_path,
-        )  # fmt: skip
+        troposphere.of_dates(["2020-01-03", "2020-01-10", "2020-01-11"], ["15:40:30"], job)
 
 
 def test_the_real_nodes_follow_a_delay_of_long_waves(tmp_path: Path) -> None:
@@ -227,7 +214,12 @@ def delays(kind: str = "era5", older: float = 2.30, newer: float = 2.34) -> Dela
 def test_a_longer_path_looks_like_motion_away() -> None:
     # The air of the newer date delays by 40 mm more at the zenith, 50 mm along the line of sight (u = 0.8): the ground
     # seems to have moved 50 mm away, so that of 10 mm toward 60 mm are left.
-    corrected = assemble([crop(0.010)], REGION, TRACK, Corrections(troposphere="era5"), zeros, delays=delays())
+    corrected = assemble(
+        [crop(0.010)],
+        job_of(REGION, ArchiveSettings(corrections=Corrections(troposphere="era5"))),
+        zeros,
+        delays=delays(),
+    )
     np.testing.assert_allclose(corrected["interferogram"].values, 0.060, atol=1e-6)
     record = json.loads(corrected.attrs["corrections"])["troposphere"]
     assert record == {"kind": "era5", "acquisition_time": "12:00:00", "epochs": list(PAIR)}
@@ -249,7 +241,11 @@ def test_without_height_or_line_of_sight_there_is_no_correction(missing: str) ->
     row, data = crop()
     with pytest.raises(SlipscanError, match=f"troposphere 'era5' needs the {missing} of region AIR track 087A"):
         assemble(
-            [(row, data.drop_vars(missing))], REGION, TRACK, Corrections(troposphere="era5"), zeros, True, delays()
+            [(row, data.drop_vars(missing))],
+            job_of(REGION, ArchiveSettings(corrections=Corrections(troposphere="era5"))),
+            zeros,
+            True,
+            delays(),
         )
 
 
@@ -264,8 +260,8 @@ def test_delays_that_end_before_the_pixels_are_refused() -> None:
 def test_the_layer_of_the_granules_is_used_once(tmp_path: Path) -> None:
     crops = [crop(0.010, ("troposphere",), troposphere="gacos")]
     settings = ArchiveSettings(corrections=Corrections(troposphere="gacos"), troposphere_dir=str(tmp_path))
-    assert troposphere.fetch(crops, REGION, TRACK, settings, tmp_path) is None, "nothing from outside is needed"
-    dataset = assemble(crops, REGION, TRACK, settings.corrections, zeros)
+    assert troposphere.fetch(crops, job_of(REGION, settings, tmp_path)) is None, "nothing from outside is needed"
+    dataset = assemble(crops, job_of(REGION, settings), zeros)
     np.testing.assert_allclose(dataset["interferogram"].values, 0.006, atol=1e-7)
     assert json.loads(dataset.attrs["corrections"])["troposphere"] == {"kind": "gacos", "epochs": list(PAIR)}
 
@@ -274,12 +270,18 @@ def test_what_was_corrected_before_is_not_corrected_again(tmp_path: Path) -> Non
     crops = [crop(0.010, corrections_as_delivered="tide ERA5")]
     for kind in ("era5", "gacos", "opera_tropo", "none"):
         settings = ArchiveSettings(corrections=Corrections(troposphere=kind))  # type: ignore[arg-type]
-        assert troposphere.fetch(crops, REGION, TRACK, settings, tmp_path) is None
-        dataset = assemble(crops, REGION, TRACK, settings.corrections, zeros)
+        assert troposphere.fetch(crops, job_of(REGION, settings, tmp_path)) is None
+        dataset = assemble(crops, job_of(REGION, settings), zeros)
         np.testing.assert_allclose(dataset["interferogram"].values, 0.010, atol=1e-7)
         assert json.loads(dataset.attrs["corrections"])["troposphere"] == {"kind": "delivered", "epochs": list(PAIR)}
     with pytest.raises(SlipscanError, match="out of 1 of 2 granules of region AIR track 087A as delivered"):
-        assemble([*crops, crop()], REGION, TRACK, Corrections(troposphere="era5"), zeros, True, delays())
+        assemble(
+            [*crops, crop()],
+            job_of(REGION, ArchiveSettings(corrections=Corrections(troposphere="era5"))),
+            zeros,
+            True,
+            delays(),
+        )
 
 
 def test_times_of_day() -> None:
@@ -329,22 +331,22 @@ def test_gacos_corrects_any_archive(tmp_path: Path) -> None:
     settings = ArchiveSettings(corrections=Corrections(troposphere="gacos"), troposphere_dir=str(tmp_path))
     row, data = crop(0.010, acquisition_time="15:40:30")
     crops = [(row, data.drop_vars("height"))]  # GACOS has its own topography
-    made = troposphere.fetch(crops, REGION, TRACK, settings, tmp_path)
+    made = troposphere.fetch(crops, job_of(REGION, settings, tmp_path))
     assert made is not None and [file.name for file in made.received][:2] == ["20200103.ztd", "20200103.ztd.rsc"]
-    dataset = assemble(crops, REGION, TRACK, settings.corrections, zeros, delays=made)
+    dataset = assemble(crops, job_of(REGION, settings), zeros, delays=made)
     np.testing.assert_allclose(dataset["interferogram"].values, 0.010 + 0.04 / 0.8, atol=1e-6)
 
 
 def test_gacos_says_what_is_missing(tmp_path: Path) -> None:
     settings = ArchiveSettings(corrections=Corrections(troposphere="gacos"))
     with pytest.raises(SlipscanError, match=r"1 of 1 granules .*dates 2020-01-03, 2020-01-15\): order .*gacos.net"):
-        troposphere.fetch([crop()], REGION, TRACK, settings, tmp_path)
+        troposphere.fetch([crop()], job_of(REGION, settings, tmp_path))
     write_gacos(tmp_path, "20200103", 2.4)
     settings = ArchiveSettings(corrections=Corrections(troposphere="gacos"), troposphere_dir=str(tmp_path))
     with pytest.raises(
         SlipscanError, match=r"no GACOS delay of 20200115: order them at gacos.net for 15:40 UTC and 32"
     ):
-        troposphere.fetch([crop(acquisition_time="15:40:30")], REGION, TRACK, settings, tmp_path)
+        troposphere.fetch([crop(acquisition_time="15:40:30")], job_of(REGION, settings, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -452,9 +454,9 @@ def test_era5_files_correct_any_archive(tmp_path: Path) -> None:
     write_era5(tmp_path / "ERA5_20200115_16.nc", "2020-01-15T16:00", 2000.0, east, "time", "level")
     settings = ArchiveSettings(corrections=Corrections(troposphere="era5"), troposphere_dir=str(tmp_path))
     crops = [crop(0.010, acquisition_time="15:40:30")]
-    made = troposphere.fetch(crops, REGION, TRACK, settings, tmp_path)
+    made = troposphere.fetch(crops, job_of(REGION, settings, tmp_path))
     assert made is not None and [file.name for file in made.received] == ["ERA5_20200103_16.nc", "ERA5_20200115_16.nc"]
-    dataset = assemble(crops, REGION, TRACK, settings.corrections, zeros, delays=made)
+    dataset = assemble(crops, job_of(REGION, settings), zeros, delays=made)
     # Vapour of 10 hPa at sea level delays by 115 mm, at the crop's 500 m by exp(-500 / 2000) of it; u is 0.8.
     wet = zenith(2000.0, np.array([500.0]))[0] - zenith(None, np.array([500.0]))[0]
     np.testing.assert_allclose(dataset["interferogram"].values, 0.010 + wet / 0.8, atol=2e-5)
@@ -473,14 +475,14 @@ def test_era5_says_what_to_request(tmp_path: Path) -> None:
     settings = ArchiveSettings(corrections=Corrections(troposphere="era5"))
     crops = [crop(acquisition_time="23:40:00")]
     with pytest.raises(SlipscanError, match=r"name archive\.troposphere_dir"):
-        troposphere.fetch(crops, REGION, TRACK, settings, tmp_path)
+        troposphere.fetch(crops, job_of(REGION, settings, tmp_path))
     settings = ArchiveSettings(corrections=Corrections(troposphere="era5"), troposphere_dir=str(tmp_path))
     words = (
         r"no ERA5_20200104_00.nc, ERA5_20200116_00.nc \(day and hour, UTC\): request reanalysis-era5-pressure-levels.*"
         r"area 41.52/31.87/40.40/32.99"
     )
     with pytest.raises(SlipscanError, match=words):
-        troposphere.fetch(crops, REGION, TRACK, settings, tmp_path)
+        troposphere.fetch(crops, job_of(REGION, settings, tmp_path))
 
 
 def test_era5_of_another_hour_or_of_few_levels_is_refused(tmp_path: Path) -> None:
@@ -507,11 +509,7 @@ def local_observations(tmp_path: Path, settings: ArchiveSettings) -> xr.Dataset:
     scenes.write_licsar(tmp_path / "data", made)
     region = scenes.region("licsar", "data")
     own = settings.model_copy(update={"data_root": str(tmp_path)})
-    stage.write_manifest(region, region.tracks[0], own, AS_OF, tmp_path / "manifest.csv")
-    stage.write_observations(
-        region, region.tracks[0], own, tmp_path / "manifest.csv", tmp_path, tmp_path / "o.zarr", tmp_path / "i.csv"
-    )
-    return open_zarr(tmp_path / "o.zarr").load()
+    return open_zarr(observed(job_of(region, own, tmp_path), AS_OF, tmp_path)).load()
 
 
 def test_local_interferograms_are_corrected_too(tmp_path: Path) -> None:
@@ -525,4 +523,4 @@ def test_local_interferograms_are_corrected_too(tmp_path: Path) -> None:
     expected = plain["interferogram"] - 0.04 / plain["los_up"]
     np.testing.assert_allclose(corrected["interferogram"].values, expected.values, atol=2e-6)
     assert json.loads(corrected.attrs["corrections"])["troposphere"]["epochs"] == list(scenes.DATES[:2])
-    assert "20200103.ztd.rsc" in (tmp_path / "i.csv").read_text()
+    assert "20200103.ztd.rsc" in (tmp_path / "inventory.csv").read_text()

@@ -8,27 +8,26 @@ topography, for the time of day that was asked for; 0 is no data (LiCSAR_ztd2geo
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from slipscan.archive.cubes import Cube
-from slipscan.archive.extent import crop_bounds
 from slipscan.archive.granules import Received
-from slipscan.archive.rasters import common_grid, read_header, read_on
+from slipscan.archive.job import Job
+from slipscan.archive.reading.cubes import Cube
+from slipscan.archive.reading.rasters import common_grid, read_header, read_on
+from slipscan.archive.troposphere.delays import Zenith, directory_of
 from slipscan.errors import SlipscanError
-from slipscan.outputs import sha256_file
 from slipscan.plausible import plausible
-from slipscan.regions import Region
 
+NEEDS_HEIGHT, OR_WITH_GRANULES = False, True
+REMEDY = "order the zenith delays of all dates at gacos.net and name their directory in archive.troposphere_dir"
 KEYS = ("WIDTH", "FILE_LENGTH", "X_FIRST", "Y_FIRST", "X_STEP", "Y_STEP")
 MARGIN_DEG = 0.1
 
 
-def open_directory(
-    directory: Path, moments: Sequence[datetime.datetime], region: Region
-) -> tuple[Callable[[datetime.datetime], Cube], list[Received]]:
+def open_delays(moments: Sequence[datetime.datetime], job: Job) -> tuple[Zenith, list[Received]]:
     """Find the delays of some dates; raises SlipscanError where one is missing, with the dates.
 
     Returns
@@ -36,20 +35,19 @@ def open_directory(
     zenith, received
         the delay of a date around the region; the files
     """
+    directory, bounds = directory_of(job), job.bounds
     found: dict[str, list[Path]] = {f"{moment:%Y%m%d}": _files(directory, f"{moment:%Y%m%d}") for moment in moments}
     missing = [date for date, files in found.items() if not files]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        west, south, east, north = crop_bounds(region)
+        west, south, east, north = bounds
         raise SlipscanError(
             f"{directory} has no GACOS delay of {', '.join(missing[:5])}{more}: order them at gacos.net for"
             f" {moments[0]:%H:%M} UTC and {west:.2f} to {east:.2f} E, {south:.2f} to {north:.2f} N, and put"
             " YYYYMMDD.ztd with .ztd.rsc (or .ztd.tif) there"
         )
-    received = [
-        Received(file.name, file.stat().st_size, sha256_file(file)) for files in found.values() for file in files
-    ]
-    return lambda moment: read(found[f"{moment:%Y%m%d}"][0], crop_bounds(region)), received
+    received = [Received.of(file) for files in found.values() for file in files]
+    return lambda moment: read(found[f"{moment:%Y%m%d}"][0], bounds), received
 
 
 def _files(directory: Path, date: str) -> list[Path]:
