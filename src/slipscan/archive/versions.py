@@ -21,12 +21,10 @@ from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import RemoteFile
 from slipscan.archive.job import Job
 from slipscan.archive.manifest import ORDER
+from slipscan.archive.names import listed
 from slipscan.errors import SlipscanError
 
 log = logging.getLogger(__name__)
-
-LISTED = 10
-"""Granules of one kind that are named in the log; of more the number is given."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +145,7 @@ def _row(granule: Found) -> dict[str, str]:
 def _tell(what: str, granules: Sequence[Found]) -> None:
     """Name granules that are left out."""
     if granules:
-        names = sorted(granule.name for granule in granules)
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        log.info("%s: %s%s", what, ", ".join(names[:LISTED]), more)
+        log.info("%s: %s", what, listed(sorted(granule.name for granule in granules), most=10))
 
 
 def _nothing(

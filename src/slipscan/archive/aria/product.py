@@ -28,6 +28,7 @@ from slipscan.archive.job import Job
 from slipscan.archive.reading import hdf5
 from slipscan.archive.reading.cubes import Cube, fill_nearest, plane_at
 from slipscan.archive.reading.dem import heights_of
+from slipscan.archive.reading.window import find_window
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, write_grid
 from slipscan.plausible import plausible
@@ -124,7 +125,7 @@ def read_window(
     """
     with hdf5.opened(path) as file:
         lon, lat = (hdf5.array(file, f"{DATA}/{name}") for name in ("longitude", "latitude"))
-        window = hdf5.window(lon, lat, bounds, WGS84)
+        window = find_window(lon, lat, bounds, WGS84)
         if window is None:
             return None
         wavelength = hdf5.check_wavelength(file, f"{RADAR}/wavelength", radar_wavelength_m)

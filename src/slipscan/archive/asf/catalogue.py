@@ -16,6 +16,7 @@ import requests
 from slipscan.archive.asf.session import EARTHDATA, TOKEN, host, session
 from slipscan.archive.http.credentials import earthdata_token
 from slipscan.archive.http.retry import PassingError, refuse_passing, retrying
+from slipscan.archive.names import listed
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 
@@ -89,10 +90,7 @@ def query_text(settings: ArchiveSettings, **options: Any) -> str:
 
 def _text(value: Any) -> str:
     """Write an option; a long list (of names) by its beginning."""
-    if isinstance(value, list | tuple):
-        more = f" and {len(value) - 5} more" if len(value) > 5 else ""
-        return ", ".join(map(str, value[:5])) + more
-    return str(value)
+    return listed(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _queries(settings: ArchiveSettings, asked: ASFSession, options: dict[str, Any]) -> list[list[tuple[str, Any]]]:

@@ -22,6 +22,7 @@ from slipscan.archive.http.index_pages import Pages
 from slipscan.archive.job import Job
 from slipscan.archive.licsar.product import METADATA, RULE, read_granule
 from slipscan.archive.manifest import ORDER
+from slipscan.archive.names import listed
 from slipscan.archive.reading.layers import LOS
 from slipscan.archive.remote import RemoteArchive
 from slipscan.errors import SlipscanError
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 FRAME = re.compile(r"^(?P<track>\d{3})(?P<direction>[AD])_\d{5}_\d{6}$")
 PAIR = re.compile(r"^(\d{8})_(\d{8})$")
-NAMED_IN_LOG = 8
-"""At most so many pairs or dates are named in a log line."""
 
 
 class Licsar(RemoteArchive):
@@ -184,8 +183,7 @@ def _pairs_with_data(
 def _say(message: str, frame: str, names: Sequence[str]) -> None:
     """Log names, some of them where they are many; nothing where there is none."""
     if names:
-        more = f" and {len(names) - NAMED_IN_LOG} more" if len(names) > NAMED_IN_LOG else ""
-        log.warning(message, frame, ", ".join(names[:NAMED_IN_LOG]) + more)
+        log.warning(message, frame, listed(names, most=8))
 
 
 def _geometry_files(pages: Pages, base: str, frame: str) -> list[RemoteFile]:

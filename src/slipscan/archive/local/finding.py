@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from slipscan.archive.names import listed
 from slipscan.archive.reading.conventions import CONVENTIONS, Convention
 from slipscan.errors import SlipscanError
 
@@ -243,10 +244,6 @@ def refuse_partial_geometry(found: Collection[str], rule: Convention, directory:
             )
 
 
-NAMED = 3
-
-
 def named(paths: Sequence[Path], directory: Path) -> str:
     """Write the names of files below a directory, the first few where they are many."""
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(str(path.relative_to(directory)) for path in paths[:NAMED]) + more
+    return listed([path.relative_to(directory) for path in paths], most=3)

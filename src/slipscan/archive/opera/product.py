@@ -23,6 +23,7 @@ from slipscan.archive.extent import Bounds, projected
 from slipscan.archive.reading import hdf5
 from slipscan.archive.reading.layers import LOS, checked_line_of_sight, read_height
 from slipscan.archive.reading.rasters import ALIGNMENT, Raster, read_header, read_on, same_crs
+from slipscan.archive.reading.window import Window, find_window
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, write_grid
 from slipscan.plausible import plausible
@@ -77,7 +78,7 @@ def read_window(
     with hdf5.opened(path) as file:
         x, y = (hdf5.array(file, f"/{name}") for name in ("x", "y"))
         crs = _crs(file)
-        window = hdf5.window(x, y, projected(bounds, crs), crs)
+        window = find_window(x, y, projected(bounds, crs), crs)
         if window is None:
             return None
         hdf5.check_wavelength(file, "/identification/radar_wavelength", radar_wavelength_m)
@@ -141,7 +142,7 @@ def _component(labels: Single, valid: NDArray[np.bool_]) -> NDArray[np.int16]:
     return np.where(valid & known, labels, 0).astype(np.int16)
 
 
-def _baseline(file: h5py.File, window: hdf5.Window) -> float | None:
+def _baseline(file: h5py.File, window: Window) -> float | None:
     """Perpendicular baseline, reference to secondary date, median of the window, m."""
     if BASELINE not in file:
         return None

@@ -16,6 +16,7 @@ from pyproj.exceptions import CRSError
 from rasterio.windows import Window
 
 from slipscan.archive.extent import Bounds, projected
+from slipscan.archive.names import listed
 from slipscan.archive.reading.bands import only_band, opened, read_band
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
@@ -27,7 +28,6 @@ ALIGNMENT = 0.1
 """Rasters may be off the common lattice by this share of a pixel, no more."""
 SHORT = 0.95
 """A raster that covers less than this share of what most rasters of a track cover is named."""
-NAMED = 5
 """So many of them."""
 
 
@@ -202,12 +202,11 @@ def _name_short(short: Sequence[tuple[Path, float]], inside: Box) -> None:
     """Name the rasters that cut the common extent."""
     if not short:
         return
-    listed = ", ".join(f"{path} ({100 * share:.0f} %)" for path, share in short[:NAMED])
-    more = f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
+    names = listed([f"{path} ({100 * share:.0f} %)" for path, share in short])
     log.warning(
-        "%d files cover clearly less than most do and cut the common extent to %d x %d pixels: %s%s; remove them,"
+        "%d files cover clearly less than most do and cut the common extent to %d x %d pixels: %s; remove them,"
         " or fetch them whole",
-        len(short), inside[3] - inside[1], inside[2] - inside[0], listed, more,
+        len(short), inside[3] - inside[1], inside[2] - inside[0], names,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import xarray as xr
 
 from slipscan.archive.granules import Received
 from slipscan.archive.job import Job
+from slipscan.archive.names import listed
 from slipscan.archive.troposphere import era5, gacos, opera
 from slipscan.archive.troposphere.delays import Delays, Source, toward
 from slipscan.errors import SlipscanError
@@ -142,11 +143,6 @@ def of_dates(dates: Sequence[str], times: Sequence[str], job: Job) -> Delays:
     source = SOURCES[kind]
     zenith, received = source.open_delays(list(moments.values()), job)
     return Delays(kind, moments, zenith, tuple(received), source.NEEDS_HEIGHT)
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Write names, the first few where they are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def time_of_day(times: Sequence[str]) -> datetime.time | None:

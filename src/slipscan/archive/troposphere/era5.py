@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from slipscan.archive.extent import Bounds
+from slipscan.archive.extent import Bounds, nodes_around
 from slipscan.archive.granules import Received
 from slipscan.archive.job import Job
+from slipscan.archive.names import listed
 from slipscan.archive.reading.cubes import Cube
 from slipscan.archive.troposphere.delays import Zenith, directory_of
 from slipscan.errors import SlipscanError
@@ -78,9 +79,8 @@ def open_delays(moments: Sequence[datetime.datetime], job: Job) -> tuple[Zenith,
     if missing:
         west, south, east, north = bounds
         area = f"{north + MARGIN_DEG:.2f}/{west - MARGIN_DEG:.2f}/{south - MARGIN_DEG:.2f}/{east + MARGIN_DEG:.2f}"
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise SlipscanError(
-            f"{directory} has no {', '.join(missing[:5])}{more} (day and hour, UTC): request"
+            f"{directory} has no {listed(missing)} (day and hour, UTC): request"
             " reanalysis-era5-pressure-levels of the Copernicus CDS, variables geopotential, temperature and"
             f" specific_humidity, all pressure levels, area {area} (north/west/south/east), format NetCDF, a file each"
         )
@@ -107,9 +107,7 @@ def read(path: Path, hour: datetime.datetime, bounds: Bounds) -> Cube:
         dataset = _of_hour(dataset, time, hour, path)
         latitude, longitude = (np.asarray(dataset[name].values, float) for name in ("latitude", "longitude"))
         longitude = (longitude + 180) % 360 - 180
-        west, south, east, north = bounds
-        rows = np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG))
-        columns = np.flatnonzero((longitude > west - MARGIN_DEG) & (longitude < east + MARGIN_DEG))
+        rows, columns = nodes_around(latitude, longitude, bounds, MARGIN_DEG)
         pressure = np.atleast_1d(np.asarray(dataset[level].values, float)) * 100  # hPa
         if min(len(rows), len(columns)) < 2 or pressure.max() < BOTTOM_PA or pressure.min() > TOP_PA:
             raise SlipscanError(

@@ -23,11 +23,12 @@ import numpy as np
 from slipscan import cache
 from slipscan.archive.asf import catalogue
 from slipscan.archive.asf.files import listed_files, locate_granules
-from slipscan.archive.extent import Bounds
+from slipscan.archive.extent import Bounds, nodes_around
 from slipscan.archive.granules import Received, RemoteFile
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import locked
 from slipscan.archive.job import Job
+from slipscan.archive.names import listed
 from slipscan.archive.reading import hdf5
 from slipscan.archive.reading.cubes import Cube
 from slipscan.archive.troposphere.delays import Zenith
@@ -95,9 +96,8 @@ def open_delays(moments: Sequence[Moment], job: Job) -> tuple[Zenith, list[Recei
             {f"{moment:%Y-%m-%d}" for moment in moments if set(model_times(moment)) & (set(missing) - set(files))}
         )
         if gone:
-            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             raise SlipscanError(
-                f"the catalogue {settings.cmr_url} has no OPERA TROPO-ZENITH around {', '.join(gone[:5])}{more}: end"
+                f"the catalogue {settings.cmr_url} has no OPERA TROPO-ZENITH around {listed(gone)}: end"
                 " as_of before them, or set archive.corrections.troposphere to another kind"
             )
         size = sum(file.bytes or 0 for file in files.values())
@@ -182,13 +182,9 @@ def read_window(path: Path, bounds: Bounds) -> Cube:
         unreadable, another product, another unit, or it does not cover the box
     """
     with hdf5.opened(path) as file:
-        west, south, east, north = bounds
         height, latitude, longitude = (hdf5.array(file, f"/{name}") for name in AXES)
-        parts = {
-            "height": np.flatnonzero(height <= MAX_HEIGHT_M),
-            "latitude": np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG)),
-            "longitude": np.flatnonzero((longitude > west - MARGIN_DEG) & (longitude < east + MARGIN_DEG)),
-        }
+        rows, columns = nodes_around(latitude, longitude, bounds, MARGIN_DEG)
+        parts = {"height": np.flatnonzero(height <= MAX_HEIGHT_M), "latitude": rows, "longitude": columns}
         if min(map(len, parts.values())) < 2:
             raise SlipscanError(f"{path} does not cover the region: it is not global, or broken; fetch it again")
         window = {name: slice(int(part[0]), int(part[-1]) + 1) for name, part in parts.items()}
