@@ -23,7 +23,6 @@ from slipscan.geometry import Grid, in_degrees, write_grid
 from slipscan.metric import check_place
 from slipscan.regions import Track
 from slipscan.screening import screened
-from slipscan.stack import since_first_epoch
 from slipscan.vocabulary import annotate, check
 
 if TYPE_CHECKING:
@@ -177,6 +176,8 @@ def stack_of(
 
 def checked(out: xr.Dataset, grid: Grid, track: Track, path: Path) -> xr.Dataset:
     """Make a dataset (lazy or in memory) in the contract's dimensions and units product 'stack': see `stack_of`."""
+    from slipscan.stack import since_first_epoch  # which brings torch: interferograms do without
+
     if missing := [name for name in LOS if name not in out]:
         log.warning(
             "%s comes without line of sight (%s): no source inversion, no projection of GNSS", path, ", ".join(missing)
