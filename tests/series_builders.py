@@ -50,6 +50,11 @@ def check_truth(dataset: xr.Dataset, tolerance: float = 1e-8) -> None:
     assert str(dataset["reference_time"].values)[:10] == scenes.DATES[0]
 
 
+def check_los(dataset: xr.Dataset) -> None:
+    for name, expected in zip(("los_east", "los_north", "los_up"), scenes.los(), strict=True):
+        np.testing.assert_allclose(dataset[name].values, expected.mean(), atol=1e-6)
+
+
 GEOGRAPHIC = {
     "X_FIRST": str(scenes.WEST),
     "Y_FIRST": str(scenes.NORTH),
