@@ -39,11 +39,6 @@ class Aria(RemoteArchive):
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the track's interferograms over the region's polygon up to `as_of`.
 
-        Parameters
-        ----------
-        as_of
-            latest date of the newer acquisition, ISO
-
         Returns
         -------
         manifest

@@ -57,11 +57,6 @@ class Opera(RemoteArchive):
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the displacements of the track's frames up to `as_of`: of all over the polygon where none is named.
 
-        Parameters
-        ----------
-        as_of
-            latest secondary date, ISO
-
         Returns
         -------
         manifest

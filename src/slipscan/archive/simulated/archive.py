@@ -34,25 +34,7 @@ class Simulated(OnDisk):
     knows_truth = True
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
-        """Interferograms of a track up to a date.
-
-        Parameters
-        ----------
-        job
-            of archive 'simulated'; of its settings `simulated` is used
-        as_of
-            ISO date; pairs whose newer date is later are left out
-
-        Returns
-        -------
-        manifest
-            columns manifest.COLUMNS
-
-        Raises
-        ------
-        SlipscanError
-            the region lies outside the scenario
-        """
+        """List the pairs whose newer date is not after `as_of`; raises SlipscanError outside the scenario."""
         check_bounds(job.region)
         frame = frame_name(job.track)
         rows = [
@@ -73,13 +55,7 @@ class Simulated(OnDisk):
         return write_files(manifest, job)
 
     def read(self, manifest: pd.DataFrame, job: Job, empty: Empty) -> tuple[xr.Dataset, Sequence[Received]]:
-        """Read the files with the reader of real LiCSAR data.
-
-        Returns
-        -------
-        dataset, received
-            product 'interferograms' on the native grid, metres toward the satellite; no file of a correction
-        """
+        """Read the files with the reader of real LiCSAR data: product 'interferograms' on the native grid."""
         source = LocalSource(convention="licsar", path=".")
         return read_interferograms(frame_directory(job), source, job.track, manifest), ()
 

@@ -40,13 +40,6 @@ _GEOMETRY = ("E", "N", "U", "hgt")
 def write_files(manifest: pd.DataFrame, job: Job) -> list[Path]:
     """Simulate the files of a manifest that are not there yet.
 
-    Parameters
-    ----------
-    manifest
-        of `Simulated.search`
-    job
-        of archive 'simulated'
-
     Returns
     -------
     files
