@@ -14,7 +14,8 @@ import xarray as xr
 from affine import Affine
 
 import insar_scene as scenes
-from slipscan.archive import local
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
@@ -27,11 +28,10 @@ TRUTH = scenes.truth(LON, LAT)
 
 def archive(directory: Path, region: Region, as_of: str = AS_OF) -> xr.Dataset:
     """Search, fetch and read, as the stage does."""
-    settings, track = ArchiveSettings(data_root=str(directory)), region.tracks[0]
-    table = local.search(region, track, settings, as_of)
-    files = local.fetch(table, region, track, settings, directory)
-    assert all(file.is_file() for file in files)
-    return local.read(table, region, track, settings, directory)
+    job = job_of(region, ArchiveSettings(data_root=str(directory)), directory)
+    table = Local().search(job, as_of)
+    assert all(file.is_file() for file in Local().files(table, job))
+    return Local().read(table, job, np.zeros)[0]
 
 
 def refused(directory: Path, region: Region, match: str) -> None:
@@ -48,6 +48,11 @@ def check_truth(dataset: xr.Dataset, tolerance: float = 1e-8) -> None:
     shifted = scenes.truth(lon + scenes.STEP / 2, lat)[-1]
     assert np.abs(shifted - expected[-1]).max() > 4e-4
     assert str(dataset["reference_time"].values)[:10] == scenes.DATES[0]
+
+
+def check_los(dataset: xr.Dataset) -> None:
+    for name, expected in zip(("los_east", "los_north", "los_up"), scenes.los(), strict=True):
+        np.testing.assert_allclose(dataset[name].values, expected.mean(), atol=1e-6)
 
 
 GEOGRAPHIC = {

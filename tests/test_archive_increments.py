@@ -18,8 +18,10 @@ import pytest
 import rasterio
 from affine import Affine
 
+from job_builders import job_of, observed
 from slipscan.archive import manifest as manifests
-from slipscan.archive import remote, stage
+from slipscan.archive import stage
+from slipscan.archive.registry import archive_of
 from slipscan.archive.status import describe
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
@@ -67,16 +69,7 @@ def settings_of(archive: LoopbackArchive, **changes: object) -> ArchiveSettings:
 def observe(archive: LoopbackArchive, out: Path, cache: Path, as_of: str = LAST, **changes: object) -> Path:
     """Search and fetch; the directory of the results."""
     region, settings = region_of(archive), settings_of(archive, **changes)
-    stage.write_manifest(region, region.tracks[0], settings, as_of, out / "manifest.csv")
-    stage.write_observations(
-        region,
-        region.tracks[0],
-        settings,
-        out / "manifest.csv",
-        cache,
-        out / "observations.zarr",
-        out / "inventory.csv",
-    )
+    observed(job_of(region, settings, cache), as_of, out)
     return out
 
 
@@ -106,7 +99,7 @@ def test_only_new_granules_are_fetched_and_the_result_equals_a_full_run(
 def test_a_day_without_granules_changes_no_byte_of_the_manifest(archive: LoopbackArchive, tmp_path: Path) -> None:
     region, track = region_of(archive), region_of(archive).tracks[0]
     for name, as_of in (("one", LAST), ("two", "2021-06-01")):
-        stage.write_manifest(region, track, settings_of(archive), as_of, tmp_path / f"{name}.csv")
+        stage.write_manifest(job_of(region, settings_of(archive), track=track), as_of, tmp_path / f"{name}.csv")
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
 
 
@@ -125,18 +118,18 @@ def test_a_manifest_that_was_edited_wrongly_is_refused(
     archive: LoopbackArchive, tmp_path: Path, old: str, new: str, sentence: str
 ) -> None:
     region, track, path = region_of(archive), region_of(archive).tracks[0], tmp_path / "manifest.csv"
-    stage.write_manifest(region, track, settings_of(archive), LAST, path)
+    stage.write_manifest(job_of(region, settings_of(archive), track=track), LAST, path)
     text = path.read_text()
     path.write_text(re.sub(old, text.splitlines()[-1] if new == "LAST_LINE" else new, text, count=1))
     with pytest.raises(SlipscanError, match=sentence):
-        manifests.read_of(path, region, track)
+        manifests.read_of(path, job_of(region, track=track), dated=True)
 
 
 def test_the_status_of_a_broken_inventory_is_one_sentence(archive: LoopbackArchive, tmp_path: Path) -> None:
     region, directory = region_of(archive), tmp_path / "LOOP-ARIA/087A"
     settings = Settings(results_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"), archive=settings_of(archive))
     assert "no manifest yet" in describe(region, settings)
-    stage.write_manifest(region, region.tracks[0], settings.archive, LAST, directory / "manifest.csv")
+    stage.write_manifest(job_of(region, settings.archive), LAST, directory / "manifest.csv")
     assert "0 in the cache, nothing received yet" in describe(region, settings)
     for text in ("", "a,b\n1,2\n", "bytes\nmany\n"):
         (directory / "inventory.csv").write_text(text)
@@ -149,9 +142,9 @@ def test_what_is_no_date_is_refused_before_anything_is_asked(archive: LoopbackAr
     before = len(archive.server.requests)
     region, settings = region_of(archive), settings_of(archive)
     with pytest.raises(SlipscanError, match="YYYY-MM-DD"):
-        stage.write_manifest(region, region.tracks[0], settings, as_of, tmp_path / "manifest.csv")
+        stage.write_manifest(job_of(region, settings), as_of, tmp_path / "manifest.csv")
     with pytest.raises(SlipscanError, match="YYYY-MM-DD"):
-        stage.query_text(region, region.tracks[0], settings, as_of)
+        stage.query_text(job_of(region, settings), as_of)
     assert len(archive.server.requests) == before
 
 
@@ -176,12 +169,12 @@ def test_a_pinned_manifest_is_replayed_from_the_cache_without_a_network(tmp_path
         settings = settings_of(running, manifests=str(tmp_path / "pins"), download=once)
         region = region_of(running)
     out = tmp_path / "replayed"
-    stage.write_manifest(region, region.tracks[0], settings, LAST, out / "manifest.csv")
+    stage.write_manifest(job_of(region, settings), LAST, out / "manifest.csv")
     results = (out / "observations.zarr", out / "inventory.csv")
-    stage.write_observations(region, region.tracks[0], settings, out / "manifest.csv", tmp_path / "cache", *results)
+    stage.write_observations(job_of(region, settings, tmp_path / "cache"), out / "manifest.csv", *results)
     assert same_results(first, out)
     with pytest.raises(SlipscanError, match=r"127\.0\.0\.1"):
-        stage.write_observations(region, region.tracks[0], settings, out / "manifest.csv", tmp_path / "none", *results)
+        stage.write_observations(job_of(region, settings, tmp_path / "none"), out / "manifest.csv", *results)
 
 
 class CutThenSilent(Faults):
@@ -199,7 +192,7 @@ def test_a_kill_in_the_middle_and_a_rerun_give_the_same_bytes(tmp_path: Path) ->
     with LoopbackArchive(tmp_path / "whole", SCENE, families=("aria",), layout=layout, faults=faults) as running:
         region, track = region_of(running), region_of(running).tracks[0]
         out = tmp_path / "killed"
-        stage.write_manifest(region, track, settings_of(running), LAST, out / "manifest.csv")
+        stage.write_manifest(job_of(region, settings_of(running), track=track), LAST, out / "manifest.csv")
         command = [
             Path(sys.executable).parent / "slipscan", "archive", "fetch", region.id, track.id, "manifest.csv",
             "observations.zarr", "inventory.csv", "--regions", regions_of(running), "--cache", tmp_path / "cache",
@@ -237,7 +230,9 @@ def test_a_corrupt_granule_is_fetched_once_more_and_then_refused(archive: Loopba
     assert not (tmp_path / "out/observations.zarr").exists()
     region, track = region_of(archive), region_of(archive).tracks[0]
     table = manifests.read(tmp_path / "out/manifest.csv")
-    assert len(remote.in_cache(table, region, track, settings_of(archive), tmp_path / "cache")) < len(table)
+    assert len(
+        archive_of(region).in_cache(table, job_of(region, settings_of(archive), tmp_path / "cache", track=track))
+    ) < len(table)
 
 
 def test_a_granule_that_is_corrupt_in_the_archive_is_not_fetched_again(

@@ -10,9 +10,13 @@ import pytest
 import xarray as xr
 
 import insar_scene as scenes
-from slipscan.archive import local, manifest, stage
-from slipscan.archive.conventions import CONVENTIONS
-from slipscan.archive.finding import find_pairs
+from job_builders import job_of, observed
+from slipscan.archive import manifest, stage
+from slipscan.archive.job import data_root
+from slipscan.archive.local.archive import Local
+from slipscan.archive.local.finding import find_pairs
+from slipscan.archive.local.interferograms import read_interferograms
+from slipscan.archive.reading.conventions import CONVENTIONS
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.regions import Region
@@ -26,12 +30,7 @@ AS_OF = "2026-01-01"
 def archive(directory: Path, region: Region, out: Path, as_of: str = AS_OF) -> xr.Dataset:
     """Run manifest and observations through files, as the rules do."""
     settings = ArchiveSettings(data_root=str(directory))
-    track = region.tracks[0]
-    stage.write_manifest(region, track, settings, as_of, out / "manifest.csv")
-    stage.write_observations(
-        region, track, settings, out / "manifest.csv", out, out / "observations.zarr", out / "inventory.csv"
-    )
-    return open_zarr(out / "observations.zarr").load()
+    return open_zarr(observed(job_of(region, settings, out), as_of, out)).load()
 
 
 @pytest.mark.parametrize("convention", sorted(CONVENTIONS))
@@ -61,8 +60,8 @@ def test_every_convention_gives_metres_toward_the_satellite(convention: str, tmp
 def test_extents_that_differ_are_clipped_to_the_common_one(tmp_path: Path) -> None:
     scenes.write_hyp3(tmp_path, scenes.scene())
     region = scenes.region("hyp3")
-    table = local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), AS_OF)
-    dataset = local.read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
+    table = Local().search(job_of(region, ArchiveSettings(data_root=str(tmp_path))), AS_OF)
+    dataset = read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
     assert dataset["x"].values[0] == pytest.approx(scenes.WEST + 1.5 * scenes.STEP)
     assert dataset["y"].values[0] == pytest.approx(scenes.NORTH - 2.5 * scenes.STEP)
 
@@ -109,7 +108,7 @@ def test_pinned_manifest_is_replayed_without_a_search(tmp_path: Path) -> None:
     (tmp_path / "pinned").mkdir()
     (tmp_path / "manifest.csv").rename(tmp_path / "pinned" / "TEST_087A.csv")
     settings = ArchiveSettings(manifests=str(tmp_path / "pinned"))
-    stage.write_manifest(region, region.tracks[0], settings, AS_OF, tmp_path / "manifest.csv")
+    stage.write_manifest(job_of(region, settings), AS_OF, tmp_path / "manifest.csv")
     assert (tmp_path / "manifest.csv").read_bytes() == (tmp_path / "pinned" / "TEST_087A.csv").read_bytes()
 
 
@@ -118,11 +117,11 @@ def test_a_file_changed_since_the_manifest_is_refused(tmp_path: Path) -> None:
     scenes.write_gamma(tmp_path / "data", made)
     region = scenes.region("gamma")
     settings = ArchiveSettings(data_root=str(tmp_path / "data"))
-    table = local.search(region, region.tracks[0], settings, AS_OF)
+    table = Local().search(job_of(region, settings), AS_OF)
     made.displacement *= 2
     scenes.write_gamma(tmp_path / "data", made)
     with pytest.raises(SlipscanError, match="is not the file of the manifest"):
-        local.fetch(table, region, region.tracks[0], settings, tmp_path)
+        Local().files(table, job_of(region, settings, tmp_path))
 
 
 def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -229,11 +228,11 @@ def test_coherence_on_another_scale_is_refused(tmp_path: Path) -> None:
 def test_data_root_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLIPSCAN_DATA", raising=False)
     with pytest.raises(SlipscanError, match="data_root in the config, or SLIPSCAN_DATA"):
-        local.data_root(ArchiveSettings())
+        data_root(ArchiveSettings())
     monkeypatch.setenv("SLIPSCAN_DATA", str(tmp_path))
-    assert local.data_root(ArchiveSettings()) == tmp_path
+    assert data_root(ArchiveSettings()) == tmp_path
     with pytest.raises(SlipscanError, match="is no directory"):
-        local.data_root(ArchiveSettings(data_root=str(tmp_path / "absent")))
+        data_root(ArchiveSettings(data_root=str(tmp_path / "absent")))
 
 
 # Ready series.

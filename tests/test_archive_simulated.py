@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import rasterio
 
+from job_builders import job_of
 from slipscan.archive import manifest as manifests
-from slipscan.archive import simulated
+from slipscan.archive.simulated.archive import Simulated
+from slipscan.archive.simulated.files import frame_directory, raster_grid
 from slipscan.errors import SlipscanError
 from slipscan.gnss.tenv3 import read_tenv3
 from slipscan.regions import Region, Track
@@ -41,9 +43,9 @@ def archive(**keys) -> ArchiveSettings:
 
 
 def observe(track: Track, settings: ArchiveSettings, cache: Path, as_of: str = "2030-01-01"):
-    manifest = simulated.search(REGION, track, settings, as_of)
-    files = simulated.fetch(manifest, REGION, track, settings, cache)
-    return manifest, files, simulated.read(manifest, REGION, track, settings, cache)
+    manifest = Simulated().search(job_of(REGION, settings, track=track), as_of)
+    files = Simulated().files(manifest, job_of(REGION, settings, cache, track=track))
+    return manifest, files, Simulated().read(manifest, job_of(REGION, settings, cache, track=track), np.zeros)[0]
 
 
 def hashes(files: list[Path]) -> dict[str, str]:
@@ -52,16 +54,16 @@ def hashes(files: list[Path]) -> dict[str, str]:
 
 def test_the_manifest_holds_the_pairs_of_a_small_baseline_network(tmp_path):
     settings = archive(epochs=30, missing_epoch_fraction=0.2)
-    manifest = simulated.search(REGION, ASCENDING, settings, "2030-01-01")
+    manifest = Simulated().search(job_of(REGION, settings, track=ASCENDING), "2030-01-01")
     manifests.write(tmp_path / "manifest.csv", manifest)
     assert manifests.read(tmp_path / "manifest.csv").equals(manifest.astype(str))
     dates = sorted({*manifest["reference_date"], *manifest["secondary_date"]})
     assert dates[0] == "2018-01-04" and 18 <= len(dates) < 30
     assert len(manifest) == 3 * len(dates) - 6
     assert (manifest["reference_date"] < manifest["secondary_date"]).all()
-    cut = simulated.search(REGION, ASCENDING, settings, "2018-06-30")
+    cut = Simulated().search(job_of(REGION, settings, track=ASCENDING), "2018-06-30")
     assert cut.equals(manifest[manifest["secondary_date"] <= "2018-06-30"].reset_index(drop=True))
-    other = simulated.search(REGION, DESCENDING, settings, "2030-01-01")
+    other = Simulated().search(job_of(REGION, settings, track=DESCENDING), "2030-01-01")
     assert set(other["secondary_date"]) != set(manifest["secondary_date"])  # tracks lose other epochs
 
 
@@ -135,8 +137,8 @@ def test_files_are_laid_out_as_licsar_does(tmp_path):
 
 def test_a_later_search_adds_files_and_changes_none(tmp_path):
     settings = archive(missing_epoch_fraction=0)
-    manifest = simulated.search(REGION, ASCENDING, settings, "2018-02-10")
-    early = simulated.fetch(manifest, REGION, ASCENDING, settings, tmp_path / "one")
+    manifest = Simulated().search(job_of(REGION, settings, track=ASCENDING), "2018-02-10")
+    early = Simulated().files(manifest, job_of(REGION, settings, tmp_path / "one", track=ASCENDING))
     before = {path: path.stat().st_mtime_ns for path in early}
     _, later, _ = observe(ASCENDING, settings, tmp_path / "one")
     assert set(early) < set(later)
@@ -150,12 +152,12 @@ def test_a_lost_file_is_made_again_with_the_same_bytes(tmp_path):
     before = hashes(files)
     files[0].unlink()
     shutil.rmtree(files[-1].parent)
-    assert hashes(simulated.fetch(manifest, REGION, ASCENDING, archive(), tmp_path)) == before
+    assert hashes(Simulated().files(manifest, job_of(REGION, archive(), tmp_path, track=ASCENDING))) == before
 
 
 def test_other_settings_lie_elsewhere(tmp_path):
     directories = {
-        simulated.frame_directory(REGION, track, archive(seed=seed), tmp_path)
+        frame_directory(job_of(REGION, archive(seed=seed), tmp_path, track=track))
         for track in REGION.tracks
         for seed in (1, 2)
     }
@@ -164,13 +166,13 @@ def test_other_settings_lie_elsewhere(tmp_path):
 
 def test_noise_is_that_of_epochs_and_closes_in_triplets():
     settings = archive(white_std_mm=0, posting_deg=0.02).simulated
-    simulator = TrackSimulator(simulated.raster_grid(REGION, 0.02), ASCENDING, settings)
+    simulator = TrackSimulator(raster_grid(REGION, 0.02), ASCENDING, settings)
     a, b, c = (datetime.date(2018, 1, 4) + datetime.timedelta(days=12 * n) for n in range(3))
     ab, bc, ac = (simulator.interferogram(*pair)[0] for pair in ((a, b), (b, c), (a, c)))
     valid = (ab != 0) & (bc != 0) & (ac != 0)
     assert valid.mean() > 0.8 and np.abs(ab[valid]).max() > 0.2
     np.testing.assert_allclose((ab + bc - ac)[valid], 0, atol=1e-3)
-    other = TrackSimulator(simulated.raster_grid(REGION, 0.02), DESCENDING, settings)
+    other = TrackSimulator(raster_grid(REGION, 0.02), DESCENDING, settings)
     assert np.abs(other.delay(a) - simulator.delay(a)).max() > 1e-3  # another time of day, another air
 
 
@@ -178,23 +180,23 @@ def test_a_region_elsewhere_is_refused(tmp_path):
     ring = tuple((lon + 5, lat) for lon, lat in REGION.polygon)
     far = REGION.model_copy(update={"polygon": ring})
     with pytest.raises(SlipscanError, match="TWIN of archive 'simulated' reaches outside the scenario"):
-        simulated.search(far, ASCENDING, archive(), "2030-01-01")
+        Simulated().search(job_of(far, archive(), track=ASCENDING), "2030-01-01")
     with pytest.raises(SlipscanError, match="reaches outside"):
-        simulated.write_stations(far, archive(), tmp_path)
+        Simulated().write_stations(far, archive(), tmp_path)
 
 
 def test_truth_lists_the_events_within_the_series():
-    full = simulated.truth(REGION, archive(epochs=60))
+    full = Simulated().truth(REGION, archive(epochs=60))
     assert full["region"] == "TWIN" and [e["id"] for e in full["events"]] == ["A", "B"]
     assert full["events"][1]["depth_km"] == pytest.approx(3.6, abs=0.1)
-    assert [e["id"] for e in simulated.truth(REGION, archive(epochs=30))["events"]] == ["A"]
-    assert simulated.truth(REGION, archive(epochs=60, scenario="quiet"))["events"] == []
+    assert [e["id"] for e in Simulated().truth(REGION, archive(epochs=30))["events"]] == ["A"]
+    assert Simulated().truth(REGION, archive(epochs=60, scenario="quiet"))["events"] == []
 
 
 @pytest.fixture(scope="module")
 def stations(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("stations")
-    simulated.write_stations(REGION, archive(), directory)
+    Simulated().write_stations(REGION, archive(), directory)
     return directory
 
 

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from slipscan.archive import hyp3, stage
-from slipscan.archive import manifest as manifests
+from job_builders import job_of, observed
 from slipscan.geometry import Grid, read_grid
-from slipscan.regions import Region, Track, read_regions
+from slipscan.regions import Region, read_regions
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr
 from slipscan.timeseries.stage import run as timeseries
@@ -44,25 +43,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory, scene: TrueScene) -> Itera
             yield running
 
 
-def region_of(archive: LoopbackArchive, family: str) -> tuple[Region, Track]:
-    region = read_regions(archive.directory / "regions.geojson")[f"LOOP-{family.upper()}"]
-    return region, region.tracks[0]
+def region_of(archive: LoopbackArchive, family: str) -> Region:
+    return read_regions(archive.directory / "regions.geojson")[f"LOOP-{family.upper()}"]
 
 
 def stack_of(archive: LoopbackArchive, family: str, out: Path) -> xr.Dataset:
     """Search, (order,) fetch and invert as the rules do."""
-    region, track = region_of(archive, family)
     settings = ArchiveSettings.model_validate(archive.config()["archive"])
-    stage.write_manifest(region, track, settings, AS_OF, out / "manifest.csv")
-    if family == "hyp3":
-        table = manifests.read(out / "manifest.csv")
-        hyp3.order(region, track, settings, table, out / "cache", submit=True)
-        for _ in range(3):
-            hyp3.order(region, track, settings, table, out / "cache", submit=False)
-    stage.write_observations(
-        region, track, settings, out / "manifest.csv", out / "cache", out / "observations.zarr", out / "inventory.csv"
-    )
-    timeseries(out / "observations.zarr", out / "stack.zarr", SERIES)
+    job = job_of(region_of(archive, family), settings, out / "cache")
+    timeseries(observed(job, AS_OF, out), out / "stack.zarr", SERIES)
     return open_zarr(out / "stack.zarr").load()
 
 

@@ -14,8 +14,9 @@ import xarray as xr
 from pyproj import CRS
 
 import insar_scene as scenes
-from slipscan.archive import local
-from slipscan.archive.ready import cube
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
+from slipscan.archive.local.ready import cube
 from slipscan.errors import SlipscanError
 from slipscan.export import licsbas, mintpy
 from slipscan.export.stack import export
@@ -92,10 +93,10 @@ def exported(dataset: xr.Dataset, kind: str, directory: Path, variable: str = "d
 
 def read_back(directory: Path, convention: str, path: str) -> xr.Dataset:
     region: Region = scenes.region(convention, path, polygon=ALL)
-    track, settings = region.tracks[0], ArchiveSettings(data_root=str(directory))
-    table = local.search(region, track, settings, AS_OF)
-    local.fetch(table, region, track, settings, directory)
-    return local.read(table, region, track, settings, directory)
+    job = job_of(region, ArchiveSettings(data_root=str(directory)), directory)
+    table = Local().search(job, AS_OF)
+    Local().files(table, job)
+    return Local().read(table, job, np.zeros)[0]
 
 
 def whole_pixels(values: np.ndarray) -> np.ndarray:

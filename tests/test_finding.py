@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import insar_scene as scenes
-from slipscan.archive import local
-from slipscan.archive.finding import find_geometry, find_pairs
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
+from slipscan.archive.local.finding import find_geometry, find_pairs
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 
@@ -20,7 +21,7 @@ AS_OF = "2026-01-01"
 
 def search(directory: Path, convention: str) -> pd.DataFrame:
     region = scenes.region(convention)
-    return local.search(region, region.tracks[0], ArchiveSettings(data_root=str(directory)), AS_OF)
+    return Local().search(job_of(region, ArchiveSettings(data_root=str(directory))), AS_OF)
 
 
 def rename(directory: Path, old: str, new: str, most: int = 10**6) -> None:

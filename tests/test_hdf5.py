@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from scipy.io import netcdf_file
 
-from slipscan.archive import hdf5
+from slipscan.archive.reading import hdf5
 from slipscan.errors import SlipscanError
 
 

@@ -13,11 +13,13 @@ from pyproj import CRS
 
 import insar_scene as scenes
 from insar_scene import write_raster
-from slipscan.archive import local
-from slipscan.archive.conventions import CONVENTIONS
-from slipscan.archive.dem import heights_of
-from slipscan.archive.layers import read_coherences, read_height
-from slipscan.archive.rasters import common_grid, read_header
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
+from slipscan.archive.local.interferograms import read_interferograms
+from slipscan.archive.reading.conventions import CONVENTIONS
+from slipscan.archive.reading.dem import heights_of
+from slipscan.archive.reading.layers import read_coherences, read_height
+from slipscan.archive.reading.rasters import common_grid, read_header
 from slipscan.archive.troposphere import gacos
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid
@@ -130,9 +132,9 @@ def test_a_line_of_sight_that_is_none(change: Callable[[dict[str, Path]], object
     scenes.write_licsar(tmp_path, scenes.scene([(0, 1)]))
     change({letter: next(tmp_path.rglob(f"*.geo.{letter}.tif")) for letter in "ENU"})
     region = scenes.region("licsar")
-    table = local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), "2026-01-01")
+    table = Local().search(job_of(region, ArchiveSettings(data_root=str(tmp_path))), "2026-01-01")
     with pytest.raises(SlipscanError, match=words):
-        local.read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
+        read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
 
 
 def test_a_fill_in_the_line_of_sight_is_masked(tmp_path: Path) -> None:
@@ -142,8 +144,8 @@ def test_a_fill_in_the_line_of_sight_is_masked(tmp_path: Path) -> None:
     north[5, :10] = 0.9  # no unit vector
     write_raster(next(tmp_path.rglob("*.geo.N.tif")), north)
     region = scenes.region("licsar")
-    table = local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), "2026-01-01")
-    dataset = local.read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
+    table = Local().search(job_of(region, ArchiveSettings(data_root=str(tmp_path))), "2026-01-01")
+    dataset = read_interferograms(tmp_path, region.tracks[0].local, region.tracks[0], table)
     for name in ("los_east", "los_north", "los_up"):
         assert np.isnan(dataset[name].values).sum() == 5 * SHAPE[1] + 10
 
@@ -169,6 +171,6 @@ def test_a_cube_of_bands_is_scaled(tmp_path: Path) -> None:
     with rasterio.open(path, "r+") as file:
         file.descriptions = ["20200103", "20200115"]
     region = scenes.region("flatsim", path.name)
-    table = local.search(region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), "2026-01-01")
-    found = local.read(table, region, region.tracks[0], ArchiveSettings(data_root=str(tmp_path)), tmp_path)
+    table = Local().search(job_of(region, ArchiveSettings(data_root=str(tmp_path))), "2026-01-01")
+    found = Local().read(table, job_of(region, ArchiveSettings(data_root=str(tmp_path)), tmp_path), np.zeros)[0]
     np.testing.assert_allclose(found["displacement"].values[1], -scenes.WAVELENGTH / 2, atol=1e-6)

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from slipscan.archive.frames import join
-from slipscan.archive.lattice import place, union_grid
-from slipscan.archive.observations import assemble
-from slipscan.archive.plates import velocity
+from job_builders import job_of
+from slipscan.archive.joining.frames import join
+from slipscan.archive.joining.lattice import place, union_grid
+from slipscan.archive.joining.observations import assemble
+from slipscan.archive.joining.plates import velocity
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, los_from_incidence_heading, write_grid
 from slipscan.regions import Region, Track
-from slipscan.settings import Corrections
+from slipscan.settings import ArchiveSettings, Corrections
 from slipscan.vocabulary import RADAR_WAVELENGTH_M, annotate
 
 CYCLE = RADAR_WAVELENGTH_M / 2
@@ -135,30 +136,36 @@ def zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
 
 def test_corrections_are_taken_out_once_and_recorded() -> None:
     crops = [crop("2020-01-03", "2020-01-15", 0.010, {"tide": 0.003, "ionosphere": -0.002})]
-    both = assemble(crops, REGION, TRACK, Corrections(), zeros)
+    both = assemble(crops, job_of(REGION), zeros)
     np.testing.assert_allclose(both["interferogram"].values, 0.010 - 0.003 + 0.002, atol=1e-7)
     assert json.loads(both.attrs["corrections"]) == {
         "tide": True, "ionosphere": True, "troposphere": False, "plate_motion": False,
     }  # fmt: skip
-    none = assemble(crops, REGION, TRACK, Corrections(tide=False, ionosphere=False), zeros)
+    none = assemble(
+        crops, job_of(REGION, ArchiveSettings(corrections=Corrections(tide=False, ionosphere=False))), zeros
+    )
     np.testing.assert_allclose(none["interferogram"].values, 0.010, atol=1e-7)
 
 
 def test_a_layer_that_one_granule_lacks_is_applied_to_none(caplog: pytest.LogCaptureFixture) -> None:
     crops = [crop("2020-01-03", "2020-01-15", 0.01, {"tide": 0.003}), crop("2020-01-15", "2020-01-27", 0.01)]
-    dataset = assemble(crops, REGION, TRACK, Corrections(), zeros)
+    dataset = assemble(crops, job_of(REGION), zeros)
     np.testing.assert_allclose(dataset["interferogram"].values, 0.01, atol=1e-7)
     assert "1 of 2 granules of region JOIN track 087A have no layer 'tide'" in caplog.text
 
 
 def test_a_missing_troposphere_that_was_asked_for_is_an_error() -> None:
     with pytest.raises(SlipscanError, match=r"1 of 1 granules .* no tropospheric delay of kind 'gacos'"):
-        assemble([crop("2020-01-03", "2020-01-15", 0.01)], REGION, TRACK, Corrections(troposphere="gacos"), zeros)
+        assemble(
+            [crop("2020-01-03", "2020-01-15", 0.01)],
+            job_of(REGION, ArchiveSettings(corrections=Corrections(troposphere="gacos"))),
+            zeros,
+        )
 
 
 def test_plate_motion_follows_the_years_between_the_dates() -> None:
     crops = [crop("2020-01-01", "2020-12-31", 0.0), crop("2020-01-01", "2021-12-31", 0.0)]
-    dataset = assemble(crops, REGION, TRACK, Corrections(plate_motion=True), zeros)
+    dataset = assemble(crops, job_of(REGION, ArchiveSettings(corrections=Corrections(plate_motion=True))), zeros)
     values = dataset["interferogram"].values[:, 10, 10]
     lon, lat = float(dataset["x"][10]), float(dataset["y"][10])
     east, north, _ = velocity("EU", np.array(lon), np.array(lat))
@@ -182,7 +189,7 @@ def test_frames_of_a_pair_are_one_interferogram_and_pairs_are_sorted() -> None:
         crop("2020-01-03", "2020-01-15", 0.01 + CYCLE, label="2"),
         crop("2020-01-03", "2020-01-15", 0.01, label="1"),
     ]
-    dataset = assemble(crops, REGION, TRACK, Corrections(), zeros)
+    dataset = assemble(crops, job_of(REGION), zeros)
     assert dataset.sizes["pair"] == 2
     np.testing.assert_allclose(dataset["interferogram"].values[0], 0.01, atol=1e-6)
     assert str(dataset["reference_date"].values[0])[:10] == "2020-01-03"
@@ -190,4 +197,4 @@ def test_frames_of_a_pair_are_one_interferogram_and_pairs_are_sorted() -> None:
 
 def test_nothing_to_assemble_is_an_error() -> None:
     with pytest.raises(SlipscanError, match="no granule of region JOIN track 087A has data"):
-        assemble([], REGION, TRACK, Corrections(), zeros)
+        assemble([], job_of(REGION), zeros)

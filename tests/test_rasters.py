@@ -16,8 +16,8 @@ from rasterio.enums import ColorInterp
 
 import insar_scene as scenes
 from insar_scene import PLACE, write_raster
-from slipscan.archive.layers import read_phases
-from slipscan.archive.rasters import common_grid, read_header
+from slipscan.archive.reading.layers import read_phases
+from slipscan.archive.reading.rasters import common_grid, read_header
 from slipscan.errors import SlipscanError
 
 SHAPE = (scenes.ROWS, scenes.COLUMNS)

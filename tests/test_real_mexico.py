@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slipscan.archive import stage as archive_stage
+from job_builders import job_of, observed
 from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr
@@ -50,17 +50,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     archive = ArchiveSettings(data_root=str(DATA))
-    track = region.tracks[0]
-    archive_stage.write_manifest(region, track, archive, "2026-01-01", directory / "manifest.csv")
-    archive_stage.write_observations(
-        region,
-        track,
-        archive,
-        directory / "manifest.csv",
-        directory,
-        directory / "observations.zarr",
-        directory / "inventory.csv",
-    )
+    observed(job_of(region, archive, directory), "2026-01-01", directory)
     settings = TimeseriesSettings(pixel_m=150, reference_radius_m=600)
     stage.run(directory / "observations.zarr", directory / "stack.zarr", settings)
     return directory

@@ -11,24 +11,13 @@ import numpy as np
 import pytest
 
 import insar_scene as scenes
-from series_builders import (
-    DAYS,
-    LAT,
-    LON,
-    TRUTH,
-    archive,
-    check_truth,
-    refused,
-    write_cube,
-    write_flatsim,
-    write_licsbas,
-    write_mintpy,
-)
-from slipscan.archive import local
+import series_builders as made
+from job_builders import job_of
+from slipscan.archive.local.archive import Local
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 
-FLOAT = TRUTH.astype(np.float32)
+FLOAT = made.TRUTH.astype(np.float32)
 
 
 def replace(path: Path, name: str, values: Any, **attributes: Any) -> None:
@@ -47,7 +36,7 @@ def refused_early(directory: Path, convention: str, match: str) -> None:
     """The sentence comes when the header is read, before anything of the manifest is written."""
     region = scenes.region(convention, ".")
     with pytest.raises(SlipscanError, match=match) as raised:
-        local.search(region, region.tracks[0], ArchiveSettings(data_root=str(directory)), "2026-01-01")
+        Local().search(job_of(region, ArchiveSettings(data_root=str(directory))), "2026-01-01")
     assert "\n" not in str(raised.value)
 
 
@@ -70,7 +59,10 @@ CUBES = [
 
 @pytest.mark.parametrize(("cube", "match"), CUBES, ids=[match for _, match in CUBES])
 def test_cubes_that_are_none(cube: Any, match: str, tmp_path: Path) -> None:
-    for convention, write, name in (("mintpy", write_mintpy, "timeseries"), ("licsbas", write_licsbas, "cum")):
+    for convention, write, name in (
+        ("mintpy", made.write_mintpy, "timeseries"),
+        ("licsbas", made.write_licsbas, "cum"),
+    ):
         file = write(tmp_path / convention)
         replace(file, name, cube)
         refused_early(
@@ -81,21 +73,21 @@ def test_cubes_that_are_none(cube: Any, match: str, tmp_path: Path) -> None:
 
 
 DATES = [
-    (DAYS[::-1], "not in ascending order"),
-    ([*DAYS[:2], *DAYS[1:6]], r"comes twice \(2020-01-15, then 2020-01-15\)"),
+    (made.DAYS[::-1], "not in ascending order"),
+    ([*made.DAYS[:2], *made.DAYS[1:6]], r"comes twice \(2020-01-15, then 2020-01-15\)"),
     (["2020-01-xx"] * 7, "epoch '2020-01-xx', which is no date"),
     ([str(2020 + i / 30) for i in range(7)], "epoch '2020.0', which is no date"),
-    (["2020W031", *DAYS[1:]], "no date"),
+    (["2020W031", *made.DAYS[1:]], "no date"),
     ([f"00{i}20104" for i in range(7)], "no date"),
-    ([DAYS], "has the shape"),
+    ([made.DAYS], "has the shape"),
     ([], "has the shape"),
-    (DAYS[:1], "has 1 epoch:"),
+    (made.DAYS[:1], "has 1 epoch:"),
 ]
 
 
 @pytest.mark.parametrize(("dates", "match"), DATES, ids=[match for _, match in DATES])
 def test_dates_that_are_none(dates: list[Any], match: str, tmp_path: Path) -> None:
-    for convention, write, name in (("mintpy", write_mintpy, "date"), ("licsbas", write_licsbas, "imdates")):
+    for convention, write, name in (("mintpy", made.write_mintpy, "date"), ("licsbas", made.write_licsbas, "imdates")):
         file = write(tmp_path / convention)
         replace(file, name, np.array(dates, "S10"))
         refused_early(tmp_path / convention, convention, f"{file.name}.*{match}")
@@ -105,17 +97,17 @@ def test_dates_that_are_none(dates: list[Any], match: str, tmp_path: Path) -> No
     "dates",
     [
         np.array(scenes.DATES, "S"),
-        np.array([f"{day}T154000" for day in DAYS], "S"),
-        np.array(DAYS, object),
-        np.array(DAYS, np.int64),
-        np.array(DAYS, np.float64),
+        np.array([f"{day}T154000" for day in made.DAYS], "S"),
+        np.array(made.DAYS, object),
+        np.array(made.DAYS, np.int64),
+        np.array(made.DAYS, np.float64),
     ],
     ids=["ISO", "with a time", "variable length", "int64", "float64"],
 )
 def test_every_way_to_write_a_date(dates: np.ndarray, tmp_path: Path) -> None:
-    for convention, write, name in (("mintpy", write_mintpy, "date"), ("licsbas", write_licsbas, "imdates")):
+    for convention, write, name in (("mintpy", made.write_mintpy, "date"), ("licsbas", made.write_licsbas, "imdates")):
         replace(write(tmp_path / convention), name, dates)
-        check_truth(archive(tmp_path / convention, scenes.region(convention, ".")))
+        made.check_truth(made.archive(tmp_path / convention, scenes.region(convention, ".")))
 
 
 @pytest.mark.parametrize(
@@ -135,22 +127,22 @@ def test_every_way_to_write_a_date(dates: np.ndarray, tmp_path: Path) -> None:
     ],
 )
 def test_mintpy_attributes(changes: dict[str, Any], match: str, tmp_path: Path) -> None:
-    write_mintpy(tmp_path, **changes)
+    made.write_mintpy(tmp_path, **changes)
     refused_early(tmp_path, "mintpy", rf"timeseries\.h5.*{match}")
 
 
 @pytest.mark.parametrize("unit", ["Meters", "metre", "M"])
 def test_mintpy_units_as_people_write_them(unit: str, tmp_path: Path) -> None:
-    write_mintpy(tmp_path, UNIT=unit)
-    check_truth(archive(tmp_path, scenes.region("mintpy", ".")))
+    made.write_mintpy(tmp_path, UNIT=unit)
+    made.check_truth(made.archive(tmp_path, scenes.region("mintpy", ".")))
 
 
 def test_longitudes_from_180_to_360(tmp_path: Path) -> None:
     """The polygon near 32 E is asked for; a file of 392 E is the same place, as 205 E is 155 W."""
-    write_mintpy(tmp_path / "m", X_FIRST=str(scenes.WEST + 360))
-    check_truth(archive(tmp_path / "m", scenes.region("mintpy", ".")))
-    write_licsbas(tmp_path / "l", corner_lon=scenes.WEST + scenes.STEP / 2 + 360)
-    check_truth(archive(tmp_path / "l", scenes.region("licsbas", ".")))
+    made.write_mintpy(tmp_path / "m", X_FIRST=str(scenes.WEST + 360))
+    made.check_truth(made.archive(tmp_path / "m", scenes.region("mintpy", ".")))
+    made.write_licsbas(tmp_path / "l", corner_lon=scenes.WEST + scenes.STEP / 2 + 360)
+    made.check_truth(made.archive(tmp_path / "l", scenes.region("licsbas", ".")))
 
 
 @pytest.mark.parametrize(
@@ -162,22 +154,22 @@ def test_longitudes_from_180_to_360(tmp_path: Path) -> None:
     ],
 )
 def test_mintpy_layers_of_another_size(name: str, layer: Any, match: str, tmp_path: Path) -> None:
-    write_mintpy(tmp_path)
+    made.write_mintpy(tmp_path)
     replace(tmp_path / "geometryGeo.h5", name, layer)
     refused_early(tmp_path, "mintpy", match)
 
 
 def test_mintpy_angles_in_radians_and_heights_of_a_fill(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_mintpy(tmp_path)
+    made.write_mintpy(tmp_path)
     height = scenes.height()
     height[:10] = -32768
     replace(tmp_path / "geometryGeo.h5", "height", height)
-    dataset = archive(tmp_path, scenes.region("mintpy", "."))
+    dataset = made.archive(tmp_path, scenes.region("mintpy", "."))
     assert np.isnan(dataset["height"].values[:5]).all() and np.isfinite(dataset["height"].values[12:]).all()
     assert "hold -32768 (height is" in caplog.text
-    angles = np.deg2rad(scenes.INCIDENCE + 0.01 * LON)
+    angles = np.deg2rad(scenes.INCIDENCE + 0.01 * made.LON)
     replace(tmp_path / "geometryGeo.h5", "incidenceAngle", angles)
-    refused(tmp_path, scenes.region("mintpy", "."), "incidenceAngle of .* incidence angle is 18 to 60 degrees")
+    made.refused(tmp_path, scenes.region("mintpy", "."), "incidenceAngle of .* incidence angle is 18 to 60 degrees")
 
 
 @pytest.mark.parametrize(
@@ -192,29 +184,29 @@ def test_mintpy_angles_in_radians_and_heights_of_a_fill(tmp_path: Path, caplog: 
     ],
 )
 def test_licsbas_layers_and_numbers(changes: dict[str, Any], match: str, tmp_path: Path) -> None:
-    write_licsbas(tmp_path, **changes)
+    made.write_licsbas(tmp_path, **changes)
     refused_early(tmp_path, "licsbas", match)
 
 
 def test_a_part_of_the_line_of_sight_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_licsbas(tmp_path, **{"U.geo": None})
-    assert "los_east" not in archive(tmp_path, scenes.region("licsbas", "."))
+    made.write_licsbas(tmp_path, **{"U.geo": None})
+    assert "los_east" not in made.archive(tmp_path, scenes.region("licsbas", "."))
     assert "comes without line of sight (los_up)" in caplog.text
 
 
 def test_a_mask_file_without_mask_is_refused(tmp_path: Path) -> None:
-    write_mintpy(tmp_path)
+    made.write_mintpy(tmp_path)
     with h5py.File(tmp_path / "maskTempCoh.h5", "w") as file:
-        file["waterMask"] = np.ones(LON.shape, bool)
+        file["waterMask"] = np.ones(made.LON.shape, bool)
     refused_early(tmp_path, "mintpy", "maskTempCoh.h5 has no variable mask")
 
 
 def test_licsbas_says_which_series_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_licsbas(tmp_path, "cum_filt.h5", filtwidth_yr=0.1)
+    made.write_licsbas(tmp_path, "cum_filt.h5", filtwidth_yr=0.1)
     refused_early(tmp_path, "licsbas", r"holds no cum.h5, only the filtered cum_filt.h5.*name cum_filt.h5")
-    write_licsbas(tmp_path)
+    made.write_licsbas(tmp_path)
     with caplog.at_level(logging.INFO):
-        check_truth(archive(tmp_path, scenes.region("licsbas", ".")))
+        made.check_truth(made.archive(tmp_path, scenes.region("licsbas", ".")))
     assert "cum.h5 is taken, not the filtered cum_filt.h5 beside it" in caplog.text
     assert "has no mask" in caplog.text
 
@@ -223,12 +215,12 @@ def test_licsbas_says_which_series_is_taken(tmp_path: Path, caplog: pytest.LogCa
 @pytest.mark.parametrize("signal", [0.0, 1.0])
 def test_displacement_in_another_unit(factor: float, signal: float, tmp_path: Path) -> None:
     """A quiet scene, too: 2 mm of noise that is said to be 2 m lies within the range of a displacement."""
-    values = (np.random.default_rng(1).normal(0, 0.002, TRUTH.shape) + signal * TRUTH) * factor
+    values = (np.random.default_rng(1).normal(0, 0.002, made.TRUTH.shape) + signal * made.TRUTH) * factor
     for convention, write, name, unit in (
-        ("mintpy", write_mintpy, "timeseries", 1), ("licsbas", write_licsbas, "cum", 1000),
+        ("mintpy", made.write_mintpy, "timeseries", 1), ("licsbas", made.write_licsbas, "cum", 1000),
     ):  # fmt: skip
         replace(write(tmp_path / convention), name, (values * unit).astype("f4"))
-        refused(
+        made.refused(
             tmp_path / convention,
             scenes.region(convention, "."),
             "its unit is another than it says|another quantity, unit, scale",
@@ -238,45 +230,45 @@ def test_displacement_in_another_unit(factor: float, signal: float, tmp_path: Pa
 @pytest.mark.parametrize("fill", [-9999.0, 9999.0, 1e20, -32768.0, np.finfo(np.float32).max])
 def test_fills_without_a_tag_are_masked(fill: float, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for convention, write, name, scale in (
-        ("mintpy", write_mintpy, "timeseries", 1), ("licsbas", write_licsbas, "cum", 1000),
+        ("mintpy", made.write_mintpy, "timeseries", 1), ("licsbas", made.write_licsbas, "cum", 1000),
     ):  # fmt: skip
-        values = (TRUTH * scale).astype("f4")
+        values = (made.TRUTH * scale).astype("f4")
         values[:, 20, 30] = values[3, 22, 32] = fill
         replace(write(tmp_path / convention), name, values)
-        dataset = archive(tmp_path / convention, scenes.region(convention, "."))
-        assert int(np.isnan(dataset["displacement"]).sum()) == len(DAYS) + 1
-        assert f"{len(DAYS) + 1} of" in caplog.text and "masked as no data" in caplog.text
+        dataset = made.archive(tmp_path / convention, scenes.region(convention, "."))
+        assert int(np.isnan(dataset["displacement"]).sum()) == len(made.DAYS) + 1
+        assert f"{len(made.DAYS) + 1} of" in caplog.text and "masked as no data" in caplog.text
         caplog.clear()
 
 
 def test_packed_cubes_and_fill_tags(tmp_path: Path) -> None:
     """0.1 mm in int16, as LiCSAlert and others pack, with a tag for what is no data; float64 too."""
-    packed = np.rint(TRUTH * 10000).astype("i2")
+    packed = np.rint(made.TRUTH * 10000).astype("i2")
     packed[:, 20, 30] = -32768
-    file = write_mintpy(tmp_path)
+    file = made.write_mintpy(tmp_path)
     replace(file, "timeseries", packed, scale_factor=0.0001, _FillValue=np.int16(-32768))
-    dataset = archive(tmp_path, scenes.region("mintpy", "."))
+    dataset = made.archive(tmp_path, scenes.region("mintpy", "."))
     values = dataset["displacement"]
-    assert np.isnan(values.sel(x=LON[20, 30], y=LAT[20, 30], method="nearest")).all()
+    assert np.isnan(values.sel(x=made.LON[20, 30], y=made.LAT[20, 30], method="nearest")).all()
     lon, lat = np.meshgrid(dataset["x"], dataset["y"])
     expected = scenes.truth(lon, lat)
     np.testing.assert_allclose(values.values[np.isfinite(values)], expected[np.isfinite(values)], atol=6e-5)
-    replace(file, "timeseries", TRUTH.astype(">f8"))
-    check_truth(archive(tmp_path, scenes.region("mintpy", ".")))
+    replace(file, "timeseries", made.TRUTH.astype(">f8"))
+    made.check_truth(made.archive(tmp_path, scenes.region("mintpy", ".")))
 
 
 def test_flatsim_lists_bands_and_units(tmp_path: Path) -> None:
-    write_flatsim(tmp_path / "a", named=False)
+    made.write_flatsim(tmp_path / "a", named=False)
     listed = tmp_path / "a" / "TS" / "list_images.txt"
-    listed.write_bytes("\n".join(DAYS).encode() + b"\n# M\xfcnchen")
+    listed.write_bytes("\n".join(made.DAYS).encode() + b"\n# M\xfcnchen")
     refused_early(tmp_path / "a", "flatsim", "list_images.txt cannot be read as text")
-    listed.write_text("\n".join([*DAYS[:5], DAYS[4], DAYS[6]]))
+    listed.write_text("\n".join([*made.DAYS[:5], made.DAYS[4], made.DAYS[6]]))
     refused_early(tmp_path / "a", "flatsim", "comes twice")
-    write_flatsim(tmp_path / "b")
+    made.write_flatsim(tmp_path / "b")
     los = next((tmp_path / "b").rglob("*CosNEU*"))
-    write_cube(los, np.ones((2, *LON.shape)), None)
+    made.write_cube(los, np.ones((2, *made.LON.shape)), None)
     refused_early(tmp_path / "b", "flatsim", "CosNEU.* has 2 bands, not the 3 of a unit vector")
-    write_cube(los, np.ones((3, 20, 60)), None)
+    made.write_cube(los, np.ones((3, 20, 60)), None)
     refused_early(
         tmp_path / "b", "flatsim", r"CosNEU.* lies on another grid \(20 x 60 pixels\) than the cube \(50 x 60\)"
     )

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import insar_scene as scenes
-from slipscan.archive import stage as archive_stage
+from job_builders import job_of, observed
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, utm_crs, write_grid
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
@@ -34,13 +34,8 @@ def observations(directory: Path, made: scenes.Scene, convention: str = "licsar"
     """Write a scene's files and read them as product 'interferograms'."""
     scenes.WRITERS[convention](directory / "data", made)
     region = scenes.region(convention)
-    track, archive = region.tracks[0], ArchiveSettings(data_root=str(directory / "data"))
-    archive_stage.write_manifest(region, track, archive, "2026-01-01", directory / "manifest.csv")
-    out = directory / "observations.zarr"
-    archive_stage.write_observations(
-        region, track, archive, directory / "manifest.csv", directory, out, directory / "inventory.csv"
-    )
-    return out
+    job = job_of(region, ArchiveSettings(data_root=str(directory / "data")), directory)
+    return observed(job, "2026-01-01", directory)
 
 
 def stack_of(directory: Path, made: scenes.Scene, convention: str = "licsar", **changes: object) -> xr.Dataset:

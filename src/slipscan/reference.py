@@ -17,7 +17,7 @@ from slipscan import vocabulary
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, file_kind, head
-from slipscan.regions import AriaSource, Hyp3Source, LicsarSource, LocalSource, OperaSource, Region, Track
+from slipscan.regions import SOURCES, Region, Track
 from slipscan.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -75,13 +75,7 @@ def config_reference() -> str:
     lines += ["Polygon in longitude and latitude, its properties:", ""]
     lines += _rows(Region, skip={"polygon"})
     lines += ["", "## Keys of a track", "", *_rows(Track, skip=set())]
-    for name, source in (
-        ("local", LocalSource),
-        ("aria", AriaSource),
-        ("opera", OperaSource),
-        ("hyp3", Hyp3Source),
-        ("licsar", LicsarSource),
-    ):
+    for name, source in SOURCES.items():
         lines += ["", f"## Keys of a track's `{name}`", "", *_rows(source, skip=set())]
     return "\n".join(lines) + "\n"
 

@@ -73,6 +73,22 @@ class LicsarSource(Frozen):
     frames: tuple[str, ...] = Field(min_length=1, description="frame ids, e.g. 021D_04972_131213")
 
 
+SOURCES: dict[str, type[Frozen]] = {
+    "local": LocalSource,
+    "aria": AriaSource,
+    "opera": OperaSource,
+    "hyp3": Hyp3Source,
+    "licsar": LicsarSource,
+}
+"""What a track says of an archive, under the key of its name."""
+
+
+def _required(archive: str) -> str:
+    """What a track must say of an archive, for a sentence; nothing where all has a default."""
+    fields = SOURCES[archive].model_fields if archive in SOURCES else {}
+    return " and ".join(name for name, field in fields.items() if field.is_required())
+
+
 class Track(Frozen):
     """One satellite track over a region."""
 
@@ -146,10 +162,12 @@ class Region(Frozen):
             raise ValueError(f"two tracks have the same id ({', '.join(ids)})")
         if taken := [name for name in (self.id, *ids) if name in RESERVED]:
             raise ValueError(f"the id {taken[0]!r} is the name of a folder of the workflow's own: choose another")
-        for archive, needs in (("local", "convention and path"), ("licsar", "frames")):
-            missing = [track.id for track in self.tracks if self.archive == archive and getattr(track, archive) is None]
+        if needs := _required(self.archive):
+            missing = [track.id for track in self.tracks if getattr(track, self.archive) is None]
             if missing:
-                raise ValueError(f"track {missing[0]} of archive '{archive}' has no key '{archive}' ({needs})")
+                raise ValueError(
+                    f"track {missing[0]} of archive '{self.archive}' has no key '{self.archive}' ({needs})"
+                )
         return self
 
     def track(self, track_id: str) -> Track:

@@ -11,6 +11,7 @@ from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile
 from slipscan.errors import SlipscanError
 
 if TYPE_CHECKING:
+    from slipscan.archive.job import Job
     from slipscan.settings import ArchiveSettings, Settings
 
 app = typer.Typer(help="Search, order and fetch: manifests, observations, stations.", no_args_is_help=True)
@@ -33,22 +34,21 @@ def search(
 ) -> None:
     """Write the manifest of a region's track: which granules the archive has up to a date."""
     from slipscan.archive.stage import query_text, write_manifest
-    from slipscan.regions import read_region
     from slipscan.settings import iso_date
 
     whole, settings = _settings(config, options)
     if as_of is None and config is None:
         raise SlipscanError("slipscan archive search goes up to a date: say --as-of YYYY-MM-DD, or --config FILE")
     as_of = whole.as_of if as_of is None else iso_date(as_of, "--as-of")
-    entry = read_region(regions or Path(whole.regions_file), region)
+    job = _job(whole, settings, region, track, regions)
     if dry_run:
-        print(query_text(entry, entry.track(track), settings, as_of))
+        print(query_text(job, as_of))
     elif out is None:
         raise SlipscanError(
             "slipscan archive search writes a manifest: name the file after the track, or say --dry-run"
         )
     else:
-        write_manifest(entry, entry.track(track), settings, as_of, out)
+        write_manifest(job, as_of, out)
 
 
 @app.command()
@@ -67,11 +67,9 @@ def order(
 ) -> None:
     """Price, and with --submit order, the interferograms of a manifest of archive 'hyp3'; no pair is ordered twice."""
     from slipscan.archive.stage import order as run
-    from slipscan.regions import read_region
 
     whole, settings = _settings(config, options)
-    entry = read_region(regions or Path(whole.regions_file), region)
-    print(run(entry, entry.track(track), settings, manifest, cache or Path(whole.cache_dir), submit, again))
+    print(run(_job(whole, settings, region, track, regions, cache), manifest, submit, again))
 
 
 @app.command()
@@ -88,12 +86,9 @@ def fetch(
 ) -> None:
     """Fetch what a manifest lists and write it in slipscan's units and signs, with the inventory as received."""
     from slipscan.archive.stage import write_observations
-    from slipscan.regions import read_region
 
     whole, settings = _settings(config, options)
-    entry = read_region(regions or Path(whole.regions_file), region)
-    cache = cache or Path(whole.cache_dir)
-    write_observations(entry, entry.track(track), settings, manifest, cache, observations, inventory)
+    write_observations(_job(whole, settings, region, track, regions, cache), manifest, observations, inventory)
 
 
 @app.command()
@@ -147,3 +142,14 @@ def _settings(config: Path | None, options: list[str] | None) -> tuple[Settings,
     from slipscan.settings import ArchiveSettings
 
     return read_settings(config), stage_settings(ArchiveSettings, config, options)
+
+
+def _job(
+    whole: Settings, settings: ArchiveSettings, region: str, track: str, regions: Path | None, cache: Path | None = None
+) -> Job:
+    """A region's track, from the regions file of the command line or of the configuration."""
+    from slipscan.archive.job import Job
+    from slipscan.regions import read_region
+
+    entry = read_region(regions or Path(whole.regions_file), region)
+    return Job(entry, entry.track(track), settings, cache or Path(whole.cache_dir))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
-from shapely import box
-from shapely.geometry import Polygon
+from shapely import Polygon, box
 
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid
+from slipscan.geometry import Array, Grid
 from slipscan.regions import Region, Track
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north, degrees."""
+
+Indices = NDArray[np.intp]
 
 MARGIN_DEG = 0.03
 """About 3 km beyond the box of polygon and reference point, for resampling and the reference area."""
@@ -38,6 +40,15 @@ def lonlat_bounds(grid: Grid) -> Bounds:
     edges = (grid.x[0] - dx / 2, grid.y[-1] - dy / 2, grid.x[-1] + dx / 2, grid.y[0] + dy / 2)
     west, south, east, north = Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(*edges)
     return west, south, east, north
+
+
+def nodes_around(latitude: Array, longitude: Array, bounds: Bounds, margin_deg: float) -> tuple[Indices, Indices]:
+    """Return which latitudes and which longitudes lie in a box with a margin (degrees)."""
+    west, south, east, north = bounds
+    return (
+        np.flatnonzero((latitude > south - margin_deg) & (latitude < north + margin_deg)),
+        np.flatnonzero((longitude > west - margin_deg) & (longitude < east + margin_deg)),
+    )
 
 
 def check_overlap(region: Region, track: Track, data: Bounds) -> None:

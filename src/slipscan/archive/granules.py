@@ -1,18 +1,12 @@
-"""What the archives that are fetched over HTTP have in common: files, what was received, and the shape of a module."""
+"""Files of granules: what can be fetched, and what was received."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import pandas as pd
-import xarray as xr
-
-from slipscan.archive.extent import Bounds
-from slipscan.regions import Region, Track
-from slipscan.settings import ArchiveSettings
+from slipscan.outputs import sha256_file
 
 
 @dataclass(frozen=True)
@@ -46,35 +40,13 @@ class Received:
     bytes: int
     sha256: str
 
+    @classmethod
+    def of(cls, path: Path, name: str | None = None) -> Received:
+        """Describe a file that is there; the name of the path where none is given."""
+        return cls(name or path.name, path.stat().st_size, sha256_file(path))
 
-class RemoteArchive(Protocol):
-    """What the module of an archive that is fetched over HTTP offers; `archive.remote` does the rest."""
 
-    STAGE_VERSION: int
-    """Raised when `crop` gives something else for the same files: crops of an older version are not used again."""
-
-    def search(self, region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> pd.DataFrame:
-        """List the granules up to `as_of`: columns manifest.COLUMNS, duplicates and superseded versions resolved."""
-
-    def query(self, region: Region, track: Track, settings: ArchiveSettings, as_of: str) -> str:
-        """Say what `search` would ask, without asking."""
-
-    def locate(
-        self, rows: pd.DataFrame, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path
-    ) -> dict[str, list[RemoteFile]]:
-        """Find the files of manifest rows, by granule, with URLs that are valid now."""
-
-    def crop(
-        self,
-        row: pd.Series,
-        files: Sequence[Path],
-        region: Region,
-        track: Track,
-        bounds: Bounds,
-        dem: Path | None = None,
-    ) -> xr.Dataset | None:
-        """Read the part of a granule within `bounds` (degrees) as product 'granule'; None where it has none.
-
-        `dem` is a GeoTIFF of heights, for archives whose products carry none. The dataset lies on the archive's own
-        lattice and has attributes reference_date, secondary_date (ISO dates).
-        """
+def received(files: list[Path]) -> list[Received]:
+    """Describe files by their names below their common directory."""
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    return [Received.of(file, file.relative_to(root).as_posix()) for file in files]

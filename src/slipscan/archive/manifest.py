@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from slipscan.archive.job import Job
 from slipscan.errors import SlipscanError
 from slipscan.outputs import csv_kind
-from slipscan.regions import Region, Track
+from slipscan.regions import Track
 from slipscan.store import write_csv
 from slipscan.texts import read_text
 
@@ -27,11 +29,14 @@ COLUMNS = (
 )
 """`expected_checksum` is 'md5:...' or 'sha256:...'; what an archive does not tell is an empty string."""
 
-DATED = ("aria", "opera", "hyp3", "licsar")
-"""Archives whose granules have both dates (YYYYMMDD) in their names."""
-
 KIND = csv_kind("a manifest", *COLUMNS)
 ORDER = ["reference_date", "secondary_date", "granule"]
+
+
+def table(archive: str, track: Track, rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
+    """Make a manifest of rows that hold what is known of each granule; an empty string stands for the rest."""
+    common = dict.fromkeys(COLUMNS, "") | {"archive": archive, "relative_orbit": str(track.relative_orbit)}
+    return pd.DataFrame([common | row for row in map(dict, rows)], columns=list(COLUMNS))
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
@@ -75,8 +80,10 @@ def read(path: Path) -> pd.DataFrame:
     return table[list(COLUMNS)].sort_values(ORDER, kind="stable", ignore_index=True)
 
 
-def read_of(path: Path, region: Region, track: Track) -> pd.DataFrame:
-    """Read the manifest of a region's track; every column as text.
+def read_of(path: Path, job: Job, dated: bool) -> pd.DataFrame:
+    """Read the manifest of a job; every column as text.
+
+    `dated` says whether the names of its granules hold both dates (YYYYMMDD), as an attribute of the archive.
 
     Raises
     ------
@@ -84,14 +91,14 @@ def read_of(path: Path, region: Region, track: Track) -> pd.DataFrame:
         what `read` refuses, a granule of another archive or relative orbit, or dates that are not those in its name
     """
     table = read(path)
-    for column, expected in (("archive", region.archive), ("relative_orbit", str(track.relative_orbit))):
+    for column, expected in (("archive", job.region.archive), ("relative_orbit", str(job.track.relative_orbit))):
         other = table[table[column] != expected]
         if not other.empty:
             raise SlipscanError(
-                f"the manifest {path} has {column} {other[column].iloc[0]!r} ({other['granule'].iloc[0]}), but region"
-                f" {region.id} track {track.id} has {expected!r}: take the manifest of this region and track"
+                f"the manifest {path} has {column} {other[column].iloc[0]!r} ({other['granule'].iloc[0]}), but"
+                f" {job.where} has {expected!r}: take the manifest of this region and track"
             )
-    if region.archive in DATED:
+    if dated:
         for _, row in table.iterrows():
             for column in ("reference_date", "secondary_date"):
                 if row[column].replace("-", "") not in row["granule"]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from slipscan.archive import manifest as manifests
-from slipscan.archive import remote
+from slipscan.archive.job import Job
+from slipscan.archive.registry import archive_of
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region, Track
 from slipscan.settings import Settings
@@ -45,8 +46,8 @@ def _track(region: Region, track: Track, settings: Settings) -> str:
         return f"no manifest yet in {directory}: snakemake manifests, or slipscan archive search"
     table = manifests.read(directory / "manifest.csv")
     parts = [f"{len(table)} granules of '{region.archive}' from {table['reference_date'].min()} to {_last(table)}"]
-    if region.archive in remote.MODULES:
-        cached = remote.in_cache(table, region, track, settings.archive, Path(settings.cache_dir))
+    job = Job(region, track, settings.archive, Path(settings.cache_dir))
+    if (cached := archive_of(region).in_cache(table, job)) is not None:
         parts.append(f"{len(cached)} in the cache")
     inventory = directory / "inventory.csv"
     if inventory.is_file():

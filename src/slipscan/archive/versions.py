@@ -8,22 +8,23 @@ whenever it is made.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 from shapely.geometry import Polygon, shape
 
+from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.manifest import COLUMNS, ORDER
+from slipscan.archive.job import Job
+from slipscan.archive.manifest import ORDER
+from slipscan.archive.names import listed
 from slipscan.errors import SlipscanError
-from slipscan.regions import Region, Track
 
 log = logging.getLogger(__name__)
-
-LISTED = 10
-"""Granules of one kind that are named in the log; of more the number is given."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ def footprint(geometry: dict[str, Any]) -> Polygon | None:
     return polygon if east - west < 180 else None
 
 
-def select(
-    archive: str, found: Sequence[Found], region: Region, track: Track, as_of: str, version: str, asked: str
-) -> pd.DataFrame:
+def described(crop: xr.Dataset, row: pd.Series, name: re.Match[str] | None) -> xr.Dataset:
+    """Say in the attributes of a crop which granule it is of, and by the group 'time' (HHMMSS) of its name, when."""
+    time = {"acquisition_time": ":".join(re.findall("..", name["time"]))} if name else {}
+    return crop.assign_attrs(
+        **time, **{key: row[key] for key in ("reference_date", "secondary_date", "product_version", "frame")}
+    )
+
+
+def select(archive: str, found: Sequence[Found], job: Job, as_of: str, version: str, asked: str) -> pd.DataFrame:
     """Make the manifest of what a search found.
 
     Parameters
@@ -103,7 +110,7 @@ def select(
     SlipscanError
         nothing is left
     """
-    polygon, wanted = Polygon(region.polygon), version_number(version)
+    polygon, wanted = Polygon(job.region.polygon), version_number(version)
     until = [granule for granule in found if granule.secondary_date <= as_of]
     touching = [g for g in until if g.footprint is None or g.footprint.intersects(polygon)]
     taken: list[Found] = []
@@ -111,27 +118,24 @@ def select(
     for granule in touching:
         (taken if version_number(granule.version)[: len(wanted)] == wanted else other).append(granule)
     if not taken:
-        raise SlipscanError(_nothing(archive, found, until, touching, region, track, as_of, version, asked))
-    where = f"{region.id} {track.id}"
+        raise SlipscanError(_nothing(archive, found, until, touching, job, as_of, version, asked))
+    where = f"{job.region.id} {job.track.id}"
     _tell(f"{where}: other versions than {version} are left out (mixed versions are not joined)", other)
     newest: dict[tuple[str, str, str], Found] = {}
     for granule in sorted(taken, key=lambda granule: granule.rank):
         newest[granule.frame, granule.reference_date, granule.secondary_date] = granule
     names = {granule.name for granule in newest.values()}
     _tell(f"{where}: superseded by a newer version", [g for g in taken if g.name not in names])
-    rows = [_row(archive, granule, track) for granule in newest.values()]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(ORDER, ignore_index=True)
+    return manifests.table(archive, job.track, map(_row, newest.values())).sort_values(ORDER, ignore_index=True)
 
 
-def _row(archive: str, granule: Found, track: Track) -> dict[str, str]:
+def _row(granule: Found) -> dict[str, str]:
     size = granule.file.bytes
     return {
         "granule": granule.name,
-        "archive": archive,
         "product_version": granule.version,
         "reference_date": granule.reference_date,
         "secondary_date": granule.secondary_date,
-        "relative_orbit": str(track.relative_orbit),
         "frame": granule.frame,
         "expected_bytes": "" if size is None else str(size),
         "expected_checksum": granule.file.checksum,
@@ -141,9 +145,7 @@ def _row(archive: str, granule: Found, track: Track) -> dict[str, str]:
 def _tell(what: str, granules: Sequence[Found]) -> None:
     """Name granules that are left out."""
     if granules:
-        names = sorted(granule.name for granule in granules)
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        log.info("%s: %s%s", what, ", ".join(names[:LISTED]), more)
+        log.info("%s: %s", what, listed(sorted(granule.name for granule in granules), most=10))
 
 
 def _nothing(
@@ -151,23 +153,24 @@ def _nothing(
     found: Sequence[Found],
     until: Sequence[Found],
     touching: Sequence[Found],
-    region: Region,
-    track: Track,
+    job: Job,
     as_of: str,
     version: str,
     asked: str,
 ) -> str:
     """Say why nothing is left."""
-    start = f"archive '{archive}' has no granule for region {region.id} track {track.id} up to {as_of} ({asked}): "
+    start = f"archive '{archive}' has no granule for {job.where} up to {as_of} ({asked}): "
     if touching:
         others = ", ".join(sorted({granule.version for granule in touching}))
         return f"{start}it has the versions {others}, but the track's {archive}.version is {version}: correct it"
     if until:
         frames = ", ".join(sorted({granule.frame for granule in until}))
-        return f"{start}the frames {frames} do not touch the polygon {region.wkt()}: correct the frames or the polygon"
+        return (
+            f"{start}the frames {frames} do not touch the polygon {job.region.wkt()}: correct the frames or the polygon"
+        )
     if found:
         return f"{start}the first one ends on {min(granule.secondary_date for granule in found)}: move as_of"
     return (
         f"{start}check relative_orbit and orbit_direction of the track, and whether the archive covers the polygon"
-        f" {region.wkt()} (https://search.asf.alaska.edu)"
+        f" {job.region.wkt()} (https://search.asf.alaska.edu)"
     )

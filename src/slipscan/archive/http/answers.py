@@ -1,10 +1,8 @@
-"""What a web server's answer says: where its body belongs, when to come back, and what may be shown of it."""
+"""What a web server's answer says: where its body belongs, and what may be shown of it."""
 
 from __future__ import annotations
 
-import datetime
 import re
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
@@ -36,18 +34,6 @@ def validator_of(answer: requests.Response) -> str:
     """What If-Range may carry: a strong ETag, else the date of the last change, else nothing."""
     etag = answer.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
-
-
-def retry_after_s(value: str) -> float:
-    """Seconds that the header Retry-After asks for: a number, or a date; 0 where it says neither."""
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    now = datetime.datetime.now(datetime.UTC)
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or datetime.UTC) - now).total_seconds())
 
 
 def reason(error: Exception) -> str:

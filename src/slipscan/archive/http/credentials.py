@@ -8,6 +8,7 @@ cookie. Either is decided anew from the address of each request, redirects inclu
 
 from __future__ import annotations
 
+import ipaddress
 import netrc
 import os
 import re
@@ -42,6 +43,14 @@ def earthdata_token() -> str | None:
     if token and not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):
         raise SlipscanError("EARTHDATA_TOKEN holds characters that no token has: copy the token anew, without quotes")
     return token or None
+
+
+def is_loopback(name: str) -> bool:
+    """Whether the name of a host is an address of this machine (a test server)."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class EarthdataSession(requests.Session):

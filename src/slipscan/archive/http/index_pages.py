@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import email.utils
-import random
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -13,20 +10,12 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
-import tenacity
 
 import slipscan
+from slipscan.archive.http.retry import PassingError, refuse_passing, retrying
 from slipscan.errors import SlipscanError
 from slipscan.progress import progress
 from slipscan.settings import DownloadSettings
-
-
-class _PassingError(Exception):
-    """A failure that may pass; with the seconds that the server asks to wait."""
-
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
 
 
 class Pages:
@@ -64,15 +53,9 @@ class Pages:
 
     def text(self, url: str, accept: Callable[[str], bool] = lambda page: True) -> str | None:
         """Text at an address, None where there is none; raises SlipscanError where no try succeeds."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_PassingError),
-            stop=tenacity.stop_after_attempt(self._download.attempts),
-            wait=self._wait_s,
-            reraise=True,
-        )
         try:
-            return retrying(self._ask, url, accept)
-        except _PassingError as error:
+            return retrying(self._download)(self._ask, url, accept)
+        except PassingError as error:
             raise SlipscanError(
                 f"{url} gave no answer in {self._download.attempts} tries (the last: {error}): check the network and"
                 f" {self._key}, or try again later"
@@ -87,35 +70,17 @@ class Pages:
         try:
             answer = self._sessions.session.get(url, timeout=timeout)
         except requests.RequestException as error:
-            raise _PassingError(type(error).__name__) from error
+            raise PassingError(type(error).__name__) from error
         status = answer.status_code
         if status in (404, 410):
             return None
-        if status in (408, 429) or status >= 500:
-            raise _PassingError(f"HTTP {status}", _retry_after_s(answer.headers.get("Retry-After", "")))
+        refuse_passing(answer)
         if status != 200:
             raise SlipscanError(f"{url} answered HTTP {status}: check {self._key}")
         answer.encoding = "utf-8"
         if not accept(answer.text):
-            raise _PassingError("another page than was asked for")
+            raise PassingError("another page than was asked for")
         return str(answer.text)
-
-    def _wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.wait_s if isinstance(error, _PassingError) else 0.0
-        backoff = self._download.backoff_s * 2.0 ** (state.attempt_number - 1) * random.uniform(0.5, 1.0)
-        return min(max(backoff, asked), self._download.max_wait_s)
-
-
-def _retry_after_s(value: str) -> float:
-    """Seconds that a Retry-After header asks for: a number or a date; 0 where it is neither."""
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        until = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    return max(0.0, until.timestamp() - datetime.datetime.now(datetime.UTC).timestamp())
 
 
 class _Links(HTMLParser):

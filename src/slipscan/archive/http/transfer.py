@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +20,10 @@ import tenacity
 import urllib3
 
 from slipscan.archive.granules import RemoteFile
-from slipscan.archive.http.answers import extent, host_of, is_page, public_address, reason, retry_after_s, validator_of
+from slipscan.archive.http.answers import extent, host_of, is_page, public_address, reason, validator_of
 from slipscan.archive.http.credentials import EarthdataSession
 from slipscan.archive.http.locks import StoppedError, locked
+from slipscan.archive.http.retry import PassingError, refuse_passing, retrying
 from slipscan.errors import SlipscanError
 from slipscan.settings import DownloadSettings
 
@@ -31,14 +31,6 @@ BLOCK = 1 << 15
 
 log = logging.getLogger("slipscan")
 Renew = Callable[[RemoteFile], RemoteFile]
-
-
-class _PassingError(Exception):
-    """A failure that may pass: the reason, and the seconds that the server asked to wait."""
-
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
 
 
 class _AddressError(Exception):
@@ -88,22 +80,14 @@ class Transfer:
             `stop` was set
         """
         final = self.directory / self.name
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_PassingError),
-            stop=tenacity.stop_after_attempt(self.settings.attempts),
-            wait=self._wait_s,
-            sleep=tenacity.sleep_using_event(self.stop),
-            before_sleep=self._log_failure,
-            reraise=True,
-        )
         try:
             with locked(self.directory / f".{self.name}.lock", self.stop):
                 if not is_whole(final, self.file):
-                    retrying(self._try)
+                    retrying(self.settings, self._log_failure, self.stop)(self._try)
                     self._part.replace(final)
                     self._etag.unlink(missing_ok=True)
                 self.report(final.stat().st_size)
-        except _PassingError as error:
+        except PassingError as error:
             raise SlipscanError(
                 f"{self.name} could not be fetched from {host_of(self.file.url)} in {self.settings.attempts} tries "
                 f"(the last: {error}): run again later, it goes on where it was cut"
@@ -158,7 +142,7 @@ class Transfer:
             # 'from None' and no str(error): requests' messages hold whole addresses, with their signatures
             if isinstance(error, ValueError):
                 raise SlipscanError(f"{self.name}: the archive gave no valid address for it") from None
-            raise _PassingError(reason(error)) from None
+            raise PassingError(reason(error)) from None
 
     def _resumable(self) -> tuple[int, str]:
         """Bytes that have arrived before and can be gone on from, and what tells their version."""
@@ -185,11 +169,8 @@ class Transfer:
             raise _AddressError(f"it is not at {public_address(answer.url)} (HTTP {status}): search the archive again")
         if status == 416:
             self._discard()
-            raise _PassingError("HTTP 416, beginning again")
-        if status in (429, 503):
-            raise _PassingError(f"HTTP {status}", retry_after_s(answer.headers.get("Retry-After", "")))
-        if status == 408 or status >= 500:
-            raise _PassingError(f"HTTP {status}")
+            raise PassingError("HTTP 416, beginning again")
+        refuse_passing(answer)
         if status not in (200, 206):
             raise SlipscanError(f"{self.name}: {public_address(answer.url)} answered HTTP {status}")
 
@@ -198,10 +179,10 @@ class Transfer:
         blocks = answer.raw.stream(BLOCK, decode_content=False)
         first = next(blocks, b"")
         if is_page(self.name, answer, first):
-            raise _PassingError("an HTML page came in place of data")
+            raise PassingError("an HTML page came in place of data")
         start, total = extent(answer)
         if start not in (0, have):
-            raise _PassingError("another part came than was asked for")
+            raise PassingError("another part came than was asked for")
         self._was_renewed = False  # the address is good; should it expire in a long transfer, it is renewed again
         if total is not None and self.file.bytes not in (None, total):
             raise _ContentError(f"expected {self.file.bytes} bytes, got {total}")
@@ -218,7 +199,7 @@ class Transfer:
                     raise StoppedError
                 first = next(blocks, b"")
         if position < (total or self.file.bytes or 0):
-            raise _PassingError(f"cut after {position} bytes")
+            raise PassingError(f"cut after {position} bytes")
 
     def _check(self) -> None:
         """Compare the whole part with what the archive lists, and flush it to the disk."""
@@ -230,15 +211,7 @@ class Transfer:
         with self._part.open("rb") as part:
             os.fsync(part.fileno())
 
-    def _wait_s(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next try: exponential, or what the server asks for; with jitter, so that files spread."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.wait_s if isinstance(error, _PassingError) else 0.0
-        backoff = self.settings.backoff_s * 2.0 ** (state.attempt_number - 1) * random.uniform(0.5, 1.0)
-        return min(max(backoff, asked * random.uniform(1.0, 1.1)), self.settings.max_wait_s)
-
-    def _log_failure(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+    def _log_failure(self, state: tenacity.RetryCallState, error: BaseException | None) -> None:
         log.info(
             "%s: try %d of %d failed (%s), next in %.1f s",
             self.name,

@@ -10,25 +10,26 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from slipscan.archive.granules import Received
+from slipscan.archive.job import Job
+from slipscan.archive.names import listed
 from slipscan.archive.troposphere import era5, gacos, opera
-from slipscan.archive.troposphere.delays import Delays, toward
+from slipscan.archive.troposphere.delays import Delays, Source, toward
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.outofcore import Empty
-from slipscan.regions import Region, Track
-from slipscan.settings import ArchiveSettings
 
 log = logging.getLogger(__name__)
 
 Crops = Sequence[tuple[pd.Series, xr.Dataset]]
+SOURCES: Final[dict[str, Source]] = {"gacos": gacos, "era5": era5, "opera_tropo": opera}
+"""By the kinds of archive.corrections.troposphere; 'none' has no source."""
 DATES = ("reference_date", "secondary_date")
 AS_DELIVERED = "corrections_as_delivered"
 """Attribute of a crop or of a series: names of what was taken out before slipscan got it."""
@@ -82,7 +83,7 @@ def dates_of(crops: Crops) -> list[str]:
     return sorted({str(row[name]) for row, _ in crops for name in DATES})
 
 
-def fetch(crops: Crops, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path) -> Delays | None:
+def fetch(crops: Crops, job: Job) -> Delays | None:
     """Make the zenith delays of the crops' acquisitions present.
 
     Returns
@@ -95,35 +96,26 @@ def fetch(crops: Crops, region: Region, track: Track, settings: ArchiveSettings,
     SlipscanError
         the delay of an acquisition is missing: the dates, and what to do
     """
-    kind, where = settings.corrections.troposphere, f"region {region.id} track {track.id}"
-    if kind == "none" or not crops or settled(crops, kind, where) is not None:
+    kind = job.settings.corrections.troposphere
+    if kind == "none" or not crops or settled(crops, kind, job.where) is not None:
         return None
-    if kind == "gacos" and settings.troposphere_dir is None:
-        raise SlipscanError(no_delays(crops, kind, where))
+    if SOURCES[kind].OR_WITH_GRANULES and job.settings.troposphere_dir is None:
+        raise SlipscanError(no_delays(crops, kind, job.where))
     times = [str(data.attrs["acquisition_time"]) for _, data in crops if data.attrs.get("acquisition_time")]
-    return of_dates(dates_of(crops), times, region, track, settings, cache_dir)
+    return of_dates(dates_of(crops), times, job)
 
 
 def no_delays(crops: Crops, kind: str, where: str) -> str:
     """The sentence for granules without the delays of a kind."""
     without = [(row, data) for row, data in crops if "troposphere" not in data]
-    remedies = {"gacos": "order the zenith delays of all dates at gacos.net and name their directory in"
-                " archive.troposphere_dir"}  # fmt: skip
     return (
         f"{len(without)} of {len(crops)} granules of {where} have no tropospheric delay of kind '{kind}' (dates"
-        f" {listed(dates_of(without))}): {remedies.get(kind, 'fetch again')}, or set archive.corrections.troposphere to"
+        f" {listed(dates_of(without))}): {SOURCES[kind].REMEDY}, or set archive.corrections.troposphere to"
         " another kind"
     )
 
 
-def of_dates(
-    dates: Sequence[str],
-    times: Sequence[str],
-    region: Region,
-    track: Track,
-    settings: ArchiveSettings,
-    cache_dir: Path,
-) -> Delays:
+def of_dates(dates: Sequence[str], times: Sequence[str], job: Job) -> Delays:
     """Make the zenith delays of some dates present, from the source that the settings name.
 
     Parameters
@@ -138,30 +130,19 @@ def of_dates(
     SlipscanError
         a delay is missing, or no directory is named
     """
-    kind = settings.corrections.troposphere
+    kind = job.settings.corrections.troposphere
     time = time_of_day(times)
     if time is None:
-        time = nominal_time(*region.reference_point, track.orbit_direction)
+        time = nominal_time(*job.region.reference_point, job.track.orbit_direction)
         log.warning(
-            "%s %s: no granule tells its time of day, %s UTC is taken from the orbit", region.id, track.id, time
+            "%s %s: no granule tells its time of day, %s UTC is taken from the orbit", job.region.id, job.track.id, time
         )
     moments = {
         date: datetime.datetime.combine(datetime.date.fromisoformat(date), time, datetime.UTC) for date in sorted(dates)
     }
-    if kind == "opera_tropo":
-        zenith, received = opera.fetch(list(moments.values()), region, settings, cache_dir)
-        return Delays(kind, moments, zenith, tuple(received))
-    if settings.troposphere_dir is None:
-        raise SlipscanError(f"archive.corrections.troposphere '{kind}' needs its files: name archive.troposphere_dir")
-    directory = Path(settings.troposphere_dir).expanduser()
-    source = gacos if kind == "gacos" else era5
-    zenith, received = source.open_directory(directory, list(moments.values()), region)
-    return Delays(kind, moments, zenith, tuple(received), needs_height=kind != "gacos")
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Write names, the first few where they are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    source = SOURCES[kind]
+    zenith, received = source.open_delays(list(moments.values()), job)
+    return Delays(kind, moments, zenith, tuple(received), source.NEEDS_HEIGHT)
 
 
 def time_of_day(times: Sequence[str]) -> datetime.time | None:
@@ -190,9 +171,7 @@ def _time(seconds: int) -> datetime.time:
     return (datetime.datetime.min + datetime.timedelta(seconds=seconds % 86400)).time()
 
 
-def correct(
-    dataset: xr.Dataset, region: Region, track: Track, settings: ArchiveSettings, cache_dir: Path, empty: Empty
-) -> list[Received]:
+def correct(dataset: xr.Dataset, job: Job, empty: Empty) -> list[Received]:
     """Take the troposphere out of the user's own interferograms, in place, unless they say that it is out already.
 
     Parameters
@@ -211,7 +190,7 @@ def correct(
     SlipscanError
         what `of_dates` and `toward` refuse
     """
-    kind, where = settings.corrections.troposphere, f"region {region.id} track {track.id}"
+    kind, where = job.settings.corrections.troposphere, job.where
     if kind == "none":
         return []
     if "interferogram" not in dataset:
@@ -222,7 +201,7 @@ def correct(
     record: dict[str, Any] = {"kind": "delivered", "epochs": dates}
     received: list[Received] = []
     if not is_corrected(dataset):
-        delays = of_dates(dates, [], region, track, settings, cache_dir)
+        delays = of_dates(dates, [], job)
         geometry = {str(name): dataset[name].values for name in ("los_up", "height") if name in dataset}
         parts = toward(delays, read_grid(dataset), geometry, empty, where)
         values = dataset["interferogram"].values

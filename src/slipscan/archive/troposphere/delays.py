@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.archive.cubes import Cube
 from slipscan.archive.granules import Received
+from slipscan.archive.job import Job
+from slipscan.archive.reading.cubes import Cube
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array, Grid, to_lonlat
 from slipscan.outofcore import Empty
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 
 ROWS = 512
 """Rows that are interpolated at once."""
+
+
+Zenith = Callable[[datetime.datetime], Cube]
+"""Gives the zenith delay of a moment, m, on nodes of height, latitude and longitude."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Delays:
 
     kind: str
     moments: Mapping[str, datetime.datetime]
-    zenith: Callable[[datetime.datetime], Cube]
+    zenith: Zenith
     received: tuple[Received, ...] = ()
     needs_height: bool = True
 
@@ -57,6 +63,28 @@ class Delays:
         """What the attribute `corrections` says: kind, time of day, and the epochs that were corrected."""
         first = next(iter(self.moments.values()))
         return {"kind": self.kind, "acquisition_time": f"{first:%H:%M:%S}", "epochs": sorted(self.moments)}
+
+
+class Source(Protocol):
+    """What a module of zenith delays offers."""
+
+    NEEDS_HEIGHT: bool
+    """False where it gives one value a place, at the height of its own topography."""
+    OR_WITH_GRANULES: bool
+    """Whether granules may come with these delays, so that no directory of them need be named."""
+    REMEDY: str
+    """What to do where granules have come without, for a sentence."""
+
+    def open_delays(self, moments: Sequence[datetime.datetime], job: Job) -> tuple[Zenith, list[Received]]:
+        """Make the delays of some moments (UTC) present: what gives them around the region, and their files."""
+
+
+def directory_of(job: Job) -> Path:
+    """The directory of the user's files of delays; raises SlipscanError where none is named."""
+    named, kind = job.settings.troposphere_dir, job.settings.corrections.troposphere
+    if named is None:
+        raise SlipscanError(f"archive.corrections.troposphere '{kind}' needs its files: name archive.troposphere_dir")
+    return Path(named).expanduser()
 
 
 def toward(

@@ -14,22 +14,25 @@ k1, k2, k3 are those of Smith and Weintraub (1953), gm is the mean gravity of th
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from slipscan.archive.cubes import Cube
-from slipscan.archive.extent import Bounds, crop_bounds
+from slipscan.archive.extent import Bounds, nodes_around
 from slipscan.archive.granules import Received
+from slipscan.archive.job import Job
+from slipscan.archive.names import listed
+from slipscan.archive.reading.cubes import Cube
+from slipscan.archive.troposphere.delays import Zenith, directory_of
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array
-from slipscan.outputs import sha256_file
-from slipscan.regions import Region
 from slipscan.store import open_dataset
 
+NEEDS_HEIGHT, OR_WITH_GRANULES = True, False
+REMEDY = "fetch again"
 K1, K2, K3 = 0.776, 0.716, 3.75e3
 """K/Pa, K/Pa, K2/Pa."""
 RD, RV = 287.05, 461.495
@@ -62,9 +65,7 @@ def nearest_hour(moment: datetime.datetime) -> datetime.datetime:
     return (moment + datetime.timedelta(minutes=30)).replace(minute=0, second=0, microsecond=0)
 
 
-def open_directory(
-    directory: Path, moments: Sequence[datetime.datetime], region: Region
-) -> tuple[Callable[[datetime.datetime], Cube], list[Received]]:
+def open_delays(moments: Sequence[datetime.datetime], job: Job) -> tuple[Zenith, list[Received]]:
     """Find the files of some acquisitions; raises SlipscanError where one is missing, with what to request.
 
     Returns
@@ -72,19 +73,18 @@ def open_directory(
     zenith, received
         the delay of an acquisition around the region; the files
     """
-    bounds = crop_bounds(region)
+    directory, bounds = directory_of(job), job.bounds
     names = sorted({file_name(moment) for moment in moments})
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:
         west, south, east, north = bounds
         area = f"{north + MARGIN_DEG:.2f}/{west - MARGIN_DEG:.2f}/{south - MARGIN_DEG:.2f}/{east + MARGIN_DEG:.2f}"
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise SlipscanError(
-            f"{directory} has no {', '.join(missing[:5])}{more} (day and hour, UTC): request"
+            f"{directory} has no {listed(missing)} (day and hour, UTC): request"
             " reanalysis-era5-pressure-levels of the Copernicus CDS, variables geopotential, temperature and"
             f" specific_humidity, all pressure levels, area {area} (north/west/south/east), format NetCDF, a file each"
         )
-    received = [Received(name, (directory / name).stat().st_size, sha256_file(directory / name)) for name in names]
+    received = [Received.of(directory / name) for name in names]
     return lambda moment: read(directory / file_name(moment), nearest_hour(moment), bounds), received
 
 
@@ -107,9 +107,7 @@ def read(path: Path, hour: datetime.datetime, bounds: Bounds) -> Cube:
         dataset = _of_hour(dataset, time, hour, path)
         latitude, longitude = (np.asarray(dataset[name].values, float) for name in ("latitude", "longitude"))
         longitude = (longitude + 180) % 360 - 180
-        west, south, east, north = bounds
-        rows = np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG))
-        columns = np.flatnonzero((longitude > west - MARGIN_DEG) & (longitude < east + MARGIN_DEG))
+        rows, columns = nodes_around(latitude, longitude, bounds, MARGIN_DEG)
         pressure = np.atleast_1d(np.asarray(dataset[level].values, float)) * 100  # hPa
         if min(len(rows), len(columns)) < 2 or pressure.max() < BOTTOM_PA or pressure.min() > TOP_PA:
             raise SlipscanError(

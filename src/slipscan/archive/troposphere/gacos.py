@@ -8,27 +8,28 @@ topography, for the time of day that was asked for; 0 is no data (LiCSAR_ztd2geo
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from slipscan.archive.cubes import Cube
-from slipscan.archive.extent import crop_bounds
+from slipscan.archive.extent import Bounds, nodes_around
 from slipscan.archive.granules import Received
-from slipscan.archive.rasters import common_grid, read_header, read_on
+from slipscan.archive.job import Job
+from slipscan.archive.names import listed
+from slipscan.archive.reading.cubes import Cube
+from slipscan.archive.reading.rasters import common_grid, read_header, read_on
+from slipscan.archive.troposphere.delays import Zenith, directory_of
 from slipscan.errors import SlipscanError
-from slipscan.outputs import sha256_file
 from slipscan.plausible import plausible
-from slipscan.regions import Region
 
+NEEDS_HEIGHT, OR_WITH_GRANULES = False, True
+REMEDY = "order the zenith delays of all dates at gacos.net and name their directory in archive.troposphere_dir"
 KEYS = ("WIDTH", "FILE_LENGTH", "X_FIRST", "Y_FIRST", "X_STEP", "Y_STEP")
 MARGIN_DEG = 0.1
 
 
-def open_directory(
-    directory: Path, moments: Sequence[datetime.datetime], region: Region
-) -> tuple[Callable[[datetime.datetime], Cube], list[Received]]:
+def open_delays(moments: Sequence[datetime.datetime], job: Job) -> tuple[Zenith, list[Received]]:
     """Find the delays of some dates; raises SlipscanError where one is missing, with the dates.
 
     Returns
@@ -36,20 +37,18 @@ def open_directory(
     zenith, received
         the delay of a date around the region; the files
     """
+    directory, bounds = directory_of(job), job.bounds
     found: dict[str, list[Path]] = {f"{moment:%Y%m%d}": _files(directory, f"{moment:%Y%m%d}") for moment in moments}
     missing = [date for date, files in found.items() if not files]
     if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        west, south, east, north = crop_bounds(region)
+        west, south, east, north = bounds
         raise SlipscanError(
-            f"{directory} has no GACOS delay of {', '.join(missing[:5])}{more}: order them at gacos.net for"
+            f"{directory} has no GACOS delay of {listed(missing)}: order them at gacos.net for"
             f" {moments[0]:%H:%M} UTC and {west:.2f} to {east:.2f} E, {south:.2f} to {north:.2f} N, and put"
             " YYYYMMDD.ztd with .ztd.rsc (or .ztd.tif) there"
         )
-    received = [
-        Received(file.name, file.stat().st_size, sha256_file(file)) for files in found.values() for file in files
-    ]
-    return lambda moment: read(found[f"{moment:%Y%m%d}"][0], crop_bounds(region)), received
+    received = [Received.of(file) for files in found.values() for file in files]
+    return lambda moment: read(found[f"{moment:%Y%m%d}"][0], bounds), received
 
 
 def _files(directory: Path, date: str) -> list[Path]:
@@ -60,7 +59,7 @@ def _files(directory: Path, date: str) -> list[Path]:
     return [path for path in (directory / f"{date}.ztd.tif",) if path.is_file()]
 
 
-def read(path: Path, bounds: tuple[float, float, float, float]) -> Cube:
+def read(path: Path, bounds: Bounds) -> Cube:
     """Read a delay around a box (degrees): one value a place, m, NaN = no data.
 
     Raises
@@ -69,10 +68,9 @@ def read(path: Path, bounds: tuple[float, float, float, float]) -> Cube:
         unreadable, of another size than its header says, outside the box, or no zenith delay in metres
     """
     values, latitude, longitude = _read_tif(path) if path.suffix == ".tif" else _read_ztd(path)
-    west, south, east, north = bounds
-    rows = np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG))
-    columns = np.flatnonzero((longitude > west - MARGIN_DEG) & (longitude < east + MARGIN_DEG))
+    rows, columns = nodes_around(latitude, longitude, bounds, MARGIN_DEG)
     if min(len(rows), len(columns)) < 2:
+        west, south, *_ = bounds
         raise SlipscanError(f"{path} lies outside the region: order it for {west:.2f} E, {south:.2f} N and around")
     window = values[np.ix_(rows, columns)].astype(float)
     window[window == 0] = np.nan

@@ -13,7 +13,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slipscan import cache
-from slipscan.archive import asf, hdf5
-from slipscan.archive.cubes import Cube
-from slipscan.archive.extent import Bounds, crop_bounds
+from slipscan.archive.asf import catalogue
+from slipscan.archive.asf.files import listed_files, locate_granules
+from slipscan.archive.extent import Bounds, nodes_around
 from slipscan.archive.granules import Received, RemoteFile
 from slipscan.archive.http.download import download
 from slipscan.archive.http.locks import locked
+from slipscan.archive.job import Job
+from slipscan.archive.names import listed
+from slipscan.archive.reading import hdf5
+from slipscan.archive.reading.cubes import Cube
+from slipscan.archive.troposphere.delays import Zenith
 from slipscan.archive.versions import version_number
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array
-from slipscan.outputs import sha256_file
-from slipscan.regions import Region
 from slipscan.settings import ArchiveSettings
 
 if TYPE_CHECKING:
@@ -40,7 +43,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+NEEDS_HEIGHT, OR_WITH_GRANULES = True, False
+REMEDY = "fetch again"
+WINDOW_VERSION = 1
+"""Raised when the same file gives another window: windows of an older version are not used again."""
 DATASET, LEVEL = "TROPO", "TROPO-ZENITH"
 KIND = "troposphere"
 HOURS = 6
@@ -67,9 +73,7 @@ def model_times(moment: Moment) -> tuple[Moment, Moment]:
     return before, before if before == moment else before + datetime.timedelta(hours=HOURS)
 
 
-def fetch(
-    moments: Sequence[Moment], region: Region, settings: ArchiveSettings, cache_dir: Path
-) -> tuple[Callable[[Moment], Cube], list[Received]]:
+def open_delays(moments: Sequence[Moment], job: Job) -> tuple[Zenith, list[Received]]:
     """Make the windows of the files around some moments (UTC) present; those in the cache are not asked for.
 
     Returns
@@ -82,7 +86,7 @@ def fetch(
     SlipscanError
         the catalogue has no file of a time: the dates; what search and download refuse
     """
-    bounds = crop_bounds(region)
+    bounds, settings, cache_dir = job.bounds, job.settings, job.cache_dir
     times = sorted({time for moment in moments for time in model_times(moment)})
     entries = {time: cache.path(cache_dir, KIND, _key(time, bounds)) for time in times}
     missing = [time for time in times if cache.find(cache_dir, KIND, _key(time, bounds)) is None]
@@ -92,15 +96,14 @@ def fetch(
             {f"{moment:%Y-%m-%d}" for moment in moments if set(model_times(moment)) & (set(missing) - set(files))}
         )
         if gone:
-            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             raise SlipscanError(
-                f"the catalogue {settings.cmr_url} has no OPERA TROPO-ZENITH around {', '.join(gone[:5])}{more}: end"
+                f"the catalogue {settings.cmr_url} has no OPERA TROPO-ZENITH around {listed(gone)}: end"
                 " as_of before them, or set archive.corrections.troposphere to another kind"
             )
         size = sum(file.bytes or 0 for file in files.values())
         log.info("%d files of OPERA TROPO-ZENITH to fetch, %.1f GB", len(missing), size / 1e9)
-        for batch in _batches(missing):
-            _fetch_batch([(entries[time], files[time]) for time in batch], bounds, settings, cache_dir)
+        for start in range(0, len(missing), AT_ONCE):
+            _fetch_batch([(entries[time], files[time]) for time in missing[start : start + AT_ONCE]], job)
     received = [
         Received(**item)
         for entry in entries.values()
@@ -109,14 +112,9 @@ def fetch(
     return lambda moment: _at(moment, entries), received
 
 
-def _batches(times: Sequence[Moment]) -> Iterator[Sequence[Moment]]:
-    for start in range(0, len(times), AT_ONCE):
-        yield times[start : start + AT_ONCE]
-
-
 def _key(time: Moment, bounds: Bounds) -> str:
     """Key of a window: it holds no name, so that what is in the cache is used without a search."""
-    return cache.key("opera_tropo", str(STAGE_VERSION), f"{time:%Y%m%dT%H%M%S}", repr(bounds))
+    return cache.key("opera_tropo", str(WINDOW_VERSION), f"{time:%Y%m%dT%H%M%S}", repr(bounds))
 
 
 def _search(times: Sequence[Moment], settings: ArchiveSettings) -> dict[Moment, RemoteFile]:
@@ -124,7 +122,7 @@ def _search(times: Sequence[Moment], settings: ArchiveSettings) -> dict[Moment, 
     best: dict[Moment, tuple[tuple[tuple[int, ...], str, str], RemoteFile]] = {}
     for _, group in itertools.groupby(times, key=lambda time: time.year):
         span = list(group)
-        products = asf.search(
+        products = catalogue.search(
             settings,
             dataset=DATASET,
             processingLevel=LEVEL,
@@ -133,7 +131,7 @@ def _search(times: Sequence[Moment], settings: ArchiveSettings) -> dict[Moment, 
         )
         for product in products:
             name = str(product.properties["fileID"])
-            match, files = NAME.fullmatch(name), asf.remote_file(product)
+            match, files = NAME.fullmatch(name), listed_files(product)
             if match is None or not files:
                 log.warning("granule %s is left out: no name of TROPO-ZENITH, or no NetCDF file listed", name)
                 continue
@@ -144,11 +142,9 @@ def _search(times: Sequence[Moment], settings: ArchiveSettings) -> dict[Moment, 
     return {time: file for time, (_, file) in best.items()}
 
 
-def _fetch_batch(
-    wanted: Sequence[tuple[Path, RemoteFile]], bounds: Bounds, settings: ArchiveSettings, cache_dir: Path
-) -> None:
+def _fetch_batch(wanted: Sequence[tuple[Path, RemoteFile]], job: Job) -> None:
     """Download files, keep their windows, and delete them unless granules are kept."""
-    directory = Path(cache_dir) / "downloads" / "opera_tropo"
+    settings, directory = job.settings, Path(job.cache_dir) / "downloads" / "opera_tropo"
 
     def get(files: Sequence[RemoteFile]) -> list[Path]:
         return download(files, directory, settings.download, renew=lambda file: _renew(file, settings))
@@ -161,12 +157,12 @@ def _fetch_batch(
                 continue
             path = get([file])[0]
             try:
-                cube = read_window(path, bounds)
+                cube = read_window(path, job.bounds)
             except SlipscanError as error:
                 log.warning("%s; fetched once more", error)
                 path.unlink(missing_ok=True)
-                cube = read_window(path := get([file])[0], bounds)
-            _write(entry, cube, Received(path.name, path.stat().st_size, sha256_file(path)))
+                cube = read_window(path := get([file])[0], job.bounds)
+            _write(entry, cube, Received.of(path))
         if not settings.download.keep_granules:
             path.unlink(missing_ok=True)
 
@@ -174,7 +170,7 @@ def _fetch_batch(
 def _renew(file: RemoteFile, settings: ArchiveSettings) -> RemoteFile:
     """Ask the catalogue again where a file lies."""
     name = file.name.removesuffix(".nc")
-    return next(found for found in asf.locate([name], settings)[name] if found.name == file.name)
+    return next(found for found in locate_granules([name], settings)[name] if found.name == file.name)
 
 
 def read_window(path: Path, bounds: Bounds) -> Cube:
@@ -186,13 +182,9 @@ def read_window(path: Path, bounds: Bounds) -> Cube:
         unreadable, another product, another unit, or it does not cover the box
     """
     with hdf5.opened(path) as file:
-        west, south, east, north = bounds
         height, latitude, longitude = (hdf5.array(file, f"/{name}") for name in AXES)
-        parts = {
-            "height": np.flatnonzero(height <= MAX_HEIGHT_M),
-            "latitude": np.flatnonzero((latitude > south - MARGIN_DEG) & (latitude < north + MARGIN_DEG)),
-            "longitude": np.flatnonzero((longitude > west - MARGIN_DEG) & (longitude < east + MARGIN_DEG)),
-        }
+        rows, columns = nodes_around(latitude, longitude, bounds, MARGIN_DEG)
+        parts = {"height": np.flatnonzero(height <= MAX_HEIGHT_M), "latitude": rows, "longitude": columns}
         if min(map(len, parts.values())) < 2:
             raise SlipscanError(f"{path} does not cover the region: it is not global, or broken; fetch it again")
         window = {name: slice(int(part[0]), int(part[-1]) + 1) for name, part in parts.items()}

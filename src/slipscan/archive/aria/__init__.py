@@ -1,0 +1,1 @@
+"""ARIA-S1-GUNW interferograms of ASF."""

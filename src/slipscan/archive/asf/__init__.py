@@ -1,0 +1,1 @@
+"""The search client for ASF's catalogue."""

@@ -1,0 +1,1 @@
+"""Interferograms ordered at ASF's HyP3: pairs, prices, jobs, products."""

@@ -1,0 +1,1 @@
+"""Granules of a track put together."""

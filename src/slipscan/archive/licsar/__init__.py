@@ -1,0 +1,1 @@
+"""Interferograms of COMET's LiCSAR."""

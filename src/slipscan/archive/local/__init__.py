@@ -1,0 +1,1 @@
+"""Interferograms and ready series in a directory of the user."""

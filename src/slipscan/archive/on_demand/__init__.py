@@ -1,1 +1,0 @@
-"""Interferograms ordered at HyP3: pairs, prices, jobs, products."""

@@ -1,0 +1,1 @@
+"""OPERA DISP-S1 displacements of ASF."""

@@ -1,0 +1,1 @@
+"""A synthetic region in place of an archive."""
