@@ -23,7 +23,8 @@ from slipscan.errors import SlipscanError
 from slipscan.gnss.stage import COMPARISON_COLUMNS, write_comparison
 from slipscan.gnss.stage import KIND as COMPARISON
 from slipscan.noise import stage as noise
-from slipscan.outputs import NEW, OWN, check_outputs, csv_kind, png_kind, store_kind
+from slipscan.outputs import NEW, OWN, check_outputs, csv_kind, store_kind
+from slipscan.png import png_kind
 from slipscan.report import style
 from slipscan.report.stage import MAP, PAGE
 from slipscan.settings import ArchiveSettings, NoiseSettings

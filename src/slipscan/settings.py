@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from slipscan.models import Frozen, IsoDate
 from slipscan.models import iso_date as iso_date
 from slipscan.regions import Identifier
-from slipscan.settings_archive import ArchiveSettings
+from slipscan.settings_archive import ArchiveSettings as ArchiveSettings
 from slipscan.settings_archive import Corrections as Corrections
 from slipscan.settings_archive import DownloadSettings as DownloadSettings
 from slipscan.settings_archive import Hyp3Settings as Hyp3Settings

@@ -16,7 +16,8 @@ from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.geometry import read_grid
 from slipscan.gnss.stage import read_comparison
-from slipscan.outputs import check_outputs, file_kind, head, png_kind
+from slipscan.outputs import check_outputs, file_kind, head
+from slipscan.png import png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
 from slipscan.report import event_figures, map, page, style, track_figures, words
