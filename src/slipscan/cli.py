@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,9 +16,10 @@ import typer  # noqa: E402
 from slipbench.commands import app as bench_app  # noqa: E402
 from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
-from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads, finite  # noqa: E402
+from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
     help="A catalogue of slow slip events from the Sentinel-1 archive.",
@@ -27,13 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-cache_app = typer.Typer(help="The content-addressed cache.", no_args_is_help=True)
 app.add_typer(archive_commands.app, name="archive")
-app.add_typer(cache_app, name="cache")
+app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
-DEMO = "snakemake --logger slipscan --configfile config/demo.yaml"
 
 
 def _show_version(wanted: bool) -> None:
@@ -238,40 +236,8 @@ def score(catalogue: In, truth: In) -> None:
     print(run(catalogue, truth))
 
 
-@app.command()
-def summary(
-    results: Annotated[Path, typer.Argument(help="results directory")] = Path("results"),
-) -> None:
-    """Say where catalogue, report and map are, and what was found."""
-    from slipscan.catalogue.summary import summarise
-
-    print(summarise(results))
-
-
-@app.command()
-def status(
-    config: Annotated[Path | None, typer.Option(help="configuration file; default: config/config.yaml")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="only what ran before and would run again")] = False,
-) -> None:
-    """Say what Snakemake would run in this project, and why; nothing is run."""
-    from slipscan.project.stale import status as describe
-
-    print(describe(config, Path.cwd(), stale))
-
-
-@cache_app.command("prune")
-def cache_prune(
-    cache: CacheDir = None,
-    max_gb: Annotated[float, typer.Option(min=0, max=1e9, callback=finite, help="size that is left")] = 10.0,
-    config: Config = None,
-) -> None:
-    """Delete the entries used longest ago until the cache is under a size."""
-    from slipscan.cache import prune
-    from slipscan.configuration import read_settings
-
-    cache = cache or Path(read_settings(config).cache_dir)
-    deleted, left = prune(cache, int(max_gb * 1e9))
-    print(f"{deleted} entries deleted, {left / 1e9:.2f} GB left in {cache}")
+app.command()(project_commands.summary)
+app.command()(project_commands.status)
 
 
 @app.command()
@@ -299,23 +265,8 @@ def loopback(
     serve(directory, port)
 
 
-@app.command()
-def init(
-    directory: Annotated[Path, typer.Argument(help="a new directory, or one without files of these names")],
-) -> None:
-    """Write what a project begins with: Snakefile, rules, profiles, configuration."""
-    from slipscan.project.start import start
-
-    files = start(directory)
-    print(f"{len(files)} files written; the demo: cd {shlex.quote(str(directory))} && {DEMO}")
-
-
-@app.command()
-def docs() -> None:
-    """Write what is generated from the code: schemas, config/README.md, docs/products.md."""
-    from slipscan.reference import write_all
-
-    write_all(Path.cwd())
+app.command()(project_commands.init)
+app.command()(project_commands.docs)
 
 
 def _cache_dir(cache: Path | None, config: Path | None) -> Path | None:
