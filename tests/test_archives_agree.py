@@ -19,7 +19,7 @@ from slipscan.geometry import Grid, read_grid
 from slipscan.regions import Region, Track, read_regions
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr
-from slipscan.timeseries.stage import run as timeseries
+from slipscan.timeseries.stage import write_stack
 from slipscan_loopback.archive import Layout, LoopbackArchive
 from slipscan_loopback.scene import TrueScene, acquisitions
 
@@ -62,7 +62,7 @@ def stack_of(archive: LoopbackArchive, family: str, out: Path) -> xr.Dataset:
     stage.write_observations(
         region, track, settings, out / "manifest.csv", out / "cache", out / "observations.zarr", out / "inventory.csv"
     )
-    timeseries(out / "observations.zarr", out / "stack.zarr", SERIES)
+    write_stack(out / "observations.zarr", out / "stack.zarr", SERIES)
     return open_zarr(out / "stack.zarr").load()
 
 

@@ -219,9 +219,9 @@ def test_small_grids_and_few_epochs_give_finite_answers(name: str, shape: tuple[
         )
         if shape == (1, 1):
             with pytest.raises(SlipscanError, match="there is no bound"):
-                oracle.estimate(observation, truth)
+                oracle.match_truth(observation, truth)
             return
-        found = oracle.estimate(observation, truth)
+        found = oracle.match_truth(observation, truth)
     else:
         found = registry.METHODS[name].function(observation)
     assert np.isfinite(found.map).all() and np.isfinite(found.transient).all() and np.isfinite(found.score)
@@ -359,7 +359,7 @@ def test_the_oracle_is_unbiased_and_its_score_has_unit_variance() -> None:
         noise = noise * truth.strength[:, None, None] + np.tensordot(generator.normal(size=(n, 4)), truth.nuisance, 1)
         rate = np.arange(n)[:, None, None] * generator.normal(size=shape)
         series = noise + rate + truth.history[:, None, None] * truth.template
-        found = oracle.estimate(replace(base, displacement=series.astype(np.float32)), truth)
+        found = oracle.match_truth(replace(base, displacement=series.astype(np.float32)), truth)
         sign = np.sign((found.map * truth.template).sum())
         scores.append(sign * found.score)
         amplitudes.append((found.map * truth.template).sum() / (truth.template**2).sum())
@@ -371,7 +371,7 @@ def test_the_oracle_is_unbiased_and_its_score_has_unit_variance() -> None:
 
 def test_a_truth_of_another_scene_is_refused() -> None:
     with pytest.raises(SlipscanError, match="does not belong to a stack"):
-        oracle.estimate(scene(shape=(8, 8)), truth_of(scene(shape=(9, 8)), 0.01))
+        oracle.match_truth(scene(shape=(8, 8)), truth_of(scene(shape=(9, 8)), 0.01))
 
 
 def test_large_scenes_are_searched_on_a_coarser_grid() -> None:

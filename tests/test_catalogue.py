@@ -58,7 +58,7 @@ def test_an_increment_carries_each_events_own_verdict(tmp_path):
         }
     )
     events, verdicts = write_source(tmp_path, event(), event(t50="2019-09-01"), gnss=gnss)
-    stage.run_increment(events, verdicts, tmp_path / "increments", tmp_path / "increment.json")
+    stage.write_increment(events, verdicts, tmp_path / "increments", tmp_path / "increment.json")
 
     pointer = json.loads((tmp_path / "increment.json").read_text())
     read = increment.read(tmp_path / "increments" / pointer["increment"])
@@ -76,7 +76,7 @@ def test_the_same_scan_twice_is_one_increment_and_another_scan_is_the_next(tmp_p
     second = write_source(tmp_path / "two", event(), event(t50="2019-09-01"))
     texts = []
     for source in (first, first, second, second, first):
-        stage.run_increment(*source, directory, pointer)
+        stage.write_increment(*source, directory, pointer)
         texts.append(pointer.read_text())
     names = [path.name for path in increment.find(directory)]
     assert [name[:5] for name in names] == ["00001", "00002", "00003"]
@@ -93,10 +93,10 @@ def test_the_same_scan_twice_is_one_increment_and_another_scan_is_the_next(tmp_p
 def test_a_gnss_table_must_have_its_columns(tmp_path, gnss, word):
     source = write_source(tmp_path, event(), gnss=gnss)
     if word is None:
-        stage.run_increment(*source, tmp_path / "increments", tmp_path / "increment.json")
+        stage.write_increment(*source, tmp_path / "increments", tmp_path / "increment.json")
         return
     with pytest.raises(SlipscanError, match=word):
-        stage.run_increment(*source, tmp_path / "increments", tmp_path / "increment.json")
+        stage.write_increment(*source, tmp_path / "increments", tmp_path / "increment.json")
     assert not (tmp_path / "increment.json").exists()
 
 
@@ -123,12 +123,12 @@ def test_events_of_two_regions_or_without_a_scan_or_footprint_are_refused(tmp_pa
 def test_a_damaged_increment_is_named(tmp_path):
     source = write_source(tmp_path / "AAAA", event())
     directory = tmp_path / "AAAA" / "increments"
-    stage.run_increment(*source, directory, tmp_path / "increment.json")
+    stage.write_increment(*source, directory, tmp_path / "increment.json")
     (path,) = increment.find(directory)
     path.write_bytes(path.read_bytes()[:-40])
     for run in (
-        lambda: stage.run_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings()),
-        lambda: stage.run_increment(*source, directory, tmp_path / "increment.json"),
+        lambda: stage.write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings()),
+        lambda: stage.write_increment(*source, directory, tmp_path / "increment.json"),
     ):
         with pytest.raises(SlipscanError, match=path.name):
             run()
@@ -412,10 +412,10 @@ def test_the_types_survive_the_geopackage(tmp_path):
 def test_a_catalogue_of_no_increment_is_empty_and_a_missing_directory_is_an_error(tmp_path):
     results = tmp_path / "results"
     results.mkdir()
-    stage.run_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
+    stage.write_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
     assert [len(layer) for layer in geopackage.read(results / "catalogue.gpkg")] == [0, 0, 0]
     with pytest.raises(SlipscanError, match="no results directory"):
-        stage.run_catalogue(tmp_path / "nowhere", tmp_path / "catalogue.gpkg", CatalogueSettings())
+        stage.write_catalogue(tmp_path / "nowhere", tmp_path / "catalogue.gpkg", CatalogueSettings())
 
 
 def test_reading_what_is_no_catalogue(tmp_path):
@@ -429,9 +429,9 @@ def test_reading_what_is_no_catalogue(tmp_path):
 def test_the_catalogue_of_two_regions_on_disk(tmp_path):
     for region in ("AAAA", "BBBB"):
         source = write_source(tmp_path / region, event(region), scans=[scan(region)])
-        stage.run_increment(*source, tmp_path / region / "increments", tmp_path / region / "increment.json")
+        stage.write_increment(*source, tmp_path / region / "increments", tmp_path / region / "increment.json")
         (tmp_path / region / "increments" / ".host-1.new.partial-1").write_text("half a file")
-    stage.run_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())
+    stage.write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())
     events, _, scans = geopackage.read(tmp_path / "catalogue.gpkg")
     assert list(events["event_id"]) == ["AAAA-2019-001", "BBBB-2019-001"]
     assert list(scans["region"]) == ["AAAA", "BBBB"]

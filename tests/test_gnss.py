@@ -205,7 +205,7 @@ def region(tmp_path_factory):
         transients(directory / "a.zarr", "087A", [FAULT], [DATES], seed=1),
         transients(directory / "d.zarr", "065D", [FAULT], [DATES], orbit="descending", seed=2),
     ]
-    source_stage.run(paths, directory / "events.parquet", SourceSettings(max_points=150))
+    source_stage.write_event_table(paths, directory / "events.parquet", SourceSettings(max_points=150))
     return directory / "events.parquet", paths
 
 
@@ -233,7 +233,7 @@ def network(directory, places, factor, common=(0.0, 0.0, 0.0)):
 
 def compared(region, directory, tmp_path, **options):
     events, paths = region
-    stage.run(events, paths, directory, tmp_path / "gnss.parquet", GnssSettings(**options))
+    stage.write_gnss_table(events, paths, directory, tmp_path / "gnss.parquet", GnssSettings(**options))
     return stage.read_comparison(tmp_path / "gnss.parquet")
 
 
@@ -337,7 +337,7 @@ def test_equal_input_gives_equal_bytes(region, tmp_path):
     directory = network(tmp_path / "g", {"NRTH": NEAR["NRTH"]}, 1.0)
     written = []
     for name in ("one", "two"):
-        stage.run(*region, directory, tmp_path / name, GnssSettings())
+        stage.write_gnss_table(*region, directory, tmp_path / name, GnssSettings())
         written.append((tmp_path / name).read_bytes())
     assert written[0] == written[1]
 

@@ -193,7 +193,7 @@ def test_outputs_of_one_command_are_apart(tmp_path: Path) -> None:
 def test_what_is_no_path_of_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SlipscanError, match="is no name for an output"):
-        noise.noise_file(tmp_path / "stack.zarr", Path(path), NoiseSettings())
+        noise.write_noise(tmp_path / "stack.zarr", Path(path), NoiseSettings())
 
 
 def test_below_a_file_a_loop_of_links_and_a_device(tmp_path: Path) -> None:

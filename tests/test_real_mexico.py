@@ -62,7 +62,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         directory / "inventory.csv",
     )
     settings = TimeseriesSettings(pixel_m=150, reference_radius_m=600)
-    stage.run(directory / "observations.zarr", directory / "stack.zarr", settings)
+    stage.write_stack(directory / "observations.zarr", directory / "stack.zarr", settings)
     return directory
 
 

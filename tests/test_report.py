@@ -31,7 +31,7 @@ from slipscan.store import open_zarr
 
 def report(root, results, catalogue, regions, ids=("AAAA",)):
     html, png = root / "report.html", root / "map.png"
-    stage.run(catalogue, results, regions, list(ids), html, png, ReportSettings())
+    stage.write_report(catalogue, results, regions, list(ids), html, png, ReportSettings())
     return html.read_text(encoding="utf-8"), png.read_bytes()
 
 

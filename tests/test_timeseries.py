@@ -45,7 +45,7 @@ def observations(directory: Path, made: scenes.Scene, convention: str = "licsar"
 
 def stack_of(directory: Path, made: scenes.Scene, convention: str = "licsar", **changes: object) -> xr.Dataset:
     path = observations(directory, made, convention)
-    stage.run(path, directory / "stack.zarr", SETTINGS.model_copy(update=changes))
+    stage.write_stack(path, directory / "stack.zarr", SETTINGS.model_copy(update=changes))
     return open_zarr(directory / "stack.zarr").load()
 
 
@@ -112,9 +112,10 @@ def test_blocks_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_threads_do_not_change_a_byte(tmp_path: Path) -> None:
     path = observations(tmp_path, scenes.scene())
     code = (
-        "import sys; from pathlib import Path; from slipscan.timeseries.stage import run;"
+        "import sys; from pathlib import Path; from slipscan.timeseries.stage import write_stack;"
         "from slipscan.settings import TimeseriesSettings as S;"
-        "run(Path(sys.argv[1]), Path(sys.argv[2]), S(pixel_m=500, reference_radius_m=800, min_reference_pixels=5))"
+        "settings = S(pixel_m=500, reference_radius_m=800, min_reference_pixels=5);"
+        "write_stack(Path(sys.argv[1]), Path(sys.argv[2]), settings)"
     )
     for threads in ("1", "2"):
         env = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
@@ -160,7 +161,7 @@ def test_a_pixel_that_disagrees_with_itself_is_masked_by_temporal_coherence(tmp_
 def test_disconnected_network_names_the_gap(tmp_path: Path) -> None:
     path = observations(tmp_path, scenes.scene([(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5), (5, 6)]))
     with pytest.raises(SlipscanError, match=r"region TEST track 087A is disconnected.* 2020-01-27 to 2020-02-08") as e:
-        stage.run(path, tmp_path / "stack.zarr", SETTINGS)
+        stage.write_stack(path, tmp_path / "stack.zarr", SETTINGS)
     assert "\n" not in str(e.value)
     assert not (tmp_path / "stack.zarr").exists()
 
@@ -377,7 +378,7 @@ def test_ready_series_is_referenced_and_metric(geographic: bool, tmp_path: Path)
     dataset = series(geographic)
     dataset.attrs |= {"reference_lon": scenes.REFERENCE[0], "reference_lat": scenes.REFERENCE[1]}
     write_zarr(dataset, tmp_path / "in.zarr")
-    stage.run(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
+    stage.write_stack(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
     stack = open_zarr(tmp_path / "stack.zarr")
     grid = read_grid(stack)
     assert not grid.crs.is_geographic
@@ -390,7 +391,7 @@ def test_ready_series_is_referenced_and_metric(geographic: bool, tmp_path: Path)
 
 def test_foreign_files_without_our_attributes(tmp_path: Path) -> None:
     write_zarr(series(False), tmp_path / "in.zarr")
-    stage.run(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
+    stage.write_stack(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
     stack = open_zarr(tmp_path / "stack.zarr")
     np.testing.assert_array_equal(stack["displacement"].values, series(False)["displacement"].values)
 
@@ -398,7 +399,7 @@ def test_foreign_files_without_our_attributes(tmp_path: Path) -> None:
     dataset.attrs = {}
     write_zarr(annotate(dataset, "interferograms"), tmp_path / "foreign.zarr")
     unmasked = SETTINGS.model_copy(update={"min_temporal_coherence": 0.0})
-    stage.run(tmp_path / "foreign.zarr", tmp_path / "foreign_stack.zarr", unmasked)
+    stage.write_stack(tmp_path / "foreign.zarr", tmp_path / "foreign_stack.zarr", unmasked)
     stack = open_zarr(tmp_path / "foreign_stack.zarr")
     # Not referenced: the interferograms' constants stay and spoil the coherence, alike for every pixel of an epoch.
     displacement = stack["displacement"].values
@@ -411,5 +412,5 @@ def test_what_breaks_the_contract_is_refused(tmp_path: Path) -> None:
     dataset["displacement"].attrs["units"] = "inch"
     write_zarr(dataset, tmp_path / "in.zarr")
     with pytest.raises(SlipscanError, match="units 'inch', not 'm'"):
-        stage.run(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
+        stage.write_stack(tmp_path / "in.zarr", tmp_path / "stack.zarr", SETTINGS)
     assert not (tmp_path / "stack.zarr").exists()

@@ -59,19 +59,19 @@ def timeseries(
     """Invert interferograms (or bring a ready series) to a displacement stack."""
     from slipscan.configuration import stage_settings
     from slipscan.settings import TimeseriesSettings
-    from slipscan.timeseries.stage import run
+    from slipscan.timeseries.stage import write_stack
 
-    run(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
+    write_stack(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
 
 
 @app.command()
 def noise(stack: In, out: Out, config: Config = None, options: Options = None) -> None:
     """Estimate what the air does in a stack."""
     from slipscan.configuration import stage_settings
-    from slipscan.noise.stage import noise_file
+    from slipscan.noise.stage import write_noise
     from slipscan.settings import NoiseSettings
 
-    noise_file(stack, out, stage_settings(NoiseSettings, config, options))
+    write_noise(stack, out, stage_settings(NoiseSettings, config, options))
 
 
 @app.command()
@@ -132,10 +132,10 @@ def source(
     """Join the tracks of a region and invert what made each transient."""
     from slipscan.configuration import stage_settings
     from slipscan.settings import SourceSettings
-    from slipscan.source.stage import run
+    from slipscan.source.stage import write_event_table
 
     _one_thread()
-    run(transients, out, stage_settings(SourceSettings, config, options))
+    write_event_table(transients, out, stage_settings(SourceSettings, config, options))
 
 
 @app.command()
@@ -149,11 +149,11 @@ def gnss(
 ) -> None:
     """Compare events with GNSS series and give a verdict."""
     from slipscan.configuration import stage_settings
-    from slipscan.gnss.stage import run
+    from slipscan.gnss.stage import write_gnss_table
     from slipscan.settings import GnssSettings
 
     _one_thread()
-    run(events, transients, stations, out, stage_settings(GnssSettings, config, options))
+    write_gnss_table(events, transients, stations, out, stage_settings(GnssSettings, config, options))
 
 
 @app.command()
@@ -161,9 +161,9 @@ def increment(
     events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out
 ) -> None:  # fmt: skip
     """Append a region's scan as one immutable increment; `out` points to it."""
-    from slipscan.catalogue.stage import run_increment
+    from slipscan.catalogue.stage import write_increment
 
-    run_increment(events, gnss, directory, out)
+    write_increment(events, gnss, directory, out)
 
 
 @app.command()
@@ -175,11 +175,11 @@ def catalogue(
     pointer: Annotated[Path | None, typer.Option(help="JSON that names the catalogue and its sha256")] = None,
 ) -> None:
     """Fold all increments into the catalogue, a GeoPackage."""
-    from slipscan.catalogue.stage import run_catalogue
+    from slipscan.catalogue.stage import write_catalogue
     from slipscan.configuration import stage_settings
     from slipscan.settings import CatalogueSettings
 
-    run_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
+    write_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
 
 
 @app.command()
@@ -193,7 +193,7 @@ def report(
     """Write the page and the map."""
     from slipscan.configuration import read_settings, stage_settings
     from slipscan.regions import read_regions, select
-    from slipscan.report.stage import run
+    from slipscan.report.stage import write_report
     from slipscan.settings import ReportSettings
 
     whole = read_settings(config)
@@ -201,7 +201,7 @@ def report(
     if not region and config is None:
         raise SlipscanError("slipscan report needs regions: say --region ID (once for each), or --config FILE")
     ids = region or list(select(read_regions(file), whole.regions, whole.shard))
-    run(catalogue, results, file, ids, page, world_map, stage_settings(ReportSettings, config, options))
+    write_report(catalogue, results, file, ids, page, world_map, stage_settings(ReportSettings, config, options))
 
 
 @app.command()
@@ -217,23 +217,23 @@ def train(
     import torch
 
     from slipscan.configuration import stage_settings
-    from slipscan.denoise.training.run import train as run
+    from slipscan.denoise.training.run import train as train_network
     from slipscan.settings import TrainSettings
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1)))
     settings = stage_settings(TrainSettings, config, options)
-    card = run(settings, out)
+    card = train_network(settings, out)
     while finish and card is None:
-        card = run(settings, out)
+        card = train_network(settings, out)
     print(json.dumps(card, indent=2) if card else f"the slice is over; run it again to go on ({out}: not written yet)")
 
 
 @app.command()
 def score(catalogue: In, truth: In) -> None:
     """Print found, missed and false events, onset and magnitude errors against a known truth."""
-    from slipbench.score import run
+    from slipbench.score import score_catalogue
 
-    print(run(catalogue, truth))
+    print(score_catalogue(catalogue, truth))
 
 
 app.command()(project_commands.summary)
@@ -249,9 +249,9 @@ def export(
     denoised: Denoised = None,
 ) -> None:
     """Write a stack in the format of another tool (docs/archives.md)."""
-    from slipscan.export.stack import export as run
+    from slipscan.export.stack import export as export_stack
 
-    run(stack, kind, out, variable, denoised, isolated=True)
+    export_stack(stack, kind, out, variable, denoised, isolated=True)
 
 
 @app.command()

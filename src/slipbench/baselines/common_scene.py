@@ -18,7 +18,7 @@ PAIRS = 4
 ITERATIONS = 3
 
 
-def estimate(observation: Observation) -> Estimate:
+def stack_common_scenes(observation: Observation) -> Estimate:
     """Series less the delay of every epoch after Tymofyeyeva & Fialko (2015), then the detector.
 
     Offset, ramp and height delay are taken out of the epochs first, as interferograms are flattened; rate and

@@ -36,7 +36,7 @@ PAGE = file_kind("a report page", lambda path: any(mark in head(path) for mark i
 MAP = png_kind("a map", style.DPI)
 
 
-def run(
+def write_report(
     catalogue: Path,
     results_dir: Path,
     regions_file: Path,
