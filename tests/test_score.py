@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from event_builders import event, scan, shifted, table
+from increment_builders import NO_GNSS
 from slipbench import score
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.fold import fold
 from slipscan.catalogue.increment import Increment, with_verdicts
 from slipscan.errors import SlipscanError
-from test_catalogue import NO_GNSS
 
 
 def planted(**more):
