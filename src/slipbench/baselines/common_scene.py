@@ -30,7 +30,7 @@ def stack_common_scenes(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     prepared = prepare(observation)
-    field = without_background(prepared.cleaned, prepared)
+    field = without_background(prepared)
     return detect(field - delays(field, prepared), prepared)
 
 

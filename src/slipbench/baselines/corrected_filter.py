@@ -26,7 +26,7 @@ def correct_and_filter(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     prepared = prepare(observation)
-    return detect(running_median(without_background(prepared.cleaned, prepared)), prepared)
+    return detect(running_median(without_background(prepared)), prepared)
 
 
 def running_median(series: Float) -> Float:
