@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import network_scene
 from event_builders import event, scan, table
 from simulated import stack_dataset
-from slipscan.catalogue.stage import run_catalogue, run_increment
+from slipscan.catalogue.stage import write_catalogue, write_increment
 from slipscan.denoise.registry import build
 from slipscan.denoise.stage import denoise_stack
 from slipscan.detect.calibrate import calibrate_track
@@ -33,8 +33,7 @@ from slipscan.detect.stage import detect as detect_in
 from slipscan.detect.track import track_in
 from slipscan.events import GNSS_COLUMNS, write_events
 from slipscan.geometry import to_lonlat
-from slipscan.gnss.stage import read_comparison
-from slipscan.gnss.stage import run as compare_files
+from slipscan.gnss.stage import read_comparison, write_gnss_table
 from slipscan.noise.stage import estimate_noise
 from slipscan.settings import (
     CatalogueSettings,
@@ -139,7 +138,7 @@ def gnss(directory: Path) -> Numbers:
         enu += course * displacement(FAULT, np.array([east]), np.array([north]))
         lon, lat = (float(v) for v in to_lonlat(np.array(east), np.array(north), local_crs(*CENTRE)))
         (stations / f"{name}.tenv3").write_text(tenv3_text(name, time, enu, (lon, lat, 900.0)))
-    compare_files(directory / "events.parquet", [path], stations, directory / "gnss.parquet", GnssSettings())
+    write_gnss_table(directory / "events.parquet", [path], stations, directory / "gnss.parquet", GnssSettings())
     found = read_comparison(directory / "gnss.parquet")
     names = ("insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "gnss_log_likelihood_ratio")
     return {"verdict": list(found["gnss_verdict"]), **key_numbers(**{name: found[name] for name in names})}
@@ -153,8 +152,8 @@ def catalogue(directory: Path) -> Numbers:
         write_events(directory / "events.parquet", table(*rows), [scan()])
         pd.DataFrame(columns=["event", "station", *(c.name for c in GNSS_COLUMNS)]).to_parquet(directory / "g.parquet")
         increments = directory / "results" / "AAAA" / "increments"
-        run_increment(directory / "events.parquet", directory / "g.parquet", increments, directory / "increment.json")
-    run_catalogue(directory / "results", directory / "catalogue.gpkg", CatalogueSettings())
+        write_increment(directory / "events.parquet", directory / "g.parquet", increments, directory / "increment.json")
+    write_catalogue(directory / "results", directory / "catalogue.gpkg", CatalogueSettings())
     layers = {
         name: pyogrio.read_dataframe(directory / "catalogue.gpkg", layer=name) for name in ("events", "retracted")
     }

@@ -248,7 +248,7 @@ def write_region(results, rows, scans, gnss=None, region="AAAA"):
     if gnss is None:
         gnss = pd.DataFrame(columns=["event", "station", *(c.name for c in GNSS_COLUMNS)])
     gnss.to_parquet(directory / "gnss.parquet")
-    stage.run_increment(
+    stage.write_increment(
         directory / "events.parquet", directory / "gnss.parquet", directory / "increments", directory / "increment.json"
     )
 
@@ -286,7 +286,7 @@ def write_results(root, *, events=2, grid=None, count=30, tracks=("087A", "094D"
     scans = [scan(track=track, until=until, end=until) for track in tracks]
     gnss = gnss_table(0, tracks) if events else None
     write_region(results, rows, scans, gnss)
-    stage.run_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
+    stage.write_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
     lon, lat = to_lonlat(grid.x[[0, -1, -1, 0]], grid.y[[-1, -1, 0, 0]], grid.crs)
     outline = shapely.Polygon(zip(lon, lat, strict=True))
     write_regions(root / "regions.geojson", [("AAAA", "Ismetpasa, North Anatolian Fault", outline, tracks)])

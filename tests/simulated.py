@@ -8,6 +8,8 @@ from slipscan.vocabulary import annotate
 
 SHAPE = (48, 56)
 PIXEL_M = 500.0
+LOS = np.array([-0.6, -0.1, np.sqrt(1 - 0.37)])
+"""Unit vector from the ground to an ascending satellite: east, north, up."""
 
 
 def dates(n: int, step: int = 12) -> np.ndarray:

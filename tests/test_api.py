@@ -16,7 +16,7 @@ from slipscan.detect.stage import detect_file
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.settings import DenoiseSettings, DetectSettings, SourceSettings
-from slipscan.source.stage import run as source_file
+from slipscan.source.stage import write_event_table
 from slipscan.store import open_zarr, write_zarr
 
 NULLS = 8
@@ -62,7 +62,7 @@ def test_it_says_what_the_stages_say(stack, tmp_path: Path) -> None:
     write_zarr(stack.drop_vars("events"), files["stack"])
     denoise_file(files["stack"], files["denoised"], DenoiseSettings(method="classical"))
     detect_file(files["stack"], files["transients"], DetectSettings(nulls=NULLS), denoised=files["denoised"])
-    source_file([files["transients"]], tmp_path / "events.parquet", SourceSettings(max_points=100))
+    write_event_table([files["transients"]], tmp_path / "events.parquet", SourceSettings(max_points=100))
 
     denoised = slipscan.denoise(stack, "classical")
     assert denoised.equals(open_zarr(files["denoised"]).load())

@@ -18,7 +18,7 @@ from slipscan.geometry import Grid, read_grid
 from slipscan.regions import Region, read_regions
 from slipscan.settings import ArchiveSettings, TimeseriesSettings
 from slipscan.store import open_zarr
-from slipscan.timeseries.stage import run as timeseries
+from slipscan.timeseries.stage import write_stack
 from slipscan_loopback.archive import Layout, LoopbackArchive
 from slipscan_loopback.scene import TrueScene, acquisitions
 
@@ -51,7 +51,7 @@ def stack_of(archive: LoopbackArchive, family: str, out: Path) -> xr.Dataset:
     """Search, (order,) fetch and invert as the rules do."""
     settings = ArchiveSettings.model_validate(archive.config()["archive"])
     job = job_of(region_of(archive, family), settings, out / "cache")
-    timeseries(observed(job, AS_OF, out), out / "stack.zarr", SERIES)
+    write_stack(observed(job, AS_OF, out), out / "stack.zarr", SERIES)
     return open_zarr(out / "stack.zarr").load()
 
 

@@ -16,7 +16,7 @@ from slipbench.frozen import freeze, read_manifest
 from slipbench.measures import footprint_overlap, measure
 from slipbench.methods import METHODS, chosen
 from slipbench.plan import read_plan
-from slipbench.run import run_skill
+from slipbench.run import measure_skill
 from slipbench.scenes import Key, draw
 from slipscan.errors import SlipscanError
 
@@ -85,9 +85,9 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_writes_tables_and_a_page_and_is_resumed(benchmark: Path) -> None:
     names = "zero,last_minus_first,oracle"
     arguments = (benchmark / "plan.yaml", names, 1.0, benchmark / "rows", benchmark / "out", benchmark / "page.md", 1)
-    text = run_skill(*arguments)
+    text = measure_skill(*arguments)
     rows = {path: path.stat().st_mtime_ns for path in (benchmark / "rows").rglob("*.parquet")}
-    assert run_skill(*arguments) == text
+    assert measure_skill(*arguments) == text
     assert {path: path.stat().st_mtime_ns for path in (benchmark / "rows").rglob("*.parquet")} == rows
     tables = {name: pd.read_csv(benchmark / "out" / f"{name}.csv") for name in names.split(",")}
     best = {

@@ -12,7 +12,7 @@ import pytest
 from simulated import stack_dataset
 from slipbench import score
 from slipscan.catalogue import geopackage
-from slipscan.catalogue.stage import run_increment
+from slipscan.catalogue.stage import write_increment
 from slipscan.catalogue.summary import summarise
 from slipscan.errors import SlipscanError
 from slipscan.events import CATALOGUE_COLUMNS, event_table, read_events
@@ -71,10 +71,10 @@ def foreign(kind: str, path: Path) -> Path:
 
 READERS = {
     "catalogue": geopackage.read,
-    "score": lambda path: score.run(path, path.with_name("truth.json")),
+    "score": lambda path: score.score_catalogue(path, path.with_name("truth.json")),
     "events": read_events,
     "comparison": read_comparison,
-    "increment": lambda path: run_increment(path, path, path.with_name("increments"), path.with_name("i.json")),
+    "increment": lambda path: write_increment(path, path, path.with_name("increments"), path.with_name("i.json")),
     "summary": lambda path: summarise(path.parent),
 }
 
@@ -98,4 +98,4 @@ def test_a_truth_that_is_none(event, tmp_path: Path) -> None:
     geopackage.write(tmp_path / "c.gpkg", event_table([], CATALOGUE_COLUMNS), [])
     (tmp_path / "t.json").write_text(json.dumps({"region": "A", "events": [event]}))
     with pytest.raises(SlipscanError, match=r"t\.json is no truth"):
-        score.run(tmp_path / "c.gpkg", tmp_path / "t.json")
+        score.score_catalogue(tmp_path / "c.gpkg", tmp_path / "t.json")

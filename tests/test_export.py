@@ -2,113 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
-from pyproj import CRS
 
 import insar_scene as scenes
-from job_builders import job_of
-from slipscan.archive.local.archive import Local
+from export_builders import GEOGRAPHIC, UTM, denoised_of, exported, read_back, same_grid, stack
 from slipscan.archive.local.ready import cube
 from slipscan.errors import SlipscanError
-from slipscan.export import licsbas, mintpy
+from slipscan.export import mintpy
 from slipscan.export.stack import export
-from slipscan.geometry import Grid, from_lonlat, read_grid, to_lonlat, utm_crs, write_grid
-from slipscan.regions import Region
-from slipscan.settings import ArchiveSettings
+from slipscan.geometry import Grid, from_lonlat
 from slipscan.stack import with_denoised
 from slipscan.store import write_zarr
-from slipscan.vocabulary import annotate
-
-AS_OF = "2026-01-01"
-UTM = Grid(458250.0 + 500 * np.arange(20), 4527750.0 - 500 * np.arange(22), utm_crs(32.5, 40.8))
-GEOGRAPHIC = Grid(
-    scenes.WEST + (np.arange(scenes.COLUMNS) + 0.5) * scenes.STEP,
-    scenes.NORTH - (np.arange(scenes.ROWS) + 0.5) * scenes.STEP,
-    CRS.from_epsg(4326),
-)
-WEST, SOUTH, EAST, NORTH = 32.40, 40.70, 32.75, 41.00
-ALL = ((WEST, SOUTH), (EAST, SOUTH), (EAST, NORTH), (WEST, NORTH), (WEST, SOUTH))
-
-
-def stack(grid: Grid = UTM, **attributes: object) -> xr.Dataset:
-    """The scene's truth on a grid, with geometry and two pixels without data."""
-    values = scenes.truth(*grid.lonlat())
-    values[:, 0, 0] = np.nan
-    values[2:, 5, 5] = np.nan
-    ones = np.ones(grid.shape)
-    east, north, up = (float(part.mean()) for part in scenes.los())
-    yx, tyx = ("y", "x"), ("time", "y", "x")
-    variables = {
-        "displacement": (tyx, values),
-        "inversion_std": (tyx, 0.001 + 0 * values),
-        "temporal_coherence": (yx, np.linspace(0, 1, ones.size).reshape(ones.shape)),
-        "height": (yx, 100 + 10 * np.add.outer(np.arange(len(grid.y)), np.arange(len(grid.x)))),
-        "los_east": (yx, east * ones),
-        "los_north": (yx, north * ones),
-        "los_up": (yx, up * ones),
-    }
-    time = pd.to_datetime(list(scenes.DATES))
-    dataset = write_grid(xr.Dataset(variables, coords={"time": time, "reference_time": time[0]}), grid)
-    dataset.attrs = {
-        "orbit_direction": "ascending",
-        "relative_orbit": 87,
-        "radar_wavelength_m": scenes.WAVELENGTH,
-        "reference_lon": scenes.REFERENCE[0],
-        "reference_lat": scenes.REFERENCE[1],
-        **attributes,
-    }
-    return annotate(dataset, "stack")
-
-
-def denoised_of(dataset: xr.Dataset) -> xr.Dataset:
-    """A product whose transient is a quarter of the displacement, beside a rate of 1 m/yr and no offset."""
-    values = dataset["displacement"].values
-    out = dataset.drop_vars(list(dataset.data_vars))
-    ones = np.ones(values.shape[1:])
-    out["transient"], out["denoised_std"] = (
-        (("time", "y", "x"), 0.25 * values),
-        (("time", "y", "x"), 0.002 + 0 * values),
-    )
-    out["offset"] = (("part", "y", "x"), 0 * ones[None])
-    for name in ("rate", "evidence"):
-        out[name] = (("y", "x"), ones)
-    return annotate(out, "denoised")
-
-
-def exported(dataset: xr.Dataset, kind: str, directory: Path, variable: str = "displacement") -> Path:
-    write_zarr(dataset, directory / "stack.zarr")
-    write_zarr(denoised_of(dataset), directory / "denoised.zarr")
-    out = directory / (f"{kind}.nc" if kind == "netcdf" else kind)
-    export(directory / "stack.zarr", kind, out, variable, directory / "denoised.zarr")
-    return out
-
-
-def read_back(directory: Path, convention: str, path: str) -> xr.Dataset:
-    region: Region = scenes.region(convention, path, polygon=ALL)
-    job = job_of(region, ArchiveSettings(data_root=str(directory)), directory)
-    table = Local().search(job, AS_OF)
-    Local().files(table, job)
-    return Local().read(table, job, np.zeros)[0]
 
 
 def whole_pixels(values: np.ndarray) -> np.ndarray:
     """What MintPy can take: NaN in every epoch of a pixel that lacks one."""
     return np.where(np.isfinite(values).all(axis=0), values, np.float32(np.nan))
-
-
-def same_grid(one: xr.Dataset, other: xr.Dataset) -> None:
-    np.testing.assert_allclose(one["x"], other["x"], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(one["y"], other["y"], rtol=0, atol=1e-9)
-    assert read_grid(one).crs.to_epsg() == read_grid(other).crs.to_epsg()
-    assert list(one["time"].values) == list(other["time"].values)
 
 
 @pytest.mark.parametrize("grid", [UTM, GEOGRAPHIC], ids=["utm", "geographic"])
@@ -167,65 +82,6 @@ def test_denoised_says_what_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grid", [UTM, GEOGRAPHIC], ids=["utm", "geographic"])
-def test_licsbas_there_and_back(grid: Grid, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    dataset = stack(grid)
-    with caplog.at_level(logging.INFO):
-        exported(dataset, "licsbas", tmp_path)
-    back = read_back(tmp_path, "licsbas", "licsbas")
-    assert ("nearest neighbour to EPSG:4326" in caplog.text) == (grid is UTM)
-    if grid is GEOGRAPHIC:
-        same_grid(back, dataset)
-    # Every pixel holds what the stack has in the cell that its centre lies in, by the stack's own edges.
-    lon, lat = np.meshgrid(back["x"], back["y"])
-    x, y = from_lonlat(lon, lat, grid.crs)
-    left, top = grid.transform[2], grid.transform[5]
-    column = np.floor((x - left) / grid.spacing[0]).astype(int)
-    row = np.floor((top - y) / grid.spacing[1]).astype(int)
-    inside = (column >= 0) & (column < len(grid.x)) & (row >= 0) & (row < len(grid.y))
-    assert inside.mean() > 0.8
-    for name, tolerance in (("displacement", 1e-8), ("height", 0), ("los_east", 0), ("los_up", 0)):
-        expected = dataset[name].values[..., row.clip(0, len(grid.y) - 1), column.clip(0, len(grid.x) - 1)].copy()
-        expected[..., ~inside] = np.nan
-        np.testing.assert_allclose(back[name].values, expected, rtol=0, atol=tolerance)
-    whole = np.unique(row[inside] * len(grid.x) + column[inside])
-    assert len(whole) > 0.97 * grid.shape[0] * grid.shape[1]  # hardly a pixel is lost
-
-
-def test_licsbas_files_that_later_steps_read(tmp_path: Path) -> None:
-    dataset = stack(GEOGRAPHIC).assign_coords(segment=("time", [0, 0, 0, 1, 1, 1, 1]))
-    out = exported(dataset, "licsbas", tmp_path)
-    with h5py.File(out / "cum.h5") as file:
-        assert {"imdates", "cum", "gap", "vel", "vintercept", "refarea", "mask", "hgt", "E.geo", "U.geo"} <= set(file)
-        assert float(file["corner_lat"][()]) == pytest.approx(scenes.NORTH - scenes.STEP / 2)
-        assert float(file["corner_lon"][()]) == pytest.approx(scenes.WEST + scenes.STEP / 2)
-        assert float(file["post_lat"][()]) == pytest.approx(-scenes.STEP)
-        first, last, top, bottom = (int(part) for part in file["refarea"][()].decode().replace("/", ":").split(":"))
-        assert (last - first, bottom - top) == (1, 1)
-        assert GEOGRAPHIC.x[first] == pytest.approx(scenes.REFERENCE[0], abs=scenes.STEP / 2 + 1e-9)
-        assert GEOGRAPHIC.y[top] == pytest.approx(scenes.REFERENCE[1], abs=scenes.STEP / 2 + 1e-9)
-        assert list(file["gap"][:, 7, 7]) == [0, 0, 1, 0, 0, 0]
-        assert file["cum"].shape == (7, scenes.ROWS, scenes.COLUMNS)
-        rate = file["vel"][()]
-    assert np.isnan(rate[0, 0])
-    results = {path.name: np.fromfile(path, "<f4").reshape(rate.shape) for path in (out / "results").iterdir()}
-    assert set(results) == {"vel", "vintercept", "mask", "n_gap", "hgt"}
-    np.testing.assert_array_equal(results["vel"], rate)
-    assert results["n_gap"][7, 7] == 1 and np.isnan(results["mask"][0, 0]) and results["mask"][7, 7] == 1
-    text = (out / "info" / "13parameters.txt").read_text()
-    assert "range_samples:  60\n" in text and f"wavelength:  {scenes.WAVELENGTH}" in text
-    assert "pixel_spacing_a: " in text.replace("  ", " ")
-
-
-def test_trend_by_hand() -> None:
-    years = np.array([0.0, 1.0, 2.0])
-    nan = np.nan
-    values = np.array([[[1.0, 1.0, nan]], [[3.0, nan, nan]], [[5.0, 9.0, 2.0]]], np.float32)
-    rate, intercept = licsbas.trend(values, years)
-    np.testing.assert_allclose(rate, [[2, 4, nan]])
-    np.testing.assert_allclose(intercept, [[1, 1, nan]])
-
-
-@pytest.mark.parametrize("grid", [UTM, GEOGRAPHIC], ids=["utm", "geographic"])
 def test_netcdf_there_and_back(grid: Grid, tmp_path: Path) -> None:
     dataset = stack(grid, corrections_as_delivered=["ERA5", "ramp"])
     out = exported(dataset, "netcdf", tmp_path)
@@ -280,15 +136,6 @@ def test_blocks_make_no_difference(kind: str, tmp_path: Path, monkeypatch: pytes
     back = read_back(tmp_path, kind, out.name)
     expected = whole_pixels(dataset["displacement"].values) if kind == "mintpy" else dataset["displacement"].values
     np.testing.assert_allclose(back["displacement"], expected, rtol=0, atol=1e-8)
-
-
-def test_geographic_lattice_covers_the_stack() -> None:
-    place = licsbas.lattice(UTM)
-    corners = np.meshgrid(UTM.x[[0, -1]], UTM.y[[0, -1]])
-    lon, lat = to_lonlat(*corners, UTM.crs)
-    assert place.grid.x[0] <= lon.min() and place.grid.x[-1] >= lon.max()
-    assert place.grid.y[-1] <= lat.min() and place.grid.y[0] >= lat.max()
-    assert place.grid.spacing[1] * 111_320 == pytest.approx(500, rel=1e-3)
 
 
 def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 GROUND = {
     "errors", "outputs", "atomic", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit",
     "field", "coarse", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening",
-    "units", "plausible", "arguments", "configuration", "isolated", "models", "space", "texts",
+    "units", "plausible", "arguments", "configuration", "isolated", "models", "png", "products", "settings_archive",
+    "space", "texts",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]

@@ -48,7 +48,7 @@ def interferograms() -> xr.Dataset:
 
 def stack_of(dataset: xr.Dataset, directory: Path) -> xr.Dataset:
     dataset.to_netcdf(directory / "in.nc")
-    stage.run(directory / "in.nc", directory / "stack.zarr", SETTINGS)
+    stage.write_stack(directory / "in.nc", directory / "stack.zarr", SETTINGS)
     return open_zarr(directory / "stack.zarr").load()
 
 

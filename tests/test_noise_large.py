@@ -147,9 +147,9 @@ def test_windows_lie_where_there_is_data() -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from slipscan.noise.stage import noise_file
+from slipscan.noise.stage import write_noise
 from slipscan.settings import NoiseSettings
-noise_file(Path(sys.argv[1]), Path(sys.argv[2]), NoiseSettings())
+write_noise(Path(sys.argv[1]), Path(sys.argv[2]), NoiseSettings())
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 

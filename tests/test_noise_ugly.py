@@ -19,7 +19,7 @@ from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
 from slipscan.noise.parameters import LARGEST_LOG_STD, UNKNOWN, model_of
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum, turbulence
-from slipscan.noise.stage import estimate_noise, noise_file
+from slipscan.noise.stage import estimate_noise, write_noise
 from slipscan.settings import NoiseSettings, TrainSettings
 from slipscan.store import open_zarr, write_zarr
 from slipscan.synthetic.pool import SCENES_PER_BLOCK
@@ -173,7 +173,7 @@ def test_ugly_series_give_a_simulator_or_a_sentence(ugly, shape, count, kind, si
 def test_ugly_series_of_a_usual_size_go_through_the_stage(ugly, tmp_path: Path) -> None:
     generator, shape = np.random.default_rng(5), (24, 24)
     write_zarr(stack(ugly(generator, 30, shape), None, days_of(30)), tmp_path / "stack.zarr")
-    noise_file(tmp_path / "stack.zarr", tmp_path / "noise.zarr", NoiseSettings())
+    write_noise(tmp_path / "stack.zarr", tmp_path / "noise.zarr", NoiseSettings())
     drawn = simulated(open_zarr(tmp_path / "noise.zarr"), shape)
     assert (drawn is None) == (ugly in (constant, one_noisy_epoch, still_but_one, mostly_missing, two_epochs))
 

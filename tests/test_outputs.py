@@ -23,7 +23,8 @@ from slipscan.errors import SlipscanError
 from slipscan.gnss.stage import COMPARISON_COLUMNS, write_comparison
 from slipscan.gnss.stage import KIND as COMPARISON
 from slipscan.noise import stage as noise
-from slipscan.outputs import NEW, OWN, check_outputs, csv_kind, png_kind, store_kind
+from slipscan.outputs import NEW, OWN, check_outputs, csv_kind, store_kind
+from slipscan.png import png_kind
 from slipscan.report import style
 from slipscan.report.stage import MAP, PAGE
 from slipscan.settings import ArchiveSettings, NoiseSettings
@@ -192,7 +193,7 @@ def test_outputs_of_one_command_are_apart(tmp_path: Path) -> None:
 def test_what_is_no_path_of_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SlipscanError, match="is no name for an output"):
-        noise.noise_file(tmp_path / "stack.zarr", Path(path), NoiseSettings())
+        noise.write_noise(tmp_path / "stack.zarr", Path(path), NoiseSettings())
 
 
 def test_below_a_file_a_loop_of_links_and_a_device(tmp_path: Path) -> None:

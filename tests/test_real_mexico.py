@@ -52,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = ArchiveSettings(data_root=str(DATA))
     observed(job_of(region, archive, directory), "2026-01-01", directory)
     settings = TimeseriesSettings(pixel_m=150, reference_radius_m=600)
-    stage.run(directory / "observations.zarr", directory / "stack.zarr", settings)
+    stage.write_stack(directory / "observations.zarr", directory / "stack.zarr", settings)
     return directory
 
 

@@ -43,7 +43,7 @@ def test_noise_of_rasters_of_a_user(kind: str, tmp_path: Path, caplog: pytest.Lo
         dataset.to_netcdf(path)
     else:
         dataset.chunk(time=1).to_zarr(path, zarr_format=2)
-    stage.noise_file(path, tmp_path / "noise.zarr", NoiseSettings())
+    stage.write_noise(path, tmp_path / "noise.zarr", NoiseSettings())
     noise = open_zarr(tmp_path / "noise.zarr")
     assert "is not used: band" in caplog.text
     # Summer on the rim: millimetres of delay in an epoch, with the spectrum of turbulence.

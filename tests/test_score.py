@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from event_builders import event, scan, shifted, table
+from increment_builders import NO_GNSS
 from slipbench import score
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.fold import fold
 from slipscan.catalogue.increment import Increment, with_verdicts
 from slipscan.errors import SlipscanError
-from test_catalogue import NO_GNSS
 
 
 def planted(**more):
@@ -86,7 +86,7 @@ def test_the_printed_table(tmp_path):
     rows = [event(depth_km=np.nan), event(lat=41.0)]
     geopackage.write(tmp_path / "catalogue.gpkg", catalogue(*rows), [scan()])
     (tmp_path / "truth.json").write_text(json.dumps(truth(planted(), planted(id="E2", t50="2018-05-01"))))
-    text = score.run(tmp_path / "catalogue.gpkg", tmp_path / "truth.json")
+    text = score.score_catalogue(tmp_path / "catalogue.gpkg", tmp_path / "truth.json")
     lines = text.splitlines()
     assert lines[0] == "AAAA: 1 of 2 planted events found, 1 missed, 1 false"
     assert lines[2].split()[:4] == ["planted", "event", "result", "type"]
@@ -101,10 +101,10 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(tmp_path):
     geopackage.write(tmp_path / "catalogue.gpkg", catalogue(), [])
     path = tmp_path / "truth.json"
     with pytest.raises(SlipscanError, match="only simulated regions have one"):
-        score.run(tmp_path / "catalogue.gpkg", path)
+        score.score_catalogue(tmp_path / "catalogue.gpkg", path)
     path.write_text("[1]")
     with pytest.raises(SlipscanError, match="no truth of a simulated region"):
-        score.run(tmp_path / "catalogue.gpkg", path)
+        score.score_catalogue(tmp_path / "catalogue.gpkg", path)
     path.write_text(json.dumps(truth(planted())))
     with pytest.raises(SlipscanError, match="no scan of region AAAA"):
-        score.run(tmp_path / "catalogue.gpkg", path)
+        score.score_catalogue(tmp_path / "catalogue.gpkg", path)

@@ -128,7 +128,7 @@ def stack(values: np.ndarray, **attributes: object) -> xr.Dataset:
 
 def run(tmp_path: Path, dataset: xr.Dataset) -> xr.Dataset:
     write_zarr(dataset, tmp_path / "in.zarr")
-    stage.run(tmp_path / "in.zarr", tmp_path / "out.zarr", SETTINGS)
+    stage.write_stack(tmp_path / "in.zarr", tmp_path / "out.zarr", SETTINGS)
     return open_zarr(tmp_path / "out.zarr").load()
 
 

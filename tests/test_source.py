@@ -45,7 +45,7 @@ def thrust(tmp_path_factory):
 
 
 def explained(paths, tmp_path, **options):
-    stage.run(paths, tmp_path / "events.parquet", SourceSettings(**options))
+    stage.write_event_table(paths, tmp_path / "events.parquet", SourceSettings(**options))
     return read_events(tmp_path / "events.parquet")
 
 
@@ -156,7 +156,7 @@ def test_no_transient_is_an_empty_table_with_its_scans(tmp_path):
 
 def test_equal_input_gives_equal_bytes(tmp_path, thrust):
     for name in ("one", "two"):
-        stage.run(thrust, tmp_path / f"{name}.parquet", SourceSettings(max_points=50))
+        stage.write_event_table(thrust, tmp_path / f"{name}.parquet", SourceSettings(max_points=50))
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
@@ -169,20 +169,20 @@ def test_bad_input_is_said_in_a_sentence(tmp_path, thrust):
     first, second = (shutil.copytree(path, tmp_path / path.name) for path in thrust)
     out = tmp_path / "out.parquet"
     with pytest.raises(SlipscanError, match="same track"):
-        stage.run([first, first], out, SourceSettings())
+        stage.write_event_table([first, first], out, SourceSettings())
     with pytest.raises(SlipscanError, match="no transients store"):
-        stage.run([], out, SourceSettings())
+        stage.write_event_table([], out, SourceSettings())
     with pytest.raises(SlipscanError, match="no Zarr store"):
-        stage.run([tmp_path / "nowhere.zarr"], out, SourceSettings())
+        stage.write_event_table([tmp_path / "nowhere.zarr"], out, SourceSettings())
     rewritten(second, lambda d: d.assign_attrs(region="ELSE"))
     with pytest.raises(SlipscanError, match="several regions"):
-        stage.run([first, second], out, SourceSettings())
+        stage.write_event_table([first, second], out, SourceSettings())
     rewritten(first, lambda d: d.assign(footprint=(d["footprint"] * 0).assign_attrs(d["footprint"].attrs)))
     with pytest.raises(SlipscanError, match="empty footprint"):
-        stage.run([first], out, SourceSettings())
+        stage.write_event_table([first], out, SourceSettings())
     rewritten(second, lambda d: d.drop_vars("t50"))
     with pytest.raises(SlipscanError, match=r"t50\(transient\)"):
-        stage.run([second], out, SourceSettings())
+        stage.write_event_table([second], out, SourceSettings())
     assert not out.exists()
 
 

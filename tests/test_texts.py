@@ -21,7 +21,7 @@ READERS = {
     "configuration": read_settings,
     "calibration": calibration.read,
     "manifest": manifest.read,
-    "truth": lambda path: score.run(path, path),
+    "truth": lambda path: score.score_catalogue(path, path),
     "plan": plan.read_plan,
     "bound": bound.read_config,
     "scenes": lambda path: frozen.read_manifest(path, plan.read_plan(Path("benchmarks/skill/slipbench.yaml"))),

@@ -162,7 +162,7 @@ def test_threads_and_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     write_zarr(made, tmp_path / "in.zarr")
     monkeypatch.setattr(plan, "TILE_VALUES", 2**12)
     for threads in (1, 2, 3):
-        stage.run(tmp_path / "in.zarr", tmp_path / f"{threads}.zarr", scenes.SETTINGS, threads=threads)
+        stage.write_stack(tmp_path / "in.zarr", tmp_path / f"{threads}.zarr", scenes.SETTINGS, threads=threads)
     assert same_store(tmp_path / "1.zarr", tmp_path / "2.zarr")
     assert same_store(tmp_path / "1.zarr", tmp_path / "3.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1.zarr", "2.zarr", "3.zarr", "in.zarr"]

@@ -14,10 +14,10 @@ import pyogrio
 import pytest
 
 from event_builders import event, scan, table
+from increment_builders import NO_GNSS
 from slipscan.catalogue import geopackage, increment, users_work
 from slipscan.catalogue.fold import fold, newest_scans
 from slipscan.errors import SlipscanError
-from test_catalogue import NO_GNSS
 
 SQLITE = """
 import sqlite3, sys

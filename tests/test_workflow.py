@@ -92,7 +92,7 @@ RAISED = ("VERSION = ", "VERSION = 1000 + ")
     ("file", "old", "new", "rerun"),
     [
         # A text, a comment, a default of the simulator, new code that changes no result: nothing.
-        ("vocabulary.py", "slope of the residual of an epoch", "slope of an epoch's residual", set()),
+        ("products.py", "slope of the residual of an epoch", "slope of an epoch's residual", set()),
         ("noise/simulate.py", FUTURE, f"# A comment.\n{FUTURE}", set()),
         ("source/classify.py", FUTURE, f"{FUTURE}\n\nEXTRA = 1", set()),
         # A stage whose results changed, and says so: it, and what follows from it.

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from slipbench.network import estimate
+from slipbench.network import answer_of_denoiser
 from slipbench.plan import read_plan
 from slipbench.scenes import Key, draw
 from slipscan.denoise.registry import build
@@ -66,7 +66,7 @@ def answer(method: Denoiser, seen: Observation, field: np.ndarray, height: np.nd
     """Map of the network for changed data."""
     height = seen.height if height is None else height
     changed = dataclasses.replace(seen, displacement=np.ascontiguousarray(field), height=np.ascontiguousarray(height))
-    return estimate(changed, method).map
+    return answer_of_denoiser(changed, method).map
 
 
 if __name__ == "__main__":

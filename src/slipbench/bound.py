@@ -213,7 +213,7 @@ def _planted(source: BoundSource) -> Source:
     )  # fmt: skip
 
 
-def run(path: Path) -> str:
+def tabulate_bound(path: Path) -> str:
     """The table of a configuration as text: one line per source and background."""
     config = read_config(path)
     found = table(config)

@@ -40,10 +40,12 @@ def skill(
 ) -> None:
     """Run methods on the frozen benchmark; print and write one table each."""
     from slipbench.frozen import one_thread
-    from slipbench.run import run_skill
+    from slipbench.run import measure_skill
 
     one_thread()
-    print(run_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only))
+    print(
+        measure_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only)
+    )
 
 
 @app.command("denoise")
@@ -52,9 +54,9 @@ def denoise(
     plan: Plan = PLAN,
 ) -> None:
     """Print how fast the denoiser is on one core, and what limits it."""
-    from slipbench.speed import run
+    from slipbench.speed import measure_speed
 
-    print(run(plan, weights))
+    print(measure_speed(plan, weights))
 
 
 @app.command("stages")
@@ -68,35 +70,33 @@ def stages(
     page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
 ) -> None:
     """Print how fast every stage is and what memory it takes, as processes of the command line."""
-    from slipbench.stages import Size
-    from slipbench.stages import run as run_stages
+    from slipbench.stages import Size, measure_stages
 
     sizes = [Size.of(text) for text in size]
     words = [word for text in size for word in ("--size", text)]
     words += [word for option in options or [] for word in ("--set", option)]
     command = " ".join(["slipscan bench stages", *words, f"--nulls {nulls}", *([f"--page {page}"] if page else [])])
-    print(run_stages(sizes, directory, nulls, options or [], page, command))
+    print(measure_stages(sizes, directory, nulls, options or [], page, command))
 
 
 @app.command("bound")
 def bound(config: Annotated[Path, typer.Argument(help="YAML that states every assumption")]) -> None:
     """Print the matched-filter bound: the smallest event that known template, history and noise allow."""
-    from slipbench.bound import run
+    from slipbench.bound import tabulate_bound
     from slipbench.frozen import one_thread
 
     one_thread()
-    print(run(config))
+    print(tabulate_bound(config))
 
 
 @app.command("freeze")
 def freeze(out: Out, plan: Plan = PLAN, workers: Workers = None) -> None:
     """Draw every scene of a new version of the benchmark and write its manifest."""
-    from slipbench.frozen import freeze as run
-    from slipbench.frozen import one_thread
+    from slipbench import frozen
     from slipbench.plan import read_plan
 
-    one_thread()
-    print(f"{run(read_plan(plan), out, workers or os.cpu_count() or 1)} scenes in {out}")
+    frozen.one_thread()
+    print(f"{frozen.freeze(read_plan(plan), out, workers or os.cpu_count() or 1)} scenes in {out}")
 
 
 @app.command("verify")
@@ -106,13 +106,12 @@ def verify(
     workers: Workers = None,
 ) -> None:
     """Draw scenes again and compare them with the manifest beside the plan."""
-    from slipbench.frozen import one_thread
-    from slipbench.frozen import verify as run
+    from slipbench import frozen
     from slipbench.plan import read_plan
 
-    one_thread()
+    frozen.one_thread()
     manifest = plan.with_name("scenes.csv")
-    count, rounded, differing = run(read_plan(plan), manifest, share, workers or os.cpu_count() or 1)
+    count, rounded, differing = frozen.verify(read_plan(plan), manifest, share, workers or os.cpu_count() or 1)
     if differing:
         raise SlipscanError(
             f"{len(differing)} of {count} scenes are not those of {manifest}, first {differing[0]}: the code that draws"

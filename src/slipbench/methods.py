@@ -13,8 +13,8 @@ from slipbench.baselines.registry import METHODS as BASELINES
 from slipbench.baselines.registry import Method
 from slipbench.bound import epoch_nuisance
 from slipbench.estimate import Estimate
-from slipbench.network import estimate as own_evidence
-from slipbench.product import estimate as product
+from slipbench.network import answer_of_denoiser
+from slipbench.product import answer_of_detector
 from slipbench.scenes import Scene
 from slipscan.denoise import registry
 from slipscan.denoise.method import Method as Denoiser
@@ -33,7 +33,7 @@ def denoiser(name: str) -> Denoiser:
 
 def with_own_evidence(observation: Observation, name: str) -> Estimate:
     """A denoiser of slipscan; the score is the evidence that it states itself."""
-    return own_evidence(observation, denoiser(name))
+    return answer_of_denoiser(observation, denoiser(name))
 
 
 def with_peak(observation: Observation, name: str) -> Estimate:
@@ -56,13 +56,13 @@ def with_any_score(observation: Observation, called: str) -> Estimate:
 
 def scored(observation: Observation, denoiser: Denoiser) -> Estimate:
     """A denoiser; the score is its own evidence where it states one, else that of the detector of the baselines."""
-    found = own_evidence(observation, denoiser)
+    found = answer_of_denoiser(observation, denoiser)
     return found if found.score > 0 else detect(found.transient.astype(float), prepare(observation))
 
 
 def with_detector(observation: Observation, name: str | None, detector: str) -> Estimate:
     """A denoiser (or none) and a detector of slipscan, as the stages run them."""
-    return product(observation, denoiser(name) if name else None, detector)
+    return answer_of_detector(observation, denoiser(name) if name else None, detector)
 
 
 METHODS: dict[str, Method] = {

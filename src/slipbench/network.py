@@ -9,7 +9,7 @@ from slipscan.denoise.run import denoise
 from slipscan.field import Denoiser, Observation
 
 
-def estimate(observation: Observation, method: Denoiser) -> Estimate:
+def answer_of_denoiser(observation: Observation, method: Denoiser) -> Estimate:
     """What a denoiser says of a scene.
 
     The score is the root of the largest evidence; half of the event has happened when the pixel that moved most has

@@ -15,7 +15,8 @@ from slipbench.plan import SkillPlan
 from slipbench.scenarios import SCENARIOS
 from slipbench.summary import ALL, RELIEF_BANDS
 from slipscan.atomic import write_text, written_beside
-from slipscan.outputs import PNG_AUTHOR, Kind, png_kind, text_kind
+from slipscan.outputs import Kind, text_kind
+from slipscan.png import PNG_AUTHOR, png_kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

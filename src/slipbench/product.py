@@ -20,7 +20,7 @@ EDGE_EPOCHS: Final = 2
 """Events of the benchmark happen anywhere in short series."""
 
 
-def estimate(observation: Observation, denoiser: Denoiser | None, detector: str) -> Estimate:
+def answer_of_detector(observation: Observation, denoiser: Denoiser | None, detector: str) -> Estimate:
     """The strongest transient of a scene: score and time are the detector's.
 
     Its map is the denoiser's where there is one, else the amplitude in the footprint.

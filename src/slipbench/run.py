@@ -17,7 +17,7 @@ PRINTED = ("snr50", "detection", "nrmse", "slope", "correlation", "t50_error_d",
 TABLE = csv_kind("a table of slipbench", "family", "background", "kind", more=True)
 
 
-def run_skill(
+def measure_skill(
     plan_path: Path,
     names: str,
     share: float,
@@ -43,7 +43,7 @@ def run_skill(
     written += page.outputs(page_path) if page_path is not None else []
     check_outputs(written, [plan_path, plan_path.with_name("scenes.csv"), rows])
     if not measured_only:
-        skill.run(plan, manifest, chosen, share, rows, workers, backgrounds)
+        skill.measure_methods(plan, manifest, chosen, share, rows, workers, backgrounds)
     judged: dict[str, pd.DataFrame] = {}
     for method in chosen:
         wanted = skill.selected(manifest, skill.share_of(method, plan, share))["id"]

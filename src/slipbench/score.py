@@ -29,7 +29,7 @@ _NUMBERS = ("longitude", "latitude", "depth_km", "mw", "length_km")
 _EARTH = Geod(ellps="WGS84")
 
 
-def run(catalogue: Path, truth: Path) -> str:
+def score_catalogue(catalogue: Path, truth: Path) -> str:
     """Score a catalogue; returns the table to print.
 
     Parameters

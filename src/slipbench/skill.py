@@ -26,7 +26,7 @@ BACKGROUNDS: Final = {"known": True, "unknown": False}
 """Rate and season taken out beforehand, or left for the method."""
 
 
-def run(
+def measure_methods(
     plan: SkillPlan,
     manifest: pd.DataFrame,
     methods: Sequence[Method],

@@ -26,7 +26,7 @@ SCENES, ROUNDS = 3, 5
 MATRIX = 1024
 
 
-def run(plan_path: Path, weights: str | None = None) -> str:
+def measure_speed(plan_path: Path, weights: str | None = None) -> str:
     """Time the parts of the denoiser on scenes of slipbench, on one thread.
 
     Parameters
@@ -64,7 +64,9 @@ def _table(plan: SkillPlan, method: SlipNetDenoiser) -> str:
     seconds = {
         "closed form of a tile (delay, noise)": _time(lambda: [replace(o).cleaned() for o in observations]),
         "tile: images, histories, network": _time(lambda: [clean_images([tile], method.network) for tile in tiles]),
-        "all, rate and season fitted": _time(lambda: [network.estimate(replace(o), method) for o in observations]),
+        "all, rate and season fitted": _time(
+            lambda: [network.answer_of_denoiser(replace(o), method) for o in observations]
+        ),
     }
     whole = seconds["all, rate and season fitted"] / SCENES
     half, single = product[torch.bfloat16], product[torch.float32]

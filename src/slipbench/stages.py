@@ -76,7 +76,7 @@ class Cost:
     peak_bytes: int
 
 
-def run(
+def measure_stages(
     sizes: Sequence[Size], directory: Path | None, nulls: int, options: Sequence[str] = (), page: Path | None = None,
     command: str = "slipscan bench stages",
 ) -> str:  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,9 +16,10 @@ import typer  # noqa: E402
 from slipbench.commands import app as bench_app  # noqa: E402
 from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
-from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads, finite  # noqa: E402
+from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
     help="A catalogue of slow slip events from the Sentinel-1 archive.",
@@ -27,13 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-cache_app = typer.Typer(help="The content-addressed cache.", no_args_is_help=True)
 app.add_typer(archive_commands.app, name="archive")
-app.add_typer(cache_app, name="cache")
+app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
-DEMO = "snakemake --logger slipscan --configfile config/demo.yaml"
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,19 +59,19 @@ def timeseries(
     """Invert interferograms (or bring a ready series) to a displacement stack."""
     from slipscan.configuration import stage_settings
     from slipscan.settings import TimeseriesSettings
-    from slipscan.timeseries.stage import run
+    from slipscan.timeseries.stage import write_stack
 
-    run(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
+    write_stack(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
 
 
 @app.command()
 def noise(stack: In, out: Out, config: Config = None, options: Options = None) -> None:
     """Estimate what the air does in a stack."""
     from slipscan.configuration import stage_settings
-    from slipscan.noise.stage import noise_file
+    from slipscan.noise.stage import write_noise
     from slipscan.settings import NoiseSettings
 
-    noise_file(stack, out, stage_settings(NoiseSettings, config, options))
+    write_noise(stack, out, stage_settings(NoiseSettings, config, options))
 
 
 @app.command()
@@ -134,10 +132,10 @@ def source(
     """Join the tracks of a region and invert what made each transient."""
     from slipscan.configuration import stage_settings
     from slipscan.settings import SourceSettings
-    from slipscan.source.stage import run
+    from slipscan.source.stage import write_event_table
 
     _one_thread()
-    run(transients, out, stage_settings(SourceSettings, config, options))
+    write_event_table(transients, out, stage_settings(SourceSettings, config, options))
 
 
 @app.command()
@@ -151,11 +149,11 @@ def gnss(
 ) -> None:
     """Compare events with GNSS series and give a verdict."""
     from slipscan.configuration import stage_settings
-    from slipscan.gnss.stage import run
+    from slipscan.gnss.stage import write_gnss_table
     from slipscan.settings import GnssSettings
 
     _one_thread()
-    run(events, transients, stations, out, stage_settings(GnssSettings, config, options))
+    write_gnss_table(events, transients, stations, out, stage_settings(GnssSettings, config, options))
 
 
 @app.command()
@@ -163,9 +161,9 @@ def increment(
     events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out
 ) -> None:  # fmt: skip
     """Append a region's scan as one immutable increment; `out` points to it."""
-    from slipscan.catalogue.stage import run_increment
+    from slipscan.catalogue.stage import write_increment
 
-    run_increment(events, gnss, directory, out)
+    write_increment(events, gnss, directory, out)
 
 
 @app.command()
@@ -177,11 +175,11 @@ def catalogue(
     pointer: Annotated[Path | None, typer.Option(help="JSON that names the catalogue and its sha256")] = None,
 ) -> None:
     """Fold all increments into the catalogue, a GeoPackage."""
-    from slipscan.catalogue.stage import run_catalogue
+    from slipscan.catalogue.stage import write_catalogue
     from slipscan.configuration import stage_settings
     from slipscan.settings import CatalogueSettings
 
-    run_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
+    write_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
 
 
 @app.command()
@@ -195,7 +193,7 @@ def report(
     """Write the page and the map."""
     from slipscan.configuration import read_settings, stage_settings
     from slipscan.regions import read_regions, select
-    from slipscan.report.stage import run
+    from slipscan.report.stage import write_report
     from slipscan.settings import ReportSettings
 
     whole = read_settings(config)
@@ -203,7 +201,7 @@ def report(
     if not region and config is None:
         raise SlipscanError("slipscan report needs regions: say --region ID (once for each), or --config FILE")
     ids = region or list(select(read_regions(file), whole.regions, whole.shard))
-    run(catalogue, results, file, ids, page, world_map, stage_settings(ReportSettings, config, options))
+    write_report(catalogue, results, file, ids, page, world_map, stage_settings(ReportSettings, config, options))
 
 
 @app.command()
@@ -219,59 +217,27 @@ def train(
     import torch
 
     from slipscan.configuration import stage_settings
-    from slipscan.denoise.training.run import train as run
+    from slipscan.denoise.training.run import train as train_network
     from slipscan.settings import TrainSettings
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1)))
     settings = stage_settings(TrainSettings, config, options)
-    card = run(settings, out)
+    card = train_network(settings, out)
     while finish and card is None:
-        card = run(settings, out)
+        card = train_network(settings, out)
     print(json.dumps(card, indent=2) if card else f"the slice is over; run it again to go on ({out}: not written yet)")
 
 
 @app.command()
 def score(catalogue: In, truth: In) -> None:
     """Print found, missed and false events, onset and magnitude errors against a known truth."""
-    from slipbench.score import run
+    from slipbench.score import score_catalogue
 
-    print(run(catalogue, truth))
-
-
-@app.command()
-def summary(
-    results: Annotated[Path, typer.Argument(help="results directory")] = Path("results"),
-) -> None:
-    """Say where catalogue, report and map are, and what was found."""
-    from slipscan.catalogue.summary import summarise
-
-    print(summarise(results))
+    print(score_catalogue(catalogue, truth))
 
 
-@app.command()
-def status(
-    config: Annotated[Path | None, typer.Option(help="configuration file; default: config/config.yaml")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="only what ran before and would run again")] = False,
-) -> None:
-    """Say what Snakemake would run in this project, and why; nothing is run."""
-    from slipscan.project.stale import status as describe
-
-    print(describe(config, Path.cwd(), stale))
-
-
-@cache_app.command("prune")
-def cache_prune(
-    cache: CacheDir = None,
-    max_gb: Annotated[float, typer.Option(min=0, max=1e9, callback=finite, help="size that is left")] = 10.0,
-    config: Config = None,
-) -> None:
-    """Delete the entries used longest ago until the cache is under a size."""
-    from slipscan.cache import prune
-    from slipscan.configuration import read_settings
-
-    cache = cache or Path(read_settings(config).cache_dir)
-    deleted, left = prune(cache, int(max_gb * 1e9))
-    print(f"{deleted} entries deleted, {left / 1e9:.2f} GB left in {cache}")
+app.command()(project_commands.summary)
+app.command()(project_commands.status)
 
 
 @app.command()
@@ -283,9 +249,9 @@ def export(
     denoised: Denoised = None,
 ) -> None:
     """Write a stack in the format of another tool (docs/archives.md)."""
-    from slipscan.export.stack import export as run
+    from slipscan.export.stack import export as export_stack
 
-    run(stack, kind, out, variable, denoised, isolated=True)
+    export_stack(stack, kind, out, variable, denoised, isolated=True)
 
 
 @app.command()
@@ -299,23 +265,8 @@ def loopback(
     serve(directory, port)
 
 
-@app.command()
-def init(
-    directory: Annotated[Path, typer.Argument(help="a new directory, or one without files of these names")],
-) -> None:
-    """Write what a project begins with: Snakefile, rules, profiles, configuration."""
-    from slipscan.project.start import start
-
-    files = start(directory)
-    print(f"{len(files)} files written; the demo: cd {shlex.quote(str(directory))} && {DEMO}")
-
-
-@app.command()
-def docs() -> None:
-    """Write what is generated from the code: schemas, config/README.md, docs/products.md."""
-    from slipscan.reference import write_all
-
-    write_all(Path.cwd())
+app.command()(project_commands.init)
+app.command()(project_commands.docs)
 
 
 def _cache_dir(cache: Path | None, config: Path | None) -> Path | None:

@@ -19,8 +19,8 @@ from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, in_degrees, regular, write_grid
 from slipscan.gridmapping import crs_of, mapping_name
 from slipscan.metric import check_place
+from slipscan.products import PRODUCTS, Variable, variable_table
 from slipscan.store import CHUNK
-from slipscan.vocabulary import PRODUCTS, Variable, variable_table
 
 log = logging.getLogger(__name__)
 

@@ -1,17 +1,20 @@
-"""What all models of the configuration and of the regions share, and the one sentence for a wrong key."""
+"""What all models of the configuration and of the regions share: dates, and the one sentence for a wrong key."""
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterator
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from slipscan.errors import SlipscanError
 
 SHOWN = 60
 """Characters of a wrong value that a sentence repeats."""
+YEARS = (1990, 2100)
+"""Years of a date: from radar satellites to what a time in nanoseconds can hold."""
 
 
 class Frozen(BaseModel):
@@ -32,6 +35,33 @@ class Frozen(BaseModel):
             raise ValueError("the text holds a NUL character")
         return value
 
+
+def _as_iso_date(value: Any) -> Any:
+    """An unquoted YAML date arrives as datetime.date, which triggers nothing in Snakemake's params."""
+    if isinstance(value, datetime.datetime):
+        value = value.date()
+    text = value.isoformat() if isinstance(value, datetime.date) else value
+    if isinstance(text, str):
+        # Dates are compared as texts: what else ISO 8601 allows (20200131) is brought to one form.
+        try:
+            date = datetime.date.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(f"{text[:20]!r} is no date: write it YYYY-MM-DD") from error
+        if not YEARS[0] <= date.year < YEARS[1]:
+            raise ValueError(f"the date {text} is not of the years {YEARS[0]} to {YEARS[1] - 1}")
+        return date.isoformat()
+    return text
+
+
+def iso_date(text: str, option: str) -> str:
+    """A date of the command line as YYYY-MM-DD; raises SlipscanError."""
+    try:
+        return str(_as_iso_date(text))
+    except ValueError as error:
+        raise SlipscanError(f"{option}: {error}") from error
+
+
+IsoDate = Annotated[str, BeforeValidator(_as_iso_date), Field(json_schema_extra={"format": "date"})]
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,6 @@ from slipscan.errors import SlipscanError
 SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"
 """What Snakemake puts into a directory that is a rule's output."""
 _HEAD = 4096
-_PNG = b"\x89PNG\r\n\x1a\n"
-PNG_AUTHOR = "slipscan"
-"""The text 'Software' of a PNG that slipscan wrote."""
 
 
 @dataclass(frozen=True)
@@ -102,30 +98,6 @@ def parquet_kind(name: str, columns: Sequence[str], required: Sequence[str], met
         return known and set(required) <= set(schema.names) <= set(columns)
 
     return file_kind(name, is_one)
-
-
-def png_kind(name: str, dpi: float) -> Kind:
-    """PNG files that name slipscan as their software; or that name none and have `dpi`, as up to version 0.1."""
-
-    def is_one(path: Path) -> bool:
-        data = path.read_bytes()
-        chunks = dict(_png_chunks(data)) if data.startswith(_PNG) else {}
-        if b"tEXt" in chunks:
-            return chunks[b"tEXt"] == f"Software\0{PNG_AUTHOR}".encode()
-        per_metre = int(dpi / 0.0254 + 0.5)
-        former = {b"IHDR": b"\x08\x06\0\0\0", b"pHYs": struct.pack(">IIB", per_metre, per_metre, 1)}
-        return set(chunks) == {*former, b"IDAT", b"IEND"} and all(chunks[k].endswith(v) for k, v in former.items())
-
-    return file_kind(name, is_one)
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of every chunk."""
-    position = len(_PNG)
-    while position + 12 <= len(data):
-        (size,) = struct.unpack(">I", data[position : position + 4])
-        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + size]
-        position += 12 + size
 
 
 def store_kind(*products: str) -> Kind:

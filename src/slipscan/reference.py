@@ -13,10 +13,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from slipscan import vocabulary
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, file_kind, head
+from slipscan.products import PRODUCTS, TOWARD
 from slipscan.regions import SOURCES, Region, Track
 from slipscan.settings import Settings
 
@@ -136,9 +136,9 @@ def _products() -> str:
         "# Products",
         "",
         "Generated from `slipscan.vocabulary` by `slipscan docs`; do not edit. Every displacement is in",
-        f"metres, {vocabulary.TOWARD}; y descends, x and time ascend; NaN means no data.",
+        f"metres, {TOWARD}; y descends, x and time ascend; NaN means no data.",
     ]
-    for product, variables in vocabulary.PRODUCTS.items():
+    for product, variables in PRODUCTS.items():
         lines += ["", f"## {product}", "", "| variable | dims | type, units | meaning |", "|---|---|---|---|"]
         for v in variables:
             meaning = v.long_name + (f" ({v.sign})" if v.sign else "") + ("" if v.required else "; optional")

@@ -7,7 +7,6 @@ Handlers are plain functions from a request to a response; this module does what
 from __future__ import annotations
 
 import contextlib
-import html
 import io
 import re
 import socket
@@ -16,10 +15,7 @@ import sys
 import threading
 import time
 import traceback
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from email.message import Message
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,42 +23,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from slipscan_loopback.faults import KINDS as KINDS
 from slipscan_loopback.faults import Faults as Faults
+from slipscan_loopback.http_messages import Handler, blocks, byte_range, entity_tag, page, spoilt
+from slipscan_loopback.http_messages import Request as Request
+from slipscan_loopback.http_messages import Response as Response
 
 BLOCK = 1 << 16
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a handler is asked; `match` is the match of its route's pattern, `headers` do not mind the case."""
-
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    headers: Message[str, str]
-    body: bytes
-    match: re.Match[str]
-
-
-@dataclass(frozen=True)
-class Response:
-    """What a handler answers.
-
-    Attributes
-    ----------
-    body
-        bytes, or the path of a file
-    ranges
-        whether parts may be asked for (answers of status 200 only)
-    bytes_per_s
-        slows the transfer down; 0: as fast as it goes
-    """
-
-    status: int = 200
-    body: bytes | Path = b""
-    content_type: str = "application/octet-stream"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ranges: bool = True
-    bytes_per_s: float = 0.0
 
 
 @dataclass
@@ -77,9 +42,6 @@ class Record:
     status: int = 0
     bytes_sent: int = 0
     fault: str = ""
-
-
-Handler = Callable[[Request], Response]
 
 
 class LoopbackServer:
@@ -218,11 +180,11 @@ class _Connection(BaseHTTPRequestHandler):
             self._reset()
             return
         if route is None:
-            answer = _page(404, f"there is no {path} here")
+            answer = page(404, f"there is no {path} here")
         else:
             query = parse_qs(split.query, keep_blank_values=True)
             answer = self._ask(route[1], Request(self.command, path, query, self.headers, body, route[0]))
-        self._answer(_spoilt(answer, record.fault, loopback.faults), record)
+        self._answer(spoilt(answer, record.fault, loopback.faults), record)
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
@@ -235,10 +197,10 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _answer(self, answer: Response, record: Record) -> None:
         size = answer.body.stat().st_size if isinstance(answer.body, Path) else len(answer.body)
-        etag = answer.headers.get("ETag") or _etag(answer.body)
+        etag = answer.headers.get("ETag") or entity_tag(answer.body)
         first, last, status = 0, size, answer.status
         if status == 200 and answer.ranges and record.fault != "html_ok":
-            first, last, status = _range(self.headers, size, etag)
+            first, last, status = byte_range(self.headers, size, etag)
         record.status = status
         self.send_response(status)
         self.send_header("Content-Type", answer.content_type)
@@ -268,7 +230,7 @@ class _Connection(BaseHTTPRequestHandler):
         altered = first + (last - first) // 2 if record.fault == "wrong_bytes" else -1
         block_size = BLOCK if answer.bytes_per_s == 0 else max(1, int(answer.bytes_per_s / 50))
         position = first
-        for block in _blocks(answer.body, first, stop, block_size):
+        for block in blocks(answer.body, first, stop, block_size):
             if position <= altered < position + len(block):
                 changed = bytearray(block)
                 changed[altered - position] ^= 0xFF
@@ -293,50 +255,3 @@ class _Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: `LoopbackServer.requests` is the log."""
-
-
-def _page(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = f"<!DOCTYPE html>\n<html><body><h1>{status}</h1><p>{html.escape(text)}</p></body></html>\n".encode()
-    return Response(status, body, "text/html; charset=utf-8", headers or {})
-
-
-def _spoilt(answer: Response, fault: str, faults: Faults | None) -> Response:
-    """The answer that a fault puts in the place of the true one; faults of the transfer leave it as it is."""
-    if fault == "unavailable":
-        return _page(503, "out of service")
-    if fault == "too_many" and faults is not None:
-        return _page(429, "too many requests", {"Retry-After": str(faults.retry_after_s)})
-    if fault == "html":
-        return _page(500, "internal error")
-    if fault == "html_ok":
-        return _page(200, "please sign in")
-    if fault == "expired_token":
-        return _page(401, "the token has expired")
-    return answer
-
-
-def _etag(body: bytes | Path) -> str:
-    if isinstance(body, Path):
-        stat = body.stat()
-        return f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    return f'"{len(body):x}-{zlib.crc32(body):x}"'
-
-
-def _range(headers: Message[str, str], size: int, etag: str) -> tuple[int, int, int]:
-    """First byte, end (exclusive) and status of the answer to a Range header (one range) with its If-Range."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", (headers.get("Range") or "").strip())
-    if match is None or match.groups() == ("", "") or (headers.get("If-Range") or etag) != etag:
-        return 0, size, 200
-    if match[1] == "":
-        return max(0, size - int(match[2])), size, 206
-    first = int(match[1])
-    last = min(int(match[2]) + 1 if match[2] else size, size)
-    return (first, last, 206) if first < last else (0, 0, 416)
-
-
-def _blocks(body: bytes | Path, first: int, last: int, block_size: int) -> Iterator[bytes]:
-    with body.open("rb") if isinstance(body, Path) else io.BytesIO(body) as file:
-        file.seek(first)
-        while first < last and (block := file.read(min(block_size, last - first))):
-            first += len(block)
-            yield block

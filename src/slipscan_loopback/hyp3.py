@@ -10,7 +10,6 @@ import datetime
 import hashlib
 import json
 import threading
-import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -144,9 +143,12 @@ class Hyp3Api:
         if not isinstance(orders, list) or not 1 <= len(orders) <= MAX_JOBS:
             return problem(400, f"jobs: a list of 1 to {MAX_JOBS}")
         for order in orders:
-            if refusal := self._refusal(order):
+            if refusal := hyp3_rules.refusal(order, self.granules, gunw=self.gunw is not None):
                 return problem(400, refusal)
-        jobs = [self._prepared(order, number) for number, order in enumerate(orders)]
+        jobs = [
+            hyp3_rules.new_job(order, number, USER, self.credits, _now())
+            for number, order in enumerate(orders, len(self._jobs))
+        ]
         total = sum(job["credit_cost"] for job in jobs)
         if total > self.credits:
             return problem(400, f"These jobs would cost {total} credits, but you have only {self.credits} remaining.")
@@ -158,37 +160,6 @@ class Hyp3Api:
                 self.lost_answers -= 1
                 return Response(headers=NoAnswer())
         return as_json({**body, "jobs": jobs})
-
-    def _prepared(self, order: Job, number: int) -> Job:
-        """The record of a new job."""
-        count = len(self._jobs) + number
-        defaults = {"looks": "20x4", "apply_water_mask": False}
-        parameters = order["job_parameters"]
-        if order["job_type"] == "INSAR_ISCE_MULTI_BURST":
-            parameters = {**defaults, **parameters}
-        return {
-            "job_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{count} {json.dumps(order, sort_keys=True)}")),
-            "user_id": USER,
-            "status_code": "PENDING",
-            "execution_started": False,
-            "request_time": _now().isoformat(timespec="seconds"),
-            "priority": max(0, min(int(self.credits), 9999)),
-            **order,
-            "job_parameters": parameters,
-            "credit_cost": hyp3_rules.cost(order["job_type"], parameters),
-        }
-
-    def _refusal(self, order: Any) -> str | None:
-        """Why an order is not accepted."""
-        if not isinstance(order, dict) or not isinstance(parameters := order.get("job_parameters"), dict):
-            return f"{order!r} is not valid under any of the given schemas"
-        if not 1 <= len(order.get("name", "-")) <= 100:
-            return f"{order['name']!r} is too short or too long: a name has 1 to 100 characters"
-        if order.get("job_type") == "INSAR_ISCE_MULTI_BURST":
-            return hyp3_rules.bursts_refusal(parameters, self.granules)
-        if order.get("job_type") == "ARIA_S1_GUNW" and self.gunw is not None:
-            return hyp3_rules.gunw_refusal(parameters)
-        return f"{order.get('job_type')!r} is not one of {sorted(hyp3_rules.COSTS)}"
 
     def _get_jobs(self, request: Request) -> Response:
         asked = {name: values[0] for name, values in request.query.items()}

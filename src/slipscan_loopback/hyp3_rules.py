@@ -1,8 +1,10 @@
-"""What the HyP3 API accepts and what it costs: the rules of multi_burst_validation.py and job_spec/*.yml."""
+"""What the HyP3 API accepts, the job it makes of it, its cost: by multi_burst_validation.py and job_spec/*.yml."""
 
 from __future__ import annotations
 
 import datetime
+import json
+import uuid
 from collections.abc import Collection
 from typing import Any
 
@@ -68,6 +70,40 @@ def dates(job_type: str, parameters: Parameters) -> tuple[datetime.date, datetim
         )
         return older, newer
     return order(parameters).dates
+
+
+def new_job(
+    submitted: dict[str, Any], number: int, user: str, credits: float, time: datetime.datetime
+) -> dict[str, Any]:
+    """The record of an order as a job: what it leaves out at its defaults, its cost, an id of its own by `number`."""
+    defaults = {"looks": "20x4", "apply_water_mask": False}
+    parameters = submitted["job_parameters"]
+    if submitted["job_type"] == "INSAR_ISCE_MULTI_BURST":
+        parameters = {**defaults, **parameters}
+    return {
+        "job_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{number} {json.dumps(submitted, sort_keys=True)}")),
+        "user_id": user,
+        "status_code": "PENDING",
+        "execution_started": False,
+        "request_time": time.isoformat(timespec="seconds"),
+        "priority": max(0, min(int(credits), 9999)),
+        **submitted,
+        "job_parameters": parameters,
+        "credit_cost": cost(submitted["job_type"], parameters),
+    }
+
+
+def refusal(job: Any, granules: Collection[str] | None, gunw: bool) -> str | None:
+    """Why an order is not accepted; `granules` are the bursts that exist (None: any), `gunw`: such jobs are taken."""
+    if not isinstance(job, dict) or not isinstance(parameters := job.get("job_parameters"), dict):
+        return f"{job!r} is not valid under any of the given schemas"
+    if not 1 <= len(job.get("name", "-")) <= 100:
+        return f"{job['name']!r} is too short or too long: a name has 1 to 100 characters"
+    if job.get("job_type") == "INSAR_ISCE_MULTI_BURST":
+        return bursts_refusal(parameters, granules)
+    if job.get("job_type") == "ARIA_S1_GUNW" and gunw:
+        return gunw_refusal(parameters)
+    return f"{job.get('job_type')!r} is not one of {sorted(COSTS)}"
 
 
 def gunw_refusal(parameters: Parameters) -> str | None:

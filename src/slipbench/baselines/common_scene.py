@@ -18,7 +18,7 @@ PAIRS = 4
 ITERATIONS = 3
 
 
-def estimate(observation: Observation) -> Estimate:
+def stack_common_scenes(observation: Observation) -> Estimate:
     """Series less the delay of every epoch after Tymofyeyeva & Fialko (2015), then the detector.
 
     Offset, ramp and height delay are taken out of the epochs first, as interferograms are flattened; rate and
@@ -30,7 +30,7 @@ def estimate(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     prepared = prepare(observation)
-    field = without_background(prepared.cleaned, prepared)
+    field = without_background(prepared)
     return detect(field - delays(field, prepared), prepared)
 
 

@@ -17,7 +17,7 @@ WINDOW = 7
 """Epochs. Odd: the median of an even number has no middle and would depend on the sign of the data."""
 
 
-def estimate(observation: Observation) -> Estimate:
+def correct_and_filter(observation: Observation) -> Estimate:
     """Robust removal of offset, ramp and height delay per epoch, a running median of seven epochs, the detector.
 
     Raises
@@ -26,7 +26,7 @@ def estimate(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     prepared = prepare(observation)
-    return detect(running_median(without_background(prepared.cleaned, prepared)), prepared)
+    return detect(running_median(without_background(prepared)), prepared)
 
 
 def running_median(series: Float) -> Float:

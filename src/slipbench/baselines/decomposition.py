@@ -42,7 +42,7 @@ def transient_components(
         a stack without data or of fewer than 5 epochs
     """
     prepared = prepare(observation)
-    field = without_background(prepared.cleaned, prepared)
+    field = without_background(prepared)
     samples = field.reshape(len(field), -1).T
     fitted = samples[prepared.covered.ravel()]
     count = min(most, rank(fitted))

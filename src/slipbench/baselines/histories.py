@@ -125,11 +125,12 @@ def strongest_step(prepared: Prepared, block_m: float = 3000.0) -> Float:
     return tried.columns[:, int(statistic.max(axis=1).argmax())]
 
 
-def without_background(field: Float, prepared: Prepared) -> Float:
-    """A field (time, y, x) less offset, rate and season, which are fitted beside the scene's strongest step.
+def without_background(prepared: Prepared) -> Float:
+    """The cleaned series (time, y, x) less offset, rate and season, fitted beside the scene's strongest step.
 
     Fitted alone, rate and season would take up half of a step in mid-series.
     """
+    field = prepared.cleaned
     flat = field.reshape(len(field), -1)
     columns = np.column_stack([prepared.design, strongest_step(prepared)])
     root = np.sqrt(prepared.weight)[:, None]

@@ -17,7 +17,7 @@ MAX_ITERATIONS = 10
 components round, by angles that depend on the last digit of the data (and so on the reference epoch)."""
 
 
-def estimate(observation: Observation) -> Estimate:
+def keep_independent_components(observation: Observation) -> Estimate:
     """Sum of the transient ones of six spatially independent components, see `transient_components`.
 
     A component's sign cancels between its map and its course.

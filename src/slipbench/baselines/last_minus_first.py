@@ -10,7 +10,7 @@ from slipbench.estimate import Estimate
 from slipscan.field import Observation
 
 
-def estimate(observation: Observation) -> Estimate:
+def subtract_first_epoch(observation: Observation) -> Estimate:
     """Difference of every pixel's last and first epoch with data; delays, rate and all.
 
     The score is its largest value after smoothing, over the median noise of an epoch. A rate that is not known

@@ -62,7 +62,7 @@ FAULTS = (
 )
 
 
-def estimate(observation: Observation) -> Estimate:
+def match_sources(observation: Observation) -> Estimate:
     """The source, place and history of the largest signal-to-noise ratio; the map is that source's.
 
     Scenes of more than 256 pixels a side are searched on a coarser grid.

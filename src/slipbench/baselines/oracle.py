@@ -46,7 +46,7 @@ class Truth:
     nuisance: Float
 
 
-def estimate(observation: Observation, truth: Truth) -> Estimate:
+def match_truth(observation: Observation, truth: Truth) -> Estimate:
     """Generalised least-squares amplitude of the true event; the score is its size over its standard deviation.
 
     All that is unknown is the amplitude, the background of every pixel (`observation.design`) and the nuisance

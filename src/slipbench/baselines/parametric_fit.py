@@ -11,7 +11,7 @@ from slipbench.estimate import Estimate
 from slipscan.field import Observation
 
 
-def estimate(observation: Observation) -> Estimate:
+def fit_step_or_ramp(observation: Observation) -> Estimate:
     """Amplitude per pixel of the one step or ramp that the whole scene likes best.
 
     The history is the same in all pixels: a free one per pixel fits the largest excursion of each pixel's

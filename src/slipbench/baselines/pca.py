@@ -11,7 +11,7 @@ from slipscan.field import Observation
 COMPONENTS = 8
 
 
-def estimate(observation: Observation) -> Estimate:
+def keep_principal_components(observation: Observation) -> Estimate:
     """Sum of the transient ones of the first eight components, see `transient_components`."""
     return transient_components(observation, COMPONENTS, _decompose)
 

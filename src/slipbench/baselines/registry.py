@@ -31,7 +31,7 @@ class Method:
     name
         in tables and on the command line
     function
-        estimate(observation) -> Estimate; that of a bound takes the truth as a second argument
+        from an Observation to an Estimate; that of a bound takes the truth as a second argument
     speed
         'slow' where a scene of 128 x 128 pixels and 24 epochs takes more than 50 ms on one core
     reference
@@ -56,18 +56,26 @@ class Method:
 METHODS: Final[dict[str, Method]] = {
     method.name: method
     for method in (
-        Method("zero", zero.estimate, "fast", "no displacement"),
-        Method("last_minus_first", last_minus_first.estimate, "fast", "a single interferogram"),
+        Method("zero", zero.find_nothing, "fast", "no displacement"),
+        Method("last_minus_first", last_minus_first.subtract_first_epoch, "fast", "a single interferogram"),
         Method(
-            "stack_difference", stack_difference.estimate, "fast", "Sandwell & Price 1998, doi 10.1029/1998JB900008"
+            "stack_difference",
+            stack_difference.find_largest_difference,
+            "fast",
+            "Sandwell & Price 1998, doi 10.1029/1998JB900008",
         ),
-        Method("corrected_filter", corrected_filter.estimate, "slow", "common practice"),
-        Method("pca", pca.estimate, "slow", "Kositsky & Avouac 2010, doi 10.1029/2009JB006535"),
-        Method("ica", ica.estimate, "slow", "Ebmeier 2016, doi 10.1002/2016JB013765"),
-        Method("parametric_fit", parametric_fit.estimate, "slow", "generalised least squares"),
-        Method("common_scene", common_scene.estimate, "slow", "Tymofyeyeva & Fialko 2015, doi 10.1002/2015JB011886"),
-        Method("scan", scan.estimate, "slow", "whitened multi-scale scan, generalised likelihood ratio"),
-        Method("matched_filter", matched_filter.estimate, "slow", "Neyrinck et al., doi 10.31223/x5k77r"),
-        Method("oracle", oracle.estimate, "fast", "the bound of any linear method", is_bound=True),
+        Method("corrected_filter", corrected_filter.correct_and_filter, "slow", "common practice"),
+        Method("pca", pca.keep_principal_components, "slow", "Kositsky & Avouac 2010, doi 10.1029/2009JB006535"),
+        Method("ica", ica.keep_independent_components, "slow", "Ebmeier 2016, doi 10.1002/2016JB013765"),
+        Method("parametric_fit", parametric_fit.fit_step_or_ramp, "slow", "generalised least squares"),
+        Method(
+            "common_scene",
+            common_scene.stack_common_scenes,
+            "slow",
+            "Tymofyeyeva & Fialko 2015, doi 10.1002/2015JB011886",
+        ),
+        Method("scan", scan.scan_bumps, "slow", "whitened multi-scale scan, generalised likelihood ratio"),
+        Method("matched_filter", matched_filter.match_sources, "slow", "Neyrinck et al., doi 10.31223/x5k77r"),
+        Method("oracle", oracle.match_truth, "fast", "the bound of any linear method", is_bound=True),
     )
 }

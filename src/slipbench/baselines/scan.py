@@ -18,7 +18,7 @@ SCALES_M = (750.0, 1500.0, 3000.0, 6000.0, 12000.0)
 """Sigma of the Gaussian kernels."""
 
 
-def estimate(observation: Observation) -> Estimate:
+def scan_bumps(observation: Observation) -> Estimate:
     """Largest signal-to-noise ratio of a Gaussian bump of any place, scale and history.
 
     Steps and ramps are estimated beside offset, rate and season, the noise spectrum is the scene's own. The map

@@ -16,7 +16,7 @@ Float = NDArray[np.float64]
 EPOCHS = 5
 
 
-def estimate(observation: Observation) -> Estimate:
+def find_largest_difference(observation: Observation) -> Estimate:
     """Largest running difference of the means of up to five epochs; ramps and delays stay in.
 
     For every interval, rate and season are fitted beside a step there, and only they are taken out. Intervals

@@ -9,7 +9,7 @@ from slipbench.estimate import Estimate
 from slipscan.field import Observation
 
 
-def estimate(observation: Observation) -> Estimate:
+def find_nothing(observation: Observation) -> Estimate:
     """No displacement anywhere, a score of 0 and no time.
 
     Raises

@@ -21,7 +21,7 @@ CATALOGUE_POINTER = json_kind("a pointer to the catalogue", "catalogue", "sha256
 EVENT_NUMBER = Column("event", "int64", "row of the event in the event table")
 
 
-def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
+def write_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     """Append a region's scan, with its GNSS verdicts, to its increments.
 
     Parameters
@@ -49,7 +49,7 @@ def run_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
     log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
 
 
-def run_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, pointer: Path | None = None) -> None:
+def write_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, pointer: Path | None = None) -> None:
     """Fold every increment below `results_dir` to the catalogue, a GeoPackage.
 
     Parameters

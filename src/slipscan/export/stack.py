@@ -13,9 +13,9 @@ from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
 from slipscan.isolated import call_isolated
 from slipscan.outputs import NEW, check_outputs
+from slipscan.products import PRODUCTS, variable_table
 from slipscan.stack import open_denoised, open_stack, with_denoised
 from slipscan.store import open_dataset
-from slipscan.vocabulary import PRODUCTS, variable_table
 
 log = logging.getLogger(__name__)
 

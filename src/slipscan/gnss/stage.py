@@ -43,7 +43,7 @@ COMPARISON_COLUMNS = (
 KIND = parquet_kind("a table of GNSS comparisons", [c.name for c in COMPARISON_COLUMNS], ["event", "station", "track"])
 
 
-def run(events: Path, transients: list[Path], stations: Path, out: Path, settings: GnssSettings) -> None:
+def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: Path, settings: GnssSettings) -> None:
     """Compare the events of a region with GNSS.
 
     Parameters

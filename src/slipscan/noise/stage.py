@@ -19,7 +19,7 @@ from slipscan.store import write_zarr
 log = logging.getLogger(__name__)
 
 
-def noise_file(stack: Path, out: Path, settings: NoiseSettings) -> None:
+def write_noise(stack: Path, out: Path, settings: NoiseSettings) -> None:
     """Estimate the noise of the stack at `stack`, tile by tile, and write the noise product to `out`."""
     check_outputs([(out, store_kind("noise"))], [stack])
     result = estimate_noise(open_stack(stack, in_memory=False), settings)

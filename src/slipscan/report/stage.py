@@ -16,7 +16,8 @@ from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.geometry import read_grid
 from slipscan.gnss.stage import read_comparison
-from slipscan.outputs import check_outputs, file_kind, head, png_kind
+from slipscan.outputs import check_outputs, file_kind, head
+from slipscan.png import png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
 from slipscan.report import event_figures, map, page, style, track_figures, words
@@ -35,7 +36,7 @@ PAGE = file_kind("a report page", lambda path: any(mark in head(path) for mark i
 MAP = png_kind("a map", style.DPI)
 
 
-def run(
+def write_report(
     catalogue: Path,
     results_dir: Path,
     regions_file: Path,

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 
-from slipscan.outputs import PNG_AUTHOR
+from slipscan.png import PNG_AUTHOR
 
 INK = "#1d2733"
 QUIET = "#66727f"

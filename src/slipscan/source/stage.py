@@ -28,7 +28,7 @@ MIN_POINTS = 30
 """Fewer valid points do not determine a source."""
 
 
-def run(transients: list[Path], out: Path, settings: SourceSettings) -> None:
+def write_event_table(transients: list[Path], out: Path, settings: SourceSettings) -> None:
     """Write the event table of a region.
 
     Parameters
@@ -54,7 +54,7 @@ def run(transients: list[Path], out: Path, settings: SourceSettings) -> None:
 
 
 def explain(tracks: Sequence[TrackMaps], settings: SourceSettings) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
-    """The event table of a region's tracks, and the scans behind it; raises SlipscanError as `run` does."""
+    """The event table of a region's tracks, and the scans behind it; raises as `write_event_table` does."""
     scans = [events.scan_of(track.dataset.attrs) for track in tracks]
     _check_one_region(scans)
     groups = join([t for track in tracks for t in track.transients], settings.join_gap_d)

@@ -25,7 +25,7 @@ from slipscan.vocabulary import annotate, check
 log = logging.getLogger(__name__)
 
 
-def run(observations: Path, out: Path, settings: TimeseriesSettings, threads: int = 1) -> None:
+def write_stack(observations: Path, out: Path, settings: TimeseriesSettings, threads: int = 1) -> None:
     """Turn a track's interferograms, or a ready series, into the displacement stack.
 
     Parameters

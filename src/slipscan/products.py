@@ -1,0 +1,211 @@
+"""THE table of products: every variable's dimensions, type, units, meaning and sign.
+
+`slipscan.vocabulary` holds a dataset to it. `docs/products.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipscan.errors import SlipscanError
+
+TOWARD = "positive toward the satellite"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a product: CF attributes and the contract on its array.
+
+    `flag_meanings` name the bits of a variable of flags, the lowest first.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    sign: str = ""
+    dtype: str = "float32"
+    required: bool = True
+    flag_meanings: tuple[str, ...] = ()
+
+
+_YX = ("y", "x")
+_TYX = ("time", "y", "x")
+
+_GEOMETRY = (
+    Variable("los_east", _YX, "1", "east component of the unit vector ground to satellite", required=False),
+    Variable("los_north", _YX, "1", "north component of the unit vector ground to satellite", required=False),
+    Variable("los_up", _YX, "1", "up component of the unit vector ground to satellite", required=False),
+    Variable("height", _YX, "m", "topographic height", required=False),
+)
+
+_STACK = (
+    Variable("displacement", _TYX, "m", "cumulative line-of-sight displacement since reference_time", TOWARD),
+    Variable(
+        "inversion_std",
+        _TYX,
+        "m",
+        "misclosure part of the standard deviation of displacement",
+        required=False,
+    ),
+    Variable("temporal_coherence", _YX, "1", "temporal coherence of the network inversion", required=False),
+    Variable("closure_rms", _YX, "m", "RMS of the closure of interferogram triplets", required=False),
+    Variable(
+        "unwrapping_error_share", _YX, "1", "share of the triplets that misclosed by whole cycles", required=False
+    ),
+    Variable(
+        "phase_bias", _YX, "m/yr", "chains of short pairs minus long pairs of up to 40 days", TOWARD, required=False
+    ),
+    *_GEOMETRY,
+)
+
+_NOISE_NUMBERS = tuple(
+    Variable(name, (), units, long_name, dtype="float64", required=False)
+    for name, units, long_name in (
+        ("exponent_error", "1", "standard error of exponent"),
+        ("exponent_middle", "1", "exponent between wavelengths of 1.5 and 0.25 km"),
+        ("outer_scale", "m", "wavelength above which turbulence saturates"),
+        ("outer_scale_error", "m", "standard error of outer_scale"),
+        ("anisotropy", "1", "correlation length of turbulence along its long axis over that across, >= 1"),
+        ("anisotropy_error", "1", "standard error of anisotropy"),
+        ("anisotropy_azimuth", "degree", "azimuth of the long axis of turbulence, clockwise from north, 0 to 180"),
+        ("turbulence_std", "m", "standard deviation of the turbulence of an epoch of median strength"),
+        ("turbulence_std_error", "m", "standard error of turbulence_std"),
+        ("strength_log_std", "1", "standard deviation between epochs of the logarithm of the strength"),
+        ("strength_log_std_error", "1", "standard error of strength_log_std"),
+        ("white_std_error", "m", "standard error of white_std"),
+        ("ramp_std", "m", "standard deviation of planes across the scene"),
+        ("ramp_std_error", "m", "standard error of ramp_std"),
+        ("stratified_std", "1", "standard deviation between epochs of the slope with height (m per m)"),
+        ("stratified_std_error", "1", "standard error of stratified_std"),
+        ("stratified_annual", "1", "amplitude of the annual part of the slope with height (m per m)"),
+        ("stratified_annual_error", "1", "standard error of stratified_annual"),
+    )
+)
+
+PRODUCTS: dict[str, tuple[Variable, ...]] = {
+    "interferograms": (
+        Variable(
+            "interferogram",
+            ("pair", "y", "x"),
+            "m",
+            "line-of-sight displacement from reference_date to secondary_date",
+            TOWARD,
+        ),
+        Variable("coherence", ("pair", "y", "x"), "1", "interferometric coherence", required=False),
+        Variable(
+            "component",
+            ("pair", "y", "x"),
+            "1",
+            "connected component of the unwrapping, from 1; 0 = none",
+            dtype="int16",
+            required=False,
+        ),
+        *_GEOMETRY,
+    ),
+    "granule": (
+        Variable(
+            "interferogram",
+            _YX,
+            "m",
+            "line-of-sight displacement from reference_date to secondary_date, no correction applied",
+            TOWARD,
+        ),
+        Variable("coherence", _YX, "1", "interferometric coherence", required=False),
+        Variable(
+            "component",
+            _YX,
+            "1",
+            "connected component of the unwrapping, from 1; 0 = none",
+            dtype="int16",
+            required=False,
+        ),
+        Variable("tide", _YX, "m", "part of interferogram that is solid Earth tide", TOWARD, required=False),
+        Variable("ionosphere", _YX, "m", "part of interferogram that is ionospheric delay", TOWARD, required=False),
+        Variable("troposphere", _YX, "m", "part of interferogram that is tropospheric delay", TOWARD, required=False),
+        *_GEOMETRY,
+    ),
+    "stack": _STACK,
+    "noise": (
+        Variable("epoch_rms", ("time",), "m", "RMS over space of the residual of an epoch"),
+        Variable(
+            "stratified_slope",
+            ("time",),
+            "1",
+            "slope of the residual of an epoch with height (m per m)",
+            required=False,
+        ),
+        Variable("power_spectrum", ("wavenumber",), "m2", "isotropic power of the residual per wavenumber bin"),
+        Variable("white_std", (), "m", "standard deviation of the white floor", dtype="float64"),
+        Variable("exponent", (), "1", "exponent of the 2-D power law below the white floor", dtype="float64"),
+        Variable(
+            "band_std",
+            ("time", "band"),
+            "m",
+            "standard deviation of an epoch's delay between Gaussians of width band/2 and band, height's part removed",
+            required=False,
+        ),
+        Variable(
+            "turbulence_epoch_std", ("time",), "m", "standard deviation of the turbulence of an epoch", required=False
+        ),
+        Variable(
+            "stratified_slope_error", ("time",), "1", "standard error of stratified_slope (m per m)", required=False
+        ),
+        Variable(
+            "bounded",
+            (),
+            "1",
+            "estimates that a bound set and not the data: the stack tells little about them",
+            dtype="int16",
+            required=False,
+            flag_meanings=(
+                "exponent",
+                "exponent_middle",
+                "outer_scale",
+                "anisotropy",
+                "turbulence_std",
+                "strength_log_std",
+                "turbulence_epoch_std",
+            ),
+        ),
+        *_NOISE_NUMBERS,
+    ),
+    "denoised": (
+        Variable("transient", _TYX, "m", "displacement by events about its temporal mean", TOWARD),
+        Variable("denoised_std", _TYX, "m", "standard deviation of offset + rate + season + transient"),
+        Variable("offset", ("part", "y", "x"), "m", "offset of each connected part of the network", TOWARD),
+        Variable("rate", _YX, "m/yr", "secular rate of displacement", TOWARD),
+        *(
+            Variable(
+                f"{wave}_{part}", _YX, "m", f"{part}ine of the {wave} wave of displacement", TOWARD, required=False
+            )
+            for wave in ("annual", "semiannual")
+            for part in ("cos", "sin")
+        ),
+        Variable("evidence", _YX, "1", "energy that data and events have in common near by, noise being 1"),
+    ),
+    "transients": (
+        Variable("map", ("transient", "y", "x"), "m", "total displacement of the transient", TOWARD),
+        Variable("map_std", ("transient", "y", "x"), "m", "standard deviation of map"),
+        Variable("footprint", ("transient", "y", "x"), "1", "1 where the transient is detected", dtype="int8"),
+        Variable("history", ("transient", "time"), "1", "fraction of the transient reached at an epoch"),
+        Variable("ongoing", ("transient",), "1", "1 where t95 may lie past the last epoch", dtype="int8"),
+        Variable("left_censored", ("transient",), "1", "1 where t05 may lie before the first epoch", dtype="int8"),
+        Variable("statistic", ("transient",), "1", "cluster statistic of the transient", dtype="float64"),
+        Variable(
+            "p_value",
+            ("transient",),
+            "1",
+            "probability of a false alarm this strong anywhere in the scan",
+            dtype="float64",
+        ),
+        *_GEOMETRY,
+    ),
+}
+
+
+def variable_table(product: str) -> dict[str, Variable]:
+    """The variables of a product by name; raises SlipscanError for an unknown product."""
+    if product not in PRODUCTS:
+        raise SlipscanError(f"there is no product {product!r}: slipscan knows {', '.join(PRODUCTS)}")
+    return {variable.name: variable for variable in PRODUCTS[product]}
