@@ -11,8 +11,8 @@ import pytest
 import slipscan
 from slipscan import api
 from slipscan.denoise.methods.classical import Classical
-from slipscan.denoise.stage import denoise_file
-from slipscan.detect.stage import detect_file
+from slipscan.denoise.stage import write_denoised
+from slipscan.detect.stage import write_transients
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.settings import DenoiseSettings, DetectSettings, SourceSettings
@@ -60,8 +60,8 @@ def test_stages_are_called_by_name_whatever_was_imported_before(before: str) -> 
 def test_it_says_what_the_stages_say(stack, tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.zarr" for name in ("stack", "denoised", "transients")}
     write_zarr(stack.drop_vars("events"), files["stack"])
-    denoise_file(files["stack"], files["denoised"], DenoiseSettings(method="classical"))
-    detect_file(files["stack"], files["transients"], DetectSettings(nulls=NULLS), denoised=files["denoised"])
+    write_denoised(files["stack"], files["denoised"], DenoiseSettings(method="classical"))
+    write_transients(files["stack"], files["transients"], DetectSettings(nulls=NULLS), denoised=files["denoised"])
     write_event_table([files["transients"]], tmp_path / "events.parquet", SourceSettings(max_points=100))
 
     denoised = slipscan.denoise(stack, "classical")

@@ -32,7 +32,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> DenoiseSettings:
 def test_a_store_read_tile_by_tile_gives_what_memory_gives(tmp_path: Path, settings: DenoiseSettings) -> None:
     dataset = stack_dataset(epochs=20, missing=0.1, event_m=0.02)
     write_zarr(dataset, tmp_path / "stack.zarr")
-    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    stage.write_denoised(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     whole = stage.denoise_stack(dataset, settings, build(settings))
     xr.testing.assert_identical(open_zarr(tmp_path / "out.zarr").load().drop_attrs(), whole.load().drop_attrs())
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr", "out.zarr"}
@@ -42,7 +42,7 @@ def test_two_years_without_data(tmp_path: Path, settings: DenoiseSettings) -> No
     dataset = stack_dataset(epochs=130)
     dataset["displacement"][20:80] = np.nan
     write_zarr(dataset, tmp_path / "stack.zarr")
-    stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+    stage.write_denoised(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     out = open_zarr(tmp_path / "out.zarr")
     assert np.isfinite(out["transient"].values).all() and np.isfinite(out["denoised_std"].values).all()
 
@@ -52,7 +52,7 @@ def test_a_stack_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, settin
     dataset["displacement"][:] = np.nan
     write_zarr(dataset, tmp_path / "stack.zarr")
     with pytest.raises(SlipscanError, match="no valid pixel"):
-        stage.denoise_file(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
+        stage.write_denoised(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings)
     assert {path.name for path in tmp_path.iterdir()} == {"stack.zarr"}
 
 
@@ -75,7 +75,7 @@ def _peak(directory: Path, settings: DenoiseSettings, answer: "Queue[int]") -> N
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    stage.denoise_file(directory / "stack.zarr", directory / "out.zarr", settings)
+    stage.write_denoised(directory / "stack.zarr", directory / "out.zarr", settings)
     done.set()
     watcher.join()
     answer.put(max(sizes))

@@ -59,7 +59,7 @@ def test_a_foreign_stack_of_displacement_alone_is_enough(tmp_path: Path) -> None
         displacement=lambda d: d["displacement"].assign_attrs(units="m")
     ).to_netcdf(tmp_path / "stack.nc", engine="netcdf4")
     for name in ("a", "b"):
-        stage.detect_file(tmp_path / "stack.nc", tmp_path / f"{name}.zarr", FAST)
+        stage.write_transients(tmp_path / "stack.nc", tmp_path / f"{name}.zarr", FAST)
     assert same_store(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 

@@ -96,15 +96,15 @@ def test_nulls_without_any_cluster_still_state_a_bound() -> None:
 def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_path: Path) -> None:
     write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
     for threads in (1, 2):
-        calibrate_stage.calibrate_file(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, threads=threads)
+        calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / f"{threads}.json", FAST, threads=threads)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
-    calibrate_stage.calibrate_file(
+    calibrate_stage.write_calibration(
         tmp_path / "stack.zarr", tmp_path / "3.json", FAST, until="2018-09-15", cache_dir=tmp_path / "cache"
     )
     entries = list((tmp_path / "cache").rglob("*"))
     longer = stack_dataset(epochs=24)
     write_zarr(longer.isel(time=slice(0, 22)), tmp_path / "shorter.zarr")
-    calibrate_stage.calibrate_file(
+    calibrate_stage.write_calibration(
         tmp_path / "shorter.zarr", tmp_path / "4.json", FAST, until="2018-09-15", cache_dir=tmp_path / "cache"
     )
     # Epochs past calibration_as_of neither change nor recompute the calibration.

@@ -78,11 +78,11 @@ def noise(stack: In, out: Out, config: Config = None, options: Options = None) -
 def denoise(stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1) -> None:
     """Say what happened in a stack beside rate, season and atmosphere, with sigma."""
     from slipscan.configuration import stage_settings
-    from slipscan.denoise.stage import denoise_file
+    from slipscan.denoise.stage import write_denoised
     from slipscan.settings import DenoiseSettings
 
     _one_thread()
-    denoise_file(stack, out, stage_settings(DenoiseSettings, config, options), threads)
+    write_denoised(stack, out, stage_settings(DenoiseSettings, config, options), threads)
 
 
 @app.command()
@@ -94,11 +94,11 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
     from slipscan.configuration import stage_settings
-    from slipscan.detect.calibrate import calibrate_file
+    from slipscan.detect.calibrate import write_calibration
     from slipscan.settings import DetectSettings
 
     _one_thread()
-    calibrate_file(
+    write_calibration(
         stack, out, stage_settings(DetectSettings, config, options),
         denoised=denoised, until=_until(until, config), cache_dir=_cache_dir(cache, config), threads=threads,
     )  # fmt: skip
@@ -112,11 +112,11 @@ def detect(
 ) -> None:  # fmt: skip
     """Detect transients in a stack, by the displacement or by what the denoiser says."""
     from slipscan.configuration import stage_settings
-    from slipscan.detect.stage import detect_file
+    from slipscan.detect.stage import write_transients
     from slipscan.settings import DetectSettings
 
     _one_thread()
-    detect_file(
+    write_transients(
         stack, out, stage_settings(DetectSettings, config, options),
         denoised=denoised, calibration=calibration, threads=threads,
     )  # fmt: skip

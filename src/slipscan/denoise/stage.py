@@ -25,7 +25,7 @@ from slipscan.store import write_zarr
 log = logging.getLogger(__name__)
 
 
-def denoise_file(stack: Path, out: Path, settings: DenoiseSettings, threads: int = 1) -> None:
+def write_denoised(stack: Path, out: Path, settings: DenoiseSettings, threads: int = 1) -> None:
     """Denoise the stack at `stack` and write the denoised product to `out`.
 
     A stack of any size is read tile by tile; what is finished waits in files beside `out`.

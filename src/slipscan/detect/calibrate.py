@@ -32,7 +32,7 @@ P_OF_EVENTS_REMOVED: Final = 1e-3
 """Events below it are taken out of the residual before the nulls are made, once (docs/science.md 10.7)."""
 
 
-def calibrate_file(
+def write_calibration(
     stack: Path,
     out: Path,
     settings: DetectSettings,

@@ -45,7 +45,7 @@ class Described:
     history: Ramp
 
 
-def detect_file(
+def write_transients(
     stack: Path,
     out: Path,
     settings: DetectSettings,
