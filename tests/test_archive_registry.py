@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import pandas as pd
 import pytest
 
 import insar_scene as scenes
+from job_builders import job_of
+from slipscan.archive.manifest import COLUMNS
 from slipscan.archive.protocol import Archive
 from slipscan.archive.registry import ARCHIVES, archive_of
 from slipscan.archive.remote import RemoteArchive
 from slipscan.regions import SOURCES, Region, Track
+from slipscan.settings import ArchiveSettings
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 REGION: Region = scenes.region("licsar")
@@ -66,3 +70,15 @@ from slipscan.archive.registry import archive_of
 assert archive_of(SimpleNamespace(archive={name!r})).name == {name!r}
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("name", "differ"), [("aria", True), ("hyp3", True), ("opera", False)])
+def test_crops_at_the_heights_of_one_dem_are_not_those_of_another(name: str, differ: bool, tmp_path: Path) -> None:
+    archive = of(name)
+    assert RemoteArchive in type(archive).__mro__
+    keys = []
+    for number in range(2):
+        (tmp_path / f"{number}.tif").write_bytes(bytes([number]))
+        job = job_of(scenes.region("licsar"), ArchiveSettings(dem=str(tmp_path / f"{number}.tif")))
+        keys.append(archive._entry(pd.Series(dict.fromkeys(COLUMNS, "x")), job))
+    assert (keys[0] != keys[1]) is differ

@@ -35,6 +35,7 @@ class Hyp3(RemoteArchive):
     name = "hyp3"
     takes_orders = True
     crop_version = 2
+    heights_from_dem = True  # those of a GUNW
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """Plan the interferograms up to `as_of`; nothing is ordered.
