@@ -84,7 +84,7 @@ def denoise(
                 whole[:, y, x] = np.nan
             continue
         for whole, part in zip(parts, found, strict=True):
-            whole[:, y, x] += share * part
+            whole[:, y, x] += np.multiply(part, share, out=part)
         seen_any = True
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")

@@ -122,14 +122,13 @@ def image_of(prepared: Prepared, parts: Decomposition, local: LocalHistory) -> I
     std = history.spread(local.std[None], shape)[0]
     # Where epochs are missing, the others stand in for them.
     size = filters.abs()
-    kept = (size * prepared.valid).sum(0) / size.sum(0).clamp(min=1e-12)
+    whole = size.sum(0)
+    kept = size.mul_(prepared.valid).sum(0) / whole.clamp(min=1e-12)
     usable = kept > MIN_KEPT
     scale = torch.where(usable, 1 / kept.clamp(min=MIN_KEPT), 0.0) / std
-    weighted = filters * prepared.residual
+    even, odd = ((filters[first::2] * prepared.residual[first::2]).sum(0) for first in (0, 1))
     # Every other epoch with the other sign: noise of the same size, and next to no event.
-    alternating = torch.ones(len(filters), device=filters.device)
-    alternating[1::2] = -1
-    images = torch.stack([weighted.sum(0), torch.tensordot(alternating, weighted, 1)]) * scale
+    images = torch.stack([even + odd, even - odd]) * scale
     broad = scales.filled(scales.coarse(images, usable), usable)
     detail = scales.detail(images, broad, usable)
     bands = torch.stack(scales.bands(broad))
