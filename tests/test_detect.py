@@ -11,6 +11,7 @@ from slipscan.detect import calibrate as calibrate_stage
 from slipscan.detect import registry, stage
 from slipscan.detect.maps import amplitude_maps
 from slipscan.detect.nulls import null_order
+from slipscan.detect.ramp import Ramp
 from slipscan.detect.scan import Transient
 from slipscan.detect.track import track_of
 from slipscan.errors import SlipscanError
@@ -50,6 +51,22 @@ def test_two_events_at_one_place_are_two() -> None:
     assert len(found) == 2
     days = track.epochs.days
     assert sorted(round(t.ramp.middle_d) for t in found) == pytest.approx([days[12] - 6, days[30] - 6], abs=12)
+
+
+def test_a_map_holds_its_own_event_beside_a_stronger_one() -> None:
+    dataset = stack_dataset(epochs=100, seed=5, event_m=0.06)
+    rows, columns = np.indices(dataset["displacement"].shape[1:])
+    bump = 0.03 * np.exp(-((rows - 18) ** 2 + (columns - 26) ** 2) / (2 * 4.0**2))
+    dataset["displacement"].values[20:] += bump.astype("f4")
+    track = track_of(observation_of(dataset), FAST)
+    out = stage.detect(dataset, track, FAST, calibrate_stage.calibrate_track(track, FAST, threads=1))
+    assert out.sizes["transient"] == 2 and list(out["statistic"].values) == sorted(out["statistic"].values)[::-1]
+    strong, weak = out["map"].values
+    # The lobes of the first are at rows 18 and 30; the second is at row 18 alone.
+    assert strong[18, 26] == pytest.approx(0.06, abs=0.012) and strong[30, 26] == pytest.approx(-0.06, abs=0.012)
+    assert weak[18, 26] == pytest.approx(0.03, abs=0.012) and weak[30, 26] == pytest.approx(0.0, abs=0.012)
+    alone = amplitude_maps(track, [Ramp(days_since_2014(dates(100))[20] - 6, 0.0)])[0][0]
+    assert abs(weak[30, 26]) < 0.5 * abs(alone[30, 26])  # what it would hold of the first
 
 
 def test_a_foreign_stack_of_displacement_alone_is_enough(tmp_path: Path) -> None:

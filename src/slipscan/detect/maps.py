@@ -28,16 +28,23 @@ VALUES: Final = 1 << 24
 """Of a tile's series, whose maps are made at once."""
 
 
-def amplitude_maps(track: Track, ramps: Sequence[Ramp]) -> tuple[Float32, Float32]:
+def amplitude_maps(
+    track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]] = ()
+) -> tuple[Float32, Float32]:
     """Total displacement of transients and its standard deviation, each (transient, y, x) m, NaN = no data.
 
     Not shrunk toward zero; what the delay's closed form leaves of the turbulence is in them.
+
+    Parameters
+    ----------
+    beside
+        of every transient the others that are estimated along with it; (): none
     """
     rows, cols = track.seen.shape
     out = np.full((2, len(ramps), rows, cols), NO_DATA, np.float32)
     if not ramps:
         return out[0], out[1]
-    filters = filters_of(track.epochs.columns(ramps), track.epochs, (), track.cleaned.weight)
+    filters = _filters(track, ramps, beside or [()] * len(ramps))
     for top in range(0, rows, TILE):
         for left in range(0, cols, TILE):
             y, x = slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, cols))
@@ -50,12 +57,21 @@ def amplitude_maps(track: Track, ramps: Sequence[Ramp]) -> tuple[Float32, Float3
     return out[0], out[1]
 
 
-def coarse_amplitude(track: Track, ramp: Ramp, pixels: NDArray[np.bool_]) -> Float:
+def coarse_amplitude(track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = ()) -> Float:
     """Total displacement of a transient at some pixels (y, x) of the coarse grid, (pixel,) m; 0 without data."""
-    filters = filters_of(track.epochs.columns([ramp]), track.epochs, (), track.cleaned.weight)
+    filters = _filters(track, [ramp], [beside])
     chosen = torch.from_numpy(np.flatnonzero(pixels))
     amplitude, _ = amplitudes(track.cleaned.residual(chosen), track.cleaned.valid[:, chosen].float(), filters)
     return np.asarray(amplitude[0].double().numpy())
+
+
+def _filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]]) -> Filters:
+    """Filters of ramps, each beside its own others."""
+    each = [
+        filters_of(track.epochs.columns([ramp]), track.epochs, others, track.cleaned.weight)
+        for ramp, others in zip(ramps, beside, strict=True)
+    ]
+    return Filters(*(torch.cat([getattr(one, name) for one in each]) for name in ("matched", "energy", "least")))
 
 
 def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) -> Float32:

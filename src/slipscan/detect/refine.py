@@ -5,6 +5,8 @@ The denoised transient is smoothed in time; the data projected on the map that w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -57,8 +59,8 @@ def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
     return fit_series(design, series[:, strong].T)[0] / peak
 
 
-def refine(projected_series: Float, epochs: Epochs, first: Ramp) -> Ramp:
-    """The ramp that fits a projected series best, jointly with offset, rate and season.
+def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequence[Ramp] = ()) -> Ramp:
+    """The ramp that fits a projected series best, jointly with offset, rate, season and other ramps.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp) -> Ramp:
         of the series
     first
         the ramp that was detected; kept where none of positive amplitude fits
+    beside
+        ramps that are estimated along
     """
     known = np.isfinite(projected_series)
     if known.sum() < MIN_EPOCHS + 5:
@@ -77,7 +81,7 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp) -> Ramp:
     own = Epochs(epochs.time[known], segment, epochs.background_known)
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
     tried = [Ramp(float(middle), duration) for duration in DURATIONS_D for middle in middles]
-    shapes = projected(own.columns(tried), own.design(), torch.ones(len(own), dtype=torch.float64)).numpy()
+    shapes = projected(own.columns(tried), own.design(beside), torch.ones(len(own), dtype=torch.float64)).numpy()
     noise = temporal_std(torch.from_numpy(series[:, None]), torch.ones(len(own), 1, dtype=torch.bool))
     variance = max(float(noise[0]) ** 2, 1e-12)
     precision = (shapes**2).sum(axis=0) / variance

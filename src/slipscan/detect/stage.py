@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from slipscan import vocabulary
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
+from slipscan.detect.beside import beside_each
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.maps import amplitude_maps, coarse_amplitude
@@ -67,8 +68,10 @@ def write_transients(
 
 def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
     """The transients product of a stack, and the track made of it, at the calibration's threshold."""
-    search = registry.build(settings.method).search(track, settings)
-    found = [describe(track, transient) for transient in search.find(calibration.threshold)]
+    # The search is as large as the series: it goes before maps are made.
+    transients = registry.build(settings.method).search(track, settings).find(calibration.threshold)
+    others = beside_each(track, settings, [(one.footprint, one.ramp) for one in transients])
+    found = [describe(track, *one) for one in zip(transients, others, strict=True)]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
     exposure = exposure_of(track, settings)
     calibrated = {
@@ -103,7 +106,7 @@ def transients_product(
         attributes that the calibration gives: threshold, false_alarms_per_1e4km2_yr, calibration_id
     """
     start, end = window(track.epochs.time, settings.edge_epochs)
-    out = _arrays(dataset, track, found, p_values)
+    out = _arrays(dataset, track, settings, found, p_values)
     attrs = dataset.attrs
     until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(
@@ -126,19 +129,21 @@ def transients_product(
     return out
 
 
-def describe(track: Track, transient: Transient) -> Described:
-    """The history of a transient, of the raw series projected on the map of its first one."""
+def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) -> Described:
+    """The history of a transient, of the raw series projected on the map of its first one, beside ramps of others."""
     around = distance_transform_edt(~transient.footprint) <= HISTORY_MARGIN_PX
     rows, columns = np.nonzero(around)
     parts = [columns.astype(float), rows.astype(float)]
     if track.coarse.height is not None:
         parts.append(np.nan_to_num(track.coarse.height[around]))
-    amplitude = coarse_amplitude(track, transient.ramp, around)
+    amplitude = coarse_amplitude(track, transient.ramp, around, beside)
     projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
-    return Described(transient, refine(projected, track.epochs, transient.ramp))
+    return Described(transient, refine(projected, track.epochs, transient.ramp, beside))
 
 
-def _arrays(dataset: xr.Dataset, track: Track, found: Sequence[Described], p_values: Sequence[float]) -> xr.Dataset:
+def _arrays(
+    dataset: xr.Dataset, track: Track, settings: DetectSettings, found: Sequence[Described], p_values: Sequence[float]
+) -> xr.Dataset:
     """Arrays of the transients product."""
     n, (rows, cols) = len(found), track.seen.shape
     days = track.epochs.days
@@ -149,7 +154,8 @@ def _arrays(dataset: xr.Dataset, track: Track, found: Sequence[Described], p_val
         return origin + (np.array(reached, float) * 86400e9).round().astype("timedelta64[ns]")
 
     ramps = [t.history for t in found]
-    amplitude, std = amplitude_maps(track, ramps)
+    others = beside_each(track, settings, [(t.found.footprint, t.history) for t in found])
+    amplitude, std = amplitude_maps(track, ramps, others)
     footprints = [
         t.found.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols] for t in found
     ]
