@@ -28,7 +28,7 @@ MAX_TRANSIENTS: Final = 50
 MERGE_GAP_D: Final = 24.0
 """Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
 section 10), and their footprints lie within the joining distance."""
-CHUNK: Final = 1 << 24
+CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
 PLACES: Final = 1 << 16
 """From whose series a fit is taken at once."""
