@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,9 @@ class _Slices:
         self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        return np.asarray(self._array[key])
+        part = np.array(self._array[key])
+        release(self._array)
+        return part
 
 
 def sharded(array: NDArray[Any]) -> dask.array.Array:
@@ -62,6 +65,18 @@ def scratch_arrays(path: Path) -> Iterator[Empty]:
             return array
 
         yield empty
+
+
+def release(array: NDArray[Any]) -> None:
+    """Give the memory that a scratch array takes back to the system; what it holds stays in its file.
+
+    The system would take it when it runs short, but counts it to the process until then. Of another array: nothing.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _take_space(file: Path, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -16,11 +16,12 @@ from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Field, Observation
 from slipscan.fit import background
 from slipscan.fit.masks import count_valid
+from slipscan.outofcore import Empty, release
 
 Float32 = NDArray[np.float32]
 
-Empty = Callable[[tuple[int, ...], type[np.float32]], Float32]
-
+EPOCHS: Final = 16
+"""Of which the variance is in memory at once."""
 PIXEL_NOISE_RANGE: Final = (0.5, 3.0)
 """A pixel's noise over the epoch's: clipped, since a scale of few epochs is itself noisy."""
 
@@ -79,6 +80,9 @@ def denoise(
     parts = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
     seen_any = False
     for y, x, share, found in _tiles(seen, method, threads):
+        if x.start == 0:  # a row of tiles begins
+            for whole in parts:
+                release(whole)
         if found is None:
             for whole in parts[:-1]:
                 whole[:, y, x] = np.nan
@@ -89,7 +93,10 @@ def denoise(
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
     transient, variance, parameters, mean, evidence = parts
-    return Denoised(transient, np.sqrt(variance, out=variance), parameters, mean[0], evidence[0])
+    for first in range(0, epochs, EPOCHS):
+        np.sqrt(variance[first : first + EPOCHS], out=variance[first : first + EPOCHS])
+        release(variance)
+    return Denoised(transient, variance, parameters, mean[0], evidence[0])
 
 
 def _tiles(

@@ -13,10 +13,10 @@ import xarray as xr
 from slipscan import vocabulary
 from slipscan.configuration import to_options
 from slipscan.denoise import registry
-from slipscan.denoise.run import Denoised, Empty, denoise
+from slipscan.denoise.run import Denoised, denoise
 from slipscan.field import Denoiser
 from slipscan.fit.model import design_matrix
-from slipscan.outofcore import in_shards, scratch_arrays, sharded
+from slipscan.outofcore import Empty, in_shards, scratch_arrays, sharded
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DenoiseSettings
 from slipscan.stack import add_history, observation_of, open_stack, segments

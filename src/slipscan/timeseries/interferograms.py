@@ -17,12 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
+from slipscan.outofcore import Empty
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
 from slipscan.timeseries.plan import Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
-from slipscan.timeseries.results import Empty, as_variable
+from slipscan.timeseries.results import as_variable
 from slipscan.timeseries.tile import Counts, Maps, invert_tile
 from slipscan.timeseries.workers import in_order
 

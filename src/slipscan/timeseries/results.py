@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.outofcore import sharded
-
-Empty = Callable[[tuple[int, ...], type[np.float32]], NDArray[np.float32]]
-"""Makes an array of a shape and type."""
 
 
 def as_variable(values: NDArray[np.float32]) -> tuple[tuple[str, ...], Any]:

@@ -13,13 +13,14 @@ from rasterio.warp import Resampling
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, write_grid
 from slipscan.metric import not_metric
+from slipscan.outofcore import Empty
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import since_first_epoch
 from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid, tiles
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import reference_point, region_polygon, where
 from slipscan.timeseries.resample import resampler
-from slipscan.timeseries.results import Empty, as_variable
+from slipscan.timeseries.results import as_variable
 
 log = logging.getLogger(__name__)
 
