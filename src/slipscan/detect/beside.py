@@ -16,7 +16,7 @@ from slipscan.fit.ramps import projected
 from slipscan.settings import DetectSettings
 
 LEFT_BY_WEAKER: Final = 0.2
-LEFT_BY_STRONGER: Final = 0.01
+LEFT_BY_STRONGER: Final = 0.1
 """Share of a history's information that weaker and stronger ones must leave it, or they are not estimated beside it.
 Beside a weaker one of nearly the same history the stronger would lose its map to noise; the weaker is the rest."""
 
