@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulated import SHAPE, turbulence  # tests/simulated.py
 from slipscan.errors import SlipscanError
-from slipscan.fit.background import fit_series, parameters
+from slipscan.fit.background import fit_series, fitted, parameters
 from slipscan.fit.clean import clean
 from slipscan.fit.delay import fit_delay, spatial_columns
 from slipscan.fit.model import days_since_2014, design_matrix, transient_column
@@ -28,9 +28,9 @@ def test_parameters_of_a_known_series_are_recovered_beside_gaps() -> None:
     series[np.random.default_rng(1).random(series.shape) < 0.2] = np.nan
     series[:, 0] = np.nan
     series[5:, 1] = np.nan
-    fitted = fit_series(matrix, series, np.linspace(1, 2, 60))
-    np.testing.assert_allclose(fitted[:, 2:], truth[:, 2:], atol=1e-9)
-    assert np.isnan(fitted[:, :2]).all()
+    found = fit_series(matrix, series, np.linspace(1, 2, 60))
+    np.testing.assert_allclose(found[:, 2:], truth[:, 2:], atol=1e-9)
+    assert np.isnan(found[:, :2]).all()
 
 
 def test_short_series_have_no_season_and_tiny_ones_are_refused() -> None:
@@ -44,8 +44,8 @@ def test_segments_have_offsets_of_their_own() -> None:
     matrix, names = design_matrix(dates(15), segment)
     assert names.count("offset") == 2
     series = (3e-3 * (dates(15) - dates(1)) / np.timedelta64(365, "D") + np.where(segment, 7.0, 0.0))[:, None]
-    fitted = fit_series(matrix, series.astype(float))
-    assert fitted[2, 0] == pytest.approx(3e-3 * 365.25 / 365, rel=1e-6)
+    found = fit_series(matrix, series.astype(float))
+    assert found[2, 0] == pytest.approx(3e-3 * 365.25 / 365, rel=1e-6)
 
 
 @given(st.floats(-50, 800), st.floats(0, 200))
@@ -118,3 +118,19 @@ def test_a_cleaned_series_does_not_depend_on_the_reference_epoch(constant: float
     # 1e-6 of the noise.
     atol = 1e-6 * float(one.delay.std.median())
     torch.testing.assert_close(one.residual(), other.residual(), atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-4, 1e-2])
+def test_columns_that_are_nearly_the_same_are_fitted_as_one(shift: float) -> None:
+    time = dates(60)
+    days = days_since_2014(time)
+    ramp = transient_column(time, days[30], 48.0)
+    again = transient_column(time, days[30] + shift, 48.0)
+    matrix = torch.from_numpy(np.column_stack([design_matrix(time)[0], ramp, again])).float()
+    noise = torch.randn(60, 500, generator=torch.Generator().manual_seed(0))
+    noise[3, :100] = 0.0
+    mask = torch.ones_like(noise, dtype=torch.bool)
+    mask[3, :100] = False
+    left = noise - fitted(noise, mask, matrix, torch.ones(60))
+    assert float((left[:, 100:]).std()) == pytest.approx(np.sqrt(53 / 60), rel=0.05)
+    assert float((left * mask)[:, :100].std()) < 1.0

@@ -15,6 +15,8 @@ Float = NDArray[np.float64]
 
 RIDGE: Final = {torch.float32: 1e-5, torch.float64: 1e-13}
 """Over the trace of the normal matrix of a pixel with gaps: keeps what its epochs leave open finite."""
+ROUNDING: Final = {torch.float32: 1e-6, torch.float64: 1e-14}
+"""Eigenvalues of a normal matrix over the largest that are rounding: columns that are the same are fitted as one."""
 MIN_EIGENVALUE: Final = 1e-5
 """Smallest over largest eigenvalue of the normal matrix, below which a pixel is undetermined."""
 CHUNK: Final = 1 << 16
@@ -43,7 +45,10 @@ def parameters(series: Tensor, mask: Tensor, design: Tensor, weight: Tensor) -> 
     columns = design / scale
     w = (weight / weight.mean())[:, None]
     normal = columns.T @ (w * columns)
-    solve = torch.linalg.pinv(normal.double(), hermitian=True).to(series.dtype) @ (w * columns).T
+    solve = (
+        torch.linalg.pinv(normal.double(), hermitian=True, rtol=ROUNDING[series.dtype]).to(series.dtype)
+        @ (w * columns).T
+    )
     out = solve @ series
     gappy = torch.nonzero(~all_valid(mask) & any_valid(mask))[:, 0]
     products = _products(columns) * w
