@@ -57,12 +57,18 @@ def amplitude_maps(
     return out[0], out[1]
 
 
-def coarse_amplitude(track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = ()) -> Float:
-    """Total displacement of a transient at some pixels (y, x) of the coarse grid, (pixel,) m; 0 without data."""
+def coarse_amplitude(
+    track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = ()
+) -> tuple[Float, Float]:
+    """Total displacement of a transient at some pixels (y, x) of the coarse grid, and its standard deviation.
+
+    Both are (pixel,) m, 0 where there is no data.
+    """
     filters = _filters(track, [ramp], [beside])
     chosen = torch.from_numpy(np.flatnonzero(pixels))
-    amplitude, _ = amplitudes(track.cleaned.residual(chosen), track.cleaned.valid[:, chosen].float(), filters)
-    return np.asarray(amplitude[0].double().numpy())
+    found = _estimated(track, track.cleaned.residual(chosen), track.cleaned.valid[:, chosen], filters)
+    amplitude, std = torch.nan_to_num(found, nan=0.0)[:, 0].double().numpy()
+    return amplitude, std
 
 
 def _filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]]) -> Filters:
@@ -83,12 +89,17 @@ def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) 
     columns = _delay_columns(track, y, x)
     series = (data - track.cleaned.delay.coefficients @ columns) * valid
     residual = (series - fitted(series, valid, track.cleaned.design, track.cleaned.weight)) * valid
+    found = _estimated(track, residual, valid, filters)
+    return np.asarray(found.reshape(2, -1, *values.shape[1:]).numpy())
+
+
+def _estimated(track: Track, residual: Tensor, valid: Tensor, filters: Filters) -> Tensor:
+    """Amplitude and standard deviation (2, transient, pixel) of series (time, pixel) less rate and season."""
     amplitude, root = amplitudes(residual, valid.float(), filters)
     noise = temporal_std(residual, valid, track.cleaned.delay.std)
     known = (root > 0) & (noise > 0)
     std = torch.where(known, noise.clamp(min=MIN_RELATIVE_NOISE) / root.clamp(min=1e-30), NO_DATA)
-    both = torch.stack([torch.where(known, amplitude, NO_DATA), std])
-    return np.asarray(both.reshape(2, -1, *values.shape[1:]).numpy())
+    return torch.stack([torch.where(known, amplitude, NO_DATA), std])
 
 
 def _delay_columns(track: Track, y: slice, x: slice) -> Tensor:
