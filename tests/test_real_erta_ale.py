@@ -112,7 +112,7 @@ def check_dike(results: Path, peak_mm: tuple[float, float]) -> None:
     assert peak_mm[0] < dike["peak_negative_mm"] < peak_mm[1]
     assert abs(dike["peak_negative_mm"]) > 1.5 * abs(dike["peak_positive_mm"])
     assert km_from_the_caldera(events.loc[[dike.name]]).max() < 3.0
-    # Relaxation and re-inflation are found in pieces, of either sign; nothing else of their strength moves in the scene.
+    # Relaxation and re-inflation are found in pieces, of either sign; nothing else as strong moves in the scene.
     strong = events[events["statistic"] > 10.0]
     assert len(strong) >= 3 and km_from_the_caldera(strong).max() < 6.0
 
