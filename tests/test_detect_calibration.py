@@ -46,6 +46,18 @@ def test_a_null_has_the_variance_of_the_noise_not_of_the_residual() -> None:
     assert float(after.values.std() / before.values.std()) == pytest.approx(np.sqrt(40 / 34), rel=0.01)
 
 
+def test_noise_is_as_strong_in_the_data_as_in_its_nulls() -> None:
+    """Places that are quiet by chance are so in the data's own order: nulls need an estimate of their own."""
+    ranks = []
+    for seed in range(24):
+        track = track_of(observation_of(stack_dataset(epochs=40, seed=100 + seed)), FAST)
+        scanner = scanner_of(track)
+        strongest, noise = scanner.find(0.0, 1)[0].statistic, scanner.without([])
+        orders = [null_order("permutation", track.epochs.time, 1, index) for index in range(16)]
+        ranks.append(np.mean([noise.null_maximum(order) >= strongest for order in orders]))
+    assert 0.5 - 2.5 / np.sqrt(12 * 24) < np.mean(ranks) < 0.75
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_null_by_its_filters_is_the_scan_of_a_shuffled_stack(kind: str) -> None:
     epochs = Epochs(dates(40))
@@ -123,7 +135,7 @@ def test_more_than_a_handful_of_events_do_not_raise_the_threshold() -> None:
             dataset["displacement"].values[14 + 10 * number :] += bump.astype("f4")
         track = track_of(observation_of(dataset), FAST)
         thresholds.append(calibrate_stage.calibrate_track(track, FAST, threads=1).threshold)
-    assert thresholds[1] == pytest.approx(thresholds[0], rel=0.2)
+    assert thresholds[1] < 1.3 * thresholds[0]
 
 
 def test_suspects_are_as_many_as_are_asked_for_whatever_is_below(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
@@ -23,6 +25,8 @@ FINEST: Final = 1.25
 """Cells of a band's grid in the standard deviation of its Gaussian, at least; at most twice as many."""
 MIN_RELATIVE_NOISE: Final = 0.5
 """A place is not believed to be quieter than half the epoch's noise."""
+PLACES: Final = 1 << 16
+"""Whose series are put in another order at once."""
 BATCH: Final = 16
 """Epochs whose averages are taken at once."""
 CACHED: Final = 1 << 18
@@ -47,6 +51,8 @@ class Band:
         (y, x) places; a place is a square of 2^level pixels of the coarse grid
     place_km2, cell_km2
         area of a place, and that over which the noise is correlated
+    quiet
+        (place,) what statistics are multiplied by in a null stack, whose places have a noise of their own; None: 1
     """
 
     values: Tensor
@@ -58,6 +64,27 @@ class Band:
     level: int
     place_km2: float
     cell_km2: float
+    quiet: Tensor | None = None
+
+    def shuffled(self, order: NDArray[np.intp]) -> Band:
+        """The band for a null stack whose epochs are those of this one in an order (see `statistic.filters_of`).
+
+        The noise of a place is estimated from differences of consecutive epochs. Where it comes out low by chance the
+        series is smooth, and ramps fit it well: with the estimate of the real order nulls would lack what the data
+        have, and their statistics would be lower.
+        """
+        epochs = torch.from_numpy(order)
+        root = self.weight.sqrt()[epochs, None]
+        number = torch.full((len(self.std),), -1)
+        number[self.gappy] = torch.arange(len(self.gappy))
+        noise = []
+        for places in torch.split(torch.arange(len(self.std)), PLACES):
+            valid = torch.ones(len(order), len(places), dtype=torch.bool)
+            at = number[places] >= 0
+            valid[:, at] = self.valid[:, number[places][at]].bool()
+            noise.append(temporal_std(self.values[:, places][epochs] * root, valid[epochs]))
+        relative = torch.maximum(torch.cat(noise), MIN_RELATIVE_NOISE / self.std)
+        return replace(self, quiet=torch.where(relative > 0, 1 / relative, 0.0))
 
 
 def coarse_factor(pixel_km: float, scales_km: list[float]) -> int:

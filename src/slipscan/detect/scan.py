@@ -257,8 +257,12 @@ class Scanner:
 
     def null_maximum(self, order: NDArray[np.intp]) -> float:
         """The strongest statistic of a null stack, 0 where there is no cluster."""
-        cluster = self.strongest((), order)
+        cluster = self.shuffled(order).strongest((), order)
         return cluster.statistic if cluster is not None else 0.0
+
+    def shuffled(self, order: NDArray[np.intp]) -> Scanner:
+        """The same for a null stack of the epochs in an order, with its own noise of the places."""
+        return replace(self, bands=[band.shuffled(order) for band in self.bands])
 
     def without(self, found: Sequence[Transient]) -> Scanner:
         """The same less transients and their rests, estimated jointly with rate and season near them, as noise.

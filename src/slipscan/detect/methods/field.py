@@ -127,7 +127,8 @@ class FieldSearch:
     def null_maximum(self, order: NDArray[np.intp]) -> float:
         """The strongest candidate of the denoiser in a null stack."""
         shuffled = dataclasses.replace(self.noise, displacement=self.noise.values[order])
-        found = self._tested(transient_of(shuffled, self.method), shuffled, order)
+        null = dataclasses.replace(self, scanner=self.scanner.shuffled(order))
+        found = null._tested(transient_of(shuffled, self.method), shuffled, order)
         return max((one.statistic for one in found), default=0.0)
 
     def _tested(self, moved: Float32, seen: Observation, order: NDArray[np.intp] | None) -> list[Transient]:
@@ -164,6 +165,8 @@ class FieldSearch:
             root = float(filters.energy.sum().clamp(min=0).sqrt())
             expected = filtered(pattern[None], band, scanner.pixel_km)[0].flatten() * root
             expected = torch.where(torch.isfinite(band.std), expected / band.std, 0.0)
+            if band.quiet is not None:
+                expected *= band.quiet
             cells = band.place_km2 / band.cell_km2
             common += cells * float(expected @ statistics(band, filters)[0])
             energy += cells * float(expected @ expected)
