@@ -51,6 +51,8 @@ class Band:
         (y, x) places; a place is a square of 2^level pixels of the coarse grid
     place_km2, cell_km2
         area of a place, and that over which the noise is correlated
+    noise
+        (place,) of `values`, as `std` was measured: 1 but where something was taken out of them; None: not measured
     quiet
         (place,) what statistics are multiplied by in a null stack, whose places have a noise of their own; None: 1
     """
@@ -64,7 +66,12 @@ class Band:
     level: int
     place_km2: float
     cell_km2: float
+    noise: Tensor | None = None
     quiet: Tensor | None = None
+
+    def measured(self) -> Band:
+        """The band with the noise of its places as it is now."""
+        return replace(self, noise=self._noise(np.arange(len(self.values))))
 
     def shuffled(self, order: NDArray[np.intp]) -> Band:
         """The band for a null stack whose epochs are those of this one in an order (see `statistic.filters_of`).
@@ -73,18 +80,22 @@ class Band:
         series is smooth, and ramps fit it well: with the estimate of the real order nulls would lack what the data
         have, and their statistics would be lower.
         """
+        before = self._noise(np.arange(len(order))) if self.noise is None else self.noise
+        after = self._noise(order)
+        return replace(self, quiet=torch.where(after > 0, before / after, 0.0))
+
+    def _noise(self, order: NDArray[np.intp]) -> Tensor:
         epochs = torch.from_numpy(order)
         root = self.weight.sqrt()[epochs, None]
         number = torch.full((len(self.std),), -1)
         number[self.gappy] = torch.arange(len(self.gappy))
-        noise = []
+        out = []
         for places in torch.split(torch.arange(len(self.std)), PLACES):
             valid = torch.ones(len(order), len(places), dtype=torch.bool)
             at = number[places] >= 0
             valid[:, at] = self.valid[:, number[places][at]].bool()
-            noise.append(temporal_std(self.values[:, places][epochs] * root, valid[epochs]))
-        relative = torch.maximum(torch.cat(noise), MIN_RELATIVE_NOISE / self.std)
-        return replace(self, quiet=torch.where(relative > 0, 1 / relative, 0.0))
+            out.append(temporal_std(self.values[:, places][epochs] * root, valid[epochs]))
+        return torch.maximum(torch.cat(out), MIN_RELATIVE_NOISE / self.std)
 
 
 def coarse_factor(pixel_km: float, scales_km: list[float]) -> int:

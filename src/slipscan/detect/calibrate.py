@@ -22,7 +22,7 @@ from slipscan.settings import DetectSettings
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 FIRST_PASS_NULLS: Final = 32
 """Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""

@@ -278,6 +278,7 @@ class Scanner:
         count = torch.full((len(band.std),), float(len(self.epochs)))
         count[band.gappy] = band.valid.sum(0)
         scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
+        less = less.measured()
         return replace(less, values=less.values.mul_(scale))
 
     def _less(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
