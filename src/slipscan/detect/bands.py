@@ -25,7 +25,7 @@ FINEST: Final = 1.25
 """Cells of a band's grid in the standard deviation of its Gaussian, at least; at most twice as many."""
 MIN_RELATIVE_NOISE: Final = 0.5
 """A place is not believed to be quieter than half the epoch's noise."""
-PLACES: Final = 1 << 16
+PLACES: Final = 1 << 14
 """Whose series are put in another order at once."""
 BATCH: Final = 16
 """Epochs whose averages are taken at once."""
