@@ -21,6 +21,9 @@ Float = NDArray[np.float64]
 
 FAINTEST: Final = 2 * MIN_SHAPE
 """Share of the series' information that must be left: twice what is needed where no epoch is missing."""
+LEFT_BY_WEAKER: Final = 0.2
+"""Share of its own information that weaker ones leave a transient. One of nearly the same history that was found
+beside it is what one ramp does not explain of it, and no reason to lose its map to noise."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def beside_each(
         around = distance_transform_edt(~footprint) * track.coarse.pixel_m / 1e3 <= settings.join_distance_km
         stronger = [other.ramp for other in alone if (other.around & around).any()]
         alone.append(_own(track, ramp, around, stronger))
-    return [_beside(track, own, [other for other in alone if other is not own]) for own in alone]
+    return [_beside(track, own, alone[:number], alone[number + 1 :]) for number, own in enumerate(alone)]
 
 
 def _own(track: Track, ramp: Ramp, around: NDArray[np.bool_], stronger: Sequence[Ramp]) -> _Own:
@@ -79,11 +82,14 @@ def _own(track: Track, ramp: Ramp, around: NDArray[np.bool_], stronger: Sequence
     return _Own(ramp, around, power, variance * _information(track, ramp, kept))
 
 
-def _beside(track: Track, own: _Own, others: Sequence[_Own]) -> list[Ramp]:
+def _beside(track: Track, own: _Own, stronger: Sequence[_Own], weaker: Sequence[_Own]) -> list[Ramp]:
     out: list[Ramp] = []
-    for other in others:
+    least = 0.0
+    for number, other in enumerate([*stronger, *weaker]):
+        if number == len(stronger):
+            least = LEFT_BY_WEAKER * _information(track, own.ramp, out)
         information, less = (_information(track, own.ramp, ramps) for ramps in (out, [*out, other.ramp]))
-        if less <= 0:
+        if less <= 0 or less < least:
             continue
         left = _leak(track, own.ramp, out, other.ramp) ** 2 * float(other.power[own.around].mean())
         if left > own.noise * (1 / less - 1 / information):
