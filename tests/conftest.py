@@ -18,6 +18,19 @@ settings.load_profile("any machine")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture
+def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither token nor netrc of who runs the tests."""
+    monkeypatch.delenv("EARTHDATA_TOKEN", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def granules(tmp_path: Path) -> Path:
+    """Where granules are fetched to; not there yet."""
+    return tmp_path / "granules"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files whose few tests take long come first: at the end one core would wait for the other."""
     items.sort(key=lambda item: not item.path.name.startswith("test_workflow"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from slipscan.archive import stage
 from slipscan.archive.job import Job
-from slipscan.archive.registry import archive_of
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
 
@@ -20,7 +19,7 @@ def job_of(
 def observed(job: Job, as_of: str, out: Path) -> Path:
     """Search, (order,) and fetch as the rules do, into a directory; the observations."""
     stage.write_manifest(job, as_of, out / "manifest.csv")
-    for _ in range(4 if archive_of(job.region).takes_orders else 0):  # HyP3 goes on with its jobs when it is looked at
+    for _ in range(4 if job.region.archive == "hyp3" else 0):  # HyP3 goes on with its jobs when it is looked at
         stage.order(job, out / "manifest.csv", submit=True)
     stage.write_observations(job, out / "manifest.csv", out / "observations.zarr", out / "inventory.csv")
     return out / "observations.zarr"

@@ -27,4 +27,5 @@ def peak(lon: np.ndarray, lat: np.ndarray) -> tuple[int, int]:
     """The cell nearest to the strongest steady motion."""
     west, south, east, north = SCENE.extent
     distance = np.hypot(lon - (west + 0.65 * (east - west)), lat - (south + 0.35 * (north - south)))
-    return tuple(np.unravel_index(np.argmin(distance), distance.shape))  # type: ignore[return-value]
+    row, column = np.unravel_index(np.argmin(distance), distance.shape)
+    return int(row), int(column)

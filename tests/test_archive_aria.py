@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -62,7 +63,7 @@ def server(published: tuple[list[Granule], dict[str, Path]]) -> Iterator[Loopbac
 class FaultySearch(LoopbackServer):
     """A server whose search fails, not its files."""
 
-    def find_route(self, method: str, path: str):  # type: ignore[no-untyped-def]
+    def find_route(self, method: str, path: str) -> Any:
         found = super().find_route(method, path)
         return found and (found[0], found[1], method == "POST")
 

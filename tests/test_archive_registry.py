@@ -18,6 +18,7 @@ from slipscan.archive.manifest import COLUMNS
 from slipscan.archive.protocol import Archive
 from slipscan.archive.registry import ARCHIVES, archive_of
 from slipscan.archive.remote import RemoteArchive
+from slipscan.errors import SlipscanError
 from slipscan.regions import SOURCES, Region, Track
 from slipscan.settings import ArchiveSettings
 
@@ -38,8 +39,12 @@ def test_every_archive_offers_the_protocol(name: str) -> None:
         if not method.startswith("_"):
             own = getattr(type(archive), method)
             assert list(inspect.signature(own).parameters) == list(inspect.signature(function).parameters), method
-    assert archive.takes_orders == (type(archive).order is not Archive.order)
-    assert archive.knows_truth == (type(archive).truth is not Archive.truth)
+    if name != "hyp3":
+        with pytest.raises(SlipscanError, match=f"'{name}': only 'hyp3' takes orders"):
+            archive.order(pd.DataFrame(), job_of(REGION))
+    if name != "simulated":
+        with pytest.raises(SlipscanError, match=f"'{name}': only simulated regions have a truth"):
+            archive.truth(REGION, ArchiveSettings())
 
 
 def test_the_archives_of_the_regions_file_are_those_of_the_registry() -> None:

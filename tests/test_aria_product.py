@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import xarray as xr
 from rasterio import Affine
 
 from aria_builders import DATES, SCENE, region
 from job_builders import job_of
 from slipscan.archive.aria.archive import Aria
+from slipscan.archive.extent import Bounds
 from slipscan.errors import SlipscanError
 from slipscan.settings import ArchiveSettings
 from slipscan.vocabulary import check
@@ -81,7 +83,7 @@ def write_by_hand(path: Path, size: int = 120, phase: float = 2.0, **changes: fl
     return path
 
 
-def crop(path: Path, bounds: tuple[float, float, float, float] = BOUNDS, dem: Path | None = None):  # type: ignore[no-untyped-def]
+def crop(path: Path, bounds: Bounds = BOUNDS, dem: Path | None = None) -> xr.Dataset | None:
     settings = ArchiveSettings(dem=None if dem is None else str(dem))
     return Aria().crop(ROW, [path], job_of(region(), settings), bounds)
 

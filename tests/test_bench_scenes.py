@@ -23,7 +23,7 @@ FROZEN = Path(__file__).resolve().parents[1] / "benchmarks" / "skill" / "slipben
 
 
 def small(family: str, kind: str, index: int = 0) -> Scene:
-    return draw(Key("test", family, kind, index), SMALL)[0]  # type: ignore[arg-type]
+    return draw(Key("test", family, kind, index), SMALL)[0]
 
 
 def test_training_seeds_are_not_those_of_the_benchmark() -> None:
@@ -98,7 +98,7 @@ def test_the_oracle_scores_what_the_snr_promises() -> None:
     off = []
     for index in range(8):
         for family in ("A", "B", "C"):
-            scene, snr = draw(Key("test", family, "buried", index), SMALL)  # type: ignore[arg-type]
+            scene, snr = draw(Key("test", family, "buried", index), SMALL)
             assert unit_snr(scene) == pytest.approx(snr, rel=1e-3)
             full = replace(scene, valid=np.ones_like(scene.valid))
             off.append(answer(METHODS["oracle"], full, full.observation(background_known=True)).score - snr)

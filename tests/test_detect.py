@@ -12,8 +12,8 @@ from slipscan.detect import registry, stage
 from slipscan.detect.maps import amplitude_maps
 from slipscan.detect.nulls import null_order
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.scan import Transient
 from slipscan.detect.track import track_of
+from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
 from slipscan.fit.model import days_since_2014
 from slipscan.settings import DenoiseSettings, DetectSettings

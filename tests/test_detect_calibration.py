@@ -155,6 +155,6 @@ def test_what_one_ramp_does_not_explain_is_taken_out_with_it() -> None:
     dataset["displacement"].values[:] += (relaxation[:, None, None] * bump).astype("f4")
     scanner = scanner_of(track_of(observation_of(dataset), FAST))
     found = scanner.find(floor=10.0)
-    assert len(found) == 1 and found[0].rests
-    left, kept = scanner.without(found), scanner.without([dataclasses.replace(found[0], rests=())])
+    assert len(found) == 1 and found[0].remainders
+    left, kept = scanner.without(found), scanner.without([dataclasses.replace(found[0], remainders=())])
     assert left.find(0.0, 1)[0].statistic < 7.0 < kept.find(0.0, 1)[0].statistic

@@ -16,19 +16,11 @@ from slipscan_loopback.http import LoopbackServer, Request, Response
 TOKEN = "eyJ0eXAiOiJKV1QifQ.not-a-real-token_0123"
 
 
-@pytest.fixture(autouse=True)
-def _no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("EARTHDATA_TOKEN", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "granules"
+pytestmark = pytest.mark.usefixtures("no_login")
 
 
 def test_a_token_goes_to_its_host_alone(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    granules: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
     caplog.set_level(logging.DEBUG)
@@ -50,10 +42,10 @@ def test_a_token_goes_to_its_host_alone(
 
         for name, url in {"a.nc": cloud.url, "b.nc": cloud.url.replace("127.0.0.1", "localhost")}.items():
             elsewhere = url
-            [path] = download([RemoteFile(name, f"{archive.url}/{name}")], directory, FAST, session)
+            [path] = download([RemoteFile(name, f"{archive.url}/{name}")], granules, FAST, session)
             assert path.read_bytes() == data
         with pytest.raises(SlipscanError, match=r"refused the token in EARTHDATA_TOKEN \(HTTP 403\)") as refused:
-            download([RemoteFile("r.nc", f"{archive.url}/refused")], directory, FAST, session)
+            download([RemoteFile("r.nc", f"{archive.url}/refused")], granules, FAST, session)
         assert seen == [f"Bearer {TOKEN}"] * 2
         assert [r.authorized for r in cloud.requests] == [False, False]
         with session() as one:
@@ -109,7 +101,7 @@ def login_server(login: LoopbackServer, archive: LoopbackServer, data: bytes) ->
 
 
 def test_netrc_logs_in_at_the_login_host_alone(
-    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    granules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     netrc = tmp_path / "netrc"
@@ -119,7 +111,7 @@ def test_netrc_logs_in_at_the_login_host_alone(
 
         def fetch() -> list[Path]:
             file = RemoteFile("a.nc", f"{archive.url}/a.nc")
-            return download([file], directory, FAST, lambda: EarthdataSession(hosts, hosts[:1]))
+            return download([file], granules, FAST, lambda: EarthdataSession(hosts, hosts[:1]))
 
         with pytest.raises(SlipscanError, match=r"asks for an Earthdata login .* there is none: set EARTHDATA_TOKEN"):
             fetch()

@@ -182,7 +182,9 @@ def test_one_server_holds_every_family_and_says_how_to_use_it(tmp_path: Path) ->
             assert len(data) == (0 if "BURSTS" in collection else count)
             assert all(requests.head(url).ok for url in data)
 
-        frames = regions["LOOP-LICSAR"].tracks[0].licsar.frames  # type: ignore[union-attr]
+        source = regions["LOOP-LICSAR"].tracks[0].licsar
+        assert source is not None
+        frames = source.frames
         assert len(frames) == 2 and all(listed(f"{settings.licsar_url}/87/{frame}") for frame in frames)
 
         client = hyp3_sdk.HyP3(api_url=settings.hyp3_url, token="any")

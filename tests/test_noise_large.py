@@ -127,7 +127,7 @@ def test_bands_and_rms_of_a_sample_are_those_of_all_of_it() -> None:
 def test_spectrum_of_parts_joins_that_of_all() -> None:
     fields = turbulence(np.random.default_rng(3), (400, 400), PIXEL_M, 12)
     pixel_m = (PIXEL_M, PIXEL_M)
-    _, expected = binned([power(fields, pixel_m)], (400, 400), pixel_m, 12)  # type: ignore[list-item]
+    _, expected = binned([power(fields, pixel_m)], (400, 400), pixel_m, 12)
     found = measure(Observation(np.repeat(fields, 2, axis=0)[:24], dates(24), PIXEL_M), spectrum_bins=12)
     ratio = found.power / expected
     np.testing.assert_allclose(ratio / np.median(ratio), 1, rtol=0.25)

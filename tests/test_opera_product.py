@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import xarray as xr
 from pyproj import CRS
 from rasterio import Affine
 
 from job_builders import job_of
 from opera_builders import DATES, SCENE, region
+from slipscan.archive.extent import Bounds
 from slipscan.archive.opera.archive import Opera
 from slipscan.errors import SlipscanError
 from slipscan.regions import Region
@@ -88,7 +90,7 @@ def write_tif(path: Path, values: np.ndarray, size: int, nodata: float | None = 
     return path
 
 
-def crop(files: list[Path], bounds: tuple[float, float, float, float] = BOUNDS, place: Region | None = None):  # type: ignore[no-untyped-def]
+def crop(files: list[Path], bounds: Bounds = BOUNDS, place: Region | None = None) -> xr.Dataset | None:
     place = place or region()
     return Opera().crop(ROW, files, job_of(place), bounds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackArchive]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EARTHDATA_TOKEN", "loopback-secret")
         directory = tmp_path_factory.mktemp("loopback")
@@ -238,7 +239,7 @@ def test_the_layer_of_the_granules_is_used_once(tmp_path: Path) -> None:
 def test_what_was_corrected_before_is_not_corrected_again(tmp_path: Path) -> None:
     crops = [crop(0.010, corrections_as_delivered="tide ERA5")]
     for kind in ("era5", "gacos", "opera_tropo", "none"):
-        settings = ArchiveSettings(corrections=Corrections(troposphere=kind))  # type: ignore[arg-type]
+        settings = ArchiveSettings(corrections=Corrections(troposphere=kind))
         assert troposphere.fetch(crops, job_of(REGION, settings, tmp_path)) is None
         dataset = assemble(crops, job_of(REGION, settings), zeros)
         np.testing.assert_allclose(dataset["interferogram"].values, 0.010, atol=1e-7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_gacos_says_what_is_missing(tmp_path: Path) -> None:
         (lambda d: write_gacos(d, "a", 2.4, west=10.0), "lies outside the region"),
     ],
 )
-def test_bad_gacos_files_are_one_sentence(change, words: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bad_gacos_files_are_one_sentence(change: Callable[[Path], object], words: str, tmp_path: Path) -> None:
     write_gacos(tmp_path, "a", 2.4)
     change(tmp_path)
     with pytest.raises(SlipscanError, match=words):

@@ -17,11 +17,11 @@ from typing import Any
 import geopandas as gpd
 from pyproj import Geod
 
+from slipbench.measures import MAX_T50_ERROR_D
 from slipscan.catalogue.geopackage import read
 from slipscan.errors import SlipscanError
 from slipscan.texts import read_json
 
-MAX_T50_ERROR_D = 24.0
 MAX_DISTANCE_KM = 15.0
 
 Row = dict[str, Any]

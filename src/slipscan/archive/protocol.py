@@ -15,6 +15,7 @@ import xarray as xr
 
 from slipscan.archive.granules import Received, received
 from slipscan.archive.job import Job
+from slipscan.errors import SlipscanError
 from slipscan.outofcore import Empty
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
@@ -27,10 +28,6 @@ class Archive(Protocol):
     """As in the key 'archive' of a region."""
     dated: bool = False
     """Whether the names of granules hold both of their dates (YYYYMMDD)."""
-    takes_orders: bool = False
-    """Whether interferograms are made on demand: then it has `order`."""
-    knows_truth: bool = False
-    """Whether it knows what the data really hold: then it has `truth`."""
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the granules up to `as_of` (ISO date): columns manifest.COLUMNS, superseded versions resolved."""
@@ -58,7 +55,7 @@ class Archive(Protocol):
 
     def order(self, manifest: pd.DataFrame, job: Job, submit: bool = False, again: bool = False) -> str:
         """Say what the interferograms of a manifest cost, and order them where `submit` is set."""
-        raise NotImplementedError
+        raise SlipscanError(f"region {job.region.id} is of archive '{self.name}': only 'hyp3' takes orders")
 
     def write_stations(self, region: Region, settings: ArchiveSettings, directory: Path) -> bool:
         """Write the GNSS series (.tenv3) that the archive itself has of a region; whether it has any."""
@@ -66,7 +63,7 @@ class Archive(Protocol):
 
     def truth(self, region: Region, settings: ArchiveSettings) -> dict[str, Any]:
         """Tell what the data of a region really hold: 'region', 'scenario' and 'events'."""
-        raise NotImplementedError
+        raise SlipscanError(f"region {region.id} is of archive '{self.name}': only simulated regions have a truth")
 
 
 class OnDisk(Archive, Protocol):

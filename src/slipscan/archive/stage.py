@@ -89,8 +89,6 @@ def order(job: Job, manifest: Path, submit: bool, again: bool = False) -> str:
         an archive that takes no orders, too few credits, no credentials, a server that cannot be reached
     """
     archive = archive_of(job.region)
-    if not archive.takes_orders:
-        raise SlipscanError(f"region {job.region.id} is of archive '{archive.name}': only 'hyp3' takes orders")
     table = manifests.read_of(manifest, job, archive.dated)
     return archive.order(table, job, submit, again)
 
@@ -194,8 +192,6 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
 
 def write_truth(region: Region, settings: ArchiveSettings, out: Path) -> None:
     """Write the truth of a simulated region as JSON; raises SlipscanError for a real one."""
-    archive = archive_of(region)
-    if not archive.knows_truth:
-        raise SlipscanError(f"region {region.id} is of archive '{archive.name}': only simulated regions have a truth")
+    truth = archive_of(region).truth(region, settings)
     check_outputs([(out, TRUTH)])
-    write_text(out, json.dumps(archive.truth(region, settings), indent=1, sort_keys=True) + "\n", TRUTH)
+    write_text(out, json.dumps(truth, indent=1, sort_keys=True) + "\n", TRUTH)

@@ -53,8 +53,9 @@ class Band:
         area of a place, and that over which the noise is correlated
     noise
         (place,) of `values`, as `std` was measured: 1 but where something was taken out of them; None: not measured
-    quiet
-        (place,) what statistics are multiplied by in a null stack, whose places have a noise of their own; None: 1
+    noise_ratio
+        (place,) noise before a shuffle of the epochs over that after it: statistics of a null stack are multiplied by
+        it; None: 1
     """
 
     values: Tensor
@@ -67,22 +68,22 @@ class Band:
     place_km2: float
     cell_km2: float
     noise: Tensor | None = None
-    quiet: Tensor | None = None
+    noise_ratio: Tensor | None = None
 
     def measured(self) -> Band:
         """The band with the noise of its places as it is now."""
         return replace(self, noise=self._noise(np.arange(len(self.values))))
 
     def shuffled(self, order: NDArray[np.intp]) -> Band:
-        """The band for a null stack whose epochs are those of this one in an order (see `statistic.filters_of`).
+        """The band for a null stack: epochs in another order (see `statistic.filters_of`), noise estimated anew.
 
         The noise of a place is estimated from differences of consecutive epochs. Where it comes out low by chance the
-        series is smooth, and ramps fit it well: with the estimate of the real order nulls would lack what the data
-        have, and their statistics would be lower.
+        series is smooth, and ramps fit it well. With the estimate of the real order the statistics of null stacks would
+        lack that and be too low.
         """
         before = self._noise(np.arange(len(order))) if self.noise is None else self.noise
         after = self._noise(order)
-        return replace(self, quiet=torch.where(after > 0, before / after, 0.0))
+        return replace(self, noise_ratio=torch.where(after > 0, before / after, 0.0))
 
     def _noise(self, order: NDArray[np.intp]) -> Tensor:
         epochs = torch.from_numpy(order)

@@ -60,7 +60,7 @@ def beside_each(
     Parameters
     ----------
     found
-        footprints (y, x) on the coarse grid and ramps, strongest first
+        footprints (y, x) on the coarse grid and ramps, in the order in which they were found
     """
     alone: list[_Own] = []
     for footprint, ramp in found:

@@ -15,9 +15,8 @@ from slipscan.detect.bands import MIN_RELATIVE_NOISE
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.statistic import Filters, amplitudes, filters_of
 from slipscan.detect.track import Track
-from slipscan.fit.background import fitted
+from slipscan.fit.clean import take_background, take_delay, take_mean
 from slipscan.fit.delay import RELIEF_M
-from slipscan.fit.masks import count_valid
 from slipscan.fit.robust import temporal_std
 
 Float = NDArray[np.float64]
@@ -85,11 +84,10 @@ def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) 
     data = torch.from_numpy(values).flatten(1)
     valid = torch.isfinite(data)
     data = torch.nan_to_num(data, nan=0.0)
-    data = (data - data.sum(0) / count_valid(valid).clamp(min=1)) * valid
-    columns = _delay_columns(track, y, x)
-    series = (data - track.cleaned.delay.coefficients @ columns) * valid
-    residual = (series - fitted(series, valid, track.cleaned.design, track.cleaned.weight)) * valid
-    found = _estimated(track, residual, valid, filters)
+    take_mean(data, valid)
+    take_delay(data, valid, track.cleaned.delay, _delay_columns(track, y, x))
+    take_background(data, valid, track.cleaned.design, track.cleaned.weight)
+    found = _estimated(track, data, valid, filters)
     return np.asarray(found.reshape(2, -1, *values.shape[1:]).numpy())
 
 

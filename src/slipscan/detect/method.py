@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.detect.scan import Transient
 from slipscan.detect.track import Track
+from slipscan.detect.transient import Transient
 from slipscan.settings import DetectSettings
 
 

@@ -18,6 +18,7 @@ from slipscan.detect.places import Group, at_places, groups_of, valid_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
 from slipscan.detect.statistic import Filters, filters_of, statistics
+from slipscan.detect.transient import Transient, is_remainder
 from slipscan.errors import SlipscanError
 from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
@@ -25,36 +26,10 @@ from slipscan.settings import DetectSettings
 Float = NDArray[np.float64]
 
 MAX_TRANSIENTS: Final = 50
-MERGE_GAP_D: Final = 24.0
-"""Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
-section 10), and their footprints lie within the joining distance."""
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
 PLACES: Final = 1 << 16
 """From whose series a fit is taken at once."""
-
-
-@dataclass(frozen=True)
-class Transient:
-    """One transient of one track.
-
-    Attributes
-    ----------
-    ramp
-        its history
-    statistic
-        signal-to-noise ratio of its cluster: sqrt(sum of squares of the statistic x area of a place / area of a noise
-        cell), since so many places share one independent value of the noise
-    footprint
-        (y, x) bool, pixels of the coarse grid
-    rests
-        what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
-    """
-
-    ramp: Ramp
-    statistic: float
-    footprint: NDArray[np.bool_]
-    rests: tuple[Transient, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,11 +94,11 @@ class Scanner:
             around = self.around(footprint)
             ramp = left._refined(best)
             new = Transient(ramp, best.statistic, footprint)
-            whole = next((i for i, other in enumerate(found) if _same(new, other, around)), None)
+            whole = next((i for i, other in enumerate(found) if is_remainder(new, other, around)), None)
             if whole is None:
                 found.append(new)
             else:
-                found[whole] = replace(found[whole], rests=(*found[whole].rests, new))
+                found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
             taken.append((ramp, around))
             left = self  # what was left before takes no memory while the next is made
             left = replace(self, bands=[self._less(band, taken)[0] for band in self.bands])
@@ -265,11 +240,11 @@ class Scanner:
         return replace(self, bands=[band.shuffled(order) for band in self.bands])
 
     def without(self, found: Sequence[Transient]) -> Scanner:
-        """The same less transients and their rests, estimated jointly with rate and season near them, as noise.
+        """The same less transients and their remainders, estimated jointly with rate and season near them, as noise.
 
         What a fit leaves is smaller than the noise: it is scaled up by the degrees of freedom that the fit took.
         """
-        parts = [part for transient in found for part in (transient, *transient.rests)]
+        parts = [part for transient in found for part in (transient, *transient.remainders)]
         taken = [(part.ramp, self.around(part.footprint)) for part in parts]
         return replace(self, bands=[self._as_noise(band, taken) for band in self.bands])
 
@@ -293,11 +268,3 @@ class Scanner:
                     rest = fitted(values[:, some], valid[:, some], design, band.weight)
                     values[:, some] = (values[:, some] - rest) * valid[:, some]
         return replace(band, values=values), parameters
-
-
-def _same(new: Transient, other: Transient, around: NDArray[np.bool_]) -> bool:
-    """Whether a new transient is the rest of one already found."""
-    a, b = new.ramp, other.ramp
-    gap = max(a.start_d, b.start_d) - min(a.reached(1), b.reached(1))
-    allowed = max(MERGE_GAP_D, min(a.duration_d, b.duration_d) / 2)
-    return gap < allowed and bool((around & other.footprint).any())

@@ -22,8 +22,8 @@ from slipscan.detect.calibration import Calibration
 from slipscan.detect.maps import amplitude_maps, coarse_amplitude
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.refine import projection, refine
-from slipscan.detect.scan import Transient
 from slipscan.detect.track import Track, exposure_of, open_track, window
+from slipscan.detect.transient import Transient
 from slipscan.fit.model import transient_column
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DetectSettings
@@ -70,6 +70,7 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     """The transients product of a stack, and the track made of it, at the calibration's threshold."""
     # The search is as large as the series: it goes before maps are made.
     transients = registry.build(settings.method).search(track, settings).find(calibration.threshold)
+    # Twice: beside the ramps of the scan for histories, and beside those for maps.
     others = beside_each(track, settings, [(one.footprint, one.ramp) for one in transients])
     found = [describe(track, *one) for one in zip(transients, others, strict=True)]
     log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)

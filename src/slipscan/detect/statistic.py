@@ -87,8 +87,8 @@ def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Te
     """
     values = band.values if places is None else band.values[:, places]
     out = filters.matched @ values
-    if band.quiet is not None:
-        out.mul_(band.quiet if places is None else band.quiet[places])
+    if band.noise_ratio is not None:
+        out.mul_(band.noise_ratio if places is None else band.noise_ratio[places])
     whole = filters.energy.sum(1, keepdim=True)
     root = torch.where(whole > filters.least, whole.clamp(min=1e-30).rsqrt(), 0.0)
     gappy, valid, at = band.gappy, band.valid, band.gappy

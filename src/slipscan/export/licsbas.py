@@ -19,13 +19,13 @@ from pyproj import CRS
 
 from slipscan.errors import SlipscanError
 from slipscan.export.blocks import BLOCK, blocks, dates, read
+from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.geometry import Grid, from_lonlat, read_grid, to_lonlat
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
 log = logging.getLogger(__name__)
 
 MILLIMETRES = 1000.0
-DAYS_PER_YEAR = 365.25
 METRES_PER_DEGREE = 111_320.0
 LAYERS = {"los_east": "E.geo", "los_north": "N.geo", "los_up": "U.geo", "height": "hgt"}
 RESULTS = ("vel", "vintercept", "mask", "n_gap", "hgt")

@@ -62,9 +62,7 @@ class Cleaned:
     def residual(self, pixels: Tensor | slice = EVERY) -> Tensor:
         """(time, pixel) what delay and background leave of some pixels, m; 0 where there is no data."""
         out, valid = self.series[:, pixels].clone(), self.valid[:, pixels]
-        for some, seen in zip(torch.split(out, PIXELS, 1), torch.split(valid, PIXELS, 1), strict=True):
-            some -= fitted(some, seen, self.design, self.weight)
-            some *= seen
+        take_background(out, valid, self.design, self.weight)
         return out
 
 
@@ -102,14 +100,10 @@ def clean(
     relief = relief.to(device)
     columns = spatial_columns(relief)
     flat = torch.nan_to_num(data.flatten(1), nan=0.0)
-    mean = _taken_about_mean(flat, valid)
+    mean = take_mean(flat, valid)
     chosen = sample(any_valid(valid).reshape(rows, cols))
     delay = beside_background(flat[:, chosen], valid[:, chosen], columns.flatten(1)[:, chosen], matrix)
-    for some, own, seen in zip(
-        *(torch.split(array, EPOCHS) for array in (flat, delay.coefficients, valid)), strict=True
-    ):
-        some -= own @ columns.flatten(1)
-        some *= seen
+    take_delay(flat, valid, delay, columns.flatten(1))
     known = torch.isfinite(relief)
     return Cleaned(
         series=flat,
@@ -122,7 +116,7 @@ def clean(
     )
 
 
-def _taken_about_mean(flat: Tensor, valid: Tensor) -> Tensor:
+def take_mean(flat: Tensor, valid: Tensor) -> Tensor:
     """Take from series (time, pixel), where they stand, their temporal means, and return these (pixel,).
 
     The reference epoch means nothing. Means and differences are taken in double precision, some epochs at a time: a
@@ -138,3 +132,17 @@ def _taken_about_mean(flat: Tensor, valid: Tensor) -> Tensor:
     for some, seen in batches:
         some.copy_((some.double() - mean) * seen)
     return mean.to(flat.dtype)
+
+
+def take_delay(flat: Tensor, valid: Tensor, delay: Delay, columns: Tensor) -> None:
+    """Take the delay of every epoch from series (time, pixel) where they stand; columns (column, pixel)."""
+    for some, own, seen in zip(*(torch.split(one, EPOCHS) for one in (flat, delay.coefficients, valid)), strict=True):
+        some -= own @ columns
+        some *= seen
+
+
+def take_background(flat: Tensor, valid: Tensor, design: Tensor, weight: Tensor) -> None:
+    """Take offset, rate and season (time, column) of every pixel from series (time, pixel) where they stand."""
+    for some, seen in zip(torch.split(flat, PIXELS, 1), torch.split(valid, PIXELS, 1), strict=True):
+        some -= fitted(some, seen, design, weight)
+        some *= seen

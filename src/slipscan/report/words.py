@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-DAYS_PER_YEAR = 365.25
+from slipscan.fit.model import DAYS_PER_YEAR
+
 NONE = "–"
 Row = Mapping[Any, Any]
 

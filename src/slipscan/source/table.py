@@ -14,9 +14,9 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.scan import Transient
 from slipscan.detect.stage import Described, transients_product
 from slipscan.detect.track import Track
+from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
 from slipscan.fit.model import days_since_2014
 from slipscan.geometry import read_grid

@@ -33,7 +33,6 @@ class Hyp3(RemoteArchive):
     """Archive 'hyp3'."""
 
     name = "hyp3"
-    takes_orders = True
     crop_version = 2
     heights_from_dem = True  # those of a GUNW
 

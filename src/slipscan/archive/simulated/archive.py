@@ -31,7 +31,6 @@ class Simulated(OnDisk):
     """Archive 'simulated'."""
 
     name = "simulated"
-    knows_truth = True
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the pairs whose newer date is not after `as_of`; raises SlipscanError outside the scenario."""

@@ -23,9 +23,10 @@ from slipscan.denoise.run import denoise
 from slipscan.detect.bands import filtered
 from slipscan.detect.methods.scan import Scan
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.scan import MAX_TRANSIENTS, Scanner, Transient
+from slipscan.detect.scan import MAX_TRANSIENTS, Scanner
 from slipscan.detect.statistic import filters_of, statistics
 from slipscan.detect.track import Track
+from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Observation
 from slipscan.settings import DetectSettings
@@ -165,8 +166,8 @@ class FieldSearch:
             root = float(filters.energy.sum().clamp(min=0).sqrt())
             expected = filtered(pattern[None], band, scanner.pixel_km)[0].flatten() * root
             expected = torch.where(torch.isfinite(band.std), expected / band.std, 0.0)
-            if band.quiet is not None:
-                expected *= band.quiet
+            if band.noise_ratio is not None:
+                expected *= band.noise_ratio
             cells = band.place_km2 / band.cell_km2
             common += cells * float(expected @ statistics(band, filters)[0])
             energy += cells * float(expected @ expected)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from slipscan.fit.robust import MAD_TO_STD
+
 COARSE: Final = 2
 """Pixels of the scene per side of a coarse pixel."""
 BLOCK: Final = 8
 """Coarse pixels per side of a block."""
 BAND_SIGMAS: Final = (1.0, 2.0, 4.0, 8.0)
 """Gaussians (coarse pixels) whose differences are the bands."""
-MAD_TO_STD: Final = 1.4826
 MIN_LEVEL: Final = 1e-6
 DETAIL_MODES: Final = 1 - 1 / COARSE**2
 """Share of all modes of a field that its detail has."""

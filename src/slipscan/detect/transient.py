@@ -1,0 +1,46 @@
+"""A transient that was found in one track, and which two of them are one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipscan.detect.ramp import Ramp
+
+MERGE_GAP_D: Final = 24.0
+"""Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
+section 10), and their footprints lie within the joining distance."""
+
+
+@dataclass(frozen=True)
+class Transient:
+    """One transient of one track.
+
+    Attributes
+    ----------
+    ramp
+        its history
+    statistic
+        signal-to-noise ratio of its cluster: sqrt(sum of squares of the statistic x area of a place / area of a noise
+        cell), since so many places share one independent value of the noise
+    footprint
+        (y, x) bool, pixels of the coarse grid
+    remainders
+        what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
+    """
+
+    ramp: Ramp
+    statistic: float
+    footprint: NDArray[np.bool_]
+    remainders: tuple[Transient, ...] = ()
+
+
+def is_remainder(new: Transient, whole: Transient, around: NDArray[np.bool_]) -> bool:
+    """Whether a new transient is what one ramp did not explain of another; `around` (y, x) lies near the new one."""
+    a, b = new.ramp, whole.ramp
+    gap = max(a.start_d, b.start_d) - min(a.reached(1), b.reached(1))
+    allowed = max(MERGE_GAP_D, min(a.duration_d, b.duration_d) / 2)
+    return gap < allowed and bool((around & whole.footprint).any())
