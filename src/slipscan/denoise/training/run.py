@@ -55,9 +55,10 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
             return None
     task.network.cpu()
     own = task.card(task.network, settings) if task.card else {}
-    denoiser = method(task.network, settings.name, own, settings.options)
+    name = settings.name or out.stem
+    denoiser = method(task.network, name, own, settings.options)
     card = {
-        "name": settings.name,
+        "name": name,
         "slipscan_version": slipscan.__version__,
         "training": settings.model_dump(),
         "slices": progress.slices,
