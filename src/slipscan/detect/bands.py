@@ -86,6 +86,7 @@ class Band:
         return replace(self, noise_ratio=torch.where(after > 0, before / after, 0.0))
 
     def _noise(self, order: NDArray[np.intp]) -> Tensor:
+        """(place,) noise of `values` in an order, over the noise of the epochs."""
         epochs = torch.from_numpy(order)
         root = self.weight.sqrt()[epochs, None]
         number = torch.full((len(self.std),), -1)

@@ -244,8 +244,7 @@ class Scanner:
 
         What a fit leaves is smaller than the noise: it is scaled up by the degrees of freedom that the fit took.
         """
-        parts = [part for transient in found for part in (transient, *transient.remainders)]
-        taken = [(part.ramp, self.around(part.footprint)) for part in parts]
+        taken = [(part.ramp, self.around(part.footprint)) for transient in found for part in transient.parts]
         return replace(self, bands=[self._as_noise(band, taken) for band in self.bands])
 
     def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:

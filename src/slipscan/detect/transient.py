@@ -37,6 +37,11 @@ class Transient:
     footprint: NDArray[np.bool_]
     remainders: tuple[Transient, ...] = ()
 
+    @property
+    def parts(self) -> tuple[Transient, ...]:
+        """All of it: this and its remainders."""
+        return (self, *self.remainders)
+
 
 def is_remainder(new: Transient, whole: Transient, around: NDArray[np.bool_]) -> bool:
     """Whether a new transient is what one ramp did not explain of another; `around` (y, x) lies near the new one."""

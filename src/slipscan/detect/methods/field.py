@@ -111,7 +111,7 @@ class FieldSearch:
         scanner = self.scanner.without(found)
         values = self.scanner.epochs.design()
         noise = self.noise.values.copy()
-        for transient in found:
+        for transient in (part for whole in found for part in whole.parts):
             around = self.scanner.around(transient.footprint)
             filters = filters_of(self.scanner.epochs.columns([transient.ramp]), self.scanner.epochs, (), _equal(values))
             part = np.nan_to_num(noise[:, around])
