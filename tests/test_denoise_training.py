@@ -101,7 +101,7 @@ def test_a_short_training_writes_weights_that_load(tmp_path: Path) -> None:
     assert 0 < card["validation"]["covered"] <= 1
     loaded = build(DenoiseSettings(weights=str(out)))
     assert isinstance(loaded, SlipNetDenoiser)
-    assert loaded.sigma is not None and loaded.label.startswith("tiny:")
+    assert loaded.sigma is not None and loaded.label.startswith("own:")
     assert train(SMALL.model_copy(update={"steps": 6, "slice_minutes": 1e-6}), out) is None
 
 

@@ -168,9 +168,7 @@ class TrainSettings(Frozen):
         "slipnet", min_length=1, description="denoiser that is trained: a name or path/to/file.py:Class"
     )
     options: dict[str, int | float | str | bool] = Field({}, description="of that denoiser")
-    name: str | None = Field(
-        None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights; null: that of their file"
-    )
+    name: str = Field("own", pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the weights")
     seed: int = Field(7, ge=0, lt=2**31)
     steps: int = Field(40000, ge=1, le=10**8, description="optimiser steps")
     batch: int = Field(4, ge=1, le=4096, description="scenes a step (of each process, where several train together)")

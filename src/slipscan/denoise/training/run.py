@@ -55,10 +55,9 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
             return None
     task.network.cpu()
     own = task.card(task.network, settings) if task.card else {}
-    name = settings.name or out.stem
-    denoiser = method(task.network, name, own, settings.options)
+    denoiser = method(task.network, settings.name, own, settings.options)
     card = {
-        "name": name,
+        "name": settings.name,
         "slipscan_version": slipscan.__version__,
         "training": settings.model_dump(),
         "slices": progress.slices,
