@@ -1,4 +1,4 @@
-"""What SlipNet learns from: a scene in units of its noise, and what events moved the ground by in it."""
+"""What SlipNet learns from: a scene in units of its noise, what events moved the ground by in it, and a history."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from slipscan.denoise.methods.slipnet import history
-from slipscan.denoise.methods.slipnet.history import LocalHistory
+from slipscan.denoise.methods.slipnet.events import best_course
+from slipscan.denoise.methods.slipnet.image import filter_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
 from slipscan.denoise.training.scenes import LabelledScene, strongest
 
 TAUGHT_SHARE: Final = 0.5
-"""Of the examples with an event: those whose first history is the true one."""
+"""Of the examples with an event: those whose image is that of the true history."""
 
 
 @dataclass(frozen=True)
@@ -32,42 +31,38 @@ class Example:
         (event, y, x) units, and (time, event), 0 at the first epoch: their sum of products is the truth
     gain
         matched-filter SNR over the root mean square of a map in units of its error in a pixel; 0 without an event
-    taught
-        whether the first history is the true one
+    history
+        (time,) whose image is cleaned: the true one, or the one that is found
     """
 
     prepared: Prepared
     maps: Tensor
     courses: Tensor
     gain: float
-    taught: bool
+    history: Tensor
 
     def to(self, device: torch.device) -> Example:
         """The same on a device."""
         return dataclasses.replace(
-            self, prepared=self.prepared.to(device), maps=self.maps.to(device), courses=self.courses.to(device)
-        )
+            self, prepared=self.prepared.to(device), maps=self.maps.to(device), courses=self.courses.to(device),
+            history=self.history.to(device),
+        )  # fmt: skip
 
 
-def example_of(scene: LabelledScene, generator: np.random.Generator) -> Example:
-    """Make an example of a labelled scene."""
+def example_of(scene: LabelledScene, generator: np.random.Generator, taught: float = TAUGHT_SHARE) -> Example:
+    """Make an example of a labelled scene; the true history is `taught` so often."""
     seen = scene.observation
     prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m)
-    gain = 0.0
+    gain, truth = 0.0, None
     if scene.snr > 0:
         total = np.tensordot(scene.courses[-1], scene.maps, 1)
-        std = float(true_history(prepared, strongest(scene.courses, scene.maps), (1, 1)).std)
+        truth = torch.from_numpy(strongest(scene.courses, scene.maps))
+        std = float(filter_of(prepared, truth, prepared.design[:, :0])[1])
         gain = scene.snr * std * prepared.unit_m / float(np.sqrt((total**2).mean()))
     return Example(
         prepared=prepared,
         maps=torch.from_numpy(np.ascontiguousarray(scene.maps)) / prepared.unit_m,
         courses=torch.from_numpy(scene.courses),
         gain=gain,
-        taught=bool(generator.random() < TAUGHT_SHARE),
+        history=truth if truth is not None and generator.random() < taught else best_course(prepared),
     )
-
-
-def true_history(prepared: Prepared, course: NDArray[np.floating], shape: tuple[int, ...]) -> LocalHistory:
-    """The history of one course (time,), the same in every block."""
-    column = torch.from_numpy(np.ascontiguousarray(course, dtype=np.float32))[:, None].to(prepared.days)
-    return history.expected(prepared, column, torch.ones(1, *shape, device=column.device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,16 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
-from slipscan.denoise.methods.slipnet import history, scales
-from slipscan.denoise.methods.slipnet.history import LocalHistory
-from slipscan.denoise.methods.slipnet.prepare import Prepared, bin_histories, step_statistics
+from slipscan.denoise.methods.slipnet import scales
+from slipscan.denoise.methods.slipnet.prepare import Prepared, step_statistics
 from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE, Levels
+from slipscan.fit.ramps import projected
 
 HEIGHT_UNIT_M: Final = 500.0
 PIXEL_UNIT_M: Final = 500.0
 EPOCHS_UNIT: Final = 24.0
 MIN_KEPT: Final = 0.2
 """Share of a filter that gaps must leave in a pixel."""
+MIN_INFORMATION: Final = 1e-4
+"""1/unit^2: the amplitude of a history that the background absorbs has a finite error."""
 BANDS: Final = len(BAND_SIGMAS) + 1
 CHANNELS: Final = 2 * (BANDS + COARSE**2) + 1 + 5
 """Image and noise in bands and in detail, the removed delay; height, validity, error, size of a pixel, epochs."""
@@ -28,6 +31,22 @@ SIGNED: Final = CHANNELS - 5
 """So many channels, the first ones, change sign with the data."""
 Orientation = tuple[bool, bool, bool]
 """Whether a scene is transposed, then its rows and its columns are reversed."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Something that happened in a tile: displacement is map x course.
+
+    Attributes
+    ----------
+    map
+        (y, x) displacement from the first to the last epoch, units
+    course
+        (time,) fraction of it, 0 at the first epoch and 1 at the last
+    """
+
+    map: Tensor
+    course: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,9 +64,9 @@ class Image:
     detail_std
         () standard deviation of noise in the detail
     std
-        (y, x) formal error of the amplitude, units
-    filters
-        (time, y, x) whose sum over time with a series is the amplitude where no epoch is missing
+        () formal error of the amplitude of a pixel, units
+    filter
+        (time,) whose sum over time with a series is the amplitude where no epoch is missing
     """
 
     features: Tensor
@@ -55,35 +74,15 @@ class Image:
     detail: Tensor
     detail_std: Tensor
     std: Tensor
-    filters: Tensor
+    filter: Tensor
 
     def turned(self, orientation: Orientation) -> Image:
-        """What the network sees of it in another orientation; error and filters stay as they are."""
+        """What the network sees of it in another orientation."""
         bands, detail, features = (turned(part, orientation) for part in (self.bands, self.detail, self.features))
         first = 2 * BANDS
         # The pixels in a coarse pixel trade places.
         features[first : first + 2 * COARSE**2] = pixel_unshuffle(detail[None] / self.detail_std, COARSE)[0]
         return dataclasses.replace(self, features=features, bands=bands, detail=detail)
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """What every image of a series needs.
-
-    Attributes
-    ----------
-    levels
-        of noise, of an image
-    broad, fine
-        (time, y, x) the residual on coarse pixels, and its detail
-    first
-        history, of the scan
-    """
-
-    levels: Levels
-    broad: Tensor
-    fine: Tensor
-    first: LocalHistory
 
 
 def turned(fields: Tensor, orientation: Orientation) -> Tensor:
@@ -100,53 +99,77 @@ def turned_back(fields: Tensor, orientation: Orientation) -> Tensor:
     return fields.transpose(-1, -2) if transposed else fields
 
 
-def decompose(prepared: Prepared, first_history: str = "scan") -> Decomposition:
-    """Noise in scales, and the first history: of a scan of step statistics, or one 'ramp' over the whole series."""
+def levels_of(prepared: Prepared) -> Levels:
+    """Noise of images in scales, from those of short histories after one another, in most of which nothing happens."""
     statistic = step_statistics(prepared)
     seen = prepared.seen
-    broad = scales.coarse(statistic, seen)
-    levels = scales.noise_levels(broad, scales.detail(statistic, broad, seen), seen)
-    whitened = torch.stack(scales.bands(broad)) / levels.band_std[:, None, None, None]
-    first = history.scan(prepared, whitened, bin_histories(len(prepared.days), prepared.days.device))
-    if first_history == "ramp":
-        ramp = torch.linspace(0, 1, len(prepared.days), device=prepared.days.device)[:, None]
-        first = history.expected(prepared, ramp, ramp.new_ones(1, *first.std.shape))
-    residual = scales.coarse(prepared.residual, seen)
-    return Decomposition(levels, residual, scales.detail(prepared.residual, residual, prepared.valid), first)
+    broad = scales.filled(scales.coarse(statistic, seen), seen)
+    return scales.noise_levels(broad, scales.detail(statistic, broad, seen), seen)
 
 
-def image_of(prepared: Prepared, parts: Decomposition, local: LocalHistory) -> Image:
-    """The amplitude of a history in every pixel, and what the network sees of it."""
-    shape = (prepared.residual.shape[1], prepared.residual.shape[2])
-    filters = history.spread(local.filter, shape)
-    std = history.spread(local.std[None], shape)[0]
+def filter_of(prepared: Prepared, course: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+    """Filter (time,) of the amplitude of a course (time,) beside the background and others (time, n); its error ()."""
+    design = torch.cat([prepared.design, beside], 1)
+    rest = projected(course[:, None], design, prepared.weight)[:, 0]
+    weighted = rest * prepared.weight
+    own = weighted / (weighted @ rest).clamp(min=MIN_INFORMATION)
+    return own, (own.square() / prepared.weight).sum().clamp(min=1e-12).sqrt()
+
+
+def left_of(prepared: Prepared, course: Tensor) -> Tensor:
+    """What the fit of the background leaves of a course (time,)."""
+    return projected(course[:, None], prepared.design, prepared.weight)[:, 0]
+
+
+def image_of(
+    prepared: Prepared, levels: Levels, course: Tensor, beside: Tensor | None = None, others: Sequence[Moved] = ()
+) -> Image:
+    """The amplitude of a course in every pixel, and what the network sees of it.
+
+    Parameters
+    ----------
+    prepared
+        the tile
+    levels
+        of `levels_of`
+    course
+        (time,) from 0 at the first to 1 at the last epoch
+    beside
+        (time, n) other courses whose amplitudes are unknown, too; None: none
+    others
+        what else happened, taken out
+    """
+    shape = prepared.height.shape
+    own, std = filter_of(prepared, course, own_of(prepared, beside))
+    even = torch.zeros_like(own)
+    even[::2] = own[::2]
+    # Every other epoch with the other sign: noise of the same size, and next to no event.
+    pair = torch.stack([own, 2 * even - own])
+    amplitudes = pair @ prepared.residual.flatten(1)
+    for other in others:
+        amplitudes = amplitudes - (pair @ left_of(prepared, other.course))[:, None] * other.map.flatten()
     # Where epochs are missing, the others stand in for them.
-    size = filters.abs()
-    whole = size.sum(0)
-    kept = size.mul_(prepared.valid).sum(0) / whole.clamp(min=1e-12)
+    size = own.abs()
+    kept = ((size / size.sum().clamp(min=1e-12)) @ prepared.valid.flatten(1).float()).reshape(shape)
     usable = kept > MIN_KEPT
     scale = torch.where(usable, 1 / kept.clamp(min=MIN_KEPT), 0.0) / std
-    even, odd = ((filters[first::2] * prepared.residual[first::2]).sum(0) for first in (0, 1))
-    # Every other epoch with the other sign: noise of the same size, and next to no event.
-    images = torch.stack([even + odd, even - odd]) * scale
+    images = amplitudes.reshape(2, *shape) * scale
     broad = scales.filled(scales.coarse(images, usable), usable)
     detail = scales.detail(images, broad, usable)
     bands = torch.stack(scales.bands(broad))
-    removed = (torch.tensordot(prepared.removed, filters, ([0], [0])) * prepared.columns).sum(0) / std
-    ground = torch.stack([prepared.height / HEIGHT_UNIT_M, usable * kept, std.log()])
+    removed = torch.tensordot(own @ prepared.removed, prepared.columns, 1) / std
+    ground = torch.stack([prepared.height / HEIGHT_UNIT_M, usable * kept, std.log().expand(shape)])
     coarse_maps = avg_pool2d(torch.cat([removed[None], ground])[None], COARSE)[0]
     constants = math.log(prepared.pixel_m / PIXEL_UNIT_M), math.log(len(prepared.days) / EPOCHS_UNIT)
     features = torch.cat([
-        (bands / parts.levels.band_std[:, None, None, None]).flatten(0, 1),
-        pixel_unshuffle(detail[None] / parts.levels.detail_std, COARSE)[0],
+        (bands / levels.band_std[:, None, None, None]).flatten(0, 1),
+        pixel_unshuffle(detail[None] / levels.detail_std, COARSE)[0],
         coarse_maps,
         *(torch.full_like(coarse_maps[:1], constant) for constant in constants),
     ])  # fmt: skip
-    broad_parts = torch.cat([bands[:, 0], coarse_maps[:1]])
-    return Image(features, broad_parts, detail, parts.levels.detail_std, std, filters)
+    return Image(features, torch.cat([bands[:, 0], coarse_maps[:1]]), detail, levels.detail_std, std, own)
 
 
-def next_history(prepared: Prepared, parts: Decomposition, image: Image, mean: Tensor) -> LocalHistory:
-    """The history in every place that fits the projection of the data on a predicted map (y, x)."""
-    template = scales.whitened(mean * image.std, prepared.seen, parts.levels)
-    return history.fit(prepared, scales.projection(parts.broad, parts.fine, template))
+def own_of(prepared: Prepared, beside: Tensor | None) -> Tensor:
+    """Courses (time, n) beside the background; none of None."""
+    return prepared.design[:, :0] if beside is None else beside

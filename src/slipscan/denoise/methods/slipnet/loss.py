@@ -1,4 +1,4 @@
-"""What slipscan's network learns: to clean the images of both rounds, and how sure of it to be."""
+"""What slipscan's network learns: to clean the image of a history, and how sure of it to be."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.examples import Example, true_history
-from slipscan.denoise.methods.slipnet.history import LocalHistory
-from slipscan.denoise.methods.slipnet.image import Decomposition, Image, decompose, image_of, next_history
+from slipscan.denoise.methods.slipnet.examples import Example
+from slipscan.denoise.methods.slipnet.image import Image, image_of, levels_of
 from slipscan.denoise.methods.slipnet.network import Prediction
 from slipscan.denoise.methods.slipnet.scales import Levels
-from slipscan.denoise.training.scenes import strongest
 
 DETECTABLE_SNR: Final = 5.0
 NULL_POWER: Final = 0.1
@@ -28,41 +26,26 @@ LINEAR_FROM: Final = 3.0
 """Standard deviations from which the likelihood grows linearly."""
 
 
-def loss(network: nn.Module, batch: list[Example], first_history: str = "scan") -> tuple[Tensor, float]:
-    """Error of both rounds, and the likelihood of their standard deviations.
+def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
+    """Error of the cleaned images, and the likelihood of their standard deviations.
 
     The truth of an image is what its own filter makes of the events. An example's squared error is measured with the
     power of its truth, or, for an event that hides in noise, with that of one that just does not: every event counts
     nearly alike, whatever its extent. Half of the loss is the same of maps with every scale in units of its noise. The
-    second value is the share of power explained in the second round.
+    second value is the share of power explained.
     """
     device = next(network.parameters()).device
     batch = [example.to(device) for example in batch]
     with torch.no_grad():
-        parts = [decompose(example.prepared, first_history) for example in batch]
-        histories = [_first_history(example, part) for example, part in zip(batch, parts, strict=True)]
-        images = [image_of(e.prepared, c, h) for e, c, h in zip(batch, parts, histories, strict=True)]
-    first = network(images)
-    total, _ = _loss_of_round(batch, parts, images, first)
-    with torch.no_grad():
-        histories = [
-            next_history(e.prepared, c, i, m) for e, c, i, m in zip(batch, parts, images, first.mean, strict=True)
+        levels = [levels_of(example.prepared) for example in batch]
+        images = [
+            image_of(example.prepared, level, example.history) for example, level in zip(batch, levels, strict=True)
         ]
-        images = [image_of(e.prepared, c, h) for e, c, h in zip(batch, parts, histories, strict=True)]
-    second, explained = _loss_of_round(batch, parts, images, network(images))
-    return total + second, explained
+    return _loss_of(batch, levels, images, network(images))
 
 
-def _first_history(example: Example, parts: Decomposition) -> LocalHistory:
-    """The scan's; or, for some examples, the true one of the place that moved most."""
-    if not example.taught or example.gain == 0:
-        return parts.first
-    course = strongest(example.courses.cpu().numpy(), example.maps.cpu().numpy())
-    return true_history(example.prepared, course, parts.first.std.shape)
-
-
-def _loss_of_round(
-    batch: list[Example], parts: list[Decomposition], images: list[Image], prediction: Prediction
+def _loss_of(
+    batch: list[Example], levels: list[Levels], images: list[Image], prediction: Prediction
 ) -> tuple[Tensor, float]:
     truth = torch.stack([truth_of(example, image) for example, image in zip(batch, images, strict=True)])
     valid = torch.stack([example.prepared.seen for example in batch]).float()
@@ -74,7 +57,6 @@ def _loss_of_round(
     scale = power + detectable
     squared = (valid * (prediction.mean - truth) ** 2).sum((1, 2)) / count
     plain = softened(squared / (scale * (scale + SOFT_POWER)).sqrt()).mean()
-    levels = [part.levels for part in parts]
     wrong, right = (_whitened_energy(field, valid, levels) for field in (prediction.mean - truth, truth))
     out = (1 - WHITENED_SHARE) * plain + WHITENED_SHARE * softened(wrong / (right + DETECTABLE_SNR**2)).mean()
     size = (prediction.mean - truth).detach().abs() * torch.exp(-prediction.log_std)
@@ -98,9 +80,8 @@ def _whitened_energy(fields: Tensor, valid: Tensor, levels: list[Levels]) -> Ten
 def truth_of(example: Example, image: Image) -> Tensor:
     """What an image's filter makes of the events, over the image's error, (y, x)."""
     if len(example.maps) == 0:
-        return torch.zeros_like(image.std)
-    amplitudes = torch.einsum("tyx,te->eyx", image.filters, example.courses)
-    return (amplitudes * example.maps).sum(0) / image.std
+        return torch.zeros_like(example.prepared.height)
+    return torch.tensordot(image.filter @ example.courses, example.maps, 1) / image.std
 
 
 def softened(loss: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""SlipNet as a denoiser: the whole series of a tile, map and history in turn, with a calibrated sigma."""
+"""SlipNet as a denoiser: the whole series of a tile, event by event, with a calibrated sigma."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field as Setting
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import interpolate
 
 from slipscan.denoise.method import TrainedDenoiser
+from slipscan.denoise.methods.slipnet.events import GATE, MOST_EVENTS, TileEvent, tile_events
 from slipscan.denoise.methods.slipnet.examples import example_of
 from slipscan.denoise.methods.slipnet.loss import loss
 from slipscan.denoise.methods.slipnet.network import SlipNet
-from slipscan.denoise.methods.slipnet.predict import ROUNDS, TileEvents, tile_events
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.validate import calibration_card
 from slipscan.denoise.training.loader import batches
 from slipscan.denoise.training.trainer import Task
-from slipscan.field import Field, Observation
+from slipscan.field import Candidate, Field, Observation
 from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import TrainSettings
 
 
 class Options(Frozen):
-    """How the network is run; see `predict.clean_images`."""
+    """How histories are found and the network is run; see `events.tile_events`."""
 
     orientations: Literal[1, 8] = 1
-    rounds: int = Setting(ROUNDS, ge=1, le=8)
-    first_history: Literal["scan", "ramp"] = "scan"
+    gate: float = Setting(GATE, ge=0)
+    most_events: int = Setting(MOST_EVENTS, ge=1, le=20)
 
 
 class SlipNetDenoiser(TrainedDenoiser):
@@ -53,29 +54,29 @@ class SlipNetDenoiser(TrainedDenoiser):
         out: list[Field] = []
         for _, group in itertools.groupby(tiles, key=lambda tile: tile.residual.shape[1:]):
             found = tile_events(list(group), self.network, self.sigma, **self.options.model_dump())
-            out += [_field_of(events) for events in found]
+            out += [_field_of(*one) for one in zip(observations[len(out) : len(out) + len(found)], found, strict=True)]
         return out
 
     @classmethod
     def task(cls, settings: TrainSettings, noise: NoiseModel | None = None) -> Task:
-        """To clean the images of both rounds, and how sure of it to be; in a region's `noise` where there is one."""
-        first = validate(Options, dict(settings.options), "train.options").first_history
+        """To clean the image of a history, and how sure of it to be; in a region's `noise` where there is one."""
+        validate(Options, dict(settings.options), "train.options")
         network = cls.network_of({"width": settings.width})
-        own_loss = partial(loss, first_history=first)
-        return Task(network, partial(batches, make=example_of, noise=noise), own_loss, calibration_card)
+        return Task(network, partial(batches, make=example_of, noise=noise), loss, calibration_card)
 
 
-def _field_of(events: TileEvents) -> Field:
+def _field_of(seen: Observation, events: Sequence[TileEvent]) -> Field:
     """Displacement of events about its temporal mean."""
-
-    def about_mean(field: Tensor) -> Tensor:
-        return field - field.mean(0, keepdim=True)
-
-    course = about_mean(events.course)
-    size = (events.map.shape[0], events.map.shape[1])
-    evidence = interpolate(events.evidence[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-    return Field(
-        transient=(course * events.map).cpu().numpy(),
-        std=(course.abs() * events.std).cpu().numpy(),
-        evidence=evidence.cpu().numpy(),
-    )
+    shape = (len(seen.time), *seen.shape)
+    transient, variance, evidence = (np.zeros(size, np.float32) for size in (shape, shape, seen.shape))
+    candidates = []
+    for event in events:
+        course, size, std = (part.cpu().numpy() for part in (event.course, event.map, event.std))
+        about_mean = (course - course.mean())[:, None, None]
+        transient += about_mean * size
+        variance += about_mean**2 * std**2
+        local = interpolate(event.evidence[None, None], size=seen.shape, mode="bilinear", align_corners=False)[0, 0]
+        evidence += local.cpu().numpy()
+        candidates.append(Candidate(size, std, course.astype(float), float(event.evidence.sum())))
+    candidates.sort(key=lambda one: -one.evidence)
+    return Field(transient, np.sqrt(variance, out=variance), evidence, tuple(candidates))

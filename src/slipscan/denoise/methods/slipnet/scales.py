@@ -13,7 +13,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from slipscan.fit.robust import MAD_TO_STD
 
@@ -26,6 +26,8 @@ BAND_SIGMAS: Final = (1.0, 2.0, 4.0, 8.0)
 MIN_LEVEL: Final = 1e-6
 DETAIL_MODES: Final = 1 - 1 / COARSE**2
 """Share of all modes of a field that its detail has."""
+MIN_KNOWN: Final = 0.25
+"""Share of its pixels that make a coarse pixel."""
 FILL_SIGMA: Final = 3.0
 """Gaussian (coarse pixels) that holes are filled with."""
 
@@ -48,12 +50,42 @@ class Levels:
     @property
     def band_std(self) -> Tensor:
         """Standard deviation of noise in each band, (band,)."""
-        return (self.bands * torch.tensor(_band_energies(), device=self.bands.device)).sqrt()
+        return (self.bands * torch.tensor(band_energies(), device=self.bands.device)).sqrt()
 
     @property
     def detail_std(self) -> Tensor:
         """Standard deviation of noise in the detail, ()."""
         return (DETAIL_MODES * self.detail).sqrt()
+
+
+def complete(fields: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Coarse fields without holes of fields of which each has holes of its own.
+
+    What is missing is taken from means over ever larger squares (push-pull; Gortler et al. 1996, SIGGRAPH), so that
+    neither gaps nor the border of the data have edges.
+
+    Parameters
+    ----------
+    fields, valid
+        (n, y, x) 0 where not valid; bool
+
+    Returns
+    -------
+    broad, share
+        (n, y / COARSE, x / COARSE), and the share of their pixels that is valid
+    """
+    share = avg_pool2d(valid.float()[None], COARSE)[0]
+    return _pulled(avg_pool2d(fields[None], COARSE)[0], share), share
+
+
+def _pulled(total: Tensor, share: Tensor) -> Tensor:
+    """Means of total / share where a quarter is known, else of a field of half the resolution."""
+    if bool((share >= MIN_KNOWN).all()) or min(share.shape[1:]) <= 1:
+        return total / share.clamp(min=1e-6)
+    odd = (0, share.shape[2] % 2, 0, share.shape[1] % 2)
+    half, half_share = (avg_pool2d(pad(part, odd)[None], 2)[0] for part in (total, share))
+    broader = upsampled(_pulled(half, half_share)[None])[0][:, : share.shape[1], : share.shape[2]]
+    return torch.where(share >= MIN_KNOWN, total / share.clamp(min=1e-6), broader)
 
 
 def coarse(field: Tensor, valid: Tensor) -> Tensor:
@@ -90,10 +122,14 @@ def bands(fields: Tensor) -> list[Tensor]:
 
 
 def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor) -> Levels:
-    """Levels of coarse fields (n, y, x) and of their detail (n, y, x), most of which is noise; robust."""
+    """Levels of coarse fields (n, y, x) and of their detail (n, y, x), most of which is noise; robust.
+
+    Only places that have data, `valid` (y, x) pixels, say what noise is.
+    """
+    known = avg_pool2d(valid.float()[None], COARSE)[0] > 0
     powers = [
-        (MAD_TO_STD * band.abs().median()) ** 2 / energy
-        for band, energy in zip(bands(broad), _band_energies(), strict=True)
+        (MAD_TO_STD * band[:, known].abs().median()) ** 2 / energy
+        for band, energy in zip(bands(broad), band_energies(), strict=True)
     ]
     seen = fine[:, valid]
     faint = (MAD_TO_STD * seen.abs().median()) ** 2 / DETAIL_MODES if seen.numel() else fine.new_tensor(1.0)
@@ -140,7 +176,7 @@ def _averaging(sigma: float, size: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _band_energies() -> tuple[float, ...]:
+def band_energies() -> tuple[float, ...]:
     """Energy of a band's response to one pixel: the share of all modes that it holds, weighted by its gain."""
     with torch.device("cpu"):
         impulse = torch.zeros(1, 129, 129)

@@ -6,11 +6,14 @@ import dataclasses
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from slipscan.denoise.methods.slipnet.examples import Example, example_of
-from slipscan.denoise.methods.slipnet.predict import clean_images
+from slipscan.denoise.methods.slipnet.image import image_of, levels_of
+from slipscan.denoise.methods.slipnet.loss import truth_of
+from slipscan.denoise.methods.slipnet.predict import odd_prediction
 from slipscan.denoise.sigma import calibrate
 from slipscan.denoise.training.scenes import held_out
 from slipscan.settings import TrainSettings
@@ -33,8 +36,10 @@ def calibration_card(network: nn.Module, settings: TrainSettings) -> dict[str, A
 
 def _pixels(example: Example, network: nn.Module) -> tuple[Float32, Float32, Float32]:
     """Mean, standard deviation and truth, over the formal error, of the valid pixels, each (pixel,)."""
-    (found,) = clean_images([example.prepared], network)
-    total = (example.courses[-1][:, None, None] * example.maps).sum(0) if len(example.maps) else 0 * found.mean
-    valid = example.prepared.seen
-    mean, std, truth = (part[valid].numpy() for part in (found.mean, found.std, total / found.image.std))
+    prepared = example.prepared
+    with torch.inference_mode():
+        image = image_of(prepared, levels_of(prepared), example.history)
+        (mean,), (std,) = odd_prediction(network, [image])
+    parts = mean, std, truth_of(example, image)
+    mean, std, truth = (part[prepared.seen].numpy() for part in parts)
     return mean, std, truth

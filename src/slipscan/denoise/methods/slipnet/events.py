@@ -1,0 +1,197 @@
+"""What happened in a tile: a history is found, its map cleaned and taken out, until nothing rises above noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from slipscan.denoise.methods.slipnet import scales
+from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
+from slipscan.denoise.methods.slipnet.network import MULTIPLE
+from slipscan.denoise.methods.slipnet.predict import oriented_prediction
+from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
+from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
+from slipscan.denoise.methods.slipnet.search import Candidates, alternating, candidates, in_bands, search
+from slipscan.denoise.sigma import SigmaCalibration
+
+MOST_EVENTS: Final = 6
+"""In a tile."""
+SIGNS: Final = 2
+"""Times that the score of noise is measured in a tile."""
+GATE: Final = 1.6
+"""Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores
+of noise is, that is exceeded in one of 200 tiles."""
+MIN_EVIDENCE: Final = 20.0
+"""A map has this energy in common with the data, noise being 1, or it is empty."""
+SWEEPS: Final = 2
+"""Times that maps of several events are made again beside one another."""
+USED_SHARE: Final = 0.5
+"""Of the epochs and pixels of a coarse pixel that have data: with less it tells no history."""
+
+
+@dataclass(frozen=True)
+class TileEvent:
+    """One thing that happened in a tile.
+
+    Attributes
+    ----------
+    map, std
+        (y, x) displacement from the first to the last epoch and its standard deviation, m
+    course
+        (time,) fraction of it, 0 at the first epoch and 1 at the last
+    evidence
+        (by, bx) energy that map and data have in common near a block, noise being 1: about the square of the
+        signal-to-noise ratio of a matched filter with the network's own map
+    """
+
+    map: Tensor
+    std: Tensor
+    course: Tensor
+    evidence: Tensor
+
+
+@dataclass
+class _Tile:
+    """A tile that is worked on: what is found grows."""
+
+    prepared: Prepared
+    broad: Tensor
+    fine: Tensor
+    used: Tensor
+    levels: Levels
+    tried: Candidates
+    found: list[Moved]
+    stds: list[Tensor]
+    images: list[Image]
+
+
+def tile_events(
+    tiles: Sequence[Prepared],
+    network: nn.Module,
+    sigma: SigmaCalibration | None,
+    orientations: int = 1,
+    gate: float = GATE,
+    most_events: int = MOST_EVENTS,
+) -> list[list[TileEvent]]:
+    """What happened in each of some tiles of one size, whatever it is, strongest first.
+
+    Parameters
+    ----------
+    tiles
+        go through the network together
+    network
+        cleans images
+    sigma
+        calibration of its standard deviation; None: as it says
+    orientations
+        that its answer is averaged over: with all eight it turns with the scene, exactly but for rounding
+    gate
+        times the score of noise that a history must reach
+    most_events
+        in a tile
+    """
+    with torch.inference_mode():
+        working = [_begun(padded(tile, MULTIPLE)) for tile in tiles]
+        open_tiles = working
+        while open_tiles:
+            courses = [_next_course(tile, gate) for tile in open_tiles]
+            going = [(tile, course) for tile, course in zip(open_tiles, courses, strict=True) if course is not None]
+            if not going:
+                break
+            images = [image_of(tile.prepared, tile.levels, course, _beside(tile), tile.found) for tile, course in going]
+            means, stds = oriented_prediction(network, images, orientations)
+            open_tiles = []
+            for (tile, course), image, mean, std in zip(going, images, means, stds, strict=True):
+                if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
+                    continue
+                tile.found.append(Moved(mean * image.std, course))
+                tile.stds.append(std)
+                tile.images.append(image)
+                if len(tile.found) < most_events:
+                    open_tiles.append(tile)
+        for tile in working:
+            if len(tile.found) > 1:
+                _refit(tile, network, orientations)
+        return [
+            [_event(tile, number, sigma, one.height.shape) for number in range(len(tile.found))]
+            for one, tile in zip(tiles, working, strict=True)
+        ]
+
+
+def _begun(tile: Prepared) -> _Tile:
+    broad, share = scales.complete(tile.residual, tile.valid)
+    fine = scales.detail(tile.residual, broad, tile.valid)
+    return _Tile(tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), [], [], [])
+
+
+def _beside(tile: _Tile) -> Tensor | None:
+    return torch.stack([one.course for one in tile.found], 1) if tile.found else None
+
+
+def _next_course(tile: _Tile, gate: float) -> Tensor | None:
+    """The next history (time,); None where nothing is above noise."""
+    if not tile.used.any():
+        return None
+    prepared, broad, fine = tile.prepared, tile.broad, tile.fine
+    for one in tile.found:
+        left = left_of(prepared, one.course)[:, None, None]
+        coarse = avg_pool2d(one.map[None], COARSE)
+        broad = broad - left * coarse
+        fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
+    beside = _beside(tile)
+    bands = in_bands(broad, fine, tile.used, prepared.design, 1 / prepared.weight)
+    signs = alternating(len(prepared.days), SIGNS).to(broad.device)
+    best = search(bands, tile.tried, prepared.design[:, :0] if beside is None else beside, signs)
+    if best is None or best.score < gate * float(best.noise.median()):
+        return None
+    return tile.tried.columns[:, best.number]
+
+
+def best_course(prepared: Prepared) -> Tensor:
+    """The history (time,) that rises most above noise, however little that is; of a series that has none, a ramp."""
+    course = _next_course(_begun(prepared), 0.0)
+    return torch.linspace(0, 1, len(prepared.days)) if course is None else course
+
+
+def _refit(tile: _Tile, network: nn.Module, orientations: int) -> None:
+    """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
+    for _ in range(SWEEPS):
+        for number, one in enumerate(tile.found):
+            others = [other for other in tile.found if other is not one]
+            image = image_of(tile.prepared, tile.levels, one.course, None, others)
+            means, stds = oriented_prediction(network, [image], orientations)
+            tile.found[number] = replace(one, map=means[0] * image.std)
+            tile.stds[number], tile.images[number] = stds[0], image
+
+
+def _evidence(tile: _Tile, image: Image, mean: Tensor) -> Tensor:
+    """(by, bx) energy that a map, over the image's error, and the image have in common in every block."""
+    template = scales.whitened(mean, tile.prepared.seen, tile.levels)
+    return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
+
+
+def _event(tile: _Tile, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> TileEvent:
+    """An event in metres, without what padding added."""
+    one, image, std = tile.found[number], tile.images[number], tile.stds[number]
+    mean = one.map / image.std
+    inside = slice(shape[0]), slice(shape[1])
+    std = std if sigma is None else sigma.apply(mean, std)
+    blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
+    return TileEvent(
+        map=(one.map * tile.prepared.unit_m)[inside],
+        std=(std * image.std * tile.prepared.unit_m)[inside],
+        course=one.course,
+        evidence=smoothed_blocks(_evidence(tile, image, mean)[None])[0][: blocks[0], : blocks[1]],
+    )
+
+
+def smoothed_blocks(blocks: Tensor) -> Tensor:
+    """Means (n, by, bx) over neighbouring blocks, weights 1 2 1."""
+    out = torch.nn.functional.pad(blocks[:, None], (1, 1, 1, 1), mode="replicate")
+    out = out[..., :-2] + 2 * out[..., 1:-1] + out[..., 2:]
+    return (out[..., :-2, :] + 2 * out[..., 1:-1, :] + out[..., 2:, :])[:, 0] / 16
