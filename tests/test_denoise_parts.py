@@ -1,20 +1,23 @@
 """The parts of SlipNet one by one: histories, images, tiles, symmetries of the whole."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denoised import random_method, random_network, run  # tests/denoised.py
+from denoised import observe, random_method, random_network, run, shipped  # tests/denoised.py
 from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
 from slipscan.denoise import tiles
-from slipscan.denoise.methods.slipnet import history as local
+from slipscan.denoise.methods.slipnet.candidates import candidates
 from slipscan.denoise.methods.slipnet.image import (
+    Image,
     Orientation,
-    decompose,
+    filter_of,
     image_of,
-    next_history,
+    levels_of,
     turned,
     turned_back,
 )
@@ -25,6 +28,7 @@ from slipscan.fit import background
 from slipscan.fit.clean import clean
 from slipscan.fit.delay import spatial_columns
 from slipscan.fit.model import design_matrix
+from slipscan.fit.temporal import TemporalCovariance
 
 
 def prepared_of(series: np.ndarray, design: np.ndarray | None = None, height: np.ndarray | None = None) -> Prepared:
@@ -66,35 +70,40 @@ def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, miss
     np.testing.assert_allclose(found, truth, atol=0.02)
 
 
-def test_the_filter_of_a_history_gives_its_amplitude_beside_any_background() -> None:
+def step_image(prepared: Prepared) -> Image:
+    """The image of a step in the middle."""
+    step = (torch.arange(len(prepared.days)) >= len(prepared.days) // 2).float()
+    return image_of(prepared, levels_of(prepared), step)
+
+
+@pytest.mark.parametrize("red", [0.0, 0.5])
+def test_the_filter_of_a_history_gives_its_amplitude_beside_any_background(red: float) -> None:
     generator = np.random.default_rng(1)
     time = dates(40)
     design = design_matrix(time)[0]
-    prepared = prepared_of(generator.normal(size=(40, 16, 16)), design)
-    columns = local.candidates(prepared.days)
-    chosen = [7, 30, 60]
-    for number in chosen:
-        history = local.expected(prepared, columns[:, [number]], torch.ones(1, 1, 1))
-        filters = history.filter[:, 0, 0]
-        assert float(filters @ columns[:, number]) == pytest.approx(1.0, abs=1e-3)
-        np.testing.assert_allclose(filters @ prepared.design, 0, atol=2e-3)
-        assert float(history.std[0, 0]) == pytest.approx(float((filters**2 / prepared.weight).sum().sqrt()), rel=1e-4)
+    prepared = dataclasses.replace(prepared_of(generator.normal(size=(40, 16, 16)), design), red=red)
+    columns = candidates(prepared.days).columns
+    for number in (7, 30, 60):
+        own, std = filter_of(prepared, columns[:, number], columns[:, [12]])
+        assert float(own @ columns[:, number]) == pytest.approx(1.0, abs=1e-3)
+        np.testing.assert_allclose(own @ prepared.design, 0, atol=2e-3)
+        np.testing.assert_allclose(own @ columns[:, 12], 0, atol=2e-3)
+        noise = TemporalCovariance.relative(1 / prepared.weight, red).matrix(prepared.days)
+        assert float(std) == pytest.approx(float((own @ noise @ own).sqrt()), rel=1e-3)
 
 
 def test_two_events_at_two_places_have_histories_of_their_own() -> None:
     generator = np.random.default_rng(2)
     y, x = np.indices((128, 128))
-    maps = [np.exp(-((y - r) ** 2 + (x - c) ** 2) / (2 * 6.0**2)) for r, c in ((24, 24), (104, 104))]
-    steps = [(np.arange(30) >= when)[:, None, None] for when in (9, 21)]
-    series = 2e-3 * generator.normal(size=(30, 128, 128)) + 0.05 * (maps[0] * steps[0] + maps[1] * steps[1])
-    prepared = prepared_of(series)
-    parts = decompose(prepared)
-    image = image_of(prepared, parts, parts.first)
-    truth = torch.from_numpy((0.05 / prepared.unit_m * (maps[0] + maps[1])).astype("f4")) / image.std
-    history = next_history(prepared, parts, image, truth)
-    for row, column, when in ((1, 1, 9), (6, 6, 21)):
-        course = history.course[:, row, column].numpy()
-        assert course[when - 1] < 0.1 and course[when] > 0.9
+    maps = [0.05 * np.exp(-((y - r) ** 2 + (x - c) ** 2) / (2 * 6.0**2)) for r, c in ((24, 24), (104, 104))]
+    steps = [(np.arange(60) >= when)[:, None, None] for when in (18, 41)]
+    series = turbulence(generator, 60, std_m=3e-3, shape=(128, 128)) + maps[0] * steps[0] + maps[1] * steps[1]
+    found = shipped().fields([observe(series)])[0]
+    assert len(found.candidates) == 2
+    for (row, column), when in (((24, 24), 18), ((104, 104), 41)):
+        moved = found.transient[:, row, column]
+        assert moved[when + 1] - moved[when - 2] == pytest.approx(0.05, rel=0.25)
+        assert abs(moved[when - 3] - moved[0]) < 0.01 and abs(moved[-1] - moved[when + 1]) < 0.01
 
 
 @given(size=st.integers(1, 900))
@@ -140,9 +149,9 @@ def test_in_all_orientations_the_answer_turns_with_the_scene() -> None:
 def test_an_image_of_a_turned_scene_is_the_turned_image(orientation: Orientation) -> None:
     series = turbulence(np.random.default_rng(6), 20, shape=(48, 64)) + event((48, 64), 20, 9)
     prepared = prepared_of(series)
-    image = image_of(prepared, decompose(prepared), decompose(prepared).first)
+    image = step_image(prepared)
     other = prepared_of(turned(torch.from_numpy(series), orientation).numpy())
-    expected = image_of(other, decompose(other), decompose(other).first)
+    expected = step_image(other)
     found = image.turned(orientation)
     for part in ("features", "bands", "detail"):
         torch.testing.assert_close(getattr(found, part), getattr(expected, part), atol=0.02, rtol=0.02)
@@ -156,7 +165,7 @@ def test_padding_changes_nothing_where_data_are() -> None:
     assert whole.height.shape == (48, 48) and all(n % MULTIPLE == 0 for n in whole.height.shape)
     assert not whole.valid[:, :, 40:].any()
     network = random_network()
-    image = image_of(whole, decompose(whole), decompose(whole).first)
+    image = step_image(whole)
     mean, std = odd_prediction(network, [image])
     assert torch.isfinite(mean).all() and (std > 0).all()
 

@@ -56,3 +56,9 @@ def filters(columns: Tensor, design: Tensor, weight: Tensor) -> Tensor:
     rest = projected(columns, design, weight) * root
     size = rest.square().sum(0).sqrt()
     return (torch.where(size > 0, rest / size.clamp(min=1e-30), 0.0) * root).T
+
+
+def without(columns: Tensor, basis: Tensor) -> Tensor:
+    """What of columns (..., time, n) is orthogonal to a basis (..., time, k), both whitened."""
+    directions = torch.linalg.qr(basis)[0]
+    return columns - directions @ (directions.transpose(-1, -2) @ columns)

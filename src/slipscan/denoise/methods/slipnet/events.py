@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet import scales
+from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
+from slipscan.denoise.methods.slipnet.candidates import Candidates, candidates, near, only
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
-from slipscan.denoise.methods.slipnet.search import Candidates, alternating, candidates, in_bands, search
+from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 6
 """In a tile."""
-SIGNS: Final = 2
-"""Times that the score of noise is measured in a tile."""
 GATE: Final = 1.6
 """Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores
 of noise is, that is exceeded in one of 200 tiles."""
@@ -56,8 +57,24 @@ class TileEvent:
 
 
 @dataclass
-class _Tile:
-    """A tile that is worked on: what is found grows."""
+class Working:
+    """A tile that is worked on.
+
+    Attributes
+    ----------
+    prepared
+        the series
+    broad, fine
+        (time, y, x) on coarse pixels, complete, and its detail
+    used
+        (y, x) coarse pixels that have data
+    levels, tried
+        noise of images, and histories
+    least
+        score that a history must reach
+    found, stds, images
+        what happened, strongest first; std (y, x) over the image's error, and what the map was made of
+    """
 
     prepared: Prepared
     broad: Tensor
@@ -65,6 +82,7 @@ class _Tile:
     used: Tensor
     levels: Levels
     tried: Candidates
+    least: float
     found: list[Moved]
     stds: list[Tensor]
     images: list[Image]
@@ -96,7 +114,7 @@ def tile_events(
         in a tile
     """
     with torch.inference_mode():
-        working = [_begun(padded(tile, MULTIPLE)) for tile in tiles]
+        working = [begun(padded(tile, MULTIPLE)) for tile in tiles]
         open_tiles = working
         while open_tiles:
             courses = [_next_course(tile, gate) for tile in open_tiles]
@@ -116,6 +134,7 @@ def tile_events(
                     open_tiles.append(tile)
         for tile in working:
             if len(tile.found) > 1:
+                _prune(tile)
                 _refit(tile, network, orientations)
         return [
             [_event(tile, number, sigma, one.height.shape) for number in range(len(tile.found))]
@@ -123,42 +142,69 @@ def tile_events(
         ]
 
 
-def _begun(tile: Prepared) -> _Tile:
+def begun(tile: Prepared) -> Working:
+    """A tile of which nothing is known yet."""
     broad, share = scales.complete(tile.residual, tile.valid)
     fine = scales.detail(tile.residual, broad, tile.valid)
-    return _Tile(tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), [], [], [])
+    return Working(
+        tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), 0.0, [], [], []
+    )
 
 
-def _beside(tile: _Tile) -> Tensor | None:
+def _beside(tile: Working) -> Tensor | None:
     return torch.stack([one.course for one in tile.found], 1) if tile.found else None
 
 
-def _next_course(tile: _Tile, gate: float) -> Tensor | None:
-    """The next history (time,); None where nothing is above noise."""
-    if not tile.used.any():
-        return None
+def in_bands_of(tile: Working, found: Sequence[Moved] = ()) -> BandSeries:
+    """The series less what was found, in bands."""
     prepared, broad, fine = tile.prepared, tile.broad, tile.fine
-    for one in tile.found:
+    for one in found:
         left = left_of(prepared, one.course)[:, None, None]
         coarse = avg_pool2d(one.map[None], COARSE)
         broad = broad - left * coarse
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    beside = _beside(tile)
-    bands = in_bands(broad, fine, tile.used, prepared.design, 1 / prepared.weight)
-    signs = alternating(len(prepared.days), SIGNS).to(broad.device)
-    best = search(bands, tile.tried, prepared.design[:, :0] if beside is None else beside, signs)
-    if best is None or best.score < gate * float(best.noise.median()):
+    return in_bands(broad, fine, tile.used, prepared)
+
+
+def _next_course(tile: Working, gate: float) -> Tensor | None:
+    """The next history (time,); None where nothing is above noise."""
+    if not tile.used.any():
         return None
-    return tile.tried.columns[:, best.number]
+    prepared, beside = tile.prepared, _beside(tile)
+    bands = in_bands_of(tile, tile.found)
+    others = prepared.design[:, :0] if beside is None else beside
+    best = search(bands, tile.tried, others, gate)
+    if best is None:
+        return None
+    tile.least = gate * best.noise
+    finer = near(prepared.days, tile.tried, best.number)
+    better = search(bands, finer, others)
+    return tile.tried.columns[:, best.number] if better is None else finer.columns[:, better.number]
 
 
 def best_course(prepared: Prepared) -> Tensor:
     """The history (time,) that rises most above noise, however little that is; of a series that has none, a ramp."""
-    course = _next_course(_begun(prepared), 0.0)
+    course = _next_course(begun(prepared), 0.0)
     return torch.linspace(0, 1, len(prepared.days)) if course is None else course
 
 
-def _refit(tile: _Tile, network: nn.Module, orientations: int) -> None:
+def _prune(tile: Working) -> None:
+    """Leave out what the other histories explain together: a slow ramp, say, that was found before two steps."""
+    bands = in_bands_of(tile)
+    while len(tile.found) > 1:
+        scores = []
+        for one in tile.found:
+            others = torch.stack([other.course for other in tile.found if other is not one], 1)
+            best = search(bands, only(one.course), others)
+            scores.append(0.0 if best is None else best.score)
+        weakest = int(np.argmin(scores))
+        if scores[weakest] >= tile.least:
+            break
+        for part in (tile.found, tile.stds, tile.images):
+            del part[weakest]
+
+
+def _refit(tile: Working, network: nn.Module, orientations: int) -> None:
     """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
     for _ in range(SWEEPS):
         for number, one in enumerate(tile.found):
@@ -169,13 +215,13 @@ def _refit(tile: _Tile, network: nn.Module, orientations: int) -> None:
             tile.stds[number], tile.images[number] = stds[0], image
 
 
-def _evidence(tile: _Tile, image: Image, mean: Tensor) -> Tensor:
+def _evidence(tile: Working, image: Image, mean: Tensor) -> Tensor:
     """(by, bx) energy that a map, over the image's error, and the image have in common in every block."""
     template = scales.whitened(mean, tile.prepared.seen, tile.levels)
     return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
 
 
-def _event(tile: _Tile, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> TileEvent:
+def _event(tile: Working, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> TileEvent:
     """An event in metres, without what padding added."""
     one, image, std = tile.found[number], tile.images[number], tile.stds[number]
     mean = one.map / image.std

@@ -15,7 +15,8 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.prepare import Prepared, step_statistics
 from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE, Levels
-from slipscan.fit.ramps import projected
+from slipscan.fit.ramps import projected, without
+from slipscan.fit.temporal import TemporalCovariance
 
 HEIGHT_UNIT_M: Final = 500.0
 PIXEL_UNIT_M: Final = 500.0
@@ -109,11 +110,11 @@ def levels_of(prepared: Prepared) -> Levels:
 
 def filter_of(prepared: Prepared, course: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
     """Filter (time,) of the amplitude of a course (time,) beside the background and others (time, n); its error ()."""
-    design = torch.cat([prepared.design, beside], 1)
-    rest = projected(course[:, None], design, prepared.weight)[:, 0]
-    weighted = rest * prepared.weight
-    own = weighted / (weighted @ rest).clamp(min=MIN_INFORMATION)
-    return own, (own.square() / prepared.weight).sum().clamp(min=1e-12).sqrt()
+    whitener = TemporalCovariance.relative(1 / prepared.weight, prepared.red).whitener(prepared.days).double()
+    design = torch.cat([prepared.design, beside], 1).double()
+    rest = without(whitener @ course.double()[:, None], whitener @ (design / design.square().mean(0).sqrt()))[:, 0]
+    information = rest.square().sum().clamp(min=MIN_INFORMATION)
+    return (rest @ whitener / information).float(), information.rsqrt().float()
 
 
 def left_of(prepared: Prepared, course: Tensor) -> Tensor:

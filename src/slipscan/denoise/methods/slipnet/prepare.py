@@ -54,6 +54,8 @@ class Prepared:
         (y, x) m, relative to the scene's mean; 0 where unknown
     pixel_m, unit_m
         side of a cell, and what one unit is, m
+    red
+        variance that noise gains in a year as a random walk, over that of its white part, 1/yr
     """
 
     residual: Tensor
@@ -66,6 +68,7 @@ class Prepared:
     height: Tensor
     pixel_m: float
     unit_m: float
+    red: float = 0.0
 
     @cached_property
     def seen(self) -> Tensor:
@@ -83,7 +86,7 @@ class Prepared:
         return dataclasses.replace(self, residual=-self.residual, removed=-self.removed)
 
 
-def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float) -> Prepared:
+def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, red: float = 0.0) -> Prepared:
     """Take the background out of a cleaned series and bring it into units of its noise.
 
     Parameters
@@ -94,6 +97,8 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float) -> Pre
         (time,) ascending
     pixel_m
         side of a cell
+    red
+        see `Prepared`
     """
     shape = (-1, *cleaned.height.shape)
     weight = cleaned.weight
@@ -112,6 +117,7 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float) -> Pre
         height=cleaned.height,
         pixel_m=float(pixel_m),
         unit_m=unit,
+        red=red,
     )
 
 

@@ -1,0 +1,106 @@
+"""Histories of a tile: found among all, not in noise, at the edges of the series, whatever holes the data have."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from denoised import observe, shipped  # tests/denoised.py
+from simulated import turbulence  # tests/simulated.py
+from slipscan.denoise.methods.slipnet.candidates import candidates
+from slipscan.denoise.methods.slipnet.events import GATE, begun, in_bands_of
+from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
+from slipscan.denoise.methods.slipnet.search import Found, alternating, search
+from slipscan.field import Candidate
+
+SHAPE = (96, 96)
+EPOCHS = 80
+
+
+def bump(row: int = 40, column: int = 50, width: float = 8.0) -> np.ndarray:
+    y, x = np.indices(SHAPE)
+    return np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * width**2))
+
+
+def ramp(middle: float, epochs: float, of: int = EPOCHS) -> np.ndarray:
+    return np.clip((np.arange(of) - middle) / max(epochs, 1e-3) + 0.5, 0, 1)[:, None, None]
+
+
+def noise(seed: int, std_m: float = 4e-3, of: int = EPOCHS) -> np.ndarray:
+    return turbulence(np.random.default_rng(seed), of, std_m=std_m, shape=SHAPE)
+
+
+def tile_of(series: np.ndarray) -> Prepared:
+    seen = observe(series)
+    return prepare(seen.cleaned(), seen.days, seen.pixel_m)
+
+
+def searched(tile: Prepared, beside: Tensor | None = None, gate: float = 0.0) -> Found | None:
+    working = begun(tile)
+    return search(in_bands_of(working), working.tried, tile.design[:, :0] if beside is None else beside, gate)
+
+
+def found_in(tile: Prepared, beside: Tensor | None = None) -> Found:
+    found = searched(tile, beside)
+    assert found is not None
+    return found
+
+
+def candidates_of(series: np.ndarray) -> tuple[Candidate, ...]:
+    return shipped().fields([observe(series)])[0].candidates
+
+
+@pytest.mark.parametrize(("middle", "length"), [(39.5, 0.0), (30.0, 8.0), (45.0, 30.0), (76.5, 0.0), (2.5, 0.0)])
+def test_the_true_history_is_found_among_all(middle: float, length: float) -> None:
+    tile = tile_of(noise(1) + 0.03 * bump() * ramp(middle, length))
+    found = found_in(tile)
+    assert found.score > 2 * GATE * found.noise
+    tried = candidates(tile.days)
+    assert abs(float(tried.middle_d[found.number]) - 12 * middle) <= max(12, 0.25 * 12 * length)
+
+
+def test_noise_alone_rarely_reaches_the_gate() -> None:
+    assert sum(searched(tile_of(noise(100 + seed)), gate=GATE) is not None for seed in range(8)) <= 1
+
+
+def test_holes_without_data_change_neither_history_nor_score() -> None:
+    series = noise(2) + 0.012 * bump() * ramp(39.5, 0.0)
+    whole = found_in(tile_of(series))
+    holes = series.copy()
+    holes[:, 70:90, 5:25] = np.nan
+    holes[:, :, 90:] = np.nan
+    with_holes = found_in(tile_of(holes))
+    assert with_holes.number == whole.number
+    assert with_holes.score == pytest.approx(whole.score, rel=0.15)
+
+
+def test_what_was_found_is_not_found_again() -> None:
+    tile = tile_of(noise(3) + 0.03 * bump() * ramp(39.5, 0.0))
+    tried = candidates(tile.days)
+    first = tried.columns[:, found_in(tile).number]
+    again = tried.columns[:, found_in(tile, first[:, None]).number]
+    left, other = (one - one.mean() for one in (first, again))
+    assert float(left @ other / (left.norm() * other.norm())) < 0.95
+
+
+def test_two_events_in_one_place_a_year_apart_are_both_found() -> None:
+    found = candidates_of(noise(4, 3e-3, 120) + 0.02 * bump() * (ramp(39.5, 0.0, 120) + ramp(69.5, 0.0, 120)))
+    by_onset = sorted(found, key=lambda one: int(np.argmax(one.history > 0.5)))
+    assert [int(np.argmax(one.history > 0.5)) for one in by_onset] == [40, 70]
+    assert [float(one.map[40, 50]) for one in by_onset] == pytest.approx([0.02, 0.02], rel=0.3)
+
+
+def test_a_slow_event_is_one_event() -> None:
+    found = candidates_of(noise(5, 3e-3, 120) + 0.05 * bump(width=6.0) * ramp(60.0, 25.0, 120))
+    assert len(found) == 1
+    rise = np.interp([0.25, 0.75], found[0].history, np.arange(120))
+    assert rise.mean() == pytest.approx(60, abs=3) and 2 * np.ptp(rise) == pytest.approx(25, rel=0.3)
+
+
+def test_signs_of_neighbours_differ() -> None:
+    signs = alternating(31, 4)
+    assert signs.shape == (4, 31) and set(signs.unique().tolist()) == {-1.0, 1.0}
+    for turn, row in enumerate(signs):
+        pairs = row[turn % 2 :][: 2 * ((31 - turn % 2) // 2)].reshape(-1, 2)
+        assert (pairs.sum(1) == 0).all()
+    assert not torch.equal(signs[0], signs[2])
