@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
 from denoised import observe, shipped  # tests/denoised.py
@@ -10,7 +9,7 @@ from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet.candidates import candidates
 from slipscan.denoise.methods.slipnet.events import GATE, begun, in_bands_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
-from slipscan.denoise.methods.slipnet.search import Found, alternating, search
+from slipscan.denoise.methods.slipnet.search import Found, search
 from slipscan.field import Candidate
 
 SHAPE = (96, 96)
@@ -95,12 +94,3 @@ def test_a_slow_event_is_one_event() -> None:
     assert len(found) == 1
     rise = np.interp([0.25, 0.75], found[0].history, np.arange(120))
     assert rise.mean() == pytest.approx(60, abs=3) and 2 * np.ptp(rise) == pytest.approx(25, rel=0.3)
-
-
-def test_signs_of_neighbours_differ() -> None:
-    signs = alternating(31, 4)
-    assert signs.shape == (4, 31) and set(signs.unique().tolist()) == {-1.0, 1.0}
-    for turn, row in enumerate(signs):
-        pairs = row[turn % 2 :][: 2 * ((31 - turn % 2) // 2)].reshape(-1, 2)
-        assert (pairs.sum(1) == 0).all()
-    assert not torch.equal(signs[0], signs[2])

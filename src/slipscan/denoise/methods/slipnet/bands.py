@@ -24,6 +24,10 @@ PRIOR_MODES: Final = 12.0
 """So many modes of an epoch's band say that its noise is what the epoch has in all bands together."""
 BLOCKS: Final = (8, 16, 32, 64)
 """Coarse pixels of a side of the blocks whose energy is compared with noise."""
+MOST_CHANGE: Final = 3.0
+"""Times what a cell differs by in most epochs that it is believed to differ by in one."""
+MIN_PLACE: Final = 0.7
+"""A place is not believed to be quieter than that."""
 MIN_USED: Final = 0.5
 """Share of valid pixels of a coarse pixel that counts, and of counting pixels of a block."""
 TINY: Final = 1e-30
@@ -36,7 +40,10 @@ class BandSeries:
     Attributes
     ----------
     fields
-        detail and bands, each (time, pixel), 0 where there is no data; broad bands have fewer pixels
+        detail and bands, each (time, pixel), over the noise of the place (1 of most), 0 where there is no data; broad
+        bands have fewer pixels
+    noise
+        the same of what epochs differ by from those beside them, in units of its own noise: no event is in it
     whiteners
         (band, time, time) what makes the noise of each white in time
     share
@@ -46,6 +53,7 @@ class BandSeries:
     """
 
     fields: tuple[Tensor, ...]
+    noise: tuple[Tensor, ...]
     whiteners: Tensor
     share: Tensor
     design: Tensor
@@ -72,34 +80,64 @@ def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> B
         thinned = avg_pool2d(band[None], side)[0] if side > 1 else band
         parts.append((_by_cells(thinned, CELL // side), _by_cells(seen[None], CELL // side)[0]))
     modes = block_modes(max(BLOCKS)) * float(used.sum()) / max(BLOCKS) ** 2
-    fields, whiteners = [], []
+    fields, changes, whiteners = [], [], []
     for number, (values, seen) in enumerate(parts):
-        places = torch.nonzero(seen)[:, 0]
-        spread = base_variance
-        if len(places):
-            spread = _epoch_variance(values[:, places[:: 1 + len(places) // SAMPLED]], base_variance)
+        change, spread = _change(values, seen, base_variance)
         level = (spread / base_variance).median()
         white = (modes[number] * spread + PRIOR_MODES * level * base_variance) / (modes[number] + PRIOR_MODES)
         noise = TemporalCovariance.relative(white.clamp(min=TINY), prepared.red)
-        fields.append(values * seen)
+        place, clipped = _by_place(change, share.numel())
+        fields.append(values * (seen / place))
+        changes.append(clipped)
         whiteners.append(noise.whitener(prepared.days))
-    return BandSeries(tuple(fields), torch.stack(whiteners), share, prepared.design)
+    return BandSeries(tuple(fields), tuple(changes), torch.stack(whiteners), share, prepared.design)
 
 
-def _epoch_variance(series: Tensor, base_variance: Tensor) -> Tensor:
-    """Robust noise variance (time,) of series (time, pixel), from what an epoch differs by from those beside it.
+def _change(series: Tensor, seen: Tensor, base_variance: Tensor) -> tuple[Tensor, Tensor]:
+    """What an epoch differs by from those beside it.
 
-    What changes slowly, an event above all, is not in it. The noise of the neighbours is taken to be `base_variance`.
+    What changes slowly, an event above all, is not in it.
+
+    Parameters
+    ----------
+    series, seen
+        (time, pixel); (pixel,) where there is data
+    base_variance
+        (time,) in proportion to which the noise of the epochs beside is taken to be
+
+    Returns
+    -------
+    change, variance
+        (time, pixel) over its robust noise, 0 where there is no data; (time,) robust noise variance of an epoch
     """
-    before, after = (torch.cat(parts) for parts in ((series[1:2], series[:-1]), (series[1:], series[-2:-1])))
-    neighbours = torch.cat([base_variance[1:2], base_variance[:-1]]) + torch.cat(
-        [base_variance[1:], base_variance[-2:-1]]
-    )
-    # The first and the last epoch have one neighbour, counted twice.
+    # The first and the last epoch have one beside them, which counts twice.
+    before, after = torch.cat([series[1:2], series[:-1]]), torch.cat([series[1:], series[-2:-1]])
+    change = (series - (before + after) / 2) * seen
+    beside = torch.cat([base_variance[1:2], base_variance[:-1]]) + torch.cat([base_variance[1:], base_variance[-2:-1]])
     share = torch.full_like(base_variance, 0.25)
     share[[0, -1]] = 0.5
-    change = (MAD_TO_STD * (series - (before + after) / 2).abs().median(1).values).square()
-    return change * base_variance / (base_variance + share * neighbours)
+    places = torch.nonzero(seen)[:, 0]
+    if not len(places):
+        return change, base_variance
+    sample = change[:, places[:: 1 + len(places) // SAMPLED]]
+    std = (MAD_TO_STD * sample.abs().median(1).values).clamp(min=TINY)[:, None]
+    return change / std, std[:, 0].square() * base_variance / (base_variance + share * beside)
+
+
+def _by_place(change: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Noise of the cell of every pixel (pixel,) over that of most cells; and a change (time, pixel) over it.
+
+    Where a cell differs by many times what it differs by in most epochs, as at the step of an event, it is cut down.
+    """
+    by_cell = change.reshape(len(change), cells, -1)
+    size = torch.linalg.vector_norm(by_cell, dim=2)
+    usual = size.median(0).values
+    known = usual[usual > 0]
+    if not len(known):
+        return torch.ones_like(change[0]), change
+    place = (usual / known.median()).clamp(min=MIN_PLACE)
+    factor = (MOST_CHANGE * usual / size.clamp(min=TINY)).clamp(max=1) / place
+    return place.repeat_interleave(by_cell.shape[2]), (by_cell * factor[:, :, None]).reshape(change.shape)
 
 
 def _by_cells(fields: Tensor, side: int) -> Tensor:

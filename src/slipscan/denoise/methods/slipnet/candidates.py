@@ -1,4 +1,4 @@
-"""Candidate histories: ramps of any length, at any time of the series."""
+"""Candidate histories: ramps of any length, and relaxations, at any time of the series."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from torch import Tensor
 from slipscan.fit.ramps import middles, ramps
 
 DURATIONS_D: Final = (0.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1095.0)
+RELAXATIONS_D: Final = (50.0, 150.0, 450.0)
+"""Times in which relaxations fall to 1/e."""
 SHORT_D: Final = 48.0
 STEPS_A_RAMP: Final = 4.0
 """Candidates of a duration begin this many times a duration."""
+STARTS_A_RELAXATION: Final = 2.0
+"""Relaxations begin this many times the time in which they fall."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
 """Between a candidate and the next: shares of the step in time, and of the duration."""
@@ -29,7 +33,8 @@ class Candidates:
     columns
         (time, candidate) from 0 at the first to 1 at the last epoch
     middle_d, duration_d
-        (candidate,) days; NaN of what is no ramp
+        (candidate,) days, of a ramp; of a relaxation, its start and minus the time in which it falls to 1/e; NaN of
+        any other
     """
 
     columns: Tensor
@@ -38,18 +43,25 @@ class Candidates:
 
 
 def candidates(days: Tensor) -> Candidates:
-    """Ramps of all durations that the series is long enough for."""
-    between = middles(days)
-    lengths = [length for length in DURATIONS_D if length <= float(days[-1] - days[0])]
-    return _ramps(days, [(_spaced(between, length / STEPS_A_RAMP), length) for length in lengths])
+    """Ramps of all durations that the series is long enough for, and relaxations that begin before its end."""
+    between, length = middles(days), float(days[-1] - days[0])
+    parts = [_ramps(days, _spaced(between, own / STEPS_A_RAMP), own) for own in DURATIONS_D if own <= length]
+    parts += [
+        _relaxations(days, _spaced(between, own / STARTS_A_RELAXATION), own) for own in RELAXATIONS_D if own <= length
+    ]
+    return _joined(parts)
 
 
 def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
     """Ramps between a candidate and its neighbours."""
     middle, length = tried.middle_d[number], float(tried.duration_d[number])
+    if length < 0:
+        between = middles(days)
+        starts = between[(between - middle).abs() <= -length / STARTS_A_RELAXATION]
+        return _joined([_relaxations(days, starts, -factor * length) for factor in FINER_DURATIONS])
     shift = torch.tensor(FINER_MIDDLES, device=days.device) * max(length, SHORT_D) / STEPS_A_RAMP
     lengths = [factor * length for factor in FINER_DURATIONS] if length else [0.0, 0.25 * SHORT_D, 0.5 * SHORT_D]
-    return _ramps(days, [(middle + shift, length) for length in lengths])
+    return _joined([_ramps(days, middle + shift, own) for own in lengths])
 
 
 def only(course: Tensor) -> Candidates:
@@ -58,14 +70,28 @@ def only(course: Tensor) -> Candidates:
     return Candidates(course[:, None], unknown, unknown)
 
 
-def _ramps(days: Tensor, chosen: list[tuple[Tensor, float]]) -> Candidates:
-    """Ramps with middles (middle,) of durations, days."""
-    columns = []
-    for middle, length in chosen:
-        ramp = ramps(days, middle, length)
-        columns.append((ramp - ramp[0]) / (ramp[-1] - ramp[0]).clamp(min=1e-3))
-    durations = [torch.full_like(middle, length) for middle, length in chosen]
-    return Candidates(torch.cat(columns, 1), torch.cat([middle for middle, _ in chosen]), torch.cat(durations))
+def _ramps(days: Tensor, middle_d: Tensor, duration_d: float) -> Candidates:
+    """Ramps with middles (middle,) of a duration."""
+    return _candidates(ramps(days, middle_d, duration_d), middle_d, duration_d)
+
+
+def _relaxations(days: Tensor, start_d: Tensor, time_d: float) -> Candidates:
+    """1 - exp(-t / time_d) from starts (start,) on."""
+    since = (days[:, None] - start_d).clamp(min=0)
+    return _candidates(1 - torch.exp(-since / time_d), start_d, -time_d)
+
+
+def _candidates(rise: Tensor, at_d: Tensor, duration_d: float) -> Candidates:
+    whole = (rise - rise[0]) / (rise[-1] - rise[0]).clamp(min=1e-3)
+    return Candidates(whole, at_d, torch.full_like(at_d, duration_d))
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    return Candidates(
+        torch.cat([part.columns for part in parts], 1),
+        torch.cat([part.middle_d for part in parts]),
+        torch.cat([part.duration_d for part in parts]),
+    )
 
 
 def _spaced(days: Tensor, least: float) -> Tensor:

@@ -22,14 +22,14 @@ from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.sigma import SigmaCalibration
 
-MOST_EVENTS: Final = 6
+MOST_EVENTS: Final = 8
 """In a tile."""
 GATE: Final = 1.6
 """Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores
 of noise is, that is exceeded in one of 200 tiles."""
 MIN_EVIDENCE: Final = 20.0
 """A map has this energy in common with the data, noise being 1, or it is empty."""
-SWEEPS: Final = 2
+SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 USED_SHARE: Final = 0.5
 """Of the epochs and pixels of a coarse pixel that have data: with less it tells no history."""
@@ -121,7 +121,10 @@ def tile_events(
             going = [(tile, course) for tile, course in zip(open_tiles, courses, strict=True) if course is not None]
             if not going:
                 break
-            images = [image_of(tile.prepared, tile.levels, course, _beside(tile), tile.found) for tile, course in going]
+            images = [
+                image_of(tile.prepared, tile.levels, course, _beside(tile, tile.found), tile.found)
+                for tile, course in going
+            ]
             means, stds = oriented_prediction(network, images, orientations)
             open_tiles = []
             for (tile, course), image, mean, std in zip(going, images, means, stds, strict=True):
@@ -151,8 +154,9 @@ def begun(tile: Prepared) -> Working:
     )
 
 
-def _beside(tile: Working) -> Tensor | None:
-    return torch.stack([one.course for one in tile.found], 1) if tile.found else None
+def _beside(tile: Working, found: Sequence[Moved]) -> Tensor:
+    """Courses (time, n) of what was found."""
+    return torch.stack([tile.prepared.days, *(one.course for one in found)], 1)[:, 1:]
 
 
 def in_bands_of(tile: Working, found: Sequence[Moved] = ()) -> BandSeries:
@@ -170,15 +174,13 @@ def _next_course(tile: Working, gate: float) -> Tensor | None:
     """The next history (time,); None where nothing is above noise."""
     if not tile.used.any():
         return None
-    prepared, beside = tile.prepared, _beside(tile)
-    bands = in_bands_of(tile, tile.found)
-    others = prepared.design[:, :0] if beside is None else beside
-    best = search(bands, tile.tried, others, gate)
+    bands, beside = in_bands_of(tile, tile.found), _beside(tile, tile.found)
+    best = search(bands, tile.tried, beside, gate)
     if best is None:
         return None
     tile.least = gate * best.noise
-    finer = near(prepared.days, tile.tried, best.number)
-    better = search(bands, finer, others)
+    finer = near(tile.prepared.days, tile.tried, best.number)
+    better = search(bands, finer, beside)
     return tile.tried.columns[:, best.number] if better is None else finer.columns[:, better.number]
 
 
@@ -194,10 +196,10 @@ def _prune(tile: Working) -> None:
     while len(tile.found) > 1:
         scores = []
         for one in tile.found:
-            others = torch.stack([other.course for other in tile.found if other is not one], 1)
-            best = search(bands, only(one.course), others)
+            others = _beside(tile, [other for other in tile.found if other is not one])
+            best = search(bands, only(one.course), others, apart=0.0)
             scores.append(0.0 if best is None else best.score)
-        weakest = int(np.argmin(scores))
+        weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
         for part in (tile.found, tile.stds, tile.images):
