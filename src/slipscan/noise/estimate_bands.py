@@ -95,9 +95,9 @@ def band_sums(residual: NDArray[np.floating], octaves: int | None = None, finest
     for first in range(0, len(residual), BATCH):
         few = slice(first, first + BATCH)
         for band, (field, where) in enumerate(_bands(residual[few], many, finest)):
-            field *= where.astype(np.float32)
-            total[few, band] = squares(field)
-            count[few, band] = where.sum(axis=(1, 2))
+            seen = where.astype(np.float32)
+            field *= seen
+            total[few, band], count[few, band] = squares(field), squares(seen)
     return total, count
 
 

@@ -157,7 +157,7 @@ def _detail(residual: Float32, factor: int) -> Sums:
             if not known.all():
                 rest = np.where(known, rest, np.float32(0.0))
             total[few] += squares(rest)
-            count[few] += np.count_nonzero(known, axis=(1, 2))
+            count[few] += squares(known.astype(np.float32))
     return total, count
 
 

@@ -135,15 +135,16 @@ def structure_sums(residual: NDArray[np.floating], level: Level, factor: int = 1
         valid = np.isfinite(coarse)
         complete = bool(valid.all())
         filled = coarse if complete else np.where(valid, coarse, np.float32(0.0))
+        weight = valid.astype(np.float32)  # products of numbers take half of the time of those with truth values
         for lag, (dy, dx) in enumerate(zip(level.dy, level.dx, strict=True)):
             ahead, behind = _shifted(int(dy), int(dx))
             change = filled[ahead] - filled[behind]
             if complete:
                 pairs[few, lag] = change[0].size
             else:
-                both = valid[ahead] & valid[behind]
+                both = weight[ahead] * weight[behind]
                 change *= both
-                pairs[few, lag] = np.count_nonzero(both, axis=(1, 2))
+                pairs[few, lag] = squares(both)
             total[few, lag] = squares(change)
     return total, pairs
 
