@@ -20,7 +20,7 @@ def set_up_logging() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
-    for noisy in ("rasterio", "pyogrio", "fiona", "matplotlib", "asyncio", "urllib3"):
+    for noisy in ("rasterio", "pyogrio", "fiona", "matplotlib", "asyncio", "urllib3", "distributed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
