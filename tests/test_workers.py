@@ -42,7 +42,7 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "my_denois
 def inside() -> Iterator[Client]:
     """A cluster in this process, with a client that is active."""
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -51,7 +51,7 @@ def inside() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def processes() -> Iterator[LocalCluster]:
     """A cluster of two processes."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         cluster.wait_for_workers(2)
         yield cluster
 
@@ -155,7 +155,7 @@ def test_a_cluster_that_is_asked_for_and_cannot_be_had_is_said(monkeypatch: pyte
 def test_a_scheduler_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "CONNECT_S", 0.3)
     with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
         Client(cluster),
         pytest.raises(SlipscanError, match=r"has no workers: start some \(dask worker ADDRESS\)"),
     ):
@@ -171,7 +171,7 @@ def weights_of(directory: Path) -> str:
 @pytest.mark.slow
 def test_denoise_gives_the_same_bytes_on_threads_and_on_a_cluster(tmp_path: Path, given: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    make_stack(tmp_path / "stack.zarr", Size(320, 416, 16))
+    make_stack(tmp_path / "stack.zarr", Size(224, 320, 12))
     settings = DenoiseSettings(weights=weights_of(tmp_path), device="cpu")
     given.chdir(tmp_path)  # a relative path means something here alone
     write_denoised(Path("stack.zarr"), tmp_path / "cluster.zarr", settings)
@@ -243,7 +243,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(tmp_path: Path, given: pytest
 
 @pytest.mark.slow
 def test_a_cluster_that_is_lost_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         monkeypatch.setenv(ADDRESS, cluster.scheduler_address)
         results = in_order(math.sqrt, range(1000), 1, "roots")
         assert next(results) == 0
@@ -256,7 +256,7 @@ def test_a_cluster_that_is_lost_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 def test_work_that_kills_its_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
     ):
         monkeypatch.setenv(ADDRESS, cluster.scheduler_address)
         with pytest.raises(SlipscanError, match="died at the same piece of work again and again"):
