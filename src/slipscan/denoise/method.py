@@ -25,7 +25,7 @@ NOTHING_TO_LEARN: Final = (
     " (docs/denoiser.md)"
 )
 ON_ACCELERATOR: Final = 8
-"""Tiles that keep it busy, in some 3 GB at 300 epochs."""
+"""Tiles that go through the network together there; set `tiles_at_once` of a method for more or fewer."""
 
 
 class NoOptions(Frozen):
