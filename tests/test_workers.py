@@ -113,11 +113,21 @@ def test_results_keep_their_order_and_an_error_ends_the_work() -> None:
 
 def test_few_results_wait_for_a_caller_that_is_slow() -> None:
     begun: list[int] = []
-    results = in_order(lambda n: begun.append(n) or n, range(1000), 3, "numbers")
+
+    def begin(number: int) -> int:
+        begun.append(number)
+        return number
+
+    results = in_order(begin, range(1000), 3, "numbers")
     for _ in range(5):
         next(results)
-    assert len(begun) <= 5 + 3
+    assert len(begun) <= 5 + 4
     results.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_kept_of_a_result_is_made_at_once(threads: int) -> None:
+    assert list(in_order(squared, range(9), threads, None, str)) == [str(n * n) for n in range(9)]
 
 
 def test_an_active_client_is_used_and_work_is_not_cut_up_again(
@@ -126,6 +136,7 @@ def test_an_active_client_is_used_and_work_is_not_cut_up_again(
     caplog.set_level("INFO", "slipscan")
     assert list(in_order(squared, range(20), 1, "squares")) == [n * n for n in range(20)]
     assert "squares: on the dask cluster at inproc" in caplog.text
+    assert list(in_order(squared, range(9), 1, None, str)) == [str(n * n) for n in range(9)]
     assert list(in_order(cut_up_again, [2, 3], 1, "lists")) == [[0, 1], [0, 1, 4]]
     assert inside.status == "running"
     with pytest.raises(SlipscanError, match="number 3 is none"):

@@ -24,9 +24,9 @@ def set_up_logging() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def progress(items: Iterable[Item], description: str) -> Iterator[Item]:
+def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Iterate over `items` with a bar on a terminal, or a line every ten seconds and at the end elsewhere."""
-    total = len(items) if isinstance(items, Sized) else None
+    total = len(items) if isinstance(items, Sized) else total
     if sys.stderr.isatty():
         yield from rich_track(items, description, total=total, console=Console(stderr=True), transient=True)
         return

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Keep = Callable[[Any], Any]
 
 ADDRESS: Final = "DASK_SCHEDULER_ADDRESS"
 CONNECT_S: Final = 30.0
@@ -43,18 +44,17 @@ PATIENCE_S: Final = 120.0
 """Without any worker: one that died is started again within seconds, a job in a queue is not."""
 
 
-class _Inside(threading.local):
-    """Whether this thread is at a piece of work, which is not cut up again."""
-
-    now = False
-
-
-_inside = _Inside()
+_inside = threading.local()
+"""Its attribute `now`: whether this thread is at a piece of work, which is not cut up again."""
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Sequence[Item], threads: int, description: str | None
-) -> Iterator[Result]:
+    function: Callable[[Item], Any],
+    items: Sequence[Item],
+    threads: int,
+    description: str | None,
+    keep: Keep = lambda result: result,
+) -> Iterator[Any]:
     """Yield function(item) of every item, in order; a few are worked on at once, whatever is held stays small.
 
     The first error ends the work: what has not begun is not begun.
@@ -69,36 +69,44 @@ def in_order(
         where there is no cluster: items that are worked on at once
     description
         of the progress that is shown; None: none is
+    keep
+        makes of a result what is yielded, in this process, in any order and on any thread: writes what is large
 
     Raises
     ------
     SlipscanError
         a cluster is asked for and distributed is not installed, no scheduler answers, or the cluster is lost
     """
+    results = _results(function, items, threads, description or "the work", keep)
+    yield from results if description is None else progress(results, description, len(items))
+
+
+def _results(
+    function: Callable[[Item], Any], items: Sequence[Item], threads: int, name: str, keep: Keep
+) -> Iterator[Any]:
     with contextlib.ExitStack() as open_until_done:
-        client = None if _inside.now else open_until_done.enter_context(_cluster())
-        name = description or "the work"
+        client = None if getattr(_inside, "now", False) else open_until_done.enter_context(_cluster())
         held = None if client is None else _sent(client, function, name)
-        shown = progress(items, description) if description is not None else iter(items)
-        if held is not None:
-            yield from _on_cluster(client, held, shown, name)
+        if client is not None and held is not None:
+            yield from _on_cluster(client, held, items, name, keep)
         elif threads <= 1:
-            yield from map(function, shown)
+            yield from (keep(function(item)) for item in items)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                yield from _ahead(lambda item: pool.submit(function, item), Future.result, shown, threads)
+                work = pool.submit
+                yield from _ahead(lambda item: work(lambda: keep(function(item))), Future.result, items, threads + 1)
 
 
 def _ahead(
     submit: Callable[[Item], Any], result_of: Callable[[Any], Result], items: Iterable[Item], most: int
 ) -> Iterator[Result]:
-    """Results in order, with at most so many begun ahead of the one that is waited for."""
+    """Results in order; at most so many are begun and not yet given."""
     waiting: deque[Any] = deque()
     try:
         for item in items:
-            waiting.append(submit(item))
-            if len(waiting) > most:
+            if len(waiting) == most:
                 yield result_of(waiting.popleft())
+            waiting.append(submit(item))
         while waiting:
             yield result_of(waiting.popleft())
     finally:
@@ -160,7 +168,7 @@ def _sent(client: Client, function: Callable[[Any], Any], name: str) -> Any | No
 def _size(function: Callable[[Any], Any]) -> int:
     """Bytes of a function with what it holds, as they are sent, none of which is kept."""
     counter = _Counter()
-    cloudpickle.CloudPickler(counter, protocol=5, buffer_callback=counter.count).dump(function)
+    cloudpickle.CloudPickler(counter, protocol=5).dump(function)
     return counter.size
 
 
@@ -169,22 +177,17 @@ class _Counter:
 
     size = 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         """Count it."""
         self.size += memoryview(data).nbytes
-        return memoryview(data).nbytes
-
-    def count(self, buffer: pickle.PickleBuffer) -> None:
-        """Count an array."""
-        self.size += buffer.raw().nbytes
 
 
-def _on_cluster(client: Client, held: Any, items: Iterable[Item], name: str) -> Iterator[Any]:
+def _on_cluster(client: Client, held: Any, items: Iterable[Item], name: str, keep: Keep) -> Iterator[Any]:
     """Results of a function that is held by the workers, in order; raises SlipscanError where these are lost."""
     with _losses_said(client, name):
         yield from _ahead(
             lambda item: client.submit(_call, held, item, pure=False),
-            lambda future: _result(client, future),
+            lambda future: keep(_result(client, future)),
             items,
             2 * sum(client.nthreads().values()),
         )
@@ -257,12 +260,12 @@ def _result(client: Client, future: Any) -> Any:
 def _call(function: Callable[[Item], Result], item: Item) -> Result:
     """A piece of work, in a thread of a worker: as in the caller, linear algebra on one thread, no dask inside."""
     _one_thread()
-    before, _inside.now = _inside.now, True
+    _inside.now = True
     try:
         with _synchronous:
             return function(item)
     finally:
-        _inside.now = before
+        _inside.now = False
 
 
 def _one_thread() -> None:

@@ -126,7 +126,8 @@ def _tiles(
         groups += [row[first : first + together] for first in range(0, len(row), together)]
     found = in_order(_Group(whole, method), groups, threads, description)
     for group, parts in zip(groups, found, strict=True):
-        yield from zip(group, parts, strict=True)
+        for place in group:
+            yield place, parts.pop(0)  # none is held while the next group is waited for
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from functools import partial
 
 import numpy as np
@@ -87,12 +88,19 @@ def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
     polygon_mask = inside(region_polygon(plan.dataset), plan.target)
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm))
     maps: Maps = {}
-    work = partial(_tile, plan, polygon_mask)
-    for tile, part, part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles"):
+    lock = threading.Lock()
+
+    def written(result: tuple[Tile, Maps, Counts]) -> Counts:
+        tile, part, part_counts = result
         for name, values in part.items():
-            if name not in maps:
-                maps[name] = empty((*values.shape[:-2], *plan.target.shape), np.float32)
+            with lock:
+                if name not in maps:
+                    maps[name] = empty((*values.shape[:-2], *plan.target.shape), np.float32)
             maps[name][(..., *tile)] = values
+        return part_counts
+
+    work = partial(_tile, plan, polygon_mask)
+    for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles", written):
         counts.merge(part_counts)
     return maps, counts
 
