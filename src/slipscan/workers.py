@@ -222,8 +222,7 @@ def _checked(client: Client) -> int:
     where = _where(client)
     with contextlib.suppress(TimeoutError):
         client.wait_for_workers(1, timeout=CONNECT_S)
-    threads = sum(client.nthreads().values())
-    if threads == 0:
+    if (threads := sum(client.nthreads().values())) == 0:
         raise SlipscanError(f"{where} has no workers: start some (dask worker ADDRESS)")
     try:
         found = set(client.run(_version).values())
