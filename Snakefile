@@ -31,7 +31,7 @@ rule all:
     input:
         rules.catalogue.output,
         rules.report.output,
-        [path("{region}", "truth.json").format(region=name) for name in SIMULATED],
+        [path("{region}", "truth.json").format(region=name) for name in WITH_TRUTH],
 
 
 rule manifests:

@@ -16,7 +16,7 @@ import insar_scene as scenes
 from job_builders import job_of
 from slipscan.archive.manifest import COLUMNS
 from slipscan.archive.protocol import Archive
-from slipscan.archive.registry import ARCHIVES, archive_of
+from slipscan.archive.registry import ARCHIVES, archive_of, has_truth
 from slipscan.archive.remote import RemoteArchive
 from slipscan.errors import SlipscanError
 from slipscan.regions import SOURCES, Region, Track
@@ -42,7 +42,8 @@ def test_every_archive_offers_the_protocol(name: str) -> None:
     if name != "hyp3":
         with pytest.raises(SlipscanError, match=f"'{name}': only 'hyp3' takes orders"):
             archive.order(pd.DataFrame(), job_of(REGION))
-    if name != "simulated":
+    assert has_truth(REGION.model_copy(update={"archive": name})) == archive.has_truth
+    if not archive.has_truth:
         with pytest.raises(SlipscanError, match=f"'{name}': only simulated regions have a truth"):
             archive.truth(REGION, ArchiveSettings())
 
@@ -61,6 +62,13 @@ def test_no_module_outside_its_folder_compares_the_name_of_an_archive() -> None:
             if isinstance(node, ast.Compare) and "archive" in ast.unparse(node):
                 words = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
                 assert not words & set(ARCHIVES), f"{path}: {ast.unparse(node)}"
+
+
+def test_no_rule_compares_the_name_of_an_archive() -> None:
+    root = PACKAGE.parents[1]
+    for path in [root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))]:
+        for name in ARCHIVES:
+            assert f'"{name}"' not in path.read_text() and f"'{name}'" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHIVES) - {"simulated"}))

@@ -1,5 +1,6 @@
 """The denoiser as a whole: what it recovers, its symmetries, its product, its weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from denoised import observe, run, shipped  # tests/denoised.py
+from denoised import observe, random_method, run, shipped  # tests/denoised.py
 from simulated import SHAPE, dates, stack_dataset, turbulence  # tests/simulated.py
 from slipbench.baselines.peak import contrast
 from slipscan.denoise import cards
@@ -16,6 +17,7 @@ from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.denoise.registry import METHODS, build
 from slipscan.denoise.stage import denoise_stack
 from slipscan.errors import SlipscanError
+from slipscan.field import Field, Observation
 from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
 from slipscan.settings import DenoiseSettings
 from slipscan.stack import with_denoised
@@ -107,6 +109,32 @@ def test_threads_change_no_bit() -> None:
     one, two = (denoise(observe(series), shipped(), threads=threads) for threads in (1, 2))
     for name in ("transient", "std", "parameters", "evidence"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_tiles_that_a_method_is_given_together_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    from slipscan.denoise import run as module
+
+    series = turbulence(np.random.default_rng(5), 12, shape=(20, 700)).astype("f4")
+    series[:, :, 190:330] = np.nan  # the third tile has no data: the batch is filled up with its neighbours
+    method, given = random_method(), []
+    method.network.half_precision = False
+
+    def counted(observations: Sequence[Observation]) -> list[Field]:
+        given.append(len(observations))
+        return SlipNetDenoiser.fields(method, observations)
+
+    monkeypatch.setattr(method, "fields", counted)
+    one = module.denoise(observe(series), method)
+    method.tiles_at_once = 3
+    three = module.denoise(observe(series), method)
+    assert given == [1] * 6 + [2, 3, 1]
+    for name in ("transient", "std", "parameters", "mean", "evidence"):
+        size = np.nanmax(np.abs(getattr(one, name)))
+        np.testing.assert_allclose(getattr(three, name), getattr(one, name), rtol=0, atol=1e-5 * size)
+    assert np.nanmax(np.abs(one.transient)) > 1e-3
+    monkeypatch.setattr(module, "BATCH_VALUES", 2 * 12 * 20 * 128)
+    module.denoise(observe(series), method)
+    assert given[9:] == [2, 2, 1, 1], "memory bounds them"
 
 
 def test_a_pixel_with_few_epochs_is_nan_and_harms_no_other() -> None:

@@ -12,7 +12,6 @@ from rasterio.warp import Resampling
 from scipy.optimize import linprog
 
 import network_scene as scenes
-from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs
 from slipscan.store import same_store, write_zarr
 from slipscan.timeseries import inversion, plan, stage
@@ -20,7 +19,6 @@ from slipscan.timeseries.elimination import eliminate, reached_epochs
 from slipscan.timeseries.inversion import invert, sorted_by_validity
 from slipscan.timeseries.network import Network, build_network, parts
 from slipscan.timeseries.resample import resampler
-from slipscan.timeseries.workers import in_order
 
 
 def network_of(pairs: list[tuple[int, int]], epochs: int) -> Network:
@@ -179,21 +177,6 @@ def test_an_increment_equals_a_full_run() -> None:
     # A run without the last epoch differs from it only where the last epoch's pairs say so.
     old = scenes.invert(made.isel(pair=[index for index, (_, b) in enumerate(scenes.neighbours(8)) if b < 7]))
     assert np.abs(whole["displacement"][:5] - old["displacement"][:5]).max() < 3 * sigma
-
-
-def test_results_keep_their_order_and_an_error_ends_the_work() -> None:
-    assert list(in_order(lambda n: n * n, range(50), 3, "squares")) == [n * n for n in range(50)]
-    begun = []
-
-    def fail(n: int) -> int:
-        begun.append(n)
-        if n == 5:
-            raise SlipscanError("five")
-        return n
-
-    with pytest.raises(SlipscanError, match="five"):
-        list(in_order(fail, range(1000), 2, "numbers"))
-    assert len(begun) < 50
 
 
 MEMORY = """

@@ -52,19 +52,26 @@ def block_means(fields: NDArray[np.floating], factor: int, min_share: float = 0.
     if factor == 1:
         return np.asarray(fields, np.float32)
     valid = np.isfinite(fields)
-    total, count = _sums(np.where(valid, fields, np.float32(0.0)), factor), _sums(valid, factor)
+    if valid.all():
+        total, count = _sums(fields, factor), _sums(valid[:1], factor)
+    else:
+        total, count = _sums(np.where(valid, fields, np.float32(0.0)), factor), _sums(valid, factor)
     enough = count >= max(min_share * factor**2, 1)
     return np.where(enough, total / np.maximum(count, 1), np.float32(np.nan)).astype(np.float32)
 
 
 def _means(series: Float32, factor: int) -> Float32:
     mean, count = _temporal_mean(series)
-    covered = np.maximum(MIN_SHARE * _sums((count > 0)[None], factor), 1)
+    ever = _sums((count > 0)[None], factor)
+    covered = np.maximum(MIN_SHARE * ever, 1)
+    complete = bool((count == len(series)).all())
     out = np.empty((len(series), *covered.shape[1:]), np.float32)
     for few in _batches(len(series)):
-        valid = np.isfinite(series[few])
-        about = np.where(valid, series[few] - mean, np.float32(0.0))
-        total, found = _sums(about, factor), _sums(valid, factor)
+        if complete:
+            total, found = _sums(series[few] - mean, factor), ever
+        else:
+            valid = np.isfinite(series[few])
+            total, found = _sums(np.where(valid, series[few] - mean, np.float32(0.0)), factor), _sums(valid, factor)
         out[few] = np.where(found >= covered, total / np.maximum(found, 1), np.float32(np.nan))
     return out
 
@@ -74,8 +81,10 @@ def _temporal_mean(series: Float32) -> tuple[Float32, NDArray[np.intp]]:
     total, count = np.zeros(series.shape[1:]), np.zeros(series.shape[1:], np.intp)
     for few in _batches(len(series)):
         valid = np.isfinite(series[few])
-        count += valid.sum(axis=0)
-        total += np.where(valid, series[few], np.float32(0.0)).sum(axis=0, dtype=np.float64)
+        complete = bool(valid.all())
+        count += len(valid) if complete else valid.sum(axis=0)
+        known = series[few] if complete else np.where(valid, series[few], np.float32(0.0))
+        total += known.sum(axis=0, dtype=np.float64)
     return (total / np.maximum(count, 1)).astype(np.float32), count
 
 

@@ -104,6 +104,11 @@ class Observation:
             self._cleaned[key] = clean(self.values, self.height, self.design, device=device)
         return self._cleaned[key]
 
+    @property
+    def cleaned_on(self) -> str:
+        """A device that the cleaned series is on; the CPU where there is none yet."""
+        return next(iter(self._cleaned), "cpu")
+
     def at(self, epochs: NDArray[np.bool_]) -> Observation:
         """The part of it at some epochs, (time,) bool."""
         segment = None if self.segment is None else self.segment[epochs]
@@ -178,6 +183,11 @@ class Denoiser(Protocol):
     @property
     def label(self) -> str:
         """Name, and of what was trained the first digits of its weights' sha256, as it stands in the catalogue."""
+        ...
+
+    @property
+    def tiles_at_once(self) -> int:
+        """Tiles that `fields` is best given together: one, or as many as keep an accelerator busy."""
         ...
 
     def fields(self, observations: Sequence[Observation]) -> list[Field]:

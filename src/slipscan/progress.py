@@ -20,13 +20,13 @@ def set_up_logging() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
-    for noisy in ("rasterio", "pyogrio", "fiona", "matplotlib", "asyncio", "urllib3"):
+    for noisy in ("rasterio", "pyogrio", "fiona", "matplotlib", "asyncio", "urllib3", "distributed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def progress(items: Iterable[Item], description: str) -> Iterator[Item]:
+def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Iterate over `items` with a bar on a terminal, or a line every ten seconds and at the end elsewhere."""
-    total = len(items) if isinstance(items, Sized) else None
+    total = len(items) if isinstance(items, Sized) else total
     if sys.stderr.isatty():
         yield from rich_track(items, description, total=total, console=Console(stderr=True), transient=True)
         return

@@ -6,6 +6,7 @@ import hashlib
 
 from snakemake.exceptions import WorkflowError
 
+from slipscan.archive.registry import has_truth
 from slipscan.versions import code_identity, weights_identity
 from slipscan.errors import SlipscanError
 from slipscan.regions import read_regions, select
@@ -24,7 +25,7 @@ try:
 except SlipscanError as error:
     raise WorkflowError(f"slipscan: error: {error}") from None
 
-SIMULATED = [name for name, region in REGIONS.items() if region.archive == "simulated"]
+WITH_TRUTH = [name for name, region in REGIONS.items() if has_truth(region)]
 
 
 wildcard_constraints:

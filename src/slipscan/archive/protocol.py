@@ -28,6 +28,8 @@ class Archive(Protocol):
     """As in the key 'archive' of a region."""
     dated: bool = False
     """Whether the names of granules hold both of their dates (YYYYMMDD)."""
+    has_truth: bool = False
+    """Whether it knows what its data really hold (`truth`); `registry.has_truth` tells without importing it."""
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the granules up to `as_of` (ISO date): columns manifest.COLUMNS, superseded versions resolved."""

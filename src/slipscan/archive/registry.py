@@ -19,6 +19,8 @@ ARCHIVES: Final = {
     "simulated": "Simulated",
 }
 """The class of every archive, in {name}/archive.py beside this module."""
+WITH_TRUTH: Final = frozenset({"simulated"})
+"""Archives whose attribute `has_truth` is set: the workflow asks at the start of every job and imports no archive."""
 
 
 def archive_of(region: Region) -> Archive:
@@ -26,3 +28,8 @@ def archive_of(region: Region) -> Archive:
     module = importlib.import_module(f"slipscan.archive.{region.archive}.archive")
     archive: Archive = getattr(module, ARCHIVES[region.archive])()
     return archive
+
+
+def has_truth(region: Region) -> bool:
+    """Whether the archive of a region knows what its data really hold."""
+    return region.archive in WITH_TRUTH

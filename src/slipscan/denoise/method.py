@@ -24,6 +24,8 @@ NOTHING_TO_LEARN: Final = (
     "this denoiser does not say what it learns: give its class `example_of` and `loss`, or a `task` of its own"
     " (docs/denoiser.md)"
 )
+ON_ACCELERATOR: Final = 8
+"""Tiles that go through the network together there; set `tiles_at_once` of a method for more or fewer."""
 
 
 class NoOptions(Frozen):
@@ -47,6 +49,8 @@ class Method(ABC):
     name: ClassVar[str]
     options_model: ClassVar[type[Frozen]] = NoOptions
 
+    tiles_at_once: int = 1
+    """Tiles of one size that `fields` is given together, a memory bound apart (`denoise.run.BATCH_VALUES`)."""
     settings: DenoiseSettings | None = None
     """What it was built of, recorded in its products so that it can be built again; None: made by hand."""
 
@@ -90,6 +94,8 @@ class TrainedDenoiser(Method):
     ) -> None:
         super().__init__(options)
         self.network = network
+        if any(weights.device.type != "cpu" for weights in network.parameters()):
+            self.tiles_at_once = ON_ACCELERATOR
         self._label = label
         table = (card or {}).get("calibration")
         self.sigma = SigmaCalibration(**table) if table else None

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import pickle
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import cloudpickle
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slipscan.denoise import tiles
+from slipscan.denoise import registry, tiles
 from slipscan.errors import SlipscanError
 from slipscan.field import Denoiser, Field, Observation
 from slipscan.fit import background
 from slipscan.fit.masks import count_valid
 from slipscan.outofcore import Empty, release
+from slipscan.workers import in_order
 
 Float32 = NDArray[np.float32]
+Place = tuple[slice, slice, Float32, Float32]
+"""Rows and columns of a tile, and its share of the value of each row and column."""
+Parts = tuple[Float32, ...]
 
 EPOCHS: Final = 16
 """Of which the variance is in memory at once."""
+TILES_READ: Final = 3
+"""Neighbours in a row that are read together: a chunk of the store is unpacked whole, whatever is taken of it."""
+BATCH_VALUES: Final = 1 << 26
+"""Values of the tiles that a method is given at once, at most: 256 MB."""
+CACHED: Final = 1 << 18
+"""Values that stay in the processor's cache from one step of the arithmetic to the next."""
 PIXEL_NOISE_RANGE: Final = (0.5, 3.0)
 """A pixel's noise over the epoch's: clipped, since a scale of few epochs is itself noisy."""
 
@@ -56,8 +67,9 @@ def denoise(
     *,
     threads: int = 1,
     empty: Empty = np.zeros,
+    description: str | None = None,
 ) -> Denoised:
-    """Denoise a series tile by tile.
+    """Denoise a series tile by tile, on threads or a dask cluster (see `workers`).
 
     Parameters
     ----------
@@ -66,9 +78,11 @@ def denoise(
     method
         takes all epochs of a tile at once
     threads
-        tiles that are worked on at once; the result does not depend on it
+        groups of tiles that are worked on at once; the result does not depend on it
     empty
         makes the arrays of zeros that the results are put in
+    description
+        of the progress that is shown; None: none is
 
     Raises
     ------
@@ -77,22 +91,22 @@ def denoise(
     """
     epochs, columns = seen.design.shape
     rows, cols = seen.shape
-    parts = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
+    wholes = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
     seen_any = False
-    for y, x, share, found in _tiles(seen, method, threads):
+    for (y, x, *_), parts in _tiles(seen, method, threads, description):
         if x.start == 0:  # a row of tiles begins
-            for whole in parts:
+            for whole in wholes:
                 release(whole)
-        if found is None:
-            for whole in parts[:-1]:
+        if parts is None:
+            for whole in wholes[:-1]:
                 whole[:, y, x] = np.nan
             continue
-        for whole, part in zip(parts, found, strict=True):
-            whole[:, y, x] += np.multiply(part, share, out=part)
+        for whole, part in zip(wholes, parts, strict=True):
+            whole[:, y, x] += part
         seen_any = True
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
-    transient, variance, parameters, mean, evidence = parts
+    transient, variance, parameters, mean, evidence = wholes
     for first in range(0, epochs, EPOCHS):
         np.sqrt(variance[first : first + EPOCHS], out=variance[first : first + EPOCHS])
         release(variance)
@@ -100,55 +114,89 @@ def denoise(
 
 
 def _tiles(
-    whole: Observation, method: Denoiser, threads: int
-) -> Iterator[tuple[slice, slice, Float32, tuple[Float32, ...] | None]]:
-    """Every tile in a fixed order: where it lies, its share of a pixel's value, and what was found in it."""
-    shape = whole.shape
-    down, across = tiles.tiles(shape[0]), tiles.tiles(shape[1])
-    places = [
-        (y, x, share_y[:, None] * share_x)
-        for y, share_y in zip(down, tiles.shares(down, shape[0]), strict=True)
-        for x, share_x in zip(across, tiles.shares(across, shape[1]), strict=True)
-    ]
-
-    def work(place: tuple[slice, slice, Float32]) -> tuple[Float32, ...] | None:
-        seen = whole.tile(place[0], place[1])
-        if not np.isfinite(seen.values).any():
-            return None
-        return parts_of(seen, method.fields([seen])[0])
-
-    with ThreadPoolExecutor(threads) as pool:
-        # As many as there are threads, so that results do not pile up.
-        for first in range(0, len(places), threads):
-            batch = places[first : first + threads]
-            for place, found in zip(batch, pool.map(work, batch), strict=True):
-                yield *place, found
+    whole: Observation, method: Denoiser, threads: int, description: str | None
+) -> Iterator[tuple[Place, Parts | None]]:
+    """Every tile in a fixed order: where it lies, and its share of what is found."""
+    down, across = tiles.tiles(whole.shape[0]), tiles.tiles(whole.shape[1])
+    groups: list[list[Place]] = []
+    of_rows, of_columns = tiles.shares(down, whole.shape[0]), tiles.shares(across, whole.shape[1])
+    together = max(TILES_READ, method.tiles_at_once)
+    for y, share_y in zip(down, of_rows, strict=True):
+        row = [(y, x, share_y, share_x) for x, share_x in zip(across, of_columns, strict=True)]
+        groups += [row[first : first + together] for first in range(0, len(row), together)]
+    found = in_order(_Group(whole, method), groups, threads, description)
+    for group, parts in zip(groups, found, strict=True):
+        for place in group:
+            yield place, parts.pop(0)  # none is held while the next group is waited for
 
 
-def parts_of(seen: Observation, field: Field) -> tuple[Float32, ...]:
-    """One tile: transient, variance, parameters, mean, evidence, each (time, column or 1, y, x).
+@dataclass(frozen=True)
+class _Group:
+    """What is done with neighbouring tiles: it goes to every worker of a cluster, with series and method."""
+
+    whole: Observation
+    method: Denoiser
+
+    def __call__(self, group: Sequence[Place]) -> list[Parts | None]:
+        y, first, last = group[0][0], group[0][1], group[-1][1]
+        read = self.whole.tile(y, slice(first.start, last.stop))
+        out: list[Parts | None] = [None] * len(group)
+        batch: list[tuple[int, Observation]] = []
+        for number, (_, x, _, _) in enumerate(group):
+            seen = read.tile(slice(None), slice(x.start - first.start, x.stop - first.start))
+            if np.isfinite(seen.values).any():
+                batch.append((number, seen))
+            most = max(1, min(self.method.tiles_at_once, BATCH_VALUES // seen.values.size))
+            if batch and (len(batch) == most or number == len(group) - 1):
+                fields = self.method.fields([one for _, one in batch])
+                for (at, one), field in zip(batch, fields, strict=True):
+                    out[at] = parts_of(one, field, np.multiply.outer(*group[at][2:]))
+                batch = []
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings = getattr(self.method, "settings", None)
+        return _unpacked, (self.whole, settings.method if settings else None, cloudpickle.dumps(self.method))
+
+
+def _unpacked(whole: Observation, name: str | None, method: bytes) -> _Group:
+    """In another process: the file of a user's method is imported before the method is made."""
+    if name is not None:
+        registry.find(name)
+    return _Group(whole, pickle.loads(method))
+
+
+def parts_of(seen: Observation, field: Field, share: Float32) -> Parts:
+    """A tile's share (y, x) of transient, variance, parameters, mean and evidence, each (time, column or 1, y, x).
 
     The background is fitted to what delay and events leave, over a pixel's own epochs.
     """
-    cleaned = seen.cleaned()
-    transient = torch.from_numpy(field.transient).flatten(1)
-    rest = (cleaned.series - transient).mul_(cleaned.valid)
+    device = seen.cleaned_on
+    cleaned = seen.cleaned(device)
+    transient, std, evidence, own_share = (
+        torch.from_numpy(np.ascontiguousarray(part)).to(device)
+        for part in (field.transient, field.std, field.evidence, share)
+    )
+    transient, std, own_share = transient.flatten(1), std.flatten(1), own_share.flatten()
+    rest = torch.sub(cleaned.series, transient).mul_(cleaned.valid)
     parameters = background.parameters(rest, cleaned.valid, cleaned.design, cleaned.weight)
-    open_pixels = background.undetermined(cleaned.valid, cleaned.design)
-    rest = rest.sub_(cleaned.design @ parameters).div_(cleaned.delay.std[:, None])
-    noise = _pixel_noise(rest, cleaned.valid)
-    formal = background.formal_std(cleaned.design, cleaned.delay.std)
-    variance = torch.from_numpy(field.std).flatten(1).square().addcmul_((formal**2)[:, None], noise**2)
-    mean = cleaned.mean[None].clone()
-    transient = transient.clone()
-    for part in (transient, variance, parameters, mean):
-        part[:, open_pixels] = torch.nan
-    parts = (transient, variance, parameters, mean, torch.from_numpy(field.evidence).flatten()[None])
-    return tuple(part.float().reshape(-1, *seen.shape).numpy() for part in parts)
+    # A pixel whose epochs do not determine its background has none, and no events.
+    known = own_share.masked_fill(background.undetermined(cleaned.valid, cleaned.design), torch.nan)
+    formal = background.formal_std(cleaned.design, cleaned.delay.std).square()[:, None]
+    parts = [torch.empty_like(transient), torch.empty_like(std)]
+    for first in range(0, len(known), max(1, CACHED // len(rest))):
+        some = slice(first, first + max(1, CACHED // len(rest)))
+        left = torch.addmm(rest[:, some], cleaned.design, parameters[:, some], alpha=-1)
+        noise = _pixel_noise(left.div_(cleaned.delay.std[:, None]), cleaned.valid[:, some])
+        torch.mul(transient[:, some], known[some], out=parts[0][:, some])
+        variance = std[:, some].square().addcmul_(formal, noise.square())
+        torch.mul(variance, known[some], out=parts[1][:, some])
+    parts += [parameters * known, (cleaned.mean * known)[None], (evidence.flatten() * own_share)[None]]
+    return tuple(part.float().reshape(-1, *seen.shape).cpu().numpy() for part in parts)
 
 
 def _pixel_noise(residual: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Noise of every pixel (pixel,) over that of the epochs, from differences of consecutive epochs, clipped."""
     both = valid[1:] & valid[:-1]
-    size = (residual.diff(dim=0).abs() * both).sum(0) / count_valid(both).clamp(min=1)
+    size = residual.diff(dim=0).abs_().mul_(both).sum(0) / count_valid(both).clamp(min=1)
     return (size * np.sqrt(np.pi) / 2).clamp(*PIXEL_NOISE_RANGE)

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 def write_denoised(stack: Path, out: Path, settings: DenoiseSettings, threads: int = 1) -> None:
     """Denoise the stack at `stack` and write the denoised product to `out`.
 
-    A stack of any size is read tile by tile; what is finished waits in files beside `out`.
+    A stack of any size is read tile by tile, here or on a dask cluster (see `workers`); what is finished waits in
+    files beside `out`.
     """
     check_outputs([(out, store_kind("denoised"))], [stack])
     method = registry.build(settings)
@@ -57,12 +58,12 @@ def denoise_stack(
     method
         the denoiser
     threads
-        tiles that are worked on at once
+        groups of tiles that are worked on at once
     empty
         makes the arrays that hold the results
     """
     _, names = design_matrix(dataset["time"].values, segments(dataset))
-    parts = denoise(observation_of(dataset), method, threads=threads, empty=empty)
+    parts = denoise(observation_of(dataset), method, threads=threads, empty=empty, description="denoise tiles")
     out = product_of(dataset, parts, names)
     out.attrs["weights"] = method.label
     out.attrs["denoise_settings"] = json.dumps(to_options(settings))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slipscan import cache
 from slipscan.detect import calibration as calibration_module
@@ -17,8 +18,8 @@ from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.outputs import check_outputs
-from slipscan.progress import progress
 from slipscan.settings import DetectSettings
+from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +96,9 @@ def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Cal
 def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
     time = track.epochs.time
-
-    def maximum(task: tuple[str, int]) -> float:
-        return noise.null_maximum(null_order(task[0], time, settings.seed, task[1]))
-
     tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
-    with ThreadPoolExecutor(threads) as pool:
-        values = np.array(list(progress(pool.map(maximum, tasks), f"{len(tasks)} null stacks")))
+    maximum = partial(_maximum, noise, time, settings.seed)
+    values = np.array(list(in_order(maximum, tasks, threads, f"{len(tasks)} null stacks")))
     maxima = {kind: values[i * nulls : (i + 1) * nulls] for i, kind in enumerate(KINDS)}
     return calibrate(
         maxima,
@@ -110,3 +107,8 @@ def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int
         settings.seed,
         str(time[-1].astype("datetime64[D]")),
     )
+
+
+def _maximum(noise: Search, time: NDArray[np.datetime64], seed: int, task: tuple[str, int]) -> float:
+    """The strongest statistic of one null stack: kind and number."""
+    return noise.null_maximum(null_order(task[0], time, seed, task[1]))

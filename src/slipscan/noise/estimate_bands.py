@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from slipscan.noise.estimate_blur import blurred
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -30,7 +31,8 @@ def epoch_rms(residual: NDArray[np.floating]) -> Float:
     """
     out = np.full(len(residual), np.nan)
     for epoch, values in enumerate(residual):
-        known = values[np.isfinite(values)]
+        valid = np.isfinite(values)
+        known = values if valid.all() else values[valid]
         if known.size:
             out[epoch] = known.std(dtype=np.float64)
     return out
@@ -93,15 +95,22 @@ def band_sums(residual: NDArray[np.floating], octaves: int | None = None, finest
     for first in range(0, len(residual), BATCH):
         few = slice(first, first + BATCH)
         for band, (field, where) in enumerate(_bands(residual[few], many, finest)):
-            total[few, band] = np.square(field, where=where, out=np.zeros_like(field)).sum(axis=(1, 2), dtype=float)
-            count[few, band] = where.sum(axis=(1, 2))
+            seen = where.astype(np.float32)
+            field *= seen
+            total[few, band], count[few, band] = squares(field), squares(seen)
     return total, count
 
 
+def squares(fields: Float32) -> Float:
+    """Sums of the squares of fields (n, y, x), (n,): of a row in single precision, of the rows in double."""
+    return np.asarray(np.einsum("nyx,nyx->ny", fields, fields).sum(axis=1, dtype=np.float64))
+
+
 def _bands(residual: NDArray[np.floating], octaves: int, finest: bool) -> list[tuple[Float32, Bool]]:
-    """The bands of a few epochs, each on the pixels of its octave, and where they count."""
-    weight = np.isfinite(residual).astype(np.float32)
-    field = np.where(weight > 0, residual, 0.0).astype(np.float32)
+    """The bands of a few epochs, each on the pixels of its octave, and where they count (time or 1, y, x)."""
+    valid = np.isfinite(residual)
+    field = np.where(valid, residual, np.float32(0.0)).astype(np.float32, copy=False)
+    weight = (valid[:1] if (valid == valid[:1]).all() else valid).astype(np.float32)
     out = []
     for octave in range(octaves):
         one, solid = _smooth(field, weight, 1.0)
@@ -123,16 +132,11 @@ def _octaves(shape: tuple[int, int], alone: bool) -> int:
 
 
 def _smooth(field: Float32, weight: Float32, width: float) -> tuple[Float32, Bool]:
-    """Weighted Gaussian mean (time, y, x) of width `width` cells, and where its kernel is on data."""
-    same = bool((weight == weight[:1]).all())
-    below = _gaussian(weight[:1] if same else weight, width)
-    above = _gaussian(field, width)
-    solid = below > MIN_WEIGHT
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0), np.broadcast_to(solid, field.shape)
-
-
-def _gaussian(fields: Float32, width: float) -> Float32:
-    return np.asarray(ndimage.gaussian_filter(fields, (0.0, width, width), mode="constant", truncate=3.0))
+    """Weighted Gaussian mean (time, y, x) of width `width` cells, and where its kernel is on data (time or 1, y, x)."""
+    below = blurred(weight, width)
+    above = blurred(field, width)
+    above /= np.where(below > 0, below, np.float32(np.inf))
+    return above, below > MIN_WEIGHT
 
 
 def _halve(field: Float32) -> Float32:

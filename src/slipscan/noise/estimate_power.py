@@ -56,24 +56,36 @@ def power(residual: NDArray[np.floating], pixel_m: tuple[float, float], factor: 
     if min(rows, columns) < MIN_TAPERED_SIDE:
         return None
     taper = np.hanning(rows)[:, None] * np.hanning(columns)[None, :]
-    total = np.zeros((rows, columns))
+    half = np.zeros((rows, columns // 2 + 1))
     used = 0
     for epoch in residual:
         valid = np.isfinite(epoch)
-        weight = float(np.square(taper, where=valid, out=np.zeros_like(taper)).sum())
+        complete = bool(valid.all())
+        seen = taper if complete else taper * valid
+        weight = float(np.vdot(seen, seen))
         if valid.mean() < MIN_TAPERED_SHARE or weight == 0:
             continue
-        centred = np.where(valid, epoch - epoch[valid].mean(dtype=float), 0.0)
-        total += np.abs(fft.fft2(centred * taper)) ** 2 / weight
+        centred = epoch - (epoch if complete else epoch[valid]).mean(dtype=float)
+        centred = centred * taper if complete else np.where(valid, centred, 0.0) * taper
+        modes = fft.rfft2(centred, overwrite_x=True)
+        half += (np.square(modes.real) + np.square(modes.imag)) / weight
         used += 1
     if not used:
         return None
+    total = _both_halves(half, columns)
     height, width = (factor * side / 1e3 for side in pixel_m)
     ky, kx = np.fft.fftfreq(rows, height)[:, None], np.fft.fftfreq(columns, width)
     if factor > 1:
         taken = [np.sinc(k * side) / np.sinc(k * side / factor) for k, side in ((ky, height), (kx, width))]
         total /= (taken[0] * taken[1]) ** 2
     return Power(total / used * height * width, np.hypot(ky, kx))
+
+
+def _both_halves(half: Float, columns: int) -> Float:
+    """All modes (ky, kx) from those of `rfft2`: of a real field, the power at -k is that at k."""
+    there = np.arange(half.shape[1], columns)
+    mirrored = half[-np.arange(len(half)) % len(half)][:, columns - there]
+    return np.concatenate([half, mirrored], axis=1)
 
 
 def binned(

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from slipscan.fit.background import fit_series
+from slipscan.noise.estimate_blur import blurred
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -18,12 +18,14 @@ MIN_VALID_SHARE: Final = 0.5
 """Epochs of fewer valid pixels, and pixels of fewer valid epochs, do not count."""
 FILL_CELLS: Final = 1.5
 """Width of the mean that fills gaps."""
+FILL_CUT: Final = 4
+"""Widths at which it ends."""
 FILL_PASSES: Final = 4
 MIN_FILL_WEIGHT: Final = 0.02
 BATCH: Final = 16
 """Epochs that are smoothed at a time."""
-PIXELS: Final = 1 << 14
-"""Pixels that are fitted at a time, in double precision."""
+PIXELS: Final = 1 << 11
+"""Pixels that are fitted at a time, in double precision: a few hundred epochs of them stay in the cache."""
 _MOST_LEVERAGE = 0.6
 
 
@@ -46,11 +48,16 @@ def left_over(displacement: NDArray[np.floating], matrix: Float) -> tuple[Float3
     series = displacement.reshape(epochs, -1)
     residual = np.empty(series.shape, np.float32)
     parameters = np.empty((matrix.shape[1], rows * cols))
+    solve = np.linalg.pinv(matrix)
     for first in range(0, rows * cols, PIXELS):
         few = slice(first, first + PIXELS)
-        parameters[:, few] = fit_series(matrix, series[:, few])
-        residual[:, few] = series[:, few] - matrix @ parameters[:, few]
-    residual[~np.isfinite(residual)] = np.nan
+        values = series[:, few].astype(np.float64)
+        complete = len(matrix) > matrix.shape[1] and bool(np.isfinite(values).all())
+        parameters[:, few] = solve @ values if complete else fit_series(matrix, values)
+        values -= matrix @ parameters[:, few]
+        if not complete:
+            values[~np.isfinite(values)] = np.nan
+        residual[:, few] = values
     return residual.reshape(epochs, rows, cols), parameters.reshape(-1, rows, cols)
 
 
@@ -62,6 +69,8 @@ def used_epochs(residual: Float32) -> Bool:
 
 def completed(residual: Float32, matrix: Float, used: Bool) -> Float32:
     """The residual as of complete series: pixels of too few epochs left out, used epochs fitted anew (`fill_gaps`)."""
+    if used.all() and np.isfinite(residual).all():
+        return residual
     enough = np.maximum(MIN_VALID_SHARE * used.sum(), matrix.shape[1] + 1)
     out = np.where(np.isfinite(residual[used]).sum(axis=0) < enough, np.float32(np.nan), residual)
     out[used] = fill_gaps(out[used], matrix[used])
@@ -91,13 +100,13 @@ def fill_gaps(residual: Float32, matrix: Float) -> Float32:
     if not gappy.size:
         return residual
     batches = [gappy[first : first + BATCH] for first in range(0, len(gappy), BATCH)]
-    weights = [_spread(valid[few].astype(np.float32)) for few in batches]
+    weights = [blurred(valid[few].astype(np.float32), FILL_CELLS, FILL_CUT) for few in batches]
     filled = np.where(valid, residual, np.float32(0.0))
     solve = np.linalg.pinv(matrix)
     for _ in range(FILL_PASSES):
         for few, weight in zip(batches, weights, strict=True):
             near = weight > MIN_FILL_WEIGHT
-            mean = _spread(np.where(valid[few], filled[few], np.float32(0.0)))
+            mean = blurred(np.where(valid[few], filled[few], np.float32(0.0)), FILL_CELLS, FILL_CUT)
             np.divide(mean, weight, out=mean, where=near)
             filled[few] = np.where(valid[few] | ~near, filled[few], mean)
         parameters = np.tensordot(solve.astype(np.float32), filled, axes=1)
@@ -105,11 +114,6 @@ def fill_gaps(residual: Float32, matrix: Float) -> Float32:
             epochs = slice(first, first + BATCH)
             filled[epochs] -= np.tensordot(matrix[epochs].astype(np.float32), parameters, axes=1)
     return np.where(valid, filled, np.float32(np.nan))
-
-
-def _spread(fields: Float32) -> Float32:
-    """Gaussian blur of epochs (n, y, x); beyond the edges is nothing."""
-    return np.asarray(ndimage.gaussian_filter(fields, (0, FILL_CELLS, FILL_CELLS), mode="constant"))
 
 
 def residual_gain(matrix: Float) -> Float:

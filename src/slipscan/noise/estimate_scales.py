@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.coarse import block_means
-from slipscan.noise.estimate_bands import band_sums, band_widths, epoch_rms, mean_of
+from slipscan.noise.estimate_bands import BATCH, band_sums, band_widths, epoch_rms, mean_of, squares
 from slipscan.noise.estimate_power import Power, power
 from slipscan.noise.estimate_residual import completed, left_over
 from slipscan.noise.estimate_structure import MIN_PAIRS, levels, structure_sums
@@ -144,13 +144,20 @@ def _windows(
 
 def _detail(residual: Float32, factor: int) -> Sums:
     """Sums of squares about the means of blocks of `factor` cells, and the cells that they are over, both (time,)."""
-    _, rows, columns = residual.shape
+    columns = residual.shape[2]
     total, count = np.zeros((2, len(residual)))
-    for epoch, field in enumerate(residual):
-        means = block_means(field[None], factor)[0].repeat(factor, axis=0).repeat(factor, axis=1)
-        rest = field - means[:rows, :columns]
-        known = np.isfinite(rest)
-        total[epoch], count[epoch] = np.square(rest[known]).sum(dtype=float), np.count_nonzero(known)
+    for first in range(0, len(residual), BATCH):
+        few = slice(first, first + BATCH)
+        fields = residual[few]
+        means = block_means(fields, factor).repeat(factor, axis=2)[:, :, :columns]
+        for row in range(factor):
+            part = fields[:, row::factor]
+            rest = part - means[:, : part.shape[1]]
+            known = np.isfinite(rest)
+            if not known.all():
+                rest = np.where(known, rest, np.float32(0.0))
+            total[few] += squares(rest)
+            count[few] += squares(known.astype(np.float32))
     return total, count
 
 

@@ -61,8 +61,11 @@ def _slope_at(fields: NDArray[np.floating], height: Float, lag: int) -> tuple[Fl
             few = slice(first, first + BATCH)
             change = _increment(fields[few], axis, lag)
             known = np.isfinite(rise) & np.isfinite(change)
-            along = np.where(known, rise, 0.0)
-            cross[few] += _block_sums(along * np.where(known, change, 0.0), rows, columns)
+            same = bool((known == known[:1]).all())
+            along = np.where(known[:1] if same else known, rise, 0.0)
+            if not known.all():
+                change = np.where(known, change, 0.0)
+            cross[few] += _block_sums(along * change, rows, columns)
             square[few] += _block_sums(along**2, rows, columns)
     total, blocks = square.sum(axis=(1, 2)), (square > 0).sum(axis=(1, 2))
     known = (total > 0) & (blocks >= MIN_BLOCKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,12 +138,23 @@ class _Problem:
     def model(self, values: Float) -> Float:
         """D(lag) of all lags, m2."""
         p = dict(zip(_NAMES, map(float, values), strict=True))
-        spectrum = _spectrum(p)
-        turbulent = np.concatenate([level.turbulence(spectrum) for level in self.levels])
-        white = np.concatenate([level.white() for level in self.levels])
-        plane = np.concatenate([level.plane() for level in self.levels])
-        total = math.exp(p["log_power"]) * turbulent + p["white"] * white + p["plane"] * plane
+        total = math.exp(p["log_power"]) * self.turbulence(values) + p["white"] * self.white + p["plane"] * self.plane
         return np.asarray(self.unit * total)
+
+    def turbulence(self, values: Float) -> Float:
+        """D(lag) of all lags of turbulence of unit variance."""
+        spectrum = _spectrum(dict(zip(_NAMES, map(float, values), strict=True)))
+        return np.concatenate([level.turbulence(spectrum) for level in self.levels])
+
+    @cached_property
+    def white(self) -> Float:
+        """D(lag) of all lags of white noise of unit variance."""
+        return np.concatenate([level.white() for level in self.levels])
+
+    @cached_property
+    def plane(self) -> Float:
+        """D(lag) of all lags of ramps of unit variance."""
+        return np.concatenate([level.plane() for level in self.levels])
 
     def misfit(self, values: Float) -> Float:
         """Data, then priors, in standard deviations."""
@@ -159,10 +171,17 @@ class _Problem:
         return np.asarray(least_squares(self.misfit, start, self.jacobian, **options).x)
 
     def jacobian(self, values: Float) -> Float:
-        """Derivatives of the misfit (datum, parameter), in steps that the float32 of the simulator does not blur."""
+        """Derivatives of the misfit (datum, parameter): what is linear as it is, the shape of the spectrum in steps."""
+        power = math.exp(values[_NAMES.index("log_power")])
+        linear = {"log_power": power * self.turbulence(values), "white": self.white, "plane": self.plane}
         columns = []
-        for step in np.diag(1e-3 * np.array(_SCALES)):
-            columns.append((self.misfit(values + step) - self.misfit(values - step)) / (2 * step.sum()))
+        for name, step in zip(_NAMES, np.diag(_STEP * np.array(_SCALES)), strict=True):
+            if name in linear:
+                column = linear[name]
+            else:
+                column = power * (self.turbulence(values + step) - self.turbulence(values - step)) / (2 * step.sum())
+            prior = [(name == other) / std for other, (_, std) in _PRIOR.items()]
+            columns.append(np.concatenate([self.unit * column[self.lags] / self.error, prior]))
         return np.stack(columns, axis=1)
 
     def covariance(self, values: Float, scatter: Float) -> Float:
@@ -183,7 +202,7 @@ class _Problem:
         p = dict(zip(_NAMES, values, strict=True))
         error = dict(zip(_NAMES, np.sqrt(np.maximum(np.diag(covariance), 0)), strict=True))
         spectrum = _spectrum(p)
-        turbulent = np.concatenate([level.turbulence(spectrum) for level in self.levels])
+        turbulent = self.turbulence(values)
         rest = self.model(np.where(np.array(_NAMES) == "log_power", -np.inf, values))
         ratios = (every - rest)[:, short] / turbulent[short]
         power = _mean_known(ratios)
@@ -205,6 +224,9 @@ class _Problem:
 
 
 _SCALES = (1.0, 0.3, 0.5, 0.5, 0.1, 0.1, 0.3, 0.3)
+"""Typical steps of the parameters."""
+_STEP = 1e-4
+"""Of a typical step, in which derivatives are taken."""
 
 
 _SET_BY = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.coarse import block_means
-from slipscan.noise.estimate_bands import mean_of
+from slipscan.noise.estimate_bands import mean_of, squares
+from slipscan.noise.estimate_waves import Waves
 from slipscan.noise.simulate_turbulence import TurbulenceSpectrum, torus_shape
 
 Float = NDArray[np.float64]
@@ -21,6 +23,8 @@ MIN_PAIRS = 64
 FINE_CELLS = 192
 """Scenes that are longer are looked at twice: short lags in full, long lags in means of blocks."""
 FINE_LENGTH = 24
+CELLS = 1 << 16
+"""That are taken at a time, so that they stay in the cache."""
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -46,16 +50,12 @@ class Level:
 
     def turbulence(self, spectrum: TurbulenceSpectrum) -> Float:
         """D(lag) (lag,) of turbulence of unit variance."""
-        scene = tuple(min(n, FINE_CELLS) for n in self.shape)
-        torus = torus_shape((scene[0], scene[1]))
-        variance = spectrum.mode_std(torus, self.pixel_m).astype(float) ** 2
-        if self.factor > 1:
-            smoothing = [
-                np.sinc(np.fft.fftfreq(n)) / np.sinc(np.fft.fftfreq(n) / self.factor) for n in torus
-            ]  # of a mean over cells, not over a continuum
-            variance = variance * (smoothing[0][:, None] * smoothing[1]) ** 2
-        covariance = np.fft.fft2(variance).real
-        return np.asarray(2 * (covariance[0, 0] - covariance[self.dy % torus[0], self.dx % torus[1]]))
+        return self._waves.structure(spectrum)
+
+    @cached_property
+    def _waves(self) -> Waves:
+        torus = torus_shape((min(self.shape[0], FINE_CELLS), min(self.shape[1], FINE_CELLS)))
+        return Waves.of(torus, self.pixel_m, self.factor, (self.dy, self.dx))
 
     def plane(self) -> Float:
         """D(lag) (lag,) of `ramps` of unit variance."""
@@ -128,32 +128,35 @@ def structure_sums(residual: NDArray[np.floating], level: Level, factor: int = 1
         side of the blocks that a pixel of the residual is the mean of, a divisor of the level's
     """
     total, pairs = np.zeros((2, len(residual), len(level.dy)))
-    for epoch in range(len(residual)):
-        coarse = _whole_blocks(residual[epoch], level.factor // factor)
+    batch = max(1, CELLS // math.prod(residual.shape[1:]))
+    for first in range(0, len(residual), batch):
+        few = slice(first, first + batch)
+        coarse = _whole_blocks(residual[few], level.factor // factor)
         valid = np.isfinite(coarse)
         complete = bool(valid.all())
         filled = coarse if complete else np.where(valid, coarse, np.float32(0.0))
+        weight = valid.astype(np.float32)  # products of numbers take half of the time of those with truth values
         for lag, (dy, dx) in enumerate(zip(level.dy, level.dx, strict=True)):
             ahead, behind = _shifted(int(dy), int(dx))
             change = filled[ahead] - filled[behind]
             if complete:
-                pairs[epoch, lag] = change.size
+                pairs[few, lag] = change[0].size
             else:
-                both = valid[ahead] & valid[behind]
+                both = weight[ahead] * weight[behind]
                 change *= both
-                pairs[epoch, lag] = np.count_nonzero(both)
-            total[epoch, lag] = np.square(change, out=change).sum()
+                pairs[few, lag] = squares(both)
+            total[few, lag] = squares(change)
     return total, pairs
 
 
-def _whole_blocks(field: NDArray[np.floating], factor: int) -> Float32:
-    """Means of blocks of `factor` cells a side (y, x) that are not cut; NaN where fewer than half of one are valid."""
-    rows, columns = (n - n % factor for n in field.shape)
-    return block_means(field[None, :rows, :columns], factor, min_share=0.5)[0]
+def _whole_blocks(fields: NDArray[np.floating], factor: int) -> Float32:
+    """Means of blocks of `factor` cells a side (n, y, x) that are not cut; NaN where fewer than half are valid."""
+    rows, columns = (n - n % factor for n in fields.shape[1:])
+    return block_means(fields[:, :rows, :columns], factor, min_share=0.5)
 
 
-def _shifted(dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Slices of a field that lie (dy >= 0, dx) apart."""
-    ahead = slice(dy, None), slice(max(dx, 0), None if dx >= 0 else dx)
-    behind = slice(None, -dy or None), slice(max(-dx, 0), None if dx <= 0 else -dx)
+def _shifted(dy: int, dx: int) -> tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]:
+    """Slices of fields (n, y, x) that lie (dy >= 0, dx) apart."""
+    ahead = slice(None), slice(dy, None), slice(max(dx, 0), None if dx >= 0 else dx)
+    behind = slice(None), slice(None, -dy or None), slice(max(-dx, 0), None if dx <= 0 else -dx)
     return ahead, behind

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.coarse import coarsened
+from slipscan.coarse import TILE, coarsened
 from slipscan.field import Observation
 
 Float32 = NDArray[np.float32]
@@ -19,6 +21,8 @@ MOST_PIXELS: Final = 384**2
 WINDOW: Final = 128
 """Pixels of a side of the windows in which a large scene is looked at pixel by pixel."""
 MOST_WINDOWS: Final = MOST_PIXELS // WINDOW**2
+HELD: Final = 1 << 28
+"""Bytes of a complete scene of one tile that stay in memory until its windows are looked at: it is read once."""
 MIN_COVER: Final = 0.5
 """A window's data in space and time, of that of the fullest one."""
 
@@ -51,13 +55,18 @@ class Sample:
 def sample_of(seen: Observation) -> Sample:
     """Read a scene tile by tile, once, and choose its windows."""
     rows, cols = seen.shape
+    held = seen
+    if max(rows, cols) <= TILE and 4 * math.prod(seen.displacement.shape) <= HELD:
+        held = dataclasses.replace(seen, displacement=seen.values)
     factor = 1
     while -(-rows // factor) * -(-cols // factor) > MOST_PIXELS:
         factor *= 2
-    blocks = coarsened(seen, factor)
+    blocks = coarsened(held, factor)
     broad = np.asarray(blocks.displacement, np.float32)
     windows = spread_windows(broad, factor, seen.shape) if factor > 1 else ()
-    return Sample(seen, factor, broad, blocks.height, windows)
+    if held is not seen and not all(np.isfinite(epoch).all() for epoch in held.values):
+        held = seen  # to fill gaps takes the memory that it would hold
+    return Sample(held, factor, broad, blocks.height, windows)
 
 
 def spread_windows(broad: Float32, factor: int, shape: tuple[int, int]) -> tuple[Window, ...]:

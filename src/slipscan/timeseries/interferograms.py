@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from functools import partial
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from slipscan.errors import SlipscanError
@@ -25,9 +27,11 @@ from slipscan.timeseries.plan import Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
 from slipscan.timeseries.results import as_variable
 from slipscan.timeseries.tile import Counts, Maps, invert_tile
-from slipscan.timeseries.workers import in_order
+from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
+
+Tile = tuple[slice, slice]
 
 
 def stack_from_interferograms(
@@ -84,11 +88,10 @@ def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
     polygon_mask = inside(region_polygon(plan.dataset), plan.target)
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm))
     maps: Maps = {}
-
     lock = threading.Lock()
 
-    def work(tile: tuple[slice, slice]) -> Counts:
-        part, part_counts = invert_tile(plan, *tile, polygon_mask[tile])
+    def written(result: tuple[Tile, Maps, Counts]) -> Counts:
+        tile, part, part_counts = result
         for name, values in part.items():
             with lock:
                 if name not in maps:
@@ -96,9 +99,17 @@ def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
             maps[name][(..., *tile)] = values
         return part_counts
 
-    for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles"):
+    work = partial(_tile, plan, polygon_mask)
+    for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles", written):
         counts.merge(part_counts)
     return maps, counts
+
+
+def _tile(
+    plan: Plan, polygon_mask: NDArray[np.bool_], tile: tuple[slice, slice]
+) -> tuple[tuple[slice, slice], Maps, Counts]:
+    """One tile, inverted, and where it lies."""
+    return tile, *invert_tile(plan, *tile, polygon_mask[tile])
 
 
 def _attributes(plan: Plan, counts: Counts) -> dict[str, float | int]:

@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -24,8 +25,8 @@ from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
 from slipscan.timeseries.reading import labels, masked, pair_groups, window
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import number, reference_point, region_polygon, where
-from slipscan.timeseries.workers import in_order
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
+from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
@@ -217,16 +218,8 @@ def _components(
     if not referenced:
         log.warning("nothing is referenced, so that components cannot be joined: the largest of each pair is kept")
 
-    def count(tile: tuple[slice, slice]) -> Overlaps:
-        values, label = [], []
-        for pairs in pair_groups(len(offset)):
-            part = window(dataset, pairs, *tile)
-            layers = masked(part, settings.min_coherence)
-            values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
-            label.append(labels(part).reshape(len(layers), -1))
-        used = closed if referenced else closed[:0]
-        return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
-
+    used = closed if referenced else closed[:0]
+    count = partial(_overlaps, dataset, settings.min_coherence, offset, main, used, half_wavelength_m)
     shape = (dataset.sizes["y"], dataset.sizes["x"])
     overlaps = Overlaps()
     for part in in_order(count, tiles(shape, _side(len(offset))), threads, "overlaps of components"):
@@ -236,6 +229,25 @@ def _components(
             sizes = {label: n for (own, label), n in overlaps.pixels.items() if own == pair and label > 0}
             main[pair] = max(sizes, key=lambda label: (sizes[label], -label), default=-1)
     return solve_offsets(overlaps, main, closed, half_wavelength_m)
+
+
+def _overlaps(
+    dataset: xr.Dataset,
+    min_coherence: float,
+    offset: NDArray[np.float64],
+    main: NDArray[np.intp],
+    used: Index,
+    half_wavelength_m: float,
+    tile: tuple[slice, slice],
+) -> Overlaps:
+    """How components of interferograms meet in one tile."""
+    values, label = [], []
+    for pairs in pair_groups(len(offset)):
+        part = window(dataset, pairs, *tile)
+        layers = masked(part, min_coherence)
+        values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
+        label.append(labels(part).reshape(len(layers), -1))
+    return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
 
 
 def _weights(dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ class Simulated(OnDisk):
     """Archive 'simulated'."""
 
     name = "simulated"
+    has_truth = True
 
     def search(self, job: Job, as_of: str) -> pd.DataFrame:
         """List the pairs whose newer date is not after `as_of`; raises SlipscanError outside the scenario."""
