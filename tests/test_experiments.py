@@ -38,13 +38,13 @@ def test_ablations_are_trained_and_measured_without_patching(tmp_path: Path, mon
         monkeypatch.setattr(module, name, tmp_path / name)
     small = {"width": 8, "pixels": 32, "batch": 1, "validation_scenes": 1}
     monkeypatch.setattr(module, "BUDGET", module.BUDGET.model_copy(update=small))
-    for name in ("no-scan", "pixel-series", "full"):
+    for name in ("pixel-series", "full"):
         run(monkeypatch, module, "train", name, "--steps", "1")
         assert (tmp_path / "WORK" / f"{name}.safetensors").is_file()
     (tmp_path / "WORK" / "full.csv").write_text("step\n")
     monkeypatch.setattr(module.skill, "selected", lambda manifest, share: manifest.iloc[:2])
     rows = {}
-    for name in ("full", "one-round", "no-scan", "pixel-series"):
+    for name in ("full", "pixel-series"):
         (tmp_path / "WORK" / f"{name}.csv").write_text("step\n")
         run(monkeypatch, module, "measure", name)
         rows[name] = pd.read_parquet(tmp_path / "ROWS" / f"{name}.parquet")

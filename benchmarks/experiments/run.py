@@ -56,15 +56,12 @@ class Experiment:
         in the table
     settings
         that differ from the budget's
-    weights
-        of another experiment, where nothing is trained
     options
         of the denoiser, in training (where it has them there) and afterwards
     """
 
     title: str
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
-    weights: str | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -77,10 +74,7 @@ NOISE = {
     "full": Experiment("+ ramps (ionosphere), unwrapping, reference"),
 }
 IDEAS = {
-    "full": Experiment("this network: map, history, map"),
-    "one-round": Experiment("one round: no second history", weights="full", options={"rounds": 1}),
-    "plug-and-play": Experiment("plug-and-play: four rounds", weights="full", options={"rounds": 4}),
-    "no-scan": Experiment("without step statistics", options={"first_history": "ramp"}),
+    "full": Experiment("this network"),
     "pixel-series": Experiment("temporal model of a pixel", {"network": "pixel_series", "width": 32}),
 }
 KEPT = {
@@ -111,9 +105,8 @@ def main() -> None:
     ROWS.mkdir(exist_ok=True)
     rows = measured(estimator(chosen.name, experiment), chosen.share)
     rows.to_parquet(ROWS / f"{chosen.name}.parquet", compression="zstd")
-    if experiment.weights is None:
-        LOGS.mkdir(exist_ok=True)
-        shutil.copy(WORK / f"{chosen.name}.csv", LOGS)
+    LOGS.mkdir(exist_ok=True)
+    shutil.copy(WORK / f"{chosen.name}.csv", LOGS)
 
 
 def train_one(name: str, experiment: Experiment, seed: int, steps: int) -> None:
@@ -129,7 +122,7 @@ def estimator(name: str, experiment: Experiment) -> Callable[[Observation], Esti
     """The trained model, as a method of the benchmark."""
     settings = DenoiseSettings(
         method=experiment.settings.get("network", BUDGET.network),
-        weights=str(WORK / f"{experiment.weights or name}.safetensors"),
+        weights=str(WORK / f"{name}.safetensors"),
         device="cpu",
         options=experiment.options,
     )

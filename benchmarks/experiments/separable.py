@@ -17,10 +17,11 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from slipbench.frozen import one_thread
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.image import SIGNED
+from slipscan.denoise.methods.slipnet.events import best_course
+from slipscan.denoise.methods.slipnet.image import SIGNED, image_of, levels_of
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
-from slipscan.denoise.methods.slipnet.predict import clean_images
+from slipscan.denoise.methods.slipnet.predict import odd_prediction
 from slipscan.denoise.methods.slipnet.prepare import padded, prepare
 from slipscan.denoise.methods.slipnet.scales import COARSE
 from slipscan.denoise.registry import build
@@ -81,18 +82,20 @@ def features_of(network: SlipNet, seen: Observation) -> tuple[Tensor, float]:
     """Features of either sign averaged over the event, its relief with them; and the root of the energy that it has."""
     with torch.inference_mode():
         tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE)
-        (found,) = clean_images([tile], network)
-        signs = torch.ones_like(found.image.features[:, :1, :1])
+        levels = levels_of(tile)
+        image = image_of(tile, levels, best_course(tile))
+        (mean,), _ = odd_prediction(network, [image])
+        signs = torch.ones_like(image.features[:, :1, :1])
         signs[:SIGNED] = -1
-        both = torch.stack([found.image.features, found.image.features * signs])
+        both = torch.stack([image.features, image.features * signs])
         with torch.autocast("cpu", torch.bfloat16):
             trunk = network.trunk(both.contiguous(memory_format=torch.channels_last))
         trunk = trunk.float().mean(0)
-        weight = avg_pool2d(found.mean.abs()[None], COARSE)[0]
+        weight = avg_pool2d(mean.abs()[None], COARSE)[0]
         weight = weight / weight.sum().clamp(min=1e-9)
         pooled = torch.cat([(trunk * weight).sum((1, 2)), trunk.amax((1, 2)), trunk.mean((1, 2))])
-        whitened = scales.whitened(found.mean, tile.valid.any(0), found.parts.levels)
-        energy = scales.projection(found.image.bands[:-1].sum(0)[None], found.image.detail[:1], whitened).sum()
+        whitened = scales.whitened(mean, tile.seen, levels)
+        energy = scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], whitened).sum()
     return pooled, float(energy.clamp(min=0).sqrt())
 
 

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from slipbench import network
 from slipbench.plan import SkillPlan, read_plan
 from slipbench.scenes import Key, draw
+from slipscan.denoise.methods.slipnet.events import tile_events
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
-from slipscan.denoise.methods.slipnet.predict import clean_images
 from slipscan.denoise.methods.slipnet.prepare import padded, prepare
 from slipscan.denoise.registry import build
 from slipscan.settings import DenoiseSettings
@@ -59,11 +59,13 @@ def _table(plan: SkillPlan, method: SlipNetDenoiser) -> str:
     product = {kind: _product_rate(kind) for kind in (torch.bfloat16, torch.float32)}
     tiles = [padded(prepare(o.cleaned(), o.days, o.pixel_m), MULTIPLE) for o in observations]
     with FlopCounterMode(display=False) as counter:
-        clean_images(tiles[:1], method.network)
+        tile_events(tiles[:1], method.network, None)
     operations = counter.get_total_flops() / tiles[0].residual.numel()
     seconds = {
         "closed form of a tile (delay, noise)": _time(lambda: [replace(o).cleaned() for o in observations]),
-        "tile: images, histories, network": _time(lambda: [clean_images([tile], method.network) for tile in tiles]),
+        "tile: histories, images, network": _time(
+            lambda: [tile_events([tile], method.network, None) for tile in tiles]
+        ),
         "all, rate and season fitted": _time(
             lambda: [network.answer_of_denoiser(replace(o), method) for o in observations]
         ),

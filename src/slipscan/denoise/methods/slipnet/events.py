@@ -24,10 +24,10 @@ from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 8
 """In a tile."""
-GATE: Final = 1.6
+GATE: Final = 1.25
 """Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores
 of noise is, that is exceeded in one of 200 tiles."""
-MIN_EVIDENCE: Final = 20.0
+MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or it is empty."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""

@@ -1,12 +1,10 @@
-"""The network: a spatial denoiser of the amplitude of a history, applied twice with a history fitted in between.
+"""The network: a spatial denoiser of the amplitude of a history.
 
-For a given history (a step, a ramp) least squares gives its amplitude in every pixel: an image of what moved like
-that, under red noise. The network cleans such an image, whatever the history is; the truth of an image is what the
-same estimate makes of the events alone. The first history comes from a scan of step statistics; the data are projected
-on the first map, which gives a better history in every place (`history`), and its image is cleaned again.
+For a given history (a step, a ramp, a relaxation) least squares gives its amplitude in every pixel: an image of what
+moved like that, under red noise. The network cleans such an image, whatever the history is; the truth of an image is
+what the same estimate makes of the events alone. Histories are found without it (`search`).
 
-The displacement is map x history, in every place: no list of events. Fully convolutional in space; any
-number of epochs, at any dates, since histories live on the series' own epochs.
+Fully convolutional in space; any number of epochs, at any dates, since histories live on the series' own epochs.
 """
 
 from __future__ import annotations

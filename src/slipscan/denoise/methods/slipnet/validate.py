@@ -28,7 +28,8 @@ def calibration_card(network: nn.Module, settings: TrainSettings) -> dict[str, A
     """'calibration' of the card, from the first `validation_scenes` held-out scenes."""
     rows = []
     for index in range(settings.validation_scenes):
-        example = example_of(held_out(settings, index), np.random.default_rng([settings.seed, 6, index]))
+        scene = held_out(settings, index)
+        example = example_of(scene, np.random.default_rng([settings.seed, 6, index]), taught=0.0)
         rows.append(np.stack(_pixels(example, network))[:, ::EVERY])
     mean, std, truth = np.concatenate(rows, axis=1)
     return {"calibration": dataclasses.asdict(calibrate(mean, std, truth))}
