@@ -1,4 +1,4 @@
 """What the atmosphere does in a region: estimate and simulate."""
 
-VERSION = 4
+VERSION = 5
 """Raised when results change (`slipscan.versions`)."""

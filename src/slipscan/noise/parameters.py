@@ -57,10 +57,12 @@ def parameters(found: NoiseEstimate) -> dict[str, float]:
 
 def at_border(found: NoiseEstimate) -> frozenset[str]:
     """Estimates that a bound set and not the data, by their names in the product."""
+    assumed = found.temporal is not None and bool(found.temporal.assumed.any())
+    out = frozenset({"red_variance"} if assumed else ())
     if found.turbulence is None:
-        return frozenset()
+        return out
     strong = found.strength_log_std[0] >= LARGEST_LOG_STD
-    return found.turbulence.at_border | ({"strength_log_std"} if strong else set())
+    return out | found.turbulence.at_border | ({"strength_log_std"} if strong else set())
 
 
 def to_model(found: NoiseEstimate) -> NoiseModel:
