@@ -51,3 +51,17 @@ def drawn(
     series += design @ (0.01 * generator.standard_normal((design.shape[1], count)))
     series[generator.random(series.shape) < gaps] = np.nan
     return Drawn(Places(series, np.arange(count) * 16 // count), days, design, white)
+
+
+def structure_function(series: Float, lengths: tuple[int, ...]) -> Float:
+    """RMS difference of weighted means over so many epochs before and after (length,), of series (time, place)."""
+    weight = 1 / np.mean(series**2, axis=1)
+    total = np.concatenate([[0.0], np.cumsum(weight)])
+    moment = np.concatenate([np.zeros((1, series.shape[1])), np.cumsum(weight[:, None] * series, axis=0)])
+    out = []
+    for length in lengths:
+        first = np.arange(length, len(series) - length + 1)
+        before = (moment[first] - moment[first - length]) / (total[first] - total[first - length])[:, None]
+        after = (moment[first + length] - moment[first]) / (total[first + length] - total[first])[:, None]
+        out.append(np.sqrt(np.mean((after - before) ** 2)))
+    return np.array(out)
