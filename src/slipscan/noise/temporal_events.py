@@ -13,7 +13,7 @@ from slipscan.fit.ramps import middles, ramps
 Float = NDArray[np.float64]
 
 DURATIONS_D: Final = (0.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1095.0)
-MOST_MIDDLES: Final = 40
+MOST_MIDDLES: Final = 30
 SIGNIFICANT: Final = 4.5
 """Standard deviations of the best ramp of a place in which something happened; of noise, one place in a thousand."""
 MIN_ENERGY: Final = 0.05
@@ -22,29 +22,38 @@ MIN_EPOCHS: Final = 10.0
 """That carry a ramp: one that few epochs carry is a bad epoch rather than an event."""
 
 
-def histories(days: Float) -> Float:
-    """Ramps that are tried, (time, ramp)."""
-    t = torch.from_numpy(days)
-    between = middles(t, MOST_MIDDLES)
-    return np.concatenate([ramps(t, between, duration).numpy() for duration in DURATIONS_D], axis=1)
-
-
-def strongest(whitened: Float, background: Float, series: Float) -> Float:
-    """Largest amplitude of a ramp over its standard deviation, (place,).
+def histories(days: Float, white: Float, design: Float) -> Float:
+    """Ramps that are tried, (time, ramp): those that the background leaves and many epochs carry.
 
     Parameters
     ----------
-    whitened
-        (time, ramp) ramps, whitened
-    background
-        (time, column) of an orthonormal basis of the background, whitened
-    series
-        (time, place), whitened, background out, of variance 1
+    days, white
+        (time,) and about what variance the epochs have, m2
+    design
+        (time, column) of the background
     """
+    t = torch.from_numpy(days)
+    between = middles(t, MOST_MIDDLES)
+    tried = np.concatenate([ramps(t, between, duration).numpy() for duration in DURATIONS_D], axis=1)
+    root = np.sqrt(white)[:, None]
+    whitened, background = tried / root, np.linalg.qr(design / root)[0]
     rest = whitened - background @ (background.T @ whitened)
     energy = np.square(rest).sum(axis=0)
     unit = rest / np.sqrt(np.maximum(energy, 1e-300))
-    counts = (energy > MIN_ENERGY * np.square(whitened).sum(axis=0)) & ((unit**4).sum(axis=0) < 1 / MIN_EPOCHS)
-    if not counts.any():
-        return np.zeros(series.shape[1])
-    return np.asarray(np.abs(unit[:, counts].T @ series).max(axis=0))
+    left = energy > MIN_ENERGY * np.square(whitened).sum(axis=0)
+    return tried[:, left & (np.square(np.square(unit)).sum(axis=0) < 1 / MIN_EPOCHS)]
+
+
+def strongest(tried: Float, projection: Float, z: Float) -> Float:
+    """Largest amplitude of a ramp (time, ramp) over its standard deviation, (place,); 0 without ramps.
+
+    Parameters
+    ----------
+    projection
+        (time, time) P = C^-1 - C^-1 X (X' C^-1 X)^-1 X' C^-1
+    z
+        (time, place) P y
+    """
+    energy = np.maximum((tried * (projection @ tried)).sum(axis=0), 1e-300)
+    unit = (tried / np.sqrt(energy)).astype(np.float32)
+    return np.asarray(np.abs(unit.T @ z.astype(np.float32)).max(axis=0, initial=0.0), float)

@@ -94,19 +94,19 @@ def fit_red(
 
 def _fit(places: Places, days: Float, design: Float, shape: Float | None, given: float | None) -> RedFit:
     walk = random_walk(torch.from_numpy(days)).numpy()
-    tried = histories(days)
     state = _State.first(places.series, design, FIRST if given is None else given)
-    slow = _slow(_products(state, places.series, walk, design), walk)
-    keep = slow <= np.quantile(slow, CALM)
+    tried = histories(days, state.white, design)
     for number, steps in enumerate((FIRST_STEPS, *ROUNDS)):
-        if number:
-            size = _event_size(state, places.series, walk, design, tried)
-            keep = size <= max(SIGNIFICANT, float(np.quantile(size, LEAST_KEPT)))
+        found = _products(state, places.series, walk, design)
+        size = strongest(tried, found.projection, found.z) if number else _slow(found, walk)
+        most = SIGNIFICANT if number else 0.0
+        keep = size <= max(most, float(np.quantile(size, LEAST_KEPT if number else CALM)))
+        found = found.of(keep)
         for _ in range(steps):
-            state = _step(state, places.series[:, keep], walk, design, shape, given)
-    scale = float(np.median(_products(state, places.series[:, keep], walk, design).scale))
-    level = float(np.median(state.white))
-    error = math.nan if given is not None else _error(state, places, keep, walk, design) / level
+            state = _step(state, found, walk, shape, given)
+            found = _products(state, places.series[:, keep], walk, design)
+    scale, level = float(np.median(found.scale)), float(np.median(state.white))
+    error = math.nan if given is not None else _error(found, places.sector[keep], walk) / level
     return RedFit(state.white * scale, state.red / level, error, float(keep.mean()))
 
 
@@ -150,6 +150,11 @@ class _Products:
     diagonal: Float
     scale: Float
     walk_trace: Float
+
+    def of(self, keep: Bool) -> _Products:
+        """Those of some places."""
+        some = (self.z[:, keep], self.diagonal[:, keep], self.scale[keep], self.walk_trace[keep])
+        return _Products(self.projection, *some)
 
 
 def _projection(state: _State, walk: Float, design: Float) -> Float:
@@ -195,21 +200,20 @@ def _complete(values: Float, known: Bool, projection: Float, diagonal: Float, tr
     trace[gappy] -= np.einsum("pmt,pmt->p", (projection @ walk)[gone] * real[:, :, None], solved)
 
 
-def _step(state: _State, series: Float, walk: Float, design: Float, shape: Float | None, given: float | None) -> _State:
+def _step(state: _State, found: _Products, walk: Float, shape: Float | None, given: float | None) -> _State:
     """One step of both."""
-    found = _products(state, series, walk, design)
-    expected = found.diagonal
+    expected, count = found.diagonal, found.z.shape[1]
     size = np.divide(found.z**2, expected, out=np.zeros_like(found.z), where=expected > 0)
     mean = np.minimum(size, CLIP**2).sum(axis=1) / np.maximum((expected > 0).sum(axis=1), 1) / _CLIPPED_MEAN
     white = state.white * np.clip(mean, 0.2, 5.0)
     if shape is not None:
         level = float(np.median(white / shape))
-        white = (series.shape[1] * white + PRIOR_PLACES * level * shape) / (series.shape[1] + PRIOR_PLACES)
+        white = (count * white + PRIOR_PLACES * level * shape) / (count + PRIOR_PLACES)
     white = _floored(white)
     if given is not None:
         return _State(white, given * float(np.median(white)))
     score, information = _score(found, walk)
-    return _State(white, max(0.0, state.red + float(score.sum()) / (series.shape[1] * information)))
+    return _State(white, max(0.0, state.red + float(score.sum()) / (count * information)))
 
 
 def _floored(white: Float) -> Float:
@@ -228,25 +232,15 @@ def _slow(found: _Products, walk: Float) -> Float:
     return np.asarray(np.einsum("tp,tp->p", found.z, walk @ found.z))
 
 
-def _event_size(state: _State, series: Float, walk: Float, design: Float, tried: Float) -> Float:
-    """(place,) of the strongest ramp, over its standard deviation; gaps are filled by the best guess."""
-    found = _products(state, series, walk, design)
-    covariance = np.diag(state.white) + state.red * walk
-    lower = np.linalg.cholesky(covariance)
-    background = np.linalg.qr(np.linalg.solve(lower, design))[0]
-    return strongest(np.linalg.solve(lower, tried), background, lower.T @ found.z)
-
-
-def _error(state: _State, places: Places, keep: Bool, walk: Float, design: Float) -> float:
+def _error(found: _Products, sector: NDArray[np.intp], walk: Float) -> float:
     """Standard error of the walk's variance: the larger of the curvature's and a bootstrap's of sectors, m2/yr."""
-    found = _products(state, places.series[:, keep], walk, design)
     score, information = _score(found, walk)
     # Curvature beside the variances of the epochs, which are estimated from the same places.
     both = np.diag(found.projection @ walk @ found.projection)
     beside = information - float(both @ np.linalg.solve(found.projection**2, both))
     count = len(score)
     curvature = math.sqrt(2 / (count * beside))
-    parts, which = np.unique(places.sector[keep], return_inverse=True)
+    parts, which = np.unique(sector, return_inverse=True)
     sums = np.bincount(which.ravel(), score - score.mean())
     drawn = np.random.default_rng(0).integers(len(parts), size=(DRAWS, len(parts)))
     spread = float(sums[drawn].sum(axis=1).std()) * math.sqrt(len(parts) / max(len(parts) - 1, 1))
