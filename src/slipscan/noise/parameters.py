@@ -131,7 +131,10 @@ def red_part(band_m: Float, white_std: Float, red: Float, model: NoiseModel) -> 
         known = std[np.isfinite(std)]
         if len(known) and math.isfinite(gain):
             turbulence = model.turbulence_std_m**2 * band_share(model.spectrum, width, finest=band == 0)
-            out.append((PEAK * float(width), float(gain * np.median(known) ** 2 / turbulence)))
+            # What is white is more than turbulence where the floor lies; less where the scene's edges cut a broad band,
+            # and there they cut the red part as well.
+            over = max(1.0, float(np.median(known)) ** 2 / turbulence)
+            out.append((PEAK * float(width), float(gain) * over))
     return tuple(out)
 
 

@@ -1,0 +1,102 @@
+"""Noise in time of a real series (Erta Ale, epochs from 2018-06 on, more than 5 km from the caldera), and simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from slipscan.field import Observation
+from slipscan.fit.model import design_matrix
+from slipscan.noise.estimate import NoiseEstimate, measure
+from slipscan.noise.parameters import to_model
+from temporal_builders import structure_function
+
+SERIES = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "erta_ale" / "cum.h5"
+CELL_M = (221.2, 216.2)
+"""Two pixels of the series."""
+BLOCK = 9
+"""Cells of 2 km."""
+MEANS = (1, 5, 10, 20, 35)
+
+pytestmark = pytest.mark.skipif(not SERIES.is_file(), reason=f"the real series is not at {SERIES}")
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Displacement (time, y, x) m, NaN near the caldera; heights (y, x), m; dates; and what is measured."""
+
+    series: Float
+    height: Float
+    time: NDArray[np.datetime64]
+    noise: NoiseEstimate
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Quiet:
+    with h5py.File(SERIES) as file:
+        series, days, height = file["cum"][:] * 1e-3, file["imdates"][:], file["hgt"][:].astype(float)
+        north, west = file["corner_lat"][()], file["corner_lon"][()]
+    time = pd.to_datetime([str(day) for day in days]).to_numpy().astype("datetime64[ns]")
+    late = time >= np.datetime64("2018-06-01")
+    y, x = np.mgrid[: height.shape[0], : height.shape[1]] * 1e-3
+    far = np.hypot((north - y - 13.60) * 111.2, (west + x - 40.67) * 108.1) > 5.0
+    series, time = np.where(far, series[late], np.nan), time[late]
+    rows, columns = (n // 2 for n in height.shape)
+    series = series[:, : 2 * rows, : 2 * columns].reshape(-1, rows, 2, columns, 2).mean(axis=(2, 4))
+    height = height[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+    noise = measure(Observation(series.astype(np.float32), time, CELL_M[0], height.astype(np.float32)), CELL_M)
+    return Quiet(series, height, time, noise)
+
+
+def blocks(series: Float, quiet: Quiet) -> Float:
+    """Residual (time, block) of blocks of 2 km: planes and height of every epoch, rate and season out."""
+    known = np.isfinite(quiet.series).all(axis=0) & np.isfinite(quiet.height)
+    y, x = np.nonzero(known)
+    columns = np.stack([np.ones(len(y)), y - y.mean(), x - x.mean(), (quiet.height - quiet.height[known].mean())[known]])
+    flat = series[:, known]
+    rest = np.full(series.shape, np.nan)
+    rest[:, known] = flat - flat @ np.linalg.pinv(columns) @ columns
+    rows, cols = (n // BLOCK for n in known.shape)
+    parts = rest[:, : rows * BLOCK, : cols * BLOCK].reshape(-1, rows, BLOCK, cols, BLOCK).transpose(0, 1, 3, 2, 4)
+    parts = parts.reshape(len(series), rows * cols, BLOCK**2)
+    parts = parts[:, np.isfinite(parts[0]).mean(axis=1) > 0.5]
+    means = np.nanmean(parts, axis=2)
+    design = design_matrix(quiet.time)[0]
+    return np.asarray(means - design @ (np.linalg.pinv(design) @ means))
+
+
+def test_the_series_is_red_in_every_band(quiet: Quiet) -> None:
+    found = quiet.noise.temporal
+    assert found is not None and not found.assumed.any()
+    assert (found.red > 2.5 * found.red_error).all()
+    assert ((found.red > 0.03) & (found.red < 1.0)).all()
+    assert ((found.averaging_d > 90) & (found.averaging_d < 700)).all()
+
+
+def test_what_is_white_in_a_typical_place_is_less_than_all(quiet: Quiet) -> None:
+    found = quiet.noise.temporal
+    assert found is not None
+    ratio = np.nanmedian(found.white_std, axis=0) / np.nanmedian(quiet.noise.band_std, axis=0)
+    assert ((ratio > 0.5) & (ratio < 1.05)).all()
+
+
+def test_the_structure_function_is_that_of_the_source(quiet: Quiet) -> None:
+    found = 1e3 * structure_function(blocks(quiet.series, quiet), MEANS)
+    np.testing.assert_allclose(found, [6.4, 2.0, 1.43, 1.45, 1.33], rtol=0.1)
+
+
+def test_the_simulator_that_was_measured_has_it_too(quiet: Quiet) -> None:
+    real = structure_function(blocks(quiet.series, quiet), MEANS)
+    model, flat = to_model(quiet.noise), np.zeros(quiet.height.shape)
+    days = (quiet.time - quiet.time[0]) / np.timedelta64(1, "D")
+    drawn = [model.simulate(np.random.default_rng(seed), days, flat, CELL_M).astype(float) for seed in range(3)]
+    found = np.mean([structure_function(blocks(one, quiet), MEANS) for one in drawn], axis=0)
+    np.testing.assert_allclose(found / found[0], real / real[0], rtol=0.2)
