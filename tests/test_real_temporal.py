@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from slipscan.field import Observation
 from slipscan.fit.model import design_matrix
 from slipscan.noise.estimate import NoiseEstimate, measure
+from slipscan.noise.estimate_residual import completed, left_over
 from slipscan.noise.parameters import to_model
+from slipscan.noise.sample import sample_of
+from slipscan.noise.temporal_places import band_places
+from slipscan.noise.temporal_reml import fit_red
 from temporal_builders import structure_function
 
 SERIES = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "erta_ale" / "cum.h5"
@@ -60,7 +64,9 @@ def blocks(series: Float, quiet: Quiet) -> Float:
     """Residual (time, block) of blocks of 2 km: planes and height of every epoch, rate and season out."""
     known = np.isfinite(quiet.series).all(axis=0) & np.isfinite(quiet.height)
     y, x = np.nonzero(known)
-    columns = np.stack([np.ones(len(y)), y - y.mean(), x - x.mean(), (quiet.height - quiet.height[known].mean())[known]])
+    columns = np.stack(
+        [np.ones(len(y)), y - y.mean(), x - x.mean(), (quiet.height - quiet.height[known].mean())[known]]
+    )
     flat = series[:, known]
     rest = np.full(series.shape, np.nan)
     rest[:, known] = flat - flat @ np.linalg.pinv(columns) @ columns
@@ -100,3 +106,45 @@ def test_the_simulator_that_was_measured_has_it_too(quiet: Quiet) -> None:
     drawn = [model.simulate(np.random.default_rng(seed), days, flat, CELL_M).astype(float) for seed in range(3)]
     found = np.mean([structure_function(blocks(one, quiet), MEANS) for one in drawn], axis=0)
     np.testing.assert_allclose(found / found[0], real / real[0], rtol=0.2)
+
+
+def kernels(days: Float) -> dict[str, Float]:
+    """Covariances in time that were tried for the red part, (time, time)."""
+    years = days / 365.25
+    apart, since = np.abs(years[:, None] - years), np.abs(years - years.mean())
+
+    def power(index: float) -> Float:
+        return np.asarray((since[:, None] ** index + since**index - apart**index) / 2)
+
+    stationary = {f"memory of {memory} yr": np.exp(-apart / memory) for memory in (0.5, 1.0, 2.0)}
+    return {"random walk": power(1.0), "power 0.5": power(0.5), "power 1.5": power(1.5), **stationary}
+
+
+def log_likelihood(series: Float, white: Float, kernel: Float, design: Float) -> float:
+    """Largest restricted log-likelihood of series (time, place) over the strength of a red part, over white alone."""
+    root = np.sqrt(white)
+    basis = np.linalg.qr(design / root[:, None], mode="complete")[0][:, design.shape[1] :]
+    values, vectors = np.linalg.eigh(basis.T @ (kernel * white.mean() / np.outer(root, root)) @ basis)
+    square = np.square(vectors.T @ basis.T @ (series / root[:, None]))
+    of_white = np.log(square.sum(axis=0)).sum()
+    best = 0.0
+    for red in np.geomspace(1e-3, 10.0, 80):
+        gain = 1 + red * np.maximum(values, 0)[:, None]
+        # Every place has a scale of its own.
+        scales = np.log((square / gain).sum(axis=0)).sum() - of_white
+        best = max(best, -0.5 * (len(values) * scales + series.shape[1] * np.log(gain).sum()))
+    return best
+
+
+def test_a_random_walk_is_near_the_best_form_in_every_band(quiet: Quiet) -> None:
+    sample = sample_of(Observation(quiet.series.astype(np.float32), quiet.time, CELL_M[0]))
+    design = design_matrix(quiet.time)[0]
+    residual = completed(left_over(sample.broad, design)[0], design, np.ones(len(quiet.time), bool))
+    days = sample.seen.days
+    for places in band_places(residual, 4, finest=True):
+        whole = places.series[:, np.isfinite(places.series).all(axis=0)]
+        white = fit_red(places, days, design).white
+        gains = {name: log_likelihood(whole, white, kernel, design) for name, kernel in kernels(days).items()}
+        best = max(gains.values())
+        assert gains["random walk"] > 0.9 * best > 50
+        assert all(gains[f"memory of {memory} yr"] < gains["random walk"] for memory in (0.5, 1.0, 2.0))

@@ -13,7 +13,7 @@ from slipscan.fit.ramps import middles, ramps
 Float = NDArray[np.float64]
 
 DURATIONS_D: Final = (0.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1095.0)
-MOST_MIDDLES: Final = 30
+MOST_MIDDLES: Final = 60
 SIGNIFICANT: Final = 4.5
 """Standard deviations of the best ramp of a place in which something happened; of noise, one place in a thousand."""
 MIN_ENERGY: Final = 0.05
@@ -54,6 +54,8 @@ def strongest(tried: Float, projection: Float, z: Float) -> Float:
     z
         (time, place) P y
     """
-    energy = np.maximum((tried * (projection @ tried)).sum(axis=0), 1e-300)
-    unit = (tried / np.sqrt(energy)).astype(np.float32)
-    return np.asarray(np.abs(unit.T @ z.astype(np.float32)).max(axis=0, initial=0.0), float)
+    root = np.sqrt(np.diag(projection).mean())  # so that single precision holds all of it
+    columns = tried.astype(np.float32)
+    energy = (columns * ((projection / root**2).astype(np.float32) @ columns)).sum(axis=0)
+    unit = columns / np.sqrt(np.maximum(energy, np.float32(1e-12)))
+    return np.asarray(np.abs(unit.T @ (z / root).astype(np.float32)).max(axis=0, initial=0.0), float)

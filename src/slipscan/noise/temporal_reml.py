@@ -95,16 +95,20 @@ def fit_red(
 def _fit(places: Places, days: Float, design: Float, shape: Float | None, given: float | None) -> RedFit:
     walk = random_walk(torch.from_numpy(days)).numpy()
     state = _State.first(places.series, design, FIRST if given is None else given)
-    tried = histories(days, state.white, design)
-    for number, steps in enumerate((FIRST_STEPS, *ROUNDS)):
-        found = _products(state, places.series, walk, design)
-        size = strongest(tried, found.projection, found.z) if number else _slow(found, walk)
-        most = SIGNIFICANT if number else 0.0
-        keep = size <= max(most, float(np.quantile(size, LEAST_KEPT if number else CALM)))
-        found = found.of(keep)
+    found = _products(state, places.series, walk, design)
+    slow = _slow(found, walk)
+    keep = slow <= np.quantile(slow, CALM)
+    found, tried = found.of(keep), None
+    for steps in (FIRST_STEPS, *ROUNDS):
+        if tried is not None:
+            found = _products(state, places.series, walk, design)
+            size = strongest(tried, found.projection, found.z)
+            keep = size <= max(SIGNIFICANT, float(np.quantile(size, LEAST_KEPT)))
+            found = found.of(keep)
         for _ in range(steps):
             state = _step(state, found, walk, shape, given)
             found = _products(state, places.series[:, keep], walk, design)
+        tried = histories(days, state.white, design) if tried is None else tried
     scale, level = float(np.median(found.scale)), float(np.median(state.white))
     error = math.nan if given is not None else _error(found, places.sector[keep], walk) / level
     return RedFit(state.white * scale, state.red / level, error, float(keep.mean()))
