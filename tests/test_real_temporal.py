@@ -9,15 +9,19 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from slipscan.field import Observation
-from slipscan.fit.model import design_matrix
+from slipscan.fit.model import days_since_2014, design_matrix
+from slipscan.fit.ramps import middles, ramps
+from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.temporal import TemporalCovariance
 from slipscan.noise.estimate import NoiseEstimate, measure
 from slipscan.noise.estimate_residual import completed, left_over
 from slipscan.noise.parameters import to_model
 from slipscan.noise.sample import sample_of
-from slipscan.noise.temporal_places import band_places
+from slipscan.noise.temporal_places import Places, band_places
 from slipscan.noise.temporal_reml import fit_red
 from temporal_builders import structure_function
 
@@ -136,15 +140,52 @@ def log_likelihood(series: Float, white: Float, kernel: Float, design: Float) ->
     return best
 
 
-def test_a_random_walk_is_near_the_best_form_in_every_band(quiet: Quiet) -> None:
-    sample = sample_of(Observation(quiet.series.astype(np.float32), quiet.time, CELL_M[0]))
+@pytest.fixture(scope="module")
+def bands(quiet: Quiet) -> list[Places]:
+    """Places of all bands, in epochs without gaps."""
     design = design_matrix(quiet.time)[0]
+    sample = sample_of(Observation(quiet.series.astype(np.float32), quiet.time, CELL_M[0]))
     residual = completed(left_over(sample.broad, design)[0], design, np.ones(len(quiet.time), bool))
-    days = sample.seen.days
-    for places in band_places(residual, 4, finest=True):
-        whole = places.series[:, np.isfinite(places.series).all(axis=0)]
+    found = band_places(residual, 4, finest=True)
+    whole = [np.isfinite(places.series).all(axis=0) for places in found]
+    return [Places(places.series[:, some], places.sector[some]) for places, some in zip(found, whole, strict=True)]
+
+
+def test_a_random_walk_is_near_the_best_form_in_every_band(quiet: Quiet, bands: list[Places]) -> None:
+    design, days = design_matrix(quiet.time)[0], days_since_2014(quiet.time)
+    for places in bands:
         white = fit_red(places, days, design).white
-        gains = {name: log_likelihood(whole, white, kernel, design) for name, kernel in kernels(days).items()}
+        gains = {name: log_likelihood(places.series, white, kernel, design) for name, kernel in kernels(days).items()}
         best = max(gains.values())
         assert gains["random walk"] > 0.9 * best > 50
         assert all(gains[f"memory of {memory} yr"] < gains["random walk"] for memory in (0.5, 1.0, 2.0))
+
+
+def amplitudes(series: Float, model: TemporalCovariance, design: Float, days: Float, duration: float) -> Float:
+    """(ramp, place) of ramps beside the background, over their errors, by the generalized fit."""
+    t = torch.from_numpy(days)
+    whitener = model.whitener(t)
+    basis = torch.linalg.qr(whitener @ torch.from_numpy(design))[0]
+
+    def beside(columns: torch.Tensor) -> torch.Tensor:
+        whitened = whitener @ columns
+        return whitened - basis @ (basis.T @ whitened)
+
+    tried, rest = beside(ramps(t, middles(t, 60)[6:-6], duration)), beside(torch.from_numpy(series))
+    rest = rest / (MAD_TO_STD * rest.abs().median(0).values)  # every place has a scale of its own
+    return np.asarray(((tried / tried.norm(dim=0)).T @ rest).numpy())
+
+
+@pytest.mark.parametrize("duration", [0.0, 96.0, 384.0, 768.0])
+def test_amplitudes_of_ramps_scatter_by_their_errors(quiet: Quiet, bands: list[Places], duration: float) -> None:
+    """Where nothing is known to happen; weights of epochs alone call them significant."""
+    design, days = design_matrix(quiet.time)[0], days_since_2014(quiet.time)
+    for places in bands:
+        found = fit_red(places, days, design)
+        white = torch.from_numpy(found.white)
+        weighed, whitened = (
+            MAD_TO_STD * np.median(np.abs(amplitudes(places.series, model, design, days, duration)))
+            for model in (TemporalCovariance(white), TemporalCovariance.relative(white, found.red))
+        )
+        assert weighed > 1.8
+        assert 0.85 < whitened < 1.35

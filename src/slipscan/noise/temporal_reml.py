@@ -29,12 +29,14 @@ FIRST_STEPS: Final = 2
 CALM: Final = 0.7
 """Share of the places, those of the least slow motion, that the first steps look at: many events would else pass as
 noise that hides them."""
-ROUNDS: Final = (3, 2, 2)
+ROUNDS: Final = (2, 1, 2)
 """Steps each time that places with events were left out."""
 CLIP: Final = 2.5
 """Standard deviations at which single values are clipped for the variance of an epoch."""
 PRIOR_PLACES: Final = 12.0
 """Weight, in places, of the shape that other bands give the variances of epochs (WHOLE_SERIES.md: n0)."""
+RANK: Final = 1e-9
+"""Singular values of the background's columns over the largest that are rounding."""
 LEAST_SEEN: Final = 0.25
 """Share of the places that have an epoch which counts."""
 FLOOR: Final = 1e-5
@@ -86,13 +88,17 @@ def fit_red(
     if not enough.any():
         return RedFit(np.full(len(days), math.nan), math.nan, math.nan, math.nan)
     part = Places(places.series[np.ix_(seen, enough)], places.sector[enough])
-    found = _fit(part, days[seen], design[seen], None if shape is None else shape[seen], given)
+    # A column that the epochs do not have, or have twice, is none.
+    columns, sizes, _ = np.linalg.svd(design[seen], full_matrices=False)
+    basis = columns[:, sizes > RANK * sizes[0]]
+    found = _fit(part, days[seen], basis, None if shape is None else shape[seen], given)
     white = np.full(len(days), math.nan)
     white[seen] = found.white
     return dataclasses.replace(found, white=white)
 
 
 def _fit(places: Places, days: Float, design: Float, shape: Float | None, given: float | None) -> RedFit:
+    """Of complete epochs, with an orthonormal basis of the background, (time, column)."""
     walk = random_walk(torch.from_numpy(days)).numpy()
     state = _State.first(places.series, design, FIRST if given is None else given)
     found = _products(state, places.series, walk, design)
@@ -125,7 +131,7 @@ class _State:
     def first(cls, series: Float, design: Float, red: float) -> _State:
         """From an ordinary fit."""
         rest = np.where(np.isfinite(series), series, 0.0)
-        rest = rest - design @ (np.linalg.pinv(design) @ rest)
+        rest = rest - design @ (design.T @ rest)
         square = np.where(np.isfinite(series), rest**2, np.nan)
         white = np.nanmean(square, axis=1) * (len(series) / (len(series) - design.shape[1]))
         return cls(_floored(white), red * float(np.median(white)))
@@ -165,7 +171,7 @@ def _projection(state: _State, walk: Float, design: Float) -> Float:
     covariance = np.diag(state.white) + state.red * walk
     inverse = np.linalg.inv(covariance)
     columns = inverse @ design
-    return np.asarray(inverse - columns @ np.linalg.pinv(design.T @ columns, hermitian=True) @ columns.T)
+    return np.asarray(inverse - columns @ np.linalg.solve(design.T @ columns, columns.T))
 
 
 def _products(state: _State, series: Float, walk: Float, design: Float) -> _Products:
@@ -177,7 +183,7 @@ def _products(state: _State, series: Float, walk: Float, design: Float) -> _Prod
     if not known.all():
         _complete(values, known, projection, diagonal, trace, walk)
     z = np.where(known, projection @ values, 0.0)
-    scale = (values * z).sum(axis=0) / (known.sum(axis=0) - np.linalg.matrix_rank(design))
+    scale = (values * z).sum(axis=0) / (known.sum(axis=0) - design.shape[1])
     return _Products(projection, z / np.sqrt(scale), diagonal, scale, trace)
 
 
