@@ -12,11 +12,11 @@ from slipscan.errors import SlipscanError
 from slipscan.field import Observation
 from slipscan.fit.model import design_matrix
 from slipscan.noise.estimate import NoiseEstimate, measure
-from slipscan.noise.parameters import band_share, model_of, to_model
-from slipscan.noise.simulate import HANSSEN, NoiseModel
+from slipscan.noise.parameters import at_border, band_share, model_of, to_model
+from slipscan.noise.simulate import HANSSEN, NoiseModel, turbulence
 from slipscan.noise.simulate_red import gained
 from slipscan.noise.stage import estimate_noise
-from slipscan.noise.temporal import PRIOR, covariance_of
+from slipscan.noise.temporal import MOST, PRIOR, covariance_of
 from slipscan.settings import NoiseSettings
 from temporal_builders import dates, structure_function
 
@@ -94,6 +94,17 @@ def test_a_red_part_leaves_all_other_parts_as_they_are() -> None:
 def test_a_red_part_that_is_none_is_refused(red: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(SlipscanError, match="the red part of the noise"):
         NoiseModel(8e-3, red=red)
+
+
+def test_a_series_that_was_filtered_in_time_is_flagged() -> None:
+    """Means of three epochs, as of a smoothed product: no random walk."""
+    time = dates(100)
+    series = turbulence(generator(), (32, 32), 500.0, 102)
+    smooth = (series[:-2] + series[1:-1] + series[2:]) / 3 * 1e-2
+    found = measure(Observation(smooth, time, 500.0))
+    assert found.temporal is not None and found.temporal.assumed.all()
+    assert (found.temporal.red == MOST).all() and "red_variance" in at_border(found)
+    assert np.isfinite(found.temporal.white_std).all()
 
 
 @pytest.fixture(scope="module")

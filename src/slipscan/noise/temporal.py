@@ -7,6 +7,7 @@ band, and far better than a stationary red part of a memory of less than three y
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +24,7 @@ from slipscan.noise.estimate_residual import completed, left_over
 from slipscan.noise.estimate_scales import HeightPart
 from slipscan.noise.sample import Sample
 from slipscan.noise.temporal_places import Places, band_places, joined
-from slipscan.noise.temporal_reml import fit_red
+from slipscan.noise.temporal_reml import RedFit, fit_red
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -32,6 +33,8 @@ Bool = NDArray[np.bool_]
 PRIOR: Final = 0.2
 """Red part that is assumed where a series is too short to show it, 1/yr."""
 PRIOR_ERROR: Final = 0.2
+MOST: Final = 3.0
+"""Largest red part, 1/yr, and its error there: what seems redder was filtered in time, which is no random walk."""
 SHORTEST_YR: Final = 2.5
 """A shorter series does not tell a random walk from rate and season."""
 LEAST_PLACES: Final = 4
@@ -55,7 +58,7 @@ class TemporalNoise:
     averaging_d
         (band,) means over more days than this before and after are not better than shorter ones; inf without a walk
     assumed
-        (band,) the red part is `PRIOR`: a series of less than 2.5 years, or fewer than four places
+        (band,) the red part is `PRIOR`: a series of less than 2.5 years, or fewer than four places; or it is `MOST`
     """
 
     white_std: Float
@@ -93,7 +96,6 @@ def measure_temporal(
     widths = band_widths((broad.shape[1], broad.shape[2]), pixel_m, sample.factor)
     octaves = len(widths) - (len(bands) or 1)
     bands += band_places(follows.without(broad, used, follows.height), octaves, finest=sample.factor == 1)
-    short = float(np.ptp(days)) < SHORTEST_YR * DAYS_PER_YEAR
     white_std = np.full((len(used), len(bands)), np.nan)
     red, error = np.full((2, len(bands)), np.nan)
     assumed = np.zeros(len(bands), bool)
@@ -101,13 +103,21 @@ def measure_temporal(
     for band, places in enumerate(bands):
         if not places.count:
             continue
-        assumed[band] = short or places.count < LEAST_PLACES
-        found = fit_red(places, days, design, shape, PRIOR if assumed[band] else None)
-        white_std[used, band] = np.sqrt(found.white)
-        red[band], error[band] = found.red, PRIOR_ERROR if assumed[band] else found.error
+        found, assumed[band] = _fit_band(places, days, design, shape)
+        white_std[used, band], red[band], error[band] = np.sqrt(found.white), found.red, found.error
         known = np.isfinite(found.white)
         shape = np.where(known, found.white, 1.0) / np.median(found.white[known]) if known.any() else shape
     return TemporalNoise(white_std, red, error, averaging(red, sample.seen.days), assumed)
+
+
+def _fit_band(places: Places, days: Float, design: Float, shape: Float | None) -> tuple[RedFit, bool]:
+    """The fit of a band, and whether its red part was assumed."""
+    if float(np.ptp(days)) < SHORTEST_YR * DAYS_PER_YEAR or places.count < LEAST_PLACES:
+        return dataclasses.replace(fit_red(places, days, design, shape, PRIOR), error=PRIOR_ERROR), True
+    found = fit_red(places, days, design, shape)
+    if found.red > MOST:
+        return dataclasses.replace(fit_red(places, days, design, shape, MOST), error=MOST), True
+    return found, False
 
 
 def covariance_of(

@@ -116,7 +116,9 @@ def _fit(places: Places, days: Float, design: Float, shape: Float | None, given:
             found = _products(state, places.series[:, keep], walk, design)
         tried = histories(days, state.white, design) if tried is None else tried
     scale, level = float(np.median(found.scale)), float(np.median(state.white))
-    error = math.nan if given is not None else _error(found, places.sector[keep], walk) / level
+    if given is not None:
+        return RedFit(state.white * scale, given, math.nan, float(keep.mean()))
+    error = _error(found, places.sector[keep], walk) / level
     return RedFit(state.white * scale, state.red / level, error, float(keep.mean()))
 
 
