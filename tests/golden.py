@@ -85,7 +85,8 @@ def timeseries(_: Path) -> Numbers:
 def noise(_: Path) -> Numbers:
     """Strengths and spectrum of a stack."""
     found = estimate_noise(stack_dataset(epochs=20, seed=4), NoiseSettings(spectrum_bins=8))
-    return key_numbers(**{name: found[name] for name in ("epoch_rms", "power_spectrum", "white_std", "exponent")})
+    names = ("epoch_rms", "power_spectrum", "white_std", "exponent", "band_white_std", "red_variance")
+    return key_numbers(**{name: found[name] for name in names})
 
 
 def denoised(method: str) -> Callable[[Path], Numbers]:

@@ -104,5 +104,5 @@ def test_the_level_is_the_median_of_what_counts() -> None:
 
 @pytest.mark.parametrize(("variance", "red"), [(0.0, 0.1), (-1.0, 0.1), (math.nan, 0.1), (1.0, -0.1), (1.0, math.inf)])
 def test_what_is_no_covariance_is_refused(variance: float, red: float) -> None:
-    with pytest.raises(ValueError, match="white variance|red part"):
+    with pytest.raises(ValueError, match=r"white variance|red part"):
         TemporalCovariance(torch.tensor([1.0, variance]), red)

@@ -146,6 +146,32 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
             required=False,
         ),
         Variable(
+            "band_white_std",
+            ("time", "band"),
+            "m",
+            "standard deviation of what is white in time, in a typical place without events",
+            required=False,
+        ),
+        Variable(
+            "red_variance",
+            ("band",),
+            "1/yr",
+            "variance that a random walk beside it gains in a year, over the median squared band_white_std",
+            dtype="float64",
+            required=False,
+        ),
+        Variable(
+            "red_variance_error", ("band",), "1/yr", "standard error of red_variance", dtype="float64", required=False
+        ),
+        Variable(
+            "red_averaging",
+            ("band",),
+            "d",
+            "longest means before and after that are better than shorter ones; infinite without a random walk",
+            dtype="float64",
+            required=False,
+        ),
+        Variable(
             "turbulence_epoch_std", ("time",), "m", "standard deviation of the turbulence of an epoch", required=False
         ),
         Variable(
@@ -166,6 +192,7 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
                 "turbulence_std",
                 "strength_log_std",
                 "turbulence_epoch_std",
+                "red_variance",
             ),
         ),
         *_NOISE_NUMBERS,

@@ -1,4 +1,4 @@
 """What the atmosphere does in a region: estimate and simulate."""
 
-VERSION = 5
+VERSION = 6
 """Raised when results change (`slipscan.versions`)."""

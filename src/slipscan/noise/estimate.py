@@ -21,6 +21,7 @@ from slipscan.noise.estimate_spectrum import SpectrumFit, TooLittleDataError, fi
 from slipscan.noise.estimate_stratified import StratifiedFit, credible_slope, fit_stratified, of_most_pixels
 from slipscan.noise.estimate_structure import levels
 from slipscan.noise.sample import sample_of
+from slipscan.noise.temporal import TemporalNoise, measure_temporal
 
 Float = NDArray[np.float64]
 
@@ -47,6 +48,8 @@ class NoiseEstimate:
         None without heights
     lacking
         what the stack lacks where turbulence is None, in words
+    temporal
+        noise in time per band; None where there is too little data
     """
 
     epoch_rms: Float
@@ -57,6 +60,7 @@ class NoiseEstimate:
     turbulence: SpectrumFit | None
     stratified: StratifiedFit | None
     lacking: str = ""
+    temporal: TemporalNoise | None = None
 
     @property
     def median_std(self) -> tuple[float, float]:
@@ -134,16 +138,18 @@ def _measure(seen: Observation, pixel_m: tuple[float, float], spectrum_bins: int
         names = design_matrix(seen.time, seen.segment)[1][: matrix.shape[1]]
         stratified = fit_stratified(residual, parameters, names, matrix, height)
         slopes = credible_slope(stratified)
-    found = measure_scales(sample, residual, matrix, used, pixel_m, HeightPart(slopes, height))
+    follows = HeightPart(slopes, height)
+    temporal = measure_temporal(sample, residual, matrix, used, pixel_m, follows)
+    found = measure_scales(sample, residual, matrix, used, pixel_m, follows)
     gain = residual_gain(matrix[used])
     band_std = _placed(np.sqrt(np.maximum(epoch_variance(found.bands, gain), 0)), used)
     squared = [_placed(epoch_variance(every, gain), used) for every in found.squared]
     spectrum = binned(found.power, seen.shape, pixel_m, spectrum_bins)
     numbers = found.rms, *spectrum, found.band_m, band_std
     try:
-        return NoiseEstimate(*numbers, fit_spectrum(squared, levels(seen.shape, pixel_m)), stratified)
+        return NoiseEstimate(*numbers, fit_spectrum(squared, levels(seen.shape, pixel_m)), stratified, "", temporal)
     except TooLittleDataError as lack:
-        return NoiseEstimate(*numbers, None, stratified, str(lack))
+        return NoiseEstimate(*numbers, None, stratified, str(lack), temporal)
 
 
 def _placed(values: Float, used: NDArray[np.bool_]) -> Float:

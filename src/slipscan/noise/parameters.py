@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+from typing import Final
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from slipscan import vocabulary
 from slipscan.errors import SlipscanError
 from slipscan.noise.estimate import NoiseEstimate
 from slipscan.noise.simulate import NoiseModel
+from slipscan.noise.simulate_red import RedPart
 from slipscan.noise.simulate_turbulence import EXPONENTS, TurbulenceSpectrum
 
 log = logging.getLogger(__name__)
 
+Float = NDArray[np.float64]
+
+PEAK: Final = 3.27
+"""Wavelength at which a difference of Gaussians of widths s/2 and s passes most, over s."""
 LARGEST_LOG_STD = 1.5
 """Beyond it single epochs of a simulation are hundreds of times as strong as the others."""
 UNKNOWN = "turbulence_unknown"
@@ -57,17 +66,22 @@ def parameters(found: NoiseEstimate) -> dict[str, float]:
 
 def at_border(found: NoiseEstimate) -> frozenset[str]:
     """Estimates that a bound set and not the data, by their names in the product."""
+    assumed = found.temporal is not None and bool(found.temporal.assumed.any())
+    out = frozenset({"red_variance"} if assumed else ())
     if found.turbulence is None:
-        return frozenset()
+        return out
     strong = found.strength_log_std[0] >= LARGEST_LOG_STD
-    return found.turbulence.at_border | ({"strength_log_std"} if strong else set())
+    return out | found.turbulence.at_border | ({"strength_log_std"} if strong else set())
 
 
 def to_model(found: NoiseEstimate) -> NoiseModel:
     """The simulator of the noise that was measured; raises SlipscanError where there was too little data for it."""
     if found.turbulence is None:
         raise SlipscanError(_TOO_LITTLE + found.lacking)
-    return _model(parameters(found))
+    values = parameters(found)
+    temporal = found.temporal
+    red = () if temporal is None else red_part(found.band_m, temporal.white_std, temporal.red, _model(values))
+    return dataclasses.replace(_model(values), red=red)
 
 
 def model_of(dataset: xr.Dataset) -> NoiseModel:
@@ -91,7 +105,48 @@ def model_of(dataset: xr.Dataset) -> NoiseModel:
             raise SlipscanError(f"the noise product has no '{name}': estimate the noise of a longer stack anew")
     if "bounded" in dataset and (bounded := vocabulary.raised_flags(dataset["bounded"])):
         log.warning("the simulator of this noise holds what a bound set and not the data: %s", ", ".join(bounded))
-    return _model(values)
+    model = _model(values)
+    if "red_variance" not in dataset:
+        return model
+    bands = (1e3 * dataset["band"].values, dataset["band_white_std"].values, dataset["red_variance"].values)
+    return dataclasses.replace(model, red=red_part(*bands, model))
+
+
+def red_part(band_m: Float, white_std: Float, red: Float, model: NoiseModel) -> RedPart:
+    """Red part of a simulator that has the random walks of the bands, at the wavelengths at which these peak.
+
+    Parameters
+    ----------
+    band_m
+        (band,) widths s of the larger Gaussian
+    white_std
+        (time, band) of the product, m
+    red
+        (band,) of the product, 1/yr
+    model
+        the simulator without it
+    """
+    out: list[tuple[float, float]] = []
+    for band, (width, std, gain) in enumerate(zip(band_m, white_std.T, red, strict=True)):
+        known = std[np.isfinite(std)]
+        if len(known) and math.isfinite(gain):
+            turbulence = model.turbulence_std_m**2 * band_share(model.spectrum, width, finest=band == 0)
+            # What is white is more than turbulence where the floor lies; less where the scene's edges cut a broad band,
+            # and there they cut the red part as well.
+            over = max(1.0, float(np.median(known)) ** 2 / turbulence)
+            out.append((PEAK * float(width), float(gain) * over))
+    return tuple(out)
+
+
+def band_share(spectrum: TurbulenceSpectrum, width_m: float, finest: bool) -> float:
+    """Share of the variance of turbulence in a band, the difference of Gaussians of widths s/2 and s.
+
+    The finest band of a scene, whose s is its pixel, is what a Gaussian of that width leaves.
+    """
+    k = np.geomspace(1e-3, 0.5 if finest else 3.0, 400) / width_m
+    broad = np.exp(-2 * np.pi**2 * width_m**2 * k**2)
+    passed = 1 - broad if finest else broad**0.25 - broad
+    return float(np.trapezoid(spectrum.density(k) * passed**2 * 2 * np.pi * k, k))
 
 
 def _model(values: dict[str, float]) -> NoiseModel:

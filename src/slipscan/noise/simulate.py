@@ -22,8 +22,9 @@ from slipscan.noise.simulate_parts import (
     decorrelation,
     ramps,
     red_series,
-    solar_activity,
+    track_ramps,
 )
+from slipscan.noise.simulate_red import RedPart, checked_red, red_turbulence
 from slipscan.noise.simulate_stratified import annual, bent_stratified, relative_height, stratified
 from slipscan.noise.simulate_surface import CYCLE_M, land_cover, phase_bias, reference_offset, unwrapping_blocks
 from slipscan.noise.simulate_turbulence import (
@@ -93,6 +94,9 @@ class NoiseModel:
         standard deviation of the reference pixel's own noise
     phase_bias_m_yr, phase_bias_wander_m
         where all is vegetation: rate, positive toward the satellite, and standard deviation of a red part
+    red
+        what stays and adds up, a random walk in time: pairs of wavelength, m, and variance gained in a year over that
+        of the turbulence of median strength, 1/yr (`simulate_red`); `fit.temporal` is its covariance
 
     Raises
     ------
@@ -117,17 +121,19 @@ class NoiseModel:
     reference_std_m: float = 0.0
     phase_bias_m_yr: float = 0.0
     phase_bias_wander_m: float = 0.0
+    red: RedPart = ()
 
     def __post_init__(self) -> None:
         """Refuse strengths that are no strengths."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name == "spectrum":
+            if field.name in ("spectrum", "red"):
                 continue
             if not math.isfinite(value) or (value < 0 and field.name != "phase_bias_m_yr"):
                 raise SlipscanError(f"the noise model's {field.name} is {value}: give a finite number, 0 or more")
             if field.name in _SHARES and value > 1:
                 raise SlipscanError(f"the noise model's {field.name} is {value}: it is a share, from 0 to 1")
+        checked_red(self.red)
         if self.unwrapping_size_m == 0:
             raise SlipscanError("the noise model's unwrapping_size_m is 0: give metres above 0")
 
@@ -193,7 +199,7 @@ class NoiseModel:
         # The order of these draws is part of every seeded data set: do not change it. What is off draws too.
         delay = self._turbulence(generator, shape, pixel, fields)
         slope = self.stratified_std * generator.standard_normal(len(t)) + self.stratified_annual * annual(t)
-        ramp = self._ramp(generator, t, scene)
+        ramp = track_ramps(generator, t, scene, self.ramp_std_m, self.ramp_solar)
         white = None
         if self.white_std_m > 0:
             white = np.float32(self.white_std_m) * decorrelation(generator, shape, coherence)
@@ -205,6 +211,7 @@ class NoiseModel:
             stratified=self._stratified(own.get("stratified"), t, slope, height, pixel),
             ramp=ramp,
             decorrelation=white,
+            red=self._red(generator, t, scene, pixel),
             **self._surface(own, t, scene, pixel, coherence),
         )
 
@@ -231,15 +238,14 @@ class NoiseModel:
         delay *= factor
         return delay
 
-    def _ramp(self, generator: np.random.Generator, t: Float, scene: tuple[int, int]) -> Float32 | None:
-        """Planes (time, y, x)."""
-        if self.ramp_std_m == 0:
-            generator.standard_normal((len(t), 2))
+    def _red(
+        self, generator: np.random.Generator, t: Float, scene: tuple[int, int], pixel_m: tuple[float, float]
+    ) -> Float32 | None:
+        """Red part (time, y, x), from a generator of its own."""
+        if not self.red or self.turbulence_std_m == 0:
             return None
-        std = np.full(len(t), self.ramp_std_m)
-        if self.ramp_solar > 0:
-            std *= 1 + self.ramp_solar * solar_activity(t)
-        return std.astype(np.float32)[:, None, None] * ramps(generator, scene, len(t))
+        field = red_turbulence(generator.spawn(1)[0], t, scene, pixel_m, self.spectrum, self.red)
+        return np.asarray(field * np.float32(self.turbulence_std_m))
 
     @property
     def _needs_own(self) -> bool:

@@ -27,7 +27,7 @@ class NoiseParts:
     ----------
     shape
         (time, y, x)
-    turbulence, stratified, ramp, decorrelation, unwrapping, reference, phase_bias
+    turbulence, stratified, ramp, decorrelation, unwrapping, reference, phase_bias, red
         (time, y, x) float32, or None for a part that is switched off
     """
 
@@ -39,6 +39,7 @@ class NoiseParts:
     unwrapping: Float32 | None = None
     reference: Float32 | None = None
     phase_bias: Float32 | None = None
+    red: Float32 | None = None
 
     @property
     def by_name(self) -> dict[str, Float32]:
@@ -63,6 +64,20 @@ def ramps(generator: np.random.Generator, shape: tuple[int, int], count: int) ->
     gradients = generator.standard_normal((count, 2)).astype(np.float32)
     y, x = (_unit_axis(n) for n in shape)
     return gradients[:, 0, None, None] * y[:, None] + gradients[:, 1, None, None] * x
+
+
+def track_ramps(
+    generator: np.random.Generator, days: ArrayLike, shape: tuple[int, int], std_m: float, solar: float
+) -> Float32 | None:
+    """Ramps (time, y, x) of a standard deviation that the solar cycle modulates; None, but drawn, where it is 0."""
+    t = np.asarray(days, dtype=float)
+    if std_m == 0:
+        generator.standard_normal((len(t), 2))
+        return None
+    std = np.full(len(t), std_m)
+    if solar > 0:
+        std *= 1 + solar * solar_activity(t)
+    return std.astype(np.float32)[:, None, None] * ramps(generator, shape, len(t))
 
 
 def _unit_axis(n: int) -> Float32:

@@ -52,11 +52,16 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     )
     if found.turbulence is not None:
         out["turbulence_epoch_std"] = ("time", found.turbulence.epoch_std)
+    if (temporal := found.temporal) is not None:
+        out["band_white_std"] = (("time", "band"), temporal.white_std)
+        out["red_variance"] = ("band", temporal.red)
+        out["red_variance_error"] = ("band", temporal.red_error)
+        out["red_averaging"] = ("band", temporal.averaging_d)
     if found.stratified is not None:
         out["stratified_slope"] = ("time", found.stratified.slope)
         out["stratified_slope_error"] = ("time", found.stratified.slope_error)
     out.attrs["title"] = "noise"
-    add_history(out, "noise: turbulence, slope with height, ramps and white floor of the residual")
+    add_history(out, "noise: turbulence, slope with height, ramps and white floor of the residual, red part in time")
     out = vocabulary.annotate(out, "noise")
     vocabulary.check(out, "noise")
     return out

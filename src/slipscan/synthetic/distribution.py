@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ def draw_noise(generator: np.random.Generator, spectrum: TurbulenceSpectrum | No
     )
 
 
-def _draw_surface(generator: np.random.Generator) -> dict[str, float]:
+def _draw_surface(generator: np.random.Generator) -> dict[str, Any]:
     """Strengths of the parts that not every track suffers from."""
     return {
         "stratified_quadratic": float(generator.uniform(0, 1e-9)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,7 +62,7 @@ def draw_structured(structure: NoiseStructure, seed: int, block: int, generator:
     model = draw_noise(generator, spectrum)
     if structure == "full":
         return model
-    off: dict[str, float] = dict(QUIET_SURFACE)
+    off: dict[str, Any] = dict(QUIET_SURFACE)
     if structure != "heteroscedastic":
         off |= STEADY
         spectrum = dataclasses.replace(spectrum, anisotropy=1.0)
