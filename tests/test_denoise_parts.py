@@ -81,7 +81,7 @@ def test_the_filter_of_a_history_gives_its_amplitude_beside_any_background(red: 
     generator = np.random.default_rng(1)
     time = dates(40)
     design = design_matrix(time)[0]
-    prepared = dataclasses.replace(prepared_of(generator.normal(size=(40, 16, 16)), design), red=red)
+    prepared = dataclasses.replace(prepared_of(generator.normal(size=(40, 16, 16)), design), red=torch.full((6,), red))
     columns = candidates(prepared.days).columns
     for number in (7, 30, 60):
         own, std = filter_of(prepared, columns[:, number], columns[:, [12]])

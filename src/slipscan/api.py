@@ -71,6 +71,7 @@ def denoise(
     *,
     device: str = "auto",
     threads: int = 1,
+    noise: xr.Dataset | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Say what happened in a stack beside rate, season and atmosphere.
@@ -88,6 +89,8 @@ def denoise(
         'auto', 'cpu' or 'cuda'
     threads
         tiles that are worked on at once; the result does not depend on it
+    noise
+        product 'noise' of the stack, which tells how noise is correlated in time; None: it is white
     options
         of the method (docs/denoiser.md)
 
@@ -117,7 +120,7 @@ def denoise(
         method = build(validate(DenoiseSettings, given, "slipscan.denoise"))
     # Of an object that was made by hand the product says that it cannot be built again.
     settings = method.settings or DenoiseSettings(method=f"{type(method).__name__}, made by hand")
-    return denoise_stack(stacks.as_stack(stack), settings, method, threads)
+    return denoise_stack(stacks.as_stack(stack), settings, method, threads, noise=noise)
 
 
 def detect(

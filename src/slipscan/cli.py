@@ -32,6 +32,7 @@ app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
+Noise = Annotated[Path | None, typer.Option(help="product of `slipscan noise`: how noise is correlated in time")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -75,14 +76,16 @@ def noise(stack: In, out: Out, config: Config = None, options: Options = None) -
 
 
 @app.command()
-def denoise(stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1) -> None:
+def denoise(
+    stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1, noise: Noise = None
+) -> None:
     """Say what happened in a stack beside rate, season and atmosphere, with sigma."""
     from slipscan.configuration import stage_settings
     from slipscan.denoise.stage import write_denoised
     from slipscan.settings import DenoiseSettings
 
     _one_thread()
-    write_denoised(stack, out, stage_settings(DenoiseSettings, config, options), threads)
+    write_denoised(stack, out, stage_settings(DenoiseSettings, config, options), threads, noise)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 rule denoise:
     input:
-        path("{region}", "{track}", "stack.zarr"),
+        stack=path("{region}", "{track}", "stack.zarr"),
+        noise=path("{region}", "{track}", "noise.zarr"),
     output:
         directory(path("{region}", "{track}", "denoised.zarr")),
     log:
@@ -18,4 +19,4 @@ rule denoise:
         weights=weights_identity(SETTINGS.denoise),
         code=code("denoise"),
     shell:
-        "slipscan denoise {input:q} {output:q} --threads {threads} {params.options:q} 2> {log:q}"
+        "slipscan denoise {input.stack:q} {output:q} --noise {input.noise:q} --threads {threads} {params.options:q} 2> {log:q}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -20,23 +21,27 @@ from slipscan.outofcore import Empty, in_shards, scratch_arrays, sharded
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DenoiseSettings
 from slipscan.stack import add_history, observation_of, open_stack, segments
-from slipscan.store import write_zarr
+from slipscan.store import open_zarr, write_zarr
 
 log = logging.getLogger(__name__)
 
 
-def write_denoised(stack: Path, out: Path, settings: DenoiseSettings, threads: int = 1) -> None:
+def write_denoised(
+    stack: Path, out: Path, settings: DenoiseSettings, threads: int = 1, noise: Path | None = None
+) -> None:
     """Denoise the stack at `stack` and write the denoised product to `out`.
 
     A stack of any size is read tile by tile, here or on a dask cluster (see `workers`); what is finished waits in
-    files beside `out`.
+    files beside `out`. `noise` is the noise product of the same stack: how noise is correlated in time; without it,
+    noise is taken to be white.
     """
-    check_outputs([(out, store_kind("denoised"))], [stack])
+    check_outputs([(out, store_kind("denoised"))], [stack, *([noise] if noise else [])])
     method = registry.build(settings)
+    region = None if noise is None else _open_noise(noise)
     dataset = open_stack(stack, in_memory=False)
     # One shard after the other.
     with scratch_arrays(out) as empty, dask.config.set(scheduler="synchronous"):
-        write_zarr(denoise_stack(dataset, settings, method, threads, empty), out)
+        write_zarr(denoise_stack(dataset, settings, method, threads, empty, region), out)
     log.info("denoised %d epochs of %d x %d pixels by %s", *dataset["displacement"].shape, method.label)
 
 
@@ -46,6 +51,7 @@ def denoise_stack(
     method: Denoiser,
     threads: int = 1,
     empty: Empty = np.zeros,
+    noise: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """The denoised product of a stack, which need not be in memory.
 
@@ -61,15 +67,24 @@ def denoise_stack(
         groups of tiles that are worked on at once
     empty
         makes the arrays that hold the results
+    noise
+        product 'noise' of the stack; None: noise is white in time
     """
     _, names = design_matrix(dataset["time"].values, segments(dataset))
-    parts = denoise(observation_of(dataset), method, threads=threads, empty=empty, description="denoise tiles")
+    seen = dataclasses.replace(observation_of(dataset), noise=noise)
+    parts = denoise(seen, method, threads=threads, empty=empty, description="denoise tiles")
     out = product_of(dataset, parts, names)
     out.attrs["weights"] = method.label
     out.attrs["denoise_settings"] = json.dumps(to_options(settings))
     add_history(out, f"denoise: method {settings.method}, weights {method.label}")
     vocabulary.check(out, "denoised")
     return out
+
+
+def _open_noise(path: Path) -> xr.Dataset:
+    noise = open_zarr(path).load()
+    vocabulary.check(noise, "noise")
+    return noise
 
 
 def product_of(dataset: xr.Dataset, parts: Denoised, names: list[str]) -> xr.Dataset:

@@ -85,7 +85,7 @@ def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> B
         change, spread = _change(values, seen, base_variance)
         level = (spread / base_variance).median()
         white = (modes[number] * spread + PRIOR_MODES * level * base_variance) / (modes[number] + PRIOR_MODES)
-        noise = TemporalCovariance.relative(white.clamp(min=TINY), prepared.red)
+        noise = TemporalCovariance.relative(white.clamp(min=TINY), float(prepared.red[number]))
         place, clipped = _by_place(change, share.numel())
         fields.append(values * (seen / place))
         changes.append(clipped)

@@ -22,7 +22,7 @@ from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.sigma import SigmaCalibration
 
-MOST_EVENTS: Final = 8
+MOST_EVENTS: Final = 12
 """In a tile."""
 GATE: Final = 1.25
 """Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores

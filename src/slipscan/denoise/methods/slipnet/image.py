@@ -110,7 +110,9 @@ def levels_of(prepared: Prepared) -> Levels:
 
 def filter_of(prepared: Prepared, course: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
     """Filter (time,) of the amplitude of a course (time,) beside the background and others (time, n); its error ()."""
-    whitener = TemporalCovariance.relative(1 / prepared.weight, prepared.red).whitener(prepared.days).double()
+    whitener = (
+        TemporalCovariance.relative(1 / prepared.weight, float(prepared.red.mean())).whitener(prepared.days).double()
+    )
     design = torch.cat([prepared.design, beside], 1).double()
     rest = without(whitener @ course.double()[:, None], whitener @ (design / design.square().mean(0).sqrt()))[:, 0]
     information = rest.square().sum().clamp(min=MIN_INFORMATION)

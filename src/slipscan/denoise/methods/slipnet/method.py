@@ -33,7 +33,6 @@ class Options(Frozen):
     orientations: Literal[1, 8] = 1
     gate: float = Setting(GATE, ge=0)
     most_events: int = Setting(MOST_EVENTS, ge=1, le=20)
-    red_noise_per_yr: float = Setting(0.0, ge=0)
 
 
 class SlipNetDenoiser(TrainedDenoiser):
@@ -51,12 +50,10 @@ class SlipNetDenoiser(TrainedDenoiser):
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
         """What happened in each tile; those of one size, one after the other, go through the network together."""
         device = next(self.network.parameters()).device
-        how = self.options.model_dump()
-        red = how.pop("red_noise_per_yr")
-        tiles = [prepare(one.cleaned(device), one.days, one.pixel_m, red) for one in observations]
+        tiles = [prepare(one.cleaned(device), one.days, one.pixel_m, one.noise) for one in observations]
         out: list[Field] = []
         for _, group in itertools.groupby(tiles, key=lambda tile: tile.residual.shape[1:]):
-            found = tile_events(list(group), self.network, self.sigma, **how)
+            found = tile_events(list(group), self.network, self.sigma, **self.options.model_dump())
             out += [_field_of(*one) for one in zip(observations[len(out) : len(out) + len(found)], found, strict=True)]
         return out
 

@@ -15,10 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE
 from slipscan.fit.background import fitted
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.masks import any_valid
@@ -55,7 +57,7 @@ class Prepared:
     pixel_m, unit_m
         side of a cell, and what one unit is, m
     red
-        variance that noise gains in a year as a random walk, over that of its white part, 1/yr
+        (band,) variance that noise gains in a year as a random walk, over that of its white part, 1/yr; detail first
     """
 
     residual: Tensor
@@ -68,7 +70,7 @@ class Prepared:
     height: Tensor
     pixel_m: float
     unit_m: float
-    red: float = 0.0
+    red: Tensor
 
     @cached_property
     def seen(self) -> Tensor:
@@ -86,7 +88,7 @@ class Prepared:
         return dataclasses.replace(self, residual=-self.residual, removed=-self.removed)
 
 
-def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, red: float = 0.0) -> Prepared:
+def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, noise: xr.Dataset | None = None) -> Prepared:
     """Take the background out of a cleaned series and bring it into units of its noise.
 
     Parameters
@@ -97,8 +99,8 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, red: f
         (time,) ascending
     pixel_m
         side of a cell
-    red
-        see `Prepared`
+    noise
+        product 'noise' of the region; None: white in time
     """
     shape = (-1, *cleaned.height.shape)
     weight = cleaned.weight
@@ -117,8 +119,22 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, red: f
         height=cleaned.height,
         pixel_m=float(pixel_m),
         unit_m=unit,
-        red=red,
+        red=torch.as_tensor(red_of(noise, pixel_m), dtype=torch.float32, device=weight.device),
     )
+
+
+def red_of(noise: xr.Dataset | None, pixel_m: float) -> NDArray[np.float64]:
+    """Variance of the random walk over that of the white part (band,), 1/yr, of detail and bands of a tile.
+
+    Between the bands of the product, linear in the logarithm of the width.
+    """
+    width_km = COARSE * pixel_m / 1e3 * np.array([0.5, *BAND_SIGMAS, 2 * BAND_SIGMAS[-1]])
+    if noise is None or "red_variance" not in noise:
+        return np.zeros(len(width_km))
+    known = np.isfinite(noise["red_variance"].values)
+    if not known.any():
+        return np.zeros(len(width_km))
+    return np.interp(np.log(width_km), np.log(noise["band"].values[known]), noise["red_variance"].values[known])
 
 
 def padded(prepared: Prepared, multiple: int) -> Prepared:
