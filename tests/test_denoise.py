@@ -114,8 +114,8 @@ def test_threads_change_no_bit() -> None:
 def test_tiles_that_a_method_is_given_together_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     from slipscan.denoise import run as module
 
-    series = turbulence(np.random.default_rng(5), 12, shape=(20, 700)).astype("f4")
-    series[:, :, 190:330] = np.nan  # the third tile has no data: the batch is filled up with its neighbours
+    series = turbulence(np.random.default_rng(5), 12, shape=(20, 1100)).astype("f4")
+    series[:, :, 318:514] = np.nan  # the third tile has no data: the batch is filled up with its neighbours
     method, given = random_method(), []
     method.network.half_precision = False
 
@@ -132,7 +132,7 @@ def test_tiles_that_a_method_is_given_together_change_nothing_but_rounding(monke
         size = np.nanmax(np.abs(getattr(one, name)))
         np.testing.assert_allclose(getattr(three, name), getattr(one, name), rtol=0, atol=1e-5 * size)
     assert np.nanmax(np.abs(one.transient)) > 1e-3
-    monkeypatch.setattr(module, "BATCH_VALUES", 2 * 12 * 20 * 128)
+    monkeypatch.setattr(module, "BATCH_VALUES", 2 * 12 * 20 * 192)
     module.denoise(observe(series), method)
     assert given[9:] == [2, 2, 1, 1], "memory bounds them"
 

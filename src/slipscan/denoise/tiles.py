@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
-TILE: Final = 128
-TILE_STEP: Final = 96
-"""Pixels: what networks are trained to see at a time, and from one tile to the next."""
+TILE: Final = 192
+TILE_STEP: Final = 160
+"""Pixels: what is seen at a time, and from one tile to the next."""
 
 
 def tiles(size: int) -> list[slice]:

@@ -19,7 +19,7 @@ from slipscan.fit.temporal import TemporalCovariance
 THINNED: Final = (1, 1, 2, 4, 4)
 """Side, in coarse pixels, of the pixels that a band is taken on; the detail, the first of all, on pixels."""
 CELL: Final = 4
-SAMPLED: Final = 1 << 12
+SAMPLED: Final = 1 << 11
 PRIOR_MODES: Final = 12.0
 """So many modes of an epoch's band say that its noise is what the epoch has in all bands together."""
 BLOCKS: Final = (8, 16, 32, 64)
@@ -40,10 +40,11 @@ class BandSeries:
     Attributes
     ----------
     fields
-        detail and bands, each (time, pixel), over the noise of the place (1 of most), 0 where there is no data; broad
-        bands have fewer pixels
-    noise
-        the same of what epochs differ by from those beside them, in units of its own noise: no event is in it
+        detail and bands, each (time, pixel), 0 where there is no data; broad bands have fewer pixels
+    changes, change_std
+        what epochs differ by from those beside them, of the same shapes, and its standard deviation (band, time)
+    place
+        (band, y, x) noise of a cell over that of most cells
     whiteners
         (band, time, time) what makes the noise of each white in time
     share
@@ -53,7 +54,9 @@ class BandSeries:
     """
 
     fields: tuple[Tensor, ...]
-    noise: tuple[Tensor, ...]
+    changes: tuple[Tensor, ...]
+    change_std: Tensor
+    place: Tensor
     whiteners: Tensor
     share: Tensor
     design: Tensor
@@ -80,64 +83,68 @@ def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> B
         thinned = avg_pool2d(band[None], side)[0] if side > 1 else band
         parts.append((_by_cells(thinned, CELL // side), _by_cells(seen[None], CELL // side)[0]))
     modes = block_modes(max(BLOCKS)) * float(used.sum()) / max(BLOCKS) ** 2
-    fields, changes, whiteners = [], [], []
+    changes, stds, places, whiteners = [], [], [], []
     for number, (values, seen) in enumerate(parts):
-        change, spread = _change(values, seen, base_variance)
+        values *= seen
+        change, std, place = _change(values, seen, share.numel())
+        spread = std.square() * _own_share(base_variance)
         level = (spread / base_variance).median()
         white = (modes[number] * spread + PRIOR_MODES * level * base_variance) / (modes[number] + PRIOR_MODES)
         noise = TemporalCovariance.relative(white.clamp(min=TINY), float(prepared.red[number]))
-        place, clipped = _by_place(change, share.numel())
-        fields.append(values * (seen / place))
-        changes.append(clipped)
+        changes.append(change)
+        stds.append(std)
+        places.append(place.reshape(share.shape))
         whiteners.append(noise.whitener(prepared.days))
-    return BandSeries(tuple(fields), tuple(changes), torch.stack(whiteners), share, prepared.design)
+    return BandSeries(
+        fields=tuple(values for values, _ in parts),
+        changes=tuple(changes),
+        change_std=torch.stack(stds),
+        place=torch.stack(places),
+        whiteners=torch.stack(whiteners),
+        share=share,
+        design=prepared.design,
+    )
 
 
-def _change(series: Tensor, seen: Tensor, base_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """What an epoch differs by from those beside it.
+def _change(series: Tensor, seen: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What an epoch differs by from the mean of those beside it: no event, which changes slowly, is in it.
 
-    What changes slowly, an event above all, is not in it.
+    Where a cell differs by many times what it differs by in most epochs, as at the step of an event, it is cut down.
 
     Parameters
     ----------
     series, seen
-        (time, pixel); (pixel,) where there is data
-    base_variance
-        (time,) in proportion to which the noise of the epochs beside is taken to be
+        (time, pixel), 0 where there is no data; (pixel,) where there is
 
     Returns
     -------
-    change, variance
-        (time, pixel) over its robust noise, 0 where there is no data; (time,) robust noise variance of an epoch
+    change, std, place
+        (time, pixel); (time,) its robust standard deviation; (cell,) that of a cell over that of most
     """
-    # The first and the last epoch have one beside them, which counts twice.
-    before, after = torch.cat([series[1:2], series[:-1]]), torch.cat([series[1:], series[-2:-1]])
-    change = (series - (before + after) / 2) * seen
-    beside = torch.cat([base_variance[1:2], base_variance[:-1]]) + torch.cat([base_variance[1:], base_variance[-2:-1]])
-    share = torch.full_like(base_variance, 0.25)
-    share[[0, -1]] = 0.5
-    places = torch.nonzero(seen)[:, 0]
-    if not len(places):
-        return change, base_variance
-    sample = change[:, places[:: 1 + len(places) // SAMPLED]]
-    std = (MAD_TO_STD * sample.abs().median(1).values).clamp(min=TINY)[:, None]
-    return change / std, std[:, 0].square() * base_variance / (base_variance + share * beside)
-
-
-def _by_place(change: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Noise of the cell of every pixel (pixel,) over that of most cells; and a change (time, pixel) over it.
-
-    Where a cell differs by many times what it differs by in most epochs, as at the step of an event, it is cut down.
-    """
+    change = series.clone()
+    change[1:-1].sub_(series[:-2], alpha=0.5).sub_(series[2:], alpha=0.5)
+    # The first and the last epoch have one beside them.
+    change[0] -= series[1]
+    change[-1] -= series[-2]
+    pixels = torch.nonzero(seen)[:, 0]
+    if not len(pixels):
+        return change, torch.ones_like(change[:, 0]), torch.ones(cells, device=change.device)
+    sample = change[:, pixels[:: 1 + len(pixels) // SAMPLED]]
+    std = (MAD_TO_STD * sample.abs().median(1).values).clamp(min=TINY)
     by_cell = change.reshape(len(change), cells, -1)
-    size = torch.linalg.vector_norm(by_cell, dim=2)
+    size = torch.linalg.vector_norm(by_cell, dim=2) / std[:, None]
     usual = size.median(0).values
-    known = usual[usual > 0]
-    if not len(known):
-        return torch.ones_like(change[0]), change
-    place = (usual / known.median()).clamp(min=MIN_PLACE)
-    factor = (MOST_CHANGE * usual / size.clamp(min=TINY)).clamp(max=1) / place
-    return place.repeat_interleave(by_cell.shape[2]), (by_cell * factor[:, :, None]).reshape(change.shape)
+    epoch, cell = torch.nonzero(size > MOST_CHANGE * usual, as_tuple=True)
+    by_cell[epoch, cell] *= (MOST_CHANGE * usual[cell] / size[epoch, cell])[:, None]
+    return change, std, (usual / usual[usual > 0].median()).clamp(min=MIN_PLACE)
+
+
+def _own_share(variance: Tensor) -> Tensor:
+    """Share (time,) of an epoch in the variance of what it differs by from those beside it, by their variances."""
+    beside = torch.cat([variance[1:2], variance[:-1]]) + torch.cat([variance[1:], variance[-2:-1]])
+    weight = torch.full_like(variance, 0.25)
+    weight[[0, -1]] = 0.5
+    return variance / (variance + weight * beside)
 
 
 def _by_cells(fields: Tensor, side: int) -> Tensor:

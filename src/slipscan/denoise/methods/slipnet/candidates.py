@@ -11,17 +11,21 @@ from torch import Tensor
 
 from slipscan.fit.ramps import middles, ramps
 
-DURATIONS_D: Final = (0.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1095.0)
+DURATIONS_D: Final = (0.0, 60.0, 120.0, 240.0, 480.0, 960.0)
 RELAXATIONS_D: Final = (50.0, 150.0, 450.0)
 """Times in which relaxations fall to 1/e."""
-SHORT_D: Final = 48.0
 STEPS_A_RAMP: Final = 4.0
-"""Candidates of a duration begin this many times a duration."""
+"""Ramps begin this many times their duration,"""
+SPACING_D: Final = 24.0
+"""but no closer than that, days; `near` looks between them."""
+LEAST_RAMPS: Final = 60
+"""In a series, unless it has fewer epochs."""
 STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
-"""Between a candidate and the next: shares of the step in time, and of the duration."""
+SHORT_D: Final = (0.0, 12.0, 24.0, 40.0)
+"""Between a candidate and the next: shares of the spacing, and of the duration; durations beside that of a step."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Candidates:
 def candidates(days: Tensor) -> Candidates:
     """Ramps of all durations that the series is long enough for, and relaxations that begin before its end."""
     between, length = middles(days), float(days[-1] - days[0])
-    parts = [_ramps(days, _spaced(between, own / STEPS_A_RAMP), own) for own in DURATIONS_D if own <= length]
+    parts = [_ramps(days, _spaced(between, _spacing(days, own)), own) for own in DURATIONS_D if own <= length]
     parts += [
         _relaxations(days, _spaced(between, own / STARTS_A_RELAXATION), own) for own in RELAXATIONS_D if own <= length
     ]
@@ -59,9 +63,14 @@ def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
         between = middles(days)
         starts = between[(between - middle).abs() <= -length / STARTS_A_RELAXATION]
         return _joined([_relaxations(days, starts, -factor * length) for factor in FINER_DURATIONS])
-    shift = torch.tensor(FINER_MIDDLES, device=days.device) * max(length, SHORT_D) / STEPS_A_RAMP
-    lengths = [factor * length for factor in FINER_DURATIONS] if length else [0.0, 0.25 * SHORT_D, 0.5 * SHORT_D]
+    shift = torch.tensor(FINER_MIDDLES, device=days.device) * _spacing(days, length)
+    lengths = [factor * length for factor in FINER_DURATIONS] if length else SHORT_D
     return _joined([_ramps(days, middle + shift, own) for own in lengths])
+
+
+def steps(days: Tensor) -> Candidates:
+    """Steps alone, as far apart as in `candidates`."""
+    return _ramps(days, _spaced(middles(days), _spacing(days, 0.0)), 0.0)
 
 
 def only(course: Tensor) -> Candidates:
@@ -92,6 +101,11 @@ def _joined(parts: list[Candidates]) -> Candidates:
         torch.cat([part.middle_d for part in parts]),
         torch.cat([part.duration_d for part in parts]),
     )
+
+
+def _spacing(days: Tensor, duration_d: float) -> float:
+    """Days between ramps of a duration; those of a short series are closer."""
+    return max(duration_d / STEPS_A_RAMP, min(SPACING_D, float(days[-1] - days[0]) / LEAST_RAMPS))
 
 
 def _spaced(days: Tensor, least: float) -> Tensor:

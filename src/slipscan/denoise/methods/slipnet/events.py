@@ -13,9 +13,10 @@ from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
-from slipscan.denoise.methods.slipnet.candidates import Candidates, candidates, near, only
+from slipscan.denoise.methods.slipnet.candidates import Candidates, candidates, near, only, steps
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
+from slipscan.denoise.methods.slipnet.pairs import best_pair
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
@@ -29,6 +30,10 @@ GATE: Final = 1.25
 of noise is, that is exceeded in one of 200 tiles."""
 MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or it is empty."""
+SLOW_D: Final = 200.0
+"""Instead of a history that is as slow, two steps are looked for,"""
+PAIR: Final = 1.02
+"""which must explain more by this factor, and by what a history must reach."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 USED_SHARE: Final = 0.5
@@ -181,7 +186,14 @@ def _next_course(tile: Working, gate: float) -> Tensor | None:
     tile.least = gate * best.noise
     finer = near(tile.prepared.days, tile.tried, best.number)
     better = search(bands, finer, beside)
-    return tile.tried.columns[:, best.number] if better is None else finer.columns[:, better.number]
+    if better is None:
+        return tile.tried.columns[:, best.number]
+    if not abs(float(finer.duration_d[better.number])) < SLOW_D:
+        two = steps(tile.prepared.days)
+        reached, first, _ = best_pair(bands, two, beside)
+        if reached > PAIR * better.score + gate * best.noise:
+            return two.columns[:, first]  # the other is found next
+    return finer.columns[:, better.number]
 
 
 def best_course(prepared: Prepared) -> Tensor:

@@ -23,6 +23,8 @@ from slipscan.fit.ramps import without
 
 SIGNS, FEW_SIGNS = 8, 2
 """Times that the signs of epochs are changed to see what noise scores, where it matters, and else."""
+EVERY: Final = 2
+"""One candidate in so many says what noise scores: those beside one another are alike."""
 DOUBT: Final = 1.5
 """Where a score is within this factor of the gate it matters."""
 FAIR_SHARE: Final = 0.005
@@ -72,7 +74,7 @@ def search(
     apart
         share of a history's energy beside the background that the found histories must leave of it
     """
-    units, epochs, usable = _units(bands, tried, beside, apart)
+    units, epochs, usable = units_of(bands, tried, beside, apart)
     if not usable.any():
         return None
     numbers = torch.nonzero(usable)[:, 0]
@@ -80,14 +82,16 @@ def search(
     amplitudes = [
         unit @ whitener @ field for unit, whitener, field in zip(units, bands.whiteners, bands.fields, strict=True)
     ]
-    scores = _scores(amplitudes, bands.share, epochs)
+    scores = _scores(amplitudes, bands, epochs)
     best = int(scores.argmax())
     signs = random_signs(units.shape[2]).to(units.device)
     of_noise: list[float] = []
     while len(of_noise) < SIGNS:
         for sign in signs[len(of_noise) : SIGNS if of_noise else FEW_SIGNS]:
-            amplitudes = [(unit * sign) @ field for unit, field in zip(units, bands.noise, strict=True)]
-            of_noise.append(float(_scores(amplitudes, bands.share, epochs).max()))
+            some = slice(len(of_noise) % min(EVERY, units.shape[1]), None, EVERY)
+            filters = units[:, some] * (sign / bands.change_std[:, None])
+            amplitudes = [own @ change for own, change in zip(filters, bands.changes, strict=True)]
+            of_noise.append(float(_scores(amplitudes, bands, epochs[:, some]).max()))
         found = Found(int(numbers[best]), float(scores[best]), float(np.median(of_noise)))
         # A few changes of signs are enough where there is no doubt.
         if not gate * found.noise / DOUBT < found.score < gate * found.noise * DOUBT:
@@ -107,7 +111,7 @@ def random_signs(epochs: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).choice([-1.0, 1.0], size=(SIGNS, epochs)).astype(np.float32))
 
 
-def _units(bands: BandSeries, tried: Candidates, beside: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
+def units_of(bands: BandSeries, tried: Candidates, beside: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
     """Filters of the amplitudes of candidates over their errors, of whitened series.
 
     Returns
@@ -134,13 +138,31 @@ def _units(bands: BandSeries, tried: Candidates, beside: Tensor, least: float) -
     return units.transpose(1, 2).float(), epochs.float(), usable
 
 
-def _scores(amplitudes: list[Tensor], share: Tensor, epochs: Tensor) -> Tensor:
-    """Best log likelihood ratio of any block (candidate,) of amplitudes (candidate, pixel) in bands, over noise.
+def _scores(amplitudes: list[Tensor], bands: BandSeries, epochs: Tensor) -> Tensor:
+    """`score` of amplitudes (candidate, pixel) in bands."""
+    energies = torch.stack([_energy(amplitude, bands.share) for amplitude in amplitudes])
+    return score(energies, bands, epochs)
+
+
+def score(energy: Tensor, bands: BandSeries, epochs: Tensor, histories: int = 1) -> Tensor:
+    """Best log likelihood ratio of any block (candidate,) of energies (band, candidate, y, x) of cells over noise.
 
     Of the energy of n independent Gaussian values, rho times what noise gives, it is n / 2 (rho - 1 - ln rho). Noise
     differs from place to place in an epoch: of a candidate that few `epochs` (band, candidate) carry fewer count.
+
+    Parameters
+    ----------
+    energy
+        mean square of amplitudes over their errors, of pixels
+    bands
+        what it was taken of
+    epochs
+        (band, candidate)
+    histories
+        of which it is the energy together
     """
-    energy = torch.stack([_energy(amplitude, share) for amplitude in amplitudes])
+    share = bands.share
+    energy = energy / (histories * bands.place.square()[:, None])
     best = energy.new_zeros(energy.shape[1])
     side = CELL
     for block in BLOCKS:
@@ -152,9 +174,9 @@ def _scores(amplitudes: list[Tensor], share: Tensor, epochs: Tensor) -> Tensor:
         covered = avg_pool2d(share[None], size, stride)[0]
         ratio = (avg_pool2d(energy, size, stride) / covered.clamp(min=MIN_USED)).clamp(min=1.0)
         modes = block_modes(block).to(energy.device)[:, None, None, None] * covered
-        modes = modes / (1 + UNEVEN * modes / epochs[:, :, None, None])
-        score = (0.5 * modes * (ratio - 1 - ratio.log())).sum(0)
-        best = torch.maximum(best, torch.where(covered > MIN_USED, score, 0.0).flatten(1).amax(1))
+        modes = histories * modes / (1 + UNEVEN * modes / epochs[:, :, None, None])
+        found = (0.5 * modes * (ratio - 1 - ratio.log())).sum(0)
+        best = torch.maximum(best, torch.where(covered > MIN_USED, found, 0.0).flatten(1).amax(1))
         if min(share.shape) > 1 and block > BLOCKS[0]:
             energy, share, side = avg_pool2d(energy, 2), avg_pool2d(share[None], 2)[0], 2 * side
     return best
