@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.linalg import solve_triangular
 
 from slipbench.baselines.gls import Density, Field, StationaryNoise
-from slipbench.baselines.histories import Candidates, candidates, filters
+from slipbench.baselines.histories import Candidates, candidates, filters_of
 from slipbench.baselines.prepare import Prepared
 
 Float = NDArray[np.float64]
@@ -25,6 +26,24 @@ _LOWEST_CYCLES = 2.5
 """Per scene: at fewer, the taper and the removal of ramps bend the spectrum."""
 _FLOOR = 1e-6
 """Of the largest density: keeps the spectrum of a smooth (or empty) stack invertible."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The law of a scene's noise, for methods that are told it.
+
+    Attributes
+    ----------
+    density, white_std
+        power spectral density of the correlated noise of an epoch of variance 1, orientation included, see
+        `gls.StationaryNoise`; standard deviation of its white pixels, m
+    covariance
+        (time, time) of the epochs' noise relative to that
+    """
+
+    density: Density
+    white_std: float
+    covariance: Float
 
 
 @dataclass(frozen=True)
@@ -65,19 +84,22 @@ class Whitened:
         return None if self.valid.all() else self.valid
 
 
-def whiten(prepared: Prepared) -> Whitened:
-    """Reduce a stack to a few courses in time, estimate the noise spectrum from them and take it out.
+def whiten(prepared: Prepared, told: Told | None = None) -> Whitened:
+    """Reduce a stack to a few courses in time, estimate the noise spectrum from them (or be told it) and take it out.
 
     The statistics of all candidates are mixtures of a few orthogonal courses (their principal components), in
     which the noise is independent and of equal strength: one expensive solve per course, not per candidate.
     """
     tried = candidates(prepared.days)
-    responses = filters(tried.columns, prepared.design, prepared.weight) * prepared.epoch_std
+    responses = filters_of(prepared, tried.columns) @ prepared.root
     courses, mixing = _principal_courses(responses)
-    flat = (prepared.cleaned / prepared.epoch_std[:, None, None]).reshape(len(prepared.days), -1)
+    flat = solve_triangular(prepared.root, prepared.cleaned.reshape(len(prepared.days), -1), lower=True)
     fields = (courses @ flat).reshape(-1, *prepared.shape).astype(np.float32)
     valid = usable_pixels(prepared)
-    noise = StationaryNoise(prepared.shape, prepared.pixel_m, noise_density(fields, prepared.pixel_m), 0.0)
+    density, white_std = (
+        (noise_density(fields, prepared.pixel_m), 0.0) if told is None else (told.density, told.white_std)
+    )
+    noise = StationaryNoise(prepared.shape, prepared.pixel_m, density, white_std)
     mask = None if valid.all() else valid
     data = noise.filters(fields, prepared.nuisance, mask, TOLERANCE)
     nuisance = noise.solve(prepared.nuisance.astype(np.float32), mask, TOLERANCE / 2)
@@ -96,7 +118,7 @@ def whiten(prepared: Prepared) -> Whitened:
 
 def information_root(tried: Candidates, prepared: Prepared) -> Float:
     """Statistic of every candidate for a series that is that candidate itself, (candidate,), 1/m."""
-    unit = filters(tried.columns, prepared.design, prepared.weight)
+    unit = filters_of(prepared, tried.columns)
     return np.einsum("ct,tc->c", unit, tried.columns)
 
 
