@@ -50,6 +50,23 @@ def skill(
     )
 
 
+@app.command("real")
+def real(
+    data: Annotated[
+        Path, typer.Option(envvar="SLIPBENCH_ERTA_ALE", help="cum.h5 of Erta Ale (docs/benchmarks/real.md)")
+    ],
+    method: Annotated[str, typer.Option(help="names, comma-separated")] = "zero,scan,matched_filter,slipscan",
+    events: Annotated[int, typer.Option(min=1, max=1000, help="of each kind")] = 8,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+) -> None:
+    """Print the skill on synthetic events in the noise of a real series (family R)."""
+    from slipbench.frozen import one_thread
+    from slipbench.real_run import measure_real
+
+    one_thread()
+    print(measure_real(data, method, events, page))
+
+
 @app.command("denoise")
 def denoise(
     weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,

@@ -41,9 +41,9 @@ def section(tables: Tables, plan: SkillPlan, plots: list[str]) -> list[str]:
         "t95 - t05 as the series shows it. SNR50; median NRMSE where SNR > 5.",
         _kinds_table(tables, [*(f"duration {low:g}-{high:g} d" for low, high in DURATION_BANDS_D), "last half year"]),
         "### Scenarios",
-        "Share of the events found; of two, both. One of two is found where the displacement during it overlaps the true"
-        " one (IoU > 0.2) with a slope of 0.5 to 1.5, whatever the score. NRMSE: median, of the displacement during each"
-        " event | of the transient at every epoch.",
+        "Share of the events found; of two, both. One of two is found where the displacement during it overlaps the"
+        " true one (IoU > 0.2) with a slope of 0.5 to 1.5, whatever the score. NRMSE: median, of the displacement"
+        " during each event | of the transient at every epoch.",
         _scenario_table(tables),
     ]
 
@@ -56,7 +56,7 @@ def _explanation(plan: SkillPlan) -> str:
         f" {plan.missing_epochs:.0%} fail, {plan.missing_pixels:.0%} of pixels missing, {plan.turbulence_mm:g} mm of"
         f" turbulence, {plan.stratified_mm_per_km:g} mm/km. Events last {low:g} to {high:g} d, begin and end anywhere,"
         f" {plan.late_share or 0:.0%} of them in the last half year. **SNR**: of the matched filter that knows"
-        " template, history and noise, beside offset, rate and season of every pixel and offset, ramp and height of"
+        " template, history and noise, beside offset, rate, season of a pixel and offset, ramp, height of"
         " every epoch, in the noise's covariance in space *and time*, with the scene's gaps (`slipbench.snr`): what"
         f" can be had. Found: a score over the threshold of {plan.false_alarms_per_tile:.0%} false alarms per tile (of"
         " the family's own validation nulls), footprints overlap (IoU > 0.2), and |t50 error| is at most 24 d or a"

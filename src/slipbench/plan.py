@@ -11,6 +11,8 @@ from slipscan.models import Frozen, validate
 from slipscan.texts import read_yaml
 
 Family = Literal["A", "B", "C", "D", "E"]
+Noise = Family | Literal["R"]
+"""R is no family that is drawn: the noise of a real series (slipbench.real)."""
 NULL = "null"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipbench.families import FamilyNoise, draw_noise
-from slipbench.plan import NULL, EventClass, Family, SkillPlan
+from slipbench.plan import NULL, EventClass, Noise, SkillPlan
 from slipbench.snr import sized
 from slipscan import geometry
 from slipscan.field import Observation
@@ -42,7 +42,7 @@ class Key:
     """A scene's name: split ('test' or 'validation'), family, kind (a class, a scenario or 'null'), number, set."""
 
     split: str
-    family: Family
+    family: Noise
     kind: str
     index: int
     plan: str = "short"
@@ -238,6 +238,7 @@ def assemble(
     first = sources[0]
     trace = None if first.kind == "volume" else (first.east, first.north, first.strike_deg)
     background = draw_background(generator, frame, days, place.los, trace)
+    assert key.family != "R", "real noise is not drawn"
     noise = draw_noise(key.family, generator, days, height, frame.pixel_m, plan)
     valid = ~missing_pixels(generator, (1, *frame.shape), frame.pixel_m, plan.missing_pixels)[0]
     maps = [source_map(source, frame, place.los) for source in sources]

@@ -66,13 +66,21 @@ def unit_snr(scene: Scene, plan: SkillPlan) -> float:
     return event_snr(scene.template, scene.course, scene, plan)
 
 
+def whole_snr(scene: Scene) -> float:
+    """SNR of a scene's first event beside rate and season, the scene's gaps left out."""
+    return _snr(scene.template, scene.course, scene, whole=True)
+
+
 def event_snr(template: NDArray[np.floating], course: Float, scene: Scene, plan: SkillPlan) -> float:
     """SNR of an event (y, x), (time,) in a scene's noise."""
+    return _snr(template, course, scene, whole=plan.background == "unknown")
+
+
+def _snr(template: NDArray[np.floating], course: Float, scene: Scene, whole: bool) -> float:
     stationary = StationaryNoise(
         scene.height.shape, scene.geometry.frame.pixel_m, scene.noise.density, scene.noise.white_std_m
     )
     peak = float(np.abs(template).max())
-    whole = plan.background == "unknown"
     gaps = scene.valid if whole and not scene.valid.all() else None
     nuisance = epoch_nuisance(scene.height.astype(float))
     _, information = projected_information(stationary, template.astype(float) / peak, nuisance, gaps)

@@ -12,6 +12,7 @@ from scipy.linalg import solve_triangular
 from slipbench.baselines.gls import Density, Field, StationaryNoise
 from slipbench.baselines.histories import Candidates, candidates, filters_of
 from slipbench.baselines.prepare import Prepared
+from slipscan.noise.simulate import TurbulenceSpectrum
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -140,8 +141,8 @@ def usable_pixels(prepared: Prepared) -> Mask:
     return np.asarray(most | (around > 0.4))
 
 
-def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
-    """Isotropic power spectral density of fields that share one covariance.
+def noise_density(fields: NDArray[np.floating], pixel_m: float, stretch: tuple[float, float] = (1.0, 0.0)) -> Density:
+    """Power spectral density of fields that share one covariance, constant on circles or ellipses of wavenumbers.
 
     Periodograms under a Hann taper, averaged over rings of wavenumbers; the median over the fields, since an
     event sits in few of them. Below two and a half cycles per scene Hanssen's power law continues it.
@@ -152,18 +153,21 @@ def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
         (n, y, x) without ramps
     pixel_m
         m
+    stretch
+        ratio of the ellipses' axes, and the azimuth (degrees) along which the fields are longest
 
     Returns
     -------
     density
         function of (kx, ky) in cycles per metre
     """
+    shape = TurbulenceSpectrum(anisotropy=stretch[0], azimuth_deg=stretch[1])
     _, rows, columns = fields.shape
     taper = (_taper(rows)[:, None] * _taper(columns)).astype(fields.dtype)
     power = np.abs(fft.rfft2(fields * taper)) ** 2 * (pixel_m**2 / float((taper**2).sum()))
     if max(rows, columns) <= 2 * _LOWEST_CYCLES:
         return _constant(max(float(np.mean(power)), _FLOOR * pixel_m**2))
-    k = np.hypot(fft.fftfreq(rows, pixel_m)[:, None], fft.rfftfreq(columns, pixel_m)[None, :]).ravel()
+    k = shape.stretched(fft.fftfreq(rows, pixel_m)[:, None], fft.rfftfreq(columns, pixel_m)[None, :]).ravel()
     fundamental = 1 / (max(rows, columns) * pixel_m)
     edges = fundamental * np.concatenate([[0.5], np.geomspace(_LOWEST_CYCLES, max(rows, columns), 15)])
     ring = np.digitize(k, edges)
@@ -176,7 +180,7 @@ def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
     log_k, log_level = np.log(centre[used]), np.log(level)
 
     def density(kx: Float, ky: Float) -> Float:
-        at = np.log(np.maximum(np.hypot(kx, ky), fundamental / 4))
+        at = np.log(np.maximum(shape.stretched(ky, kx), fundamental / 4))
         return np.exp(np.interp(at, log_k, log_level) + RED_EXPONENT * np.maximum(log_k[0] - at, 0.0))
 
     return density
