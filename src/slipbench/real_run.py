@@ -70,9 +70,9 @@ def _page(table: pd.DataFrame, nulls: dict[str, dict[str, float]], quiet: Scene,
         f" the series holds stay in it. Events of {PEAK_MM[0]:g} to {PEAK_MM[1]:g} mm in {DURATION_D[0]:g} to"
         f" {DURATION_D[1]:g} d, more than 7 km from the vent, in the inner four fifths of the series. Median [range].",
         "SNR: of the matched filter beside offset, rate and season, ramp and height, in the noise's spectrum"
-        " (constant on ellipses) and covariance in time (each epoch's variance, and a random walk of the share that is most likely) as"
-        " estimated from the series without an event. right history: correlation with the true course of"
-        f" {RIGHT_HISTORY} or more, both beside rate and season. right place and time: footprints overlap (IoU >"
+        " (constant on ellipses) and covariance in time (each epoch's variance, and a random walk of the share that is"
+        " most likely), both estimated of the series without an event. right history: correlation with the true course"
+        f" of {RIGHT_HISTORY} or more, both beside rate and season. right place and time: footprints overlap (IoU >"
         f" {MIN_OVERLAP}), and |t50 error| is at most {MAX_T50_ERROR_D:g} d or a quarter of the duration.",
         markdown(head, body),
         "Nothing planted:",
