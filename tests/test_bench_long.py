@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench_small import SMALL  # tests/bench_small.py
-from slipbench import families, intervals
+from slipbench import families, intervals, summary
 from slipbench.baselines.histories import candidates, filters, filters_in
 from slipbench.bound import TEMPORAL, temporal_columns
 from slipbench.estimate import Estimate
@@ -248,3 +248,18 @@ def test_both_sets_make_one_page(tmp_path: Path) -> None:
     ours = table.query("family == 'E' and kind == 'all'").iloc[0]
     assert ours["snr50_to_a"] > 0 and table.query("family == 'A'")["snr50_to_a"].isna().all()
     assert "The set `long`" in page.read_text() and (tmp_path / "page_long.png").stat().st_size > 10_000
+
+
+def test_few_nulls_of_a_family_are_joined_by_the_others() -> None:
+    generator = np.random.default_rng(0)
+    rows = [
+        {"kind": "null", "split": "validation", "background": "unknown", "family": family, "score": score}
+        for family, level, count in (("A", 5.0, 60), ("E", 9.0, 20))
+        for score in level + generator.exponential(0.1, count)
+    ]
+    found = summary.thresholds(pd.DataFrame(rows), SMALL_LONG)
+    assert found["A", "unknown"] < 7 and found["E", "unknown"] > 9
+    few = [row for row in rows if row["family"] == "E"] + [row for row in rows if row["family"] == "A"][:30]
+    pooled = summary.thresholds(pd.DataFrame(few), SMALL_LONG)
+    assert pooled["A", "unknown"] == pooled["E", "unknown"] > 9
+    assert summary.thresholds(pd.DataFrame(few), SMALL)["A", "unknown"] < 7

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slipbench.intervals import median, ratio_with_interval, snr50, with_interval
+from slipbench.scenes import LATE_D
 
 Float = NDArray[np.float64]
 
@@ -26,7 +27,6 @@ HISTORY_FROM_SNR: Final = 8.0
 MOVED_MM: Final = 0.1
 """A null whose largest range is smaller counts as empty."""
 DURATION_BANDS_D: Final = ((0.0, 30.0), (30.0, 120.0), (120.0, 300.0), (300.0, 1000.0))
-LATE_D: Final = 365.25 / 2
 
 
 def groups(events: pd.DataFrame) -> dict[str, pd.DataFrame]:
