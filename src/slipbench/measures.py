@@ -73,8 +73,8 @@ def _in_time(scene: Scene, estimate: Estimate) -> dict[str, float]:
     measures
         'nrmse_transient' about the temporal mean; of a single event 'history', the correlation of its estimated course
         with the true one beside rate and season; 'duration_d', 'from_end_d' (t95 - t05 as the series shows it, last
-        epoch - t50); of several 'found_1', 'nrmse_1' and so on: the displacement during
-        each event has a footprint that overlaps the true one, and a slope in SLOPE_RANGE
+        epoch - t50); of several 'found_1', 'nrmse_1' and so on: the displacement during each event, 24 d either side
+        of it included, has a footprint that overlaps the true one, and a slope in SLOPE_RANGE
     """
     found, truth = estimate.transient[:, scene.valid].astype(float), scene.events[:, scene.valid].astype(float)
     spread = truth - truth.mean(axis=0)
@@ -86,14 +86,22 @@ def _in_time(scene: Scene, estimate: Estimate) -> dict[str, float]:
     if not scene.others:
         return out | {"history": _history(found @ scene.template[scene.valid].astype(float), scene)}
     for number, (_, course) in enumerate(scene.single_events, start=1):
-        share = (course - course[0]) / (course[-1] - course[0])
-        before, after = int(np.flatnonzero(share <= 0.05)[-1]), int(np.argmax(share >= 0.95))
+        before, after = _window(course, scene.geometry.days)
         ours, true = found[after] - found[before], truth[after] - truth[before]
         slope = float(ours @ true) / float(true @ true)
         out[f"nrmse_{number}"] = _rms(ours - true) / _rms(true)
         is_found = footprint_overlap(ours, true) > MIN_OVERLAP and SLOPE_RANGE[0] <= slope <= SLOPE_RANGE[1]
         out[f"found_{number}"] = float(is_found)
     return out
+
+
+def _window(course: NDArray[np.float64], days: NDArray[np.float64]) -> tuple[int, int]:
+    """First and last epoch of the time in which an event, found as late or early as a hit may be, has happened."""
+    share = (course - course[0]) / (course[-1] - course[0])
+    begins, ends = days[np.flatnonzero(share <= 0.05)[-1]], days[np.argmax(share >= 0.95)]
+    before = int(np.searchsorted(days, begins - MAX_T50_ERROR_D, "right")) - 1
+    after = int(np.searchsorted(days, ends + MAX_T50_ERROR_D))
+    return max(before, 0), min(after, len(days) - 1)
 
 
 def _history(projection: NDArray[np.float64], scene: Scene) -> float:

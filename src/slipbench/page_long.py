@@ -41,9 +41,9 @@ def section(tables: Tables, plan: SkillPlan, plots: list[str]) -> list[str]:
         "t95 - t05 as the series shows it. SNR50; median NRMSE where SNR > 5.",
         _kinds_table(tables, [*(f"duration {low:g}-{high:g} d" for low, high in DURATION_BANDS_D), "last half year"]),
         "### Scenarios",
-        "Share of the events found; of two, both. One of two is found where the displacement during it overlaps the"
-        " true one (IoU > 0.2) with a slope of 0.5 to 1.5, whatever the score. NRMSE: median, of the displacement"
-        " during each event | of the transient at every epoch.",
+        "Share of the events found; of two, both. One of two is found where the displacement during it (24 d either"
+        " side included) overlaps the true one (IoU > 0.2) with a slope of 0.5 to 1.5, whatever the score. NRMSE: of"
+        " the displacement during each event | of the transient at every epoch, medians.",
         _scenario_table(tables),
     ]
 
@@ -60,10 +60,11 @@ def _explanation(plan: SkillPlan) -> str:
         " every epoch, in the noise's covariance in space *and time*, with the scene's gaps (`slipbench.snr`): what"
         f" can be had. Found: a score over the threshold of {plan.false_alarms_per_tile:.0%} false alarms per tile (of"
         " the family's own validation nulls; of all families' where fewer than 40 of its own were run), footprints"
-        " overlap (IoU > 0.2), and |t50 error| is at most 24 d or a quarter of the duration. `scan_told` and `matched_filter_told` are told the true covariance of the noise in"
-        " space (orientation included) and time, which no method in the field is: what they find is what a bank of"
-        " sources can find at all. Family E: A, and a random walk in time of 0.15 to 0.3 of an epoch's variance a"
-        " year, which has the structure function of Erta Ale (docs/science.md section 11)."
+        " overlap (IoU > 0.2), and |t50 error| is at most 24 d or a quarter of the duration. `scan_told` and"
+        " `matched_filter_told` are told the true covariance of the noise in space (orientation included) and time,"
+        " which no method in the field is: what they find is what a bank of sources can find at all. Family E: A, and"
+        " a random walk in time of 0.15 to 0.3 of an epoch's variance a year, with the structure function of Erta Ale"
+        " (docs/science.md section 11)."
     )
 
 
