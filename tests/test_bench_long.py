@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench_small import SMALL  # tests/bench_small.py
-from slipbench import families, intervals, summary
+from slipbench import families, intervals, skill
 from slipbench.baselines.histories import candidates, filters, filters_in
 from slipbench.bound import TEMPORAL, temporal_columns
 from slipbench.estimate import Estimate
@@ -250,16 +250,9 @@ def test_both_sets_make_one_page(tmp_path: Path) -> None:
     assert "The set `long`" in page.read_text() and (tmp_path / "page_long.png").stat().st_size > 10_000
 
 
-def test_few_nulls_of_a_family_are_joined_by_the_others() -> None:
-    generator = np.random.default_rng(0)
-    rows = [
-        {"kind": "null", "split": "validation", "background": "unknown", "family": family, "score": score}
-        for family, level, count in (("A", 5.0, 60), ("E", 9.0, 20))
-        for score in level + generator.exponential(0.1, count)
-    ]
-    found = summary.thresholds(pd.DataFrame(rows), SMALL_LONG)
-    assert found["A", "unknown"] < 7 and found["E", "unknown"] > 9
-    few = [row for row in rows if row["family"] == "E"] + [row for row in rows if row["family"] == "A"][:30]
-    pooled = summary.thresholds(pd.DataFrame(few), SMALL_LONG)
-    assert pooled["A", "unknown"] == pooled["E", "unknown"] > 9
-    assert summary.thresholds(pd.DataFrame(few), SMALL)["A", "unknown"] < 7
+def test_of_nulls_a_least_share_is_run() -> None:
+    ids = [Key("test", "A", kind, i, "long").id for kind in ("null", "Mogi") for i in range(100)]
+    manifest = pd.DataFrame({"id": ids})
+    found = skill.selected(manifest, 0.1, 0.2)["id"].map(lambda name: parse(name).kind)
+    assert (found == "null").sum() == 20 and (found == "Mogi").sum() == 10
+    assert len(skill.selected(manifest, 0.5, 0.2)) == 100

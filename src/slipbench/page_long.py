@@ -59,7 +59,7 @@ def _explanation(plan: SkillPlan) -> str:
         " template, history and noise, beside offset, rate, season of a pixel and offset, ramp, height of"
         " every epoch, in the noise's covariance in space *and time*, with the scene's gaps (`slipbench.snr`): what"
         f" can be had. Found: a score over the threshold of {plan.false_alarms_per_tile:.0%} false alarms per tile (of"
-        " the family's own validation nulls; of all families' where fewer than 40 of its own were run), footprints"
+        " the family's own validation nulls, a tail fitted to their largest fifth where they are few), footprints"
         " overlap (IoU > 0.2), and |t50 error| is at most 24 d or a quarter of the duration. `scan_told` and"
         " `matched_filter_told` are told the true covariance of the noise in space (orientation included) and time,"
         " which no method in the field is: what they find is what a bank of sources can find at all. Family E: A, and"

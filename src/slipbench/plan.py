@@ -58,6 +58,7 @@ class SkillPlan(Frozen):
     validation_nulls: int = Field(1000, ge=10, le=10**6, description="others, to choose thresholds")
     snr: tuple[float, float] = Field((2.0, 50.0), description="matched-filter SNR, log-uniform")
     scenario_realisations: int = Field(20, ge=1, le=10**6, description="of each named scenario in each family")
+    null_share: float = Field(0.0, ge=0, le=1, description="of the scenes without an event, that is run at least")
     slow_share: float = Field(0.1, gt=0, le=1, description="of all scenes that slow methods run on")
     false_alarms_per_tile: float = Field(0.01, gt=0, lt=0.5)
 

@@ -84,7 +84,7 @@ def _judged(
     """What was measured of the wanted scenes, by method."""
     out = {}
     for method in chosen:
-        wanted = skill.selected(manifest, skill.share_of(method, plan, share))["id"]
+        wanted = skill.selected(manifest, skill.share_of(method, plan, share), plan.null_share)["id"]
         measured = skill.rows_of_method(rows, method)
         measured = measured[measured["id"].isin(set(wanted)) & measured["background"].isin(backgrounds)]
         if len(measured):

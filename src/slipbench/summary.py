@@ -26,7 +26,6 @@ DETECTION_BAND: Final = (8.0, 12.0)
 RELIEF_BANDS: Final = ((0.0, 0.15), (0.15, 0.4), (0.4, 1.0))
 """|corr(source, height)|."""
 MIN_EXCEEDANCES: Final = 10
-FEW_NULLS: Final = 40
 TAIL_SHARE: Final = 0.2
 
 
@@ -42,16 +41,13 @@ def joined(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 def thresholds(table: pd.DataFrame, plan: SkillPlan) -> dict[tuple[str, str], float]:
     """Score that the stated share of the validation nulls exceeds, by (family, background).
 
-    The validation nulls of a family are not those that its false alarms are counted on. In the set `long`, which has
-    fewer, a family of which few were measured takes the threshold of all families' nulls together.
+    The validation nulls of a family are not those that its false alarms are counted on.
     """
     nulls = table[(table["kind"] == NULL) & (table["split"] == "validation")]
-    out = {}
-    for (family, background), part in nulls.groupby(["family", "background"]):
-        if plan.name == "long" and len(part) < FEW_NULLS:
-            part = nulls[nulls["background"] == background]
-        out[str(family), str(background)] = exceeded_by(part["score"].to_numpy(), plan.false_alarms_per_tile)
-    return out
+    return {
+        (str(family), str(background)): exceeded_by(part["score"].to_numpy(), plan.false_alarms_per_tile)
+        for (family, background), part in nulls.groupby(["family", "background"])
+    }
 
 
 def judged(rows: pd.DataFrame, manifest: pd.DataFrame, plan: SkillPlan) -> pd.DataFrame:
