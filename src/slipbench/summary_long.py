@@ -96,12 +96,16 @@ def scenario_measures(part: pd.DataFrame) -> dict[str, Any]:
     each = [name for name in ("found_1", "found_2") if name in part and part[name].notna().any()]
     found = part[each].to_numpy(float) if each else part[["found"]].to_numpy(float)
     error = part[[name.replace("found", "nrmse") for name in each]] if each else part[["nrmse"]]
+    if not len(part):
+        return {}
     return {
         **with_interval("detection", _mean, found.mean(axis=1)),
         **with_interval("all_found", _mean, found.all(axis=1).astype(float)),
+        # Told of few scenes, too, without an interval.
+        "detection": float(found.mean()),
+        "all_found": float(found.all(axis=1).mean()),
         "nrmse_each": median(error.to_numpy(float).ravel()),
-        **with_interval("nrmse", _median, part["nrmse"].to_numpy(float)),
-        **with_interval("nrmse_transient", _median, part["nrmse_transient"].to_numpy(float)),
+        "nrmse_transient": median(part["nrmse_transient"].to_numpy(float)),
         "history": math.nan if each else float((part["history"] >= RIGHT_HISTORY).mean()),
     }
 
