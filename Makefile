@@ -65,7 +65,8 @@ types: $(STAMP)
 
 # The published table: hours on two cores; rows are kept in results/bench, a second run goes on there.
 bench-skill: $(STAMP)
-	@$(BIN)/slipscan bench skill --method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
+	@$(BIN)/slipscan bench skill --plan benchmarks/skill/slipbench.yaml --plan benchmarks/skill/long.yaml \
+		--method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
 
 # A slice of 75 minutes of the training of the shipped weights (config/train.yaml).
 weights: $(STAMP)

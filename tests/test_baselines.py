@@ -24,7 +24,7 @@ def truth_of(observation: Observation, peak_m: float, noise_m: float = 5e-3) -> 
         history=(np.arange(n) >= EVENT_EPOCH).astype(float),
         density=lambda kx, ky: noise_m**2 * power_spectrum(np.hypot(kx, ky)),
         white_std=noise_m / 5,
-        strength=np.ones(n),
+        covariance=np.eye(n),
         nuisance=np.stack([np.ones(shape), x, y, observation.height]),
     )
 
@@ -143,12 +143,14 @@ def test_the_oracle_is_unbiased_and_its_score_has_unit_variance() -> None:
     y, x = np.indices(shape) / 20.0
     truth = replace(
         truth_of(replace(base, height=x * y), peak_m), history=(np.arange(n) >= 6).astype(float),
-        template=peak_m * mogi(shape, 9, 10), strength=np.linspace(0.5, 2.0, n),
+        template=peak_m * mogi(shape, 9, 10), covariance=np.diag(np.linspace(0.5, 2.0, n) ** 2),
     )  # fmt: skip
     expected = oracle.signal_to_noise(base, truth)
     for _ in range(60):
         noise = turbulence(generator, shape, PIXEL_M, n) * 5e-3 + 1e-3 * generator.normal(size=(n, *shape))
-        noise = noise * truth.strength[:, None, None] + np.tensordot(generator.normal(size=(n, 4)), truth.nuisance, 1)
+        noise = noise * np.sqrt(np.diag(truth.covariance))[:, None, None] + np.tensordot(
+            generator.normal(size=(n, 4)), truth.nuisance, 1
+        )
         rate = np.arange(n)[:, None, None] * generator.normal(size=shape)
         series = noise + rate + truth.history[:, None, None] * truth.template
         found = oracle.match_truth(replace(base, displacement=series.astype(np.float32)), truth)

@@ -13,7 +13,8 @@ from slipbench.frozen import load_scene, read_manifest, rows_of, verify
 from slipbench.methods import METHODS, answer
 from slipbench.plan import read_plan
 from slipbench.scenarios import SCENARIOS, draw_scenario
-from slipbench.scenes import SEED_TAG, Key, Scene, draw, kept_snr, unit_snr
+from slipbench.scenes import SEED_TAG, Key, Scene, draw
+from slipbench.snr import kept_snr, unit_snr
 from slipbench.spectra import mode_std, window_scaled
 from slipscan.errors import SlipscanError
 from slipscan.noise.simulate import random_fields
@@ -99,7 +100,7 @@ def test_the_oracle_scores_what_the_snr_promises() -> None:
     for index in range(8):
         for family in ("A", "B", "C"):
             scene, snr = draw(Key("test", family, "buried", index), SMALL)
-            assert unit_snr(scene) == pytest.approx(snr, rel=1e-3)
+            assert unit_snr(scene, SMALL) == pytest.approx(snr, rel=1e-3)
             full = replace(scene, valid=np.ones_like(scene.valid))
             off.append(answer(METHODS["oracle"], full, full.observation(background_known=True)).score - snr)
     assert abs(np.mean(off)) < 3 / math.sqrt(len(off)) and 0.6 < np.std(off) < 1.5
@@ -111,7 +112,7 @@ def test_an_unknown_rate_costs_what_it_must() -> None:
     n = 60
     step = (np.arange(n) >= n // 2).astype(float)
     place = replace(scene.geometry, days=12.0 * np.arange(n))
-    mid_step = replace(scene, geometry=place, course=step, noise=replace(scene.noise, strength=np.ones(n)))
+    mid_step = replace(scene, geometry=place, course=step, noise=replace(scene.noise, covariance=np.eye(n)))
     # A step in mid-series keeps half of its SNR beside an unknown rate (docs/science.md section 10.1); season takes
     # more.
     days = replace(place, days=5.0 * np.arange(n))
@@ -141,7 +142,7 @@ def test_a_frozen_event_has_its_snr() -> None:
     table = read_manifest(FROZEN.with_name("scenes.csv"), plan)
     chosen = table[table["id"] == "test/B/buried 7-12 km/0007"]
     (row,) = rows_of(chosen)
-    assert unit_snr(load_scene(row, plan)) == pytest.approx(float(chosen["snr"].iloc[0]), rel=1e-3)
+    assert unit_snr(load_scene(row, plan), plan) == pytest.approx(float(chosen["snr"].iloc[0]), rel=1e-3)
 
 
 def test_bad_plans_end_in_one_sentence(tmp_path: Path) -> None:

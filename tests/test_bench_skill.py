@@ -10,7 +10,7 @@ import yaml
 from scipy.special import expit
 
 from bench_small import SMALL  # tests/bench_small.py
-from slipbench import bound, skill, summary
+from slipbench import bound, intervals, skill, summary
 from slipbench.estimate import Estimate
 from slipbench.frozen import freeze, read_manifest
 from slipbench.measures import footprint_overlap, measure
@@ -63,14 +63,14 @@ def test_snr50_is_recovered(true: float) -> None:
     generator = np.random.default_rng(0)
     log_snr = generator.uniform(np.log(2), np.log(50), (40, 400))
     found = (generator.random(log_snr.shape) < expit(4 * (log_snr - np.log(true)))).astype(float)
-    values = summary.snr50(log_snr, found)
+    values = intervals.snr50(log_snr, found)
     assert np.median(values) == pytest.approx(true, rel=0.05)
-    assert np.isinf(summary.snr50(log_snr, np.zeros_like(found))).all()
+    assert np.isinf(intervals.snr50(log_snr, np.zeros_like(found))).all()
 
 
 def test_snr50_of_a_clean_step_lies_on_it() -> None:
     log_snr = np.log(np.linspace(2, 50, 200))[None]
-    assert summary.snr50(log_snr, (log_snr > np.log(12)).astype(float))[0] == pytest.approx(12, rel=0.05)
+    assert intervals.snr50(log_snr, (log_snr > np.log(12)).astype(float))[0] == pytest.approx(12, rel=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_writes_tables_and_a_page_and_is_resumed(benchmark: Path) -> None:
     names = "zero,last_minus_first,oracle"
-    arguments = (benchmark / "plan.yaml", names, 1.0, benchmark / "rows", benchmark / "out", benchmark / "page.md", 1)
+    arguments = ([benchmark / "plan.yaml"], names, 1.0, benchmark / "rows", benchmark / "out", benchmark / "page.md", 1)
     text = measure_skill(*arguments)
     rows = {path: path.stat().st_mtime_ns for path in (benchmark / "rows").rglob("*.parquet")}
     assert measure_skill(*arguments) == text

@@ -36,6 +36,7 @@ WRITES = {
     "bench freeze": ("OUT", *PLAN),
     "bench skill": ("--method", "zero", "--page", "OUT", *PLAN),
     "bench stages": ("--page", "OUT"),
+    "bench real": ("--data", "IN", "--method", "zero", "--page", "OUT"),
 }
 ELSEWHERE = {"docs", "init", "loopback", "cache prune"}
 """Commands with tests of their own."""

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from slipbench import methods, skill, summary
+from slipbench import intervals, methods, skill, summary
 from slipbench.estimate import Estimate
 from slipbench.frozen import load_scene, one_thread, read_manifest, rows_of
 from slipbench.measures import measure
@@ -190,7 +190,7 @@ def paired(judged: pd.DataFrame, reference: pd.DataFrame, name: str) -> str:
     own, other = (both[column].to_numpy(float) for column in (name, f"{name}_reference"))
     centre = np.median if name == "nrmse" else np.mean
     drawn = np.random.default_rng(0).integers(len(both), size=(RESAMPLES, len(both)))
-    low, high = np.percentile(centre(own[drawn], axis=1) - centre(other[drawn], axis=1), summary.INTERVAL)
+    low, high = np.percentile(centre(own[drawn], axis=1) - centre(other[drawn], axis=1), intervals.INTERVAL)
     return f"{centre(own) - centre(other):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
@@ -201,7 +201,7 @@ def interval(row: pd.Series, name: str, digits: int) -> str:
 
 def short(value: float, digits: int = 1) -> str:
     """A number, or that it was never reached."""
-    return f"{value:.{digits}f}" if value < summary.LARGEST_SNR else "never"
+    return f"{value:.{digits}f}" if value < intervals.LARGEST_SNR else "never"
 
 
 def figure(path: Path) -> None:

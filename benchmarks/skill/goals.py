@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from slipbench.summary import ALL, LARGEST_SNR
+from slipbench.intervals import LARGEST_SNR
+from slipbench.summary import ALL
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {

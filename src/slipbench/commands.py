@@ -13,9 +13,11 @@ from slipscan.errors import SlipscanError
 
 app = typer.Typer(help="slipbench: the skill of methods on frozen synthetic scenes.", no_args_is_help=True)
 
-Plan = Annotated[Path, typer.Option("--plan", help="definition of the benchmark; its scenes.csv lies beside it")]
+Plan = Annotated[Path, typer.Option("--plan", help="definition of a set; the list of its scenes lies beside it")]
+Plans = Annotated[list[Path], typer.Option("--plan", help="definition of a set; more than once for several")]
 
 PLAN = Path("benchmarks/skill/slipbench.yaml")
+PLANS = [PLAN]
 SIZES = ["128x128x24", "512x512x120"]
 """And 1250x1250x300 where there is an hour and 15 GB of disk."""
 
@@ -25,7 +27,7 @@ def skill(
     method: Annotated[
         str, typer.Option(help="names, comma-separated, or 'all'; path/to/file.py:Class@weights too")
     ] = "all",
-    plan: Plan = PLAN,
+    plan: Plans = PLANS,
     share: Annotated[
         float, typer.Option(min=0.001, max=1, callback=finite, help="of the scenes; slow methods: a tenth of it")
     ] = 1.0,
@@ -46,6 +48,23 @@ def skill(
     print(
         measure_skill(plan, method, share, rows, out, page, workers or os.cpu_count() or 1, background, measured_only)
     )
+
+
+@app.command("real")
+def real(
+    data: Annotated[
+        Path, typer.Option(envvar="SLIPBENCH_ERTA_ALE", help="cum.h5 of Erta Ale (docs/benchmarks/real.md)")
+    ],
+    method: Annotated[str, typer.Option(help="names, comma-separated")] = "zero,scan,matched_filter,slipscan",
+    events: Annotated[int, typer.Option(min=1, max=1000, help="of each kind")] = 8,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+) -> None:
+    """Print the skill on synthetic events in the noise of a real series (family R)."""
+    from slipbench.frozen import one_thread
+    from slipbench.real_run import measure_real
+
+    one_thread()
+    print(measure_real(data, method, events, page))
 
 
 @app.command("denoise")
@@ -107,11 +126,12 @@ def verify(
 ) -> None:
     """Draw scenes again and compare them with the manifest beside the plan."""
     from slipbench import frozen
-    from slipbench.plan import read_plan
+    from slipbench.plan import manifest_of, read_plan
 
     frozen.one_thread()
-    manifest = plan.with_name("scenes.csv")
-    count, rounded, differing = frozen.verify(read_plan(plan), manifest, share, workers or os.cpu_count() or 1)
+    definition = read_plan(plan)
+    manifest = manifest_of(plan, definition)
+    count, rounded, differing = frozen.verify(definition, manifest, share, workers or os.cpu_count() or 1)
     if differing:
         raise SlipscanError(
             f"{len(differing)} of {count} scenes are not those of {manifest}, first {differing[0]}: the code that draws"

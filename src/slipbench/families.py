@@ -5,6 +5,7 @@ B: von Karman turbulence of other exponents (2-D: k^-3 to k^-4), stretched 3 to 
 C: the spectrum of real Sentinel-1 rasters of Kilauea, with random phases and turned at random.
 D: A's turbulence, and parts that are red in time: interannual delay with height, phase bias over vegetation,
 unwrapping steps that stay.
+E: A's turbulence, a share of which walks at random in time, as the air over Erta Ale does (docs/science.md section 11).
 
 This module stands above the training code: nothing that trains can import it (tests/test_imports.py).
 """
@@ -31,6 +32,10 @@ Float32 = NDArray[np.float32]
 RASTER_SPECTRUM = Path(__file__).parent / "data" / "kilauea_spectrum.csv"
 """Family C's table, made by benchmarks/skill/real_spectrum.py."""
 OUTER_SCALE_M = 80e3
+WALK_PER_YEAR = (0.15, 0.3)
+"""Family E: variance that the walk gains in a year, over that of a median epoch. Fitted to means of L epochs before and
+after in 2-km blocks of Erta Ale, rate and season out: 0.15 leaves 4 % (L = 1 to 35); by likelihood per band 0.3."""
+_DAYS_PER_YEAR = 365.25
 _EXTRAPOLATED = 8 / 3
 """Exponent of family C beyond the rasters' 12 km (Hanssen's, from 50 to 1.5 km)."""
 
@@ -43,8 +48,8 @@ class FamilyNoise:
     ----------
     density
         of the turbulence of an epoch of strength 1, m2 per (cycle/m)2
-    strength
-        (time,) factor of each epoch on turbulence
+    covariance
+        (time, time) of the epochs' fields: the noise of spectrum `density` plus white pixels, times this
     white_std_m
         of a pixel in an epoch
     delay
@@ -52,7 +57,7 @@ class FamilyNoise:
     """
 
     density: Density
-    strength: Float
+    covariance: Float
     white_std_m: float
     delay: Float32
 
@@ -65,7 +70,7 @@ def draw_noise(
     Parameters
     ----------
     family
-        A, B, C or D
+        A, B, C, D or E
     generator
         of random numbers
     days
@@ -80,20 +85,42 @@ def draw_noise(
     shape = (height.shape[0], height.shape[1])
     density = window_scaled(_SPECTRA[family](generator), shape, pixel_m, plan.turbulence_mm / 1e3)
     strength = np.exp(plan.strength_log_std * generator.standard_normal(len(days)))
+    covariance = np.diag(strength**2)
+    if family == "E":
+        covariance = covariance + random_walk(days, math.exp(generator.uniform(*np.log(WALK_PER_YEAR))))
     fields = random_fields(generator, mode_std(density, shape, pixel_m), shape, len(days))
-    fields *= strength.astype(np.float32)[:, None, None]
+    white_m = plan.white_mm / 1e3
+    if plan.background == "unknown":
+        # White pixels share the epochs' covariance, so that the noise is one in space times one in time.
+        fields += np.float32(white_m) * generator.standard_normal(fields.shape, dtype=np.float32)
+    fields = _correlated(fields, strength, covariance)
     model = NoiseModel(
         turbulence_std_m=1.0,
         strength_log_std=0.0,
         stratified_std=plan.stratified_mm_per_km * 1e-6,
         stratified_annual=plan.stratified_mm_per_km * 0.5e-6,
         ramp_std_m=plan.ramp_mm / 1e3,
-        white_std_m=plan.white_mm / 1e3,
+        white_std_m=white_m if plan.background == "both" else 0.0,
     )
     if family == "D":
         model = _red_in_time(model, generator)
     delay = model.simulate(generator, days, height, pixel_m, fields=fields)
-    return FamilyNoise(density, strength, plan.white_mm / 1e3, delay)
+    return FamilyNoise(density, covariance, white_m, delay)
+
+
+def random_walk(days: Float, per_year: float) -> Float:
+    """Covariance (time, time) of a random walk from the first epoch on, whose variance grows by so much a year."""
+    since = (days - days[0]) / _DAYS_PER_YEAR
+    return np.asarray(per_year * np.minimum(since[:, None], since))
+
+
+def _correlated(fields: Float32, strength: Float, covariance: Float) -> Float32:
+    """Independent fields (time, y, x) of unit strength, given a covariance in time."""
+    if np.count_nonzero(covariance) == len(covariance):
+        fields *= strength.astype(np.float32)[:, None, None]
+        return fields
+    root = np.linalg.cholesky(covariance).astype(np.float32)
+    return (root @ fields.reshape(len(fields), -1)).reshape(fields.shape)
 
 
 def _red_in_time(model: NoiseModel, generator: np.random.Generator) -> NoiseModel:
@@ -175,4 +202,4 @@ def _bilinear(table: Float, ring: Float, sector: Float) -> Float:
     )
 
 
-_SPECTRA = {"A": _hanssen, "B": _von_karman, "C": _of_rasters, "D": _hanssen}
+_SPECTRA = {"A": _hanssen, "B": _von_karman, "C": _of_rasters, "D": _hanssen, "E": _hanssen}

@@ -15,7 +15,9 @@ import pandas as pd
 
 from slipbench.plan import NULL, SkillPlan
 from slipbench.scenarios import SCENARIOS, draw_scenario, scenario_keys
-from slipbench.scenes import Key, Scene, draw, kept_snr, stratified_keys, unit_snr
+from slipbench.scenes import Key, Scene, draw, stratified_keys
+from slipbench.sequences import SEQUENCES, draw_sequence
+from slipbench.snr import kept_snr, unit_snr
 from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, csv_kind
@@ -35,7 +37,7 @@ class Row(NamedTuple):
     """A scene of the manifest: what is needed to draw it, and to check it."""
 
     id: str
-    peak_m: float
+    peak_m: tuple[float, ...]
     rms_mm: float
     sha256: str
 
@@ -47,16 +49,18 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
 
 def parse(scene_id: str) -> Key:
     """The key of an id."""
-    split, family, kind, index = scene_id.split("/")
-    return Key(split, family, kind, int(index))  # type: ignore[arg-type]
+    *plan, split, family, kind, index = scene_id.split("/")
+    return Key(split, family, kind, int(index), *plan)  # type: ignore[arg-type]
 
 
 def load_scene(row: Row, plan: SkillPlan) -> Scene:
     """A scene of the manifest."""
     key = parse(row.id)
+    if key.kind in SEQUENCES:
+        return draw_sequence(key, plan, row.peak_m)[0]
     if key.kind in SCENARIOS:
         return draw_scenario(key, plan)
-    return draw(key, plan, None if key.kind == NULL else row.peak_m)[0]
+    return draw(key, plan, None if key.kind == NULL else row.peak_m[0])[0]
 
 
 def fingerprint(scene: Scene) -> tuple[float, str]:
@@ -85,7 +89,7 @@ def read_manifest(path: Path, plan: SkillPlan) -> pd.DataFrame:
     text = read_text(path, "manifest", "slipscan bench freeze writes one")
     try:
         # Python's float gives back every bit of what was written; the CSV reader's own need not.
-        table = pd.read_csv(io.StringIO(text), converters={"peak_m": lambda text: float(text or "nan")})
+        table = pd.read_csv(io.StringIO(text), converters={"peak_m": lambda text: tuple(map(float, text.split()))})
     except ValueError as error:
         raise SlipscanError(f"the manifest {path} is no CSV of scenes ({error}): restore it") from error
     expected = [key.id for key in stratified_keys(plan) + scenario_keys(plan)]
@@ -114,22 +118,32 @@ def verify(plan: SkillPlan, manifest: Path, share: float, workers: int) -> tuple
 def _describe(keys: Sequence[Key], plan: SkillPlan) -> list[dict[str, Any]]:
     rows = []
     for key in keys:
-        if key.kind in SCENARIOS:
-            scene = draw_scenario(key, plan)
-            snr = unit_snr(scene) * scene.amplitude
-        else:
-            scene, snr = draw(key, plan)
-        peak = float(np.abs(scene.template).max()) if scene.amplitude else math.nan
-        if key.kind not in (NULL, *SCENARIOS):
-            scene, _ = draw(key, plan, peak)  # as everyone will draw it
+        scene, peaks, snr = _drawn(key, plan)
         rms, digest = fingerprint(scene)
         rows.append(
             {
-                "id": key.id, "snr": round(snr, 4), "kept": round(kept_snr(scene), 4), "peak_m": peak,
+                "id": key.id, "snr": round(snr, 4), "kept": round(kept_snr(scene), 4),
+                "peak_m": " ".join(map(repr, peaks)),
                 "relief_correlation": round(scene.relief_correlation, 4), "rms_mm": rms, "sha256": digest,
             }
         )  # fmt: skip
     return rows
+
+
+def _drawn(key: Key, plan: SkillPlan) -> tuple[Scene, list[float], float]:
+    """A scene as everyone will draw it, the sizes of its events, and their least SNR."""
+    if key.kind in SEQUENCES:
+        scene, factors, each = draw_sequence(key, plan)
+        return scene, factors, min(each)
+    if key.kind in SCENARIOS:
+        scene = draw_scenario(key, plan)
+        snr = unit_snr(scene, plan) * scene.amplitude
+    else:
+        scene, snr = draw(key, plan)
+    peaks = [float(np.abs(scene.template).max())] if scene.amplitude else []
+    if key.kind not in (NULL, *SCENARIOS):
+        scene, _ = draw(key, plan, peaks[0])
+    return scene, peaks, snr
 
 
 def _differing(rows: Sequence[Row], plan: SkillPlan) -> list[tuple[str, bool]]:

@@ -6,11 +6,14 @@ import hashlib
 from functools import cache, partial
 from pathlib import Path
 
+from slipbench.baselines.matched_filter import match_sources
 from slipbench.baselines.oracle import Truth
 from slipbench.baselines.peak import detect
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.registry import METHODS as BASELINES
 from slipbench.baselines.registry import Method
+from slipbench.baselines.scan import scan_bumps
+from slipbench.baselines.whitening import Told
 from slipbench.bound import epoch_nuisance
 from slipbench.estimate import Estimate
 from slipbench.network import answer_of_denoiser
@@ -67,6 +70,12 @@ def with_detector(observation: Observation, name: str | None, detector: str) -> 
 
 METHODS: dict[str, Method] = {
     **{name: method for name, method in BASELINES.items() if not method.is_bound},
+    "scan_told": Method(
+        "scan_told", scan_bumps, "slow", "scan, told the noise's covariance in space and time", "noise"
+    ),
+    "matched_filter_told": Method(
+        "matched_filter_told", match_sources, "slow", "matched_filter, told the same", "noise"
+    ),
     "rouet_leduc_2021": Method(
         "rouet_leduc_2021",
         partial(with_peak, name="rouet_leduc_2021"),
@@ -129,7 +138,13 @@ def order(name: str) -> int:
 
 def answer(method: Method, scene: Scene, observation: Observation) -> Estimate:
     """Run a method; only a bound is told the truth."""
-    return method.function(observation, _truth(scene)) if method.is_bound else method.function(observation)
+    if method.told == "nothing":
+        return method.function(observation)
+    return method.function(observation, _truth(scene) if method.is_bound else _told(scene))
+
+
+def _told(scene: Scene) -> Told:
+    return Told(scene.noise.density, scene.noise.white_std_m, scene.noise.covariance)
 
 
 def _truth(scene: Scene) -> Truth:
@@ -138,6 +153,6 @@ def _truth(scene: Scene) -> Truth:
         history=scene.course,
         density=scene.noise.density,
         white_std=scene.noise.white_std_m,
-        strength=scene.noise.strength,
+        covariance=scene.noise.covariance,
         nuisance=epoch_nuisance(scene.height.astype(float)),
     )

@@ -6,7 +6,7 @@ time are drawn for every realisation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from slipbench.plan import SkillPlan
 from slipbench.scenes import Geometry, Key, Scene, assemble, draw_geometry
+from slipbench.sequences import SEQUENCES, Several
 from slipscan.forward.history import history
 from slipscan.synthetic.sources import Kind, Source, peak_per_unit
 
@@ -126,12 +127,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
 }
 
 
+def named(plan: SkillPlan) -> Mapping[str, Scenario | Several]:
+    """The scenarios of a set, by name."""
+    return SCENARIOS if plan.name == "short" else SEQUENCES
+
+
 def scenario_keys(plan: SkillPlan) -> list[Key]:
     """All realisations of all scenarios."""
     return [
-        Key("test", family, name, i)
+        Key("test", family, name, i, plan.name)
         for family in plan.families
-        for name in SCENARIOS
+        for name in named(plan)
         for i in range(plan.scenario_realisations)
     ]
 

@@ -1,8 +1,7 @@
 """The scenes of slipbench: each a function of its id alone.
 
 Every scene holds a secular rate, a season and the noise of its family; half of the sources lie under a summit or
-along a range front. An event's size is set by its matched-filter signal-to-noise ratio (docs/science.md section 9:
-template, history and noise known; offset, ramp and height of every epoch unknown; rate and season known).
+along a range front. An event's size is set by its matched-filter signal-to-noise ratio (slipbench.snr).
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slipbench.baselines.gls import StationaryNoise, projected_information
-from slipbench.bound import epoch_nuisance, temporal_columns, without
 from slipbench.families import FamilyNoise, draw_noise
-from slipbench.plan import NULL, EventClass, Family, SkillPlan
+from slipbench.plan import NULL, EventClass, Noise, SkillPlan
+from slipbench.snr import sized
 from slipscan import geometry
 from slipscan.field import Observation
 from slipscan.forward.history import history
@@ -33,7 +31,7 @@ Float32 = NDArray[np.float32]
 SEED_TAG = 0xF1A7_BE7C
 """First word of every seed. Training seeds are below 2^31 (a test asserts it): no scene is ever trained on."""
 HISTORIES = ("linear", "gaussian_cdf", "raised_cosine", "exponential", "log")
-DURATION_D = (6.0, 90.0)
+LATE_D = 365.25 / 2
 FIRST_DAY = (730, 3200)
 """A series starts in 2016 to 2022."""
 _MECHANISMS = (((70.0, 90.0), (0.0, 180.0)), ((10.0, 45.0), (90.0,)), ((45.0, 65.0), (-90.0,)))
@@ -41,17 +39,19 @@ _MECHANISMS = (((70.0, 90.0), (0.0, 180.0)), ((10.0, 45.0), (90.0,)), ((45.0, 65
 
 @dataclass(frozen=True)
 class Key:
-    """A scene's name: split ('test' or 'validation'), noise family, kind (a class, a scenario or 'null'), number."""
+    """A scene's name: split ('test' or 'validation'), family, kind (a class, a scenario or 'null'), number, set."""
 
     split: str
-    family: Family
+    family: Noise
     kind: str
     index: int
+    plan: str = "short"
 
     @property
     def id(self) -> str:
-        """The name as text."""
-        return f"{self.split}/{self.family}/{self.kind}/{self.index:04d}"
+        """The name as text; the set's stands before it in all but the first."""
+        name = f"{self.split}/{self.family}/{self.kind}/{self.index:04d}"
+        return name if self.plan == "short" else f"{self.plan}/{name}"
 
     def generator(self) -> np.random.Generator:
         """Random numbers of this scene alone."""
@@ -103,6 +103,8 @@ class Scene:
     noise: FamilyNoise
     extra: Float32 | None = None
     """(time, y, x) events of other histories than the first (scenarios)."""
+    others: tuple[tuple[Float32, Float], ...] = ()
+    """Map (y, x) and course (time,) of each of them."""
 
     @property
     def events(self) -> Float32:
@@ -119,14 +121,23 @@ class Scene:
     @property
     def t50_d(self) -> float:
         """Day at which half of what the series shows of the events has happened; NaN without one."""
+        return self.reached_d(0.5)
+
+    def reached_d(self, part: float) -> float:
+        """Day at which a part of what the series shows of the events has happened; NaN without one."""
         if self.amplitude == 0:
             return math.nan
         where = np.unravel_index(int(np.abs(self.map).argmax()), self.map.shape)
         share = self.events[:, where[0], where[1]] / self.map[where]
-        after = int(np.argmax(share >= 0.5))
+        after = int(np.argmax(share >= part))
         step = share[after] - share[after - 1]
         days = self.geometry.days
-        return float(days[after - 1] + (0.5 - share[after - 1]) / step * (days[after] - days[after - 1]))
+        return float(days[after - 1] + (part - share[after - 1]) / step * (days[after] - days[after - 1]))
+
+    @property
+    def single_events(self) -> tuple[tuple[Float32, Float], ...]:
+        """Map (y, x) and course (time,) of every event."""
+        return ((self.template * np.float32(self.amplitude), self.course), *self.others)
 
     def observation(self, background_known: bool) -> Observation:
         """What a method sees; with known background, rate and season are taken out beforehand."""
@@ -152,11 +163,11 @@ class Scene:
 
 def stratified_keys(plan: SkillPlan) -> list[Key]:
     """All scenes of the stratified set: nulls of both splits, then the classes."""
-    keys = []
+    keys, name = [], plan.name
     for family in plan.families:
-        keys += [Key("validation", family, NULL, i) for i in range(plan.validation_nulls)]
-        keys += [Key("test", family, NULL, i) for i in range(plan.nulls)]
-        keys += [Key("test", family, kind, i) for kind in plan.classes for i in range(plan.events_per_class)]
+        keys += [Key("validation", family, NULL, i, name) for i in range(plan.validation_nulls)]
+        keys += [Key("test", family, NULL, i, name) for i in range(plan.nulls)]
+        keys += [Key("test", family, kind, i, name) for kind in plan.classes for i in range(plan.events_per_class)]
     return keys
 
 
@@ -175,20 +186,20 @@ def draw(key: Key, plan: SkillPlan, peak_m: float | None = None) -> tuple[Scene,
     Returns
     -------
     scene, snr
-        matched-filter SNR that was drawn (0 without an event)
+        matched-filter SNR that was drawn, or what the largest event has (0 without an event)
     """
     generator = key.generator()
     classes = list(plan.classes.values())
     cls = plan.classes.get(key.kind) or classes[int(generator.integers(len(classes)))]
     place = draw_geometry(generator, plan, (plan.pixels, plan.pixels), plan.pixel_m, plan.epochs)
-    source = _draw_source(generator, cls, place)
+    source = draw_source(generator, cls, place, plan)
     snr = math.exp(generator.uniform(*np.log(plan.snr)))
     course = history(place.days, source.history, source.t50_d, source.duration_d)
     scene = assemble(key, plan, generator, place, [source], [course])
     if key.kind == NULL:
         return replace(scene, amplitude=0.0), 0.0
     if peak_m is None:
-        peak_m = snr / unit_snr(scene)
+        peak_m, snr = sized(snr, scene.template, course, scene, plan)
     return replace(scene, template=scene.template * np.float32(peak_m)), snr
 
 
@@ -196,6 +207,8 @@ def draw_geometry(
     generator: np.random.Generator, plan: SkillPlan, shape: tuple[int, int], pixel_m: float, epochs: int
 ) -> Geometry:
     """Dates of a schedule, some of which fail, and the line of sight of an ascending or descending pass."""
+    if plan.twice_as_long and generator.random() < plan.twice_as_long:
+        epochs *= 2
     schedule = generator.integers(*FIRST_DAY) + np.arange(epochs) * plan.interval_d
     days = schedule[~missing_epochs(generator, schedule, plan.missing_epochs)].astype(float)
     heading = generator.choice((-13.0, -167.0)) + generator.uniform(-4, 4)
@@ -225,43 +238,19 @@ def assemble(
     first = sources[0]
     trace = None if first.kind == "volume" else (first.east, first.north, first.strike_deg)
     background = draw_background(generator, frame, days, place.los, trace)
+    assert key.family != "R", "real noise is not drawn"
     noise = draw_noise(key.family, generator, days, height, frame.pixel_m, plan)
     valid = ~missing_pixels(generator, (1, *frame.shape), frame.pixel_m, plan.missing_pixels)[0]
     maps = [source_map(source, frame, place.los) for source in sources]
     extra = None
     if len(maps) > 1:
         extra = np.tensordot(np.array(courses[1:]), np.array(maps[1:]), (0, 0)).astype(np.float32)
-    return Scene(key, place, height, valid, maps[0], courses[0], 1.0, background, noise, extra)
+    others = tuple(zip(maps[1:], courses[1:], strict=True))
+    return Scene(key, place, height, valid, maps[0], courses[0], 1.0, background, noise, extra, others)
 
 
-def unit_snr(scene: Scene) -> float:
-    """Matched-filter SNR of the template as it stands, rate and season known."""
-    stationary = StationaryNoise(
-        scene.template.shape, scene.geometry.frame.pixel_m, scene.noise.density, scene.noise.white_std_m
-    )
-    template = scene.template.astype(float)
-    peak = float(np.abs(template).max())
-    _, information = projected_information(stationary, template / peak, epoch_nuisance(scene.height.astype(float)))
-    return peak * math.sqrt(information * _temporal_information(scene, ("offset",)))
-
-
-def kept_snr(scene: Scene) -> float:
-    """Share of the SNR that is left when rate and season are unknown too (season: in series of a year or more)."""
-    days = scene.geometry.days
-    unknown = ("offset", "rate", "season") if np.ptp(days) >= 365.25 else ("offset", "rate")
-    return math.sqrt(_temporal_information(scene, unknown) / _temporal_information(scene, ("offset",)))
-
-
-def _temporal_information(scene: Scene, unknown: tuple[str, ...]) -> float:
-    """Energy of the history beside what is unknown in a pixel, epochs weighted by their strength."""
-    weight = scene.noise.strength**-2.0
-    days = scene.geometry.days
-    left = without(scene.course, temporal_columns(days - days.mean(), unknown), weight)
-    return float(np.sum(weight * left**2))
-
-
-def _draw_source(generator: np.random.Generator, cls: EventClass, place: Geometry) -> Source:
-    """A source of a class within the inner part of the scene, in the inner half of the series."""
+def draw_source(generator: np.random.Generator, cls: EventClass, place: Geometry, plan: SkillPlan) -> Source:
+    """A source of a class within the inner part of the scene, when and as long as the plan says."""
     half = place.frame.half_m
     depth = 1e3 * generator.uniform(*cls.depth_km)
     dips, rakes = _MECHANISMS[int(generator.choice(3, p=(0.8, 0.1, 0.1) if cls.source == "creep" else (0.5, 0.3, 0.2)))]
@@ -272,7 +261,7 @@ def _draw_source(generator: np.random.Generator, cls: EventClass, place: Geometr
         length = math.exp(generator.uniform(math.log(max(5e3, depth)), math.log(40e3)))
         width = length * generator.uniform(0.4, 0.8)
     fault = cls.source != "volume"
-    span = place.days[0] + np.array([0.25, 0.75]) * (place.days[-1] - place.days[0])
+    span = _when(generator, place.days, plan.late_share)
     return Source(
         kind=cls.source,
         east=float(generator.uniform(-0.6, 0.6) * half),
@@ -287,6 +276,14 @@ def _draw_source(generator: np.random.Generator, cls: EventClass, place: Geometr
         peak_m=1.0,
         history=HISTORIES[int(generator.integers(len(HISTORIES)))],
         t50_d=float(generator.uniform(*span)),
-        duration_d=math.exp(generator.uniform(*np.log(DURATION_D))),
+        duration_d=math.exp(generator.uniform(*np.log(plan.duration_d))),
         on_relief=bool(generator.random() < 0.5),
     )
+
+
+def _when(generator: np.random.Generator, days: Float, late_share: float | None) -> Float:
+    """First and last day of t50: the inner half of a series, or its last half year for a share, else what is before."""
+    if late_share is None:
+        return days[0] + np.array([0.25, 0.75]) * (days[-1] - days[0])
+    late = days[-1] - LATE_D
+    return np.array([late, days[-1]] if generator.random() < late_share else [days[0], late])

@@ -16,7 +16,7 @@ from slipbench import methods as catalogue
 from slipbench.baselines.registry import Method
 from slipbench.frozen import CHUNK, Row, chunks, load_scene, parse, rows_of, spread
 from slipbench.measures import measure
-from slipbench.plan import SkillPlan
+from slipbench.plan import NULL, SkillPlan
 from slipscan.atomic import written_beside
 from slipscan.outputs import OWN
 
@@ -57,7 +57,7 @@ def measure_methods(
     for method in methods:
         done = rows_of_method(directory, method)
         finished = set(zip(done["id"], done["background"], strict=True))
-        for scene_id in selected(manifest, share_of(method, plan, share))["id"]:
+        for scene_id in selected(manifest, share_of(method, plan, share), plan.null_share)["id"]:
             for background in backgrounds:
                 if (scene_id, background) not in finished:
                     waiting.setdefault(scene_id, []).append((background, method.called or method.name))
@@ -81,10 +81,15 @@ def share_of(method: Method, plan: SkillPlan, share: float) -> float:
     return share * (plan.slow_share if method.speed == "slow" else 1.0)
 
 
-def selected(manifest: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Every n-th scene of each kind, by number."""
-    step = max(1, round(1 / share))
-    return manifest[manifest["id"].map(lambda scene_id: parse(scene_id).index % step == 0)]
+def selected(manifest: pd.DataFrame, share: float, null_share: float = 0.0) -> pd.DataFrame:
+    """Every n-th scene of each kind, by number; of those without an event `null_share` at least."""
+    step, null_step = (max(1, round(1 / part)) for part in (share, max(share, null_share)))
+
+    def is_wanted(scene_id: str) -> bool:
+        key = parse(scene_id)
+        return key.index % (null_step if key.kind == NULL else step) == 0
+
+    return manifest[manifest["id"].map(is_wanted)]
 
 
 def _interleaved(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from slipbench import summary_long
 from slipbench.frozen import parse
+from slipbench.intervals import median, snr50, with_interval
+from slipbench.measures import MIN_OVERLAP
 from slipbench.plan import NULL, SkillPlan
-from slipbench.scenarios import SCENARIOS
+from slipbench.scenarios import named
 
 Float = NDArray[np.float64]
 
 ALL: Final = "all"
-BOOTSTRAPS: Final = 100
-INTERVAL: Final = (5.0, 95.0)
 NRMSE_FROM_SNR: Final = 5.0
 SLOPE_FROM_SNR: Final = 8.0
 NRMSE_BAND: Final = (15.0, 30.0)
 DETECTION_BAND: Final = (8.0, 12.0)
 RELIEF_BANDS: Final = ((0.0, 0.15), (0.15, 0.4), (0.4, 1.0))
 """|corr(source, height)|."""
-MIN_EVENTS: Final = 8
-"""Fewer events than that make no SNR50 and no median NRMSE."""
-LARGEST_SNR: Final = 500.0
-PRIOR_SLOPE: Final = (3.0, 3.0)
-"""Mean and standard deviation of the prior on the logistic slope; detection curves have slopes of 2 to 6."""
 MIN_EXCEEDANCES: Final = 10
 TAIL_SHARE: Final = 0.2
-NEWTON_STEPS: Final = 40
-LONGEST_STEP: Final = 2.0
-FLATTEST: Final = 0.1
-Statistic = Callable[..., Float]
-"""Of (sample, scene) columns: (sample,)."""
 
 
 def joined(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -64,11 +53,16 @@ def thresholds(table: pd.DataFrame, plan: SkillPlan) -> dict[tuple[str, str], fl
 def judged(rows: pd.DataFrame, manifest: pd.DataFrame, plan: SkillPlan) -> pd.DataFrame:
     """Rows with the manifest's columns, 'is_class', 'above' (the threshold) and 'found' (above, and a hit)."""
     table = joined(rows, manifest)
+    if plan.name == "long":
+        table = table.assign(**{name: math.nan for name in summary_long.COLUMNS if name not in table})
     limit = thresholds(table, plan)
     threshold = [limit.get(key, math.inf) for key in zip(table["family"], table["background"], strict=True)]
     above = table["score"] > np.array(threshold)
     return table.assign(
-        is_class=table["kind"].isin(plan.classes), above=above, found=above & (table["hit"].fillna(0.0) > 0)
+        is_class=table["kind"].isin(plan.classes),
+        above=above,
+        found=above & (table["hit"].fillna(0.0) > 0),
+        seen=above & (table["overlap"].fillna(0.0) > MIN_OVERLAP),
     )
 
 
@@ -104,14 +98,21 @@ def summarise(table: pd.DataFrame, plan: SkillPlan) -> pd.DataFrame:
         scenario), events, and measures with `_low` and `_high` where bootstrapped (5 to 95 %): 'snr50', 'detection'
         (share found at SNR 8-12; of a scenario: of its realisations), 'nrmse' (median, SNR > 5), 'nrmse_15_30',
         'nrmse_constant', 'rmse_mm', 'slope' (median, SNR >= 8), 'correlation', 't50_error_d' (median |error| of the
-        detected), 'false_alarms' (share of the test nulls above the threshold), 'null_rms_mm', 'ms'
+        detected), 'false_alarms' (share of the test nulls above the threshold), 'null_rms_mm', 'ms'; of the set
+        `long` those of summary_long, too
     """
     out = []
     families = [*plan.families, ALL]
     for background in sorted(table["background"].unique()):
         for family in families:
-            part = table[(table["background"] == background) & ((table["family"] == family) | (family == ALL))]
-            out += [{"family": family, "background": background, **row} for row in _rows_of(part, plan)]
+            told = table[table["background"] == background]
+            part = told[(told["family"] == family) | (family == ALL)]
+            rows = _rows_of(part, plan)
+            if plan.name == "long" and family not in (summary_long.REFERENCE, ALL):
+                events = told[told["is_class"]]
+                ours, others = (events[events["family"] == name] for name in (family, summary_long.REFERENCE))
+                rows[0] |= summary_long.family_ratios(ours, others, NRMSE_FROM_SNR)
+            out += [{"family": family, "background": background, **row} for row in rows]
     return pd.DataFrame(out)
 
 
@@ -122,93 +123,50 @@ def _rows_of(part: pd.DataFrame, plan: SkillPlan) -> list[dict[str, Any]]:
     for low, high in RELIEF_BANDS:
         inside = events["relief_correlation"].between(low, high, inclusive="left")
         groups[f"relief {low:g}-{high:g}"] = events[inside]
-    out = [{"kind": kind, **_event_measures(group)} for kind, group in groups.items()]
+    if plan.name == "long":
+        groups |= summary_long.groups(events)
+    out = [{"kind": kind, **_event_measures(group, plan)} for kind, group in groups.items()]
     out[0] |= {
         "false_alarms": float(nulls["above"].mean()) if len(nulls) else math.nan,
         "nulls": len(nulls),
         "null_rms_mm": float(np.sqrt((nulls["rms_mm"] ** 2).mean())) if len(nulls) else math.nan,
         "ms": float(part["ms"].median()) if len(part) else math.nan,
+        **(summary_long.null_measures(nulls) if plan.name == "long" else {}),
     }
-    return out + [_scenario_measures(name, part[part["kind"] == name]) for name in SCENARIOS]
+    return out + [_scenario_measures(name, part[part["kind"] == name], plan) for name in named(plan)]
 
 
-def _event_measures(events: pd.DataFrame) -> dict[str, Any]:
+def _event_measures(events: pd.DataFrame, plan: SkillPlan) -> dict[str, Any]:
     strong, detected = events[events["snr"] > NRMSE_FROM_SNR], events[events["found"]]
     inside = events["snr"].between(*DETECTION_BAND)
     snr, found = np.log(events["snr"].to_numpy(float)), events["found"].to_numpy(float)
     nrmse = strong["nrmse"].to_numpy(float)
     return {
         "events": len(events),
-        **_with_interval("snr50", snr50, snr, found),
+        **with_interval("snr50", snr50, snr, found),
         "detection": float(events["found"][inside].mean()) if inside.any() else math.nan,
-        **_with_interval("nrmse", lambda values: np.median(values, axis=1), nrmse),
-        "nrmse_15_30": _median(strong["nrmse"][strong["snr"].between(*NRMSE_BAND)].to_numpy(float)),
-        "nrmse_constant": _median(strong["nrmse_constant"].to_numpy(float)),
+        **with_interval("nrmse", lambda values: np.median(values, axis=1), nrmse),
+        "nrmse_15_30": median(strong["nrmse"][strong["snr"].between(*NRMSE_BAND)].to_numpy(float)),
+        "nrmse_constant": median(strong["nrmse_constant"].to_numpy(float)),
         "rmse_mm": float(np.sqrt((events["rmse_mm"] ** 2).mean())) if len(events) else math.nan,
-        "slope": _median(events["slope"][events["snr"] >= SLOPE_FROM_SNR].to_numpy(float)),
-        "correlation": _median(strong["correlation"].to_numpy(float)),
-        "t50_error_d": _median(detected["t50_error_d"].abs().to_numpy(float)),
+        "slope": median(events["slope"][events["snr"] >= SLOPE_FROM_SNR].to_numpy(float)),
+        "correlation": median(strong["correlation"].to_numpy(float)),
+        "t50_error_d": median(detected["t50_error_d"].abs().to_numpy(float)),
+        **(summary_long.event_measures(events, NRMSE_FROM_SNR, NRMSE_BAND) if plan.name == "long" else {}),
     }
 
 
-def _scenario_measures(name: str, part: pd.DataFrame) -> dict[str, Any]:
+def _scenario_measures(name: str, part: pd.DataFrame, plan: SkillPlan) -> dict[str, Any]:
     """Share of the realisations that are found; of a distractor: that raise an alarm."""
-    distractor = SCENARIOS[name].distractor
+    distractor = named(plan)[name].distractor
     alarm = part["above"] if distractor else part["found"]
     return {
         "kind": name,
         "events": len(part),
-        "snr": _median(part["snr"].to_numpy(float)),
+        "snr": median(part["snr"].to_numpy(float)),
         "detection": float(alarm.mean()) if len(part) else math.nan,
-        "nrmse": math.nan if distractor else _median(part["nrmse"].to_numpy(float)),
-        "slope": math.nan if distractor else _median(part["slope"].to_numpy(float)),
-        "t50_error_d": _median(part["t50_error_d"][part["found"]].abs().to_numpy(float)),
+        "nrmse": math.nan if distractor else median(part["nrmse"].to_numpy(float)),
+        "slope": math.nan if distractor else median(part["slope"].to_numpy(float)),
+        "t50_error_d": median(part["t50_error_d"][part["found"]].abs().to_numpy(float)),
+        **(summary_long.scenario_measures(part) if plan.name == "long" else {}),
     }
-
-
-def snr50(log_snr: Float, found: Float) -> Float:
-    """SNR at which half of the events are found, of several samples: logistic regression on log SNR.
-
-    A weak prior on the slope keeps the fit finite where detection is a clean step.
-
-    Parameters
-    ----------
-    log_snr, found
-        (sample, event); found is 0 or 1
-
-    Returns
-    -------
-    snr50
-        (sample,); inf where detection does not reach a half below SNR 500
-    """
-    slope = np.full(len(found), PRIOR_SLOPE[0])
-    offset = np.full(len(found), -PRIOR_SLOPE[0] * math.log(10.0))
-    for _ in range(NEWTON_STEPS):
-        share = expit(offset[:, None] + slope[:, None] * log_snr)
-        weight = share * (1 - share)
-        error = share - found
-        down = np.stack([error.sum(1), (error * log_snr).sum(1) + (slope - PRIOR_SLOPE[0]) / PRIOR_SLOPE[1] ** 2])
-        cross = (weight * log_snr).sum(1)
-        one, two = weight.sum(1) + 1e-6, (weight * log_snr**2).sum(1) + 1 / PRIOR_SLOPE[1] ** 2
-        step = np.stack([two * down[0] - cross * down[1], one * down[1] - cross * down[0]]) / (one * two - cross**2)
-        # Steps of limited size: a full one overshoots where nearly all or nearly nothing is found.
-        step *= np.minimum(1.0, LONGEST_STEP / np.maximum(np.abs(step).max(axis=0), 1e-12))
-        offset, slope = offset - step[0], slope - step[1]
-    middle = np.where(slope > FLATTEST, -offset / np.maximum(slope, FLATTEST), np.inf)
-    return np.where((middle < math.log(LARGEST_SNR)) & (found.sum(1) > 0), np.exp(np.minimum(middle, 50.0)), np.inf)
-
-
-def _median(values: Float) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else math.nan
-
-
-def _with_interval(name: str, statistic: Statistic, *columns: Float) -> dict[str, float]:
-    """A statistic of some scenes with its bootstrap interval; NaN for too few scenes."""
-    count = len(columns[0])
-    if count < MIN_EVENTS:
-        return {name: math.nan, f"{name}_low": math.nan, f"{name}_high": math.nan}
-    rows = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
-    low, high = np.percentile(statistic(*(c[rows] for c in columns)), INTERVAL, method="nearest")
-    (value,) = statistic(*(c[None] for c in columns))
-    return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}

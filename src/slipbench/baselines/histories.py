@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from slipbench.baselines.prepare import Prepared
 from slipscan.fit import ramps as fit_ramps
@@ -17,6 +18,9 @@ Mask = NDArray[np.bool_]
 
 DURATIONS_D = (0.0, 40.0, 100.0)
 FINE_DURATIONS_D = (0.0, 18.0, 36.0, 60.0, 100.0, 160.0, 250.0)
+LONG_DURATIONS_D = (200.0, 400.0, 730.0)
+"""Tried, too, where a series is long enough that rate and season leave something of them."""
+LONG_SERIES_D = 1000.0
 MAX_TIMES = 60
 """More intervals than this are thinned out: the statistic of neighbours is nearly the same."""
 _CHUNK = 4096
@@ -41,6 +45,8 @@ class Candidates:
 
 def candidates(days: Float, durations_d: tuple[float, ...] = DURATIONS_D, max_times: int = MAX_TIMES) -> Candidates:
     """Steps and ramps whose middle is the middle of an interval between epochs."""
+    if np.ptp(days) >= LONG_SERIES_D:
+        durations_d = tuple(sorted({*durations_d, *LONG_DURATIONS_D}))
     when = torch.from_numpy(days)
     tried = middles(when, max_times)
     columns = torch.cat([ramps(when, tried, duration) for duration in durations_d], 1)
@@ -56,6 +62,19 @@ def projected(columns: Float, design: Float, weight: Float) -> Float:
 def filters(columns: Float, design: Float, weight: Float) -> Float:
     """`fit.ramps.filters` of arrays, (candidate, time)."""
     return np.asarray(fit_ramps.filters(*(torch.from_numpy(part) for part in (columns, design, weight))).numpy())
+
+
+def filters_in(columns: Float, design: Float, covariance: Float) -> Float:
+    """Filters (candidate, time) of unit variance beside a design, in noise of a covariance (time, time)."""
+    inverse = solve_triangular(np.linalg.cholesky(covariance), np.eye(len(covariance)), lower=True)
+    return np.asarray(filters(inverse @ columns, inverse @ design, np.ones(len(columns))) @ inverse)
+
+
+def filters_of(prepared: Prepared, columns: Float) -> Float:
+    """Filters (candidate, time) for a stack: in the covariance that was told, or in independent epochs."""
+    if prepared.covariance is None:
+        return filters(columns, prepared.design, prepared.weight)
+    return filters_in(columns, prepared.design, prepared.covariance)
 
 
 def masked_fit(series: Float, valid: Mask, prepared: Prepared, columns: Float) -> tuple[Float, Float]:
@@ -121,7 +140,7 @@ def strongest_step(prepared: Prepared, block_m: float = 3000.0) -> Float:
     )
     blocks = (total / np.maximum(count, 1.0)).reshape(len(prepared.days), -1)
     tried = candidates(prepared.days)
-    statistic = np.abs(filters(tried.columns, prepared.design, prepared.weight) @ blocks)
+    statistic = np.abs(filters_of(prepared, tried.columns) @ blocks)
     return tried.columns[:, int(statistic.max(axis=1).argmax())]
 
 
@@ -141,9 +160,9 @@ def without_background(prepared: Prepared) -> Float:
 def best_history(projection: Float, prepared: Prepared) -> tuple[Candidates, int, float]:
     """The history that fits a series (time,) best, out of a finer set, and its signed statistic.
 
-    The series' noise is that of the epochs, in units of `epoch_std`.
+    The series' noise is that of the epochs.
     """
     tried = candidates(prepared.days, FINE_DURATIONS_D, 10 * MAX_TIMES)
-    statistic = filters(tried.columns, prepared.design, prepared.weight) @ projection
+    statistic = filters_of(prepared, tried.columns) @ projection
     best = int(np.abs(statistic).argmax())
     return tried, best, float(statistic[best])

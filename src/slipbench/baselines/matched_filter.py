@@ -15,6 +15,7 @@ from slipbench.baselines.coarse import coarsened, refined
 from slipbench.baselines.gls import torus_shape
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.search import Bank, make_bank, strongest
+from slipbench.baselines.whitening import Told
 from slipbench.estimate import Estimate
 from slipscan.field import Observation
 from slipscan.forward.mogi import mogi_surface
@@ -62,9 +63,10 @@ FAULTS = (
 )
 
 
-def match_sources(observation: Observation) -> Estimate:
+def match_sources(observation: Observation, told: Told | None = None) -> Estimate:
     """The source, place and history of the largest signal-to-noise ratio; the map is that source's.
 
+    The noise spectrum is the scene's own, or `told`.
     Scenes of more than 256 pixels a side are searched on a coarser grid.
 
     Raises
@@ -75,7 +77,7 @@ def match_sources(observation: Observation) -> Estimate:
     coarse, factor = coarsened(observation)
     assert observation.los is not None, "a scene has a line of sight"
     los = tuple(round(float(component), 2) for component in observation.los)
-    estimated = strongest(prepare(coarse), bank(coarse.shape, float(coarse.pixel_m), los))
+    estimated = strongest(prepare(coarse), bank(coarse.shape, float(coarse.pixel_m), los), told)
     return refined(estimated, factor, observation.shape)
 
 

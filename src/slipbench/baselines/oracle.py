@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from slipbench.baselines.gaps import without_mean_or_gaps
 from slipbench.baselines.gls import Density, StationaryNoise, projected_information
-from slipbench.baselines.histories import filters
+from slipbench.baselines.histories import filters_in
 from slipbench.baselines.prepare import valid_pixels
 from slipbench.estimate import Estimate
 from slipscan.errors import SlipscanError
@@ -29,11 +29,11 @@ class Truth:
     history
         (time,) fraction that has happened
     density
-        power spectral density of the correlated noise of an epoch of strength 1, see `gls.StationaryNoise`
+        power spectral density of the correlated noise of an epoch of variance 1, see `gls.StationaryNoise`
     white_std
-        standard deviation of the white noise of an epoch of strength 1, m
-    strength
-        (time,) standard deviation of an epoch's noise relative to that
+        standard deviation of the white noise of such an epoch, m
+    covariance
+        (time, time) of the epochs' noise relative to that
     nuisance
         (column, y, x) what an epoch's delay holds in unknown amounts (offset, x, y, height); may be empty
     """
@@ -42,7 +42,7 @@ class Truth:
     history: Float
     density: Density
     white_std: float
-    strength: Float
+    covariance: Float
     nuisance: Float
 
 
@@ -50,7 +50,7 @@ def match_truth(observation: Observation, truth: Truth) -> Estimate:
     """Generalised least-squares amplitude of the true event; the score is its size over its standard deviation.
 
     All that is unknown is the amplitude, the background of every pixel (`observation.design`) and the nuisance
-    of every epoch. The noise of an epoch is taken as its strength times a field of one covariance. Gaps that
+    of every epoch. The noise has one covariance in space, and one in time. Gaps that
     last for most of the series are left out exactly; short ones are filled, which costs a little.
 
     Raises
@@ -59,7 +59,7 @@ def match_truth(observation: Observation, truth: Truth) -> Estimate:
         a stack without data or of fewer than 5 epochs, or a truth that does not fit it
     """
     valid = valid_pixels(observation)
-    if truth.template.shape != observation.shape or not len(truth.history) == len(truth.strength) == len(valid):
+    if truth.template.shape != observation.shape or not len(truth.history) == len(truth.covariance) == len(valid):
         raise SlipscanError(
             f"the truth of {truth.template.shape} pixels and {len(truth.history)} epochs does not belong to a stack"
             f" of {observation.shape} pixels and {len(valid)} epochs"
@@ -71,7 +71,7 @@ def match_truth(observation: Observation, truth: Truth) -> Estimate:
     mask = None if usable.all() else usable
     in_space, information = projected_information(noise, truth.template, truth.nuisance, mask)
     series = without_mean_or_gaps(observation.values.astype(float), valid)
-    in_time = filters(truth.history[:, None], observation.design, 1 / truth.strength**2)[0]
+    in_time = filters_in(truth.history[:, None], observation.design, truth.covariance)[0]
     statistic = float(in_time @ np.tensordot(series, in_space, 2))
     root = float(in_time @ truth.history) * information**0.5
     if root <= 0:
@@ -90,7 +90,7 @@ def signal_to_noise(observation: Observation, truth: Truth) -> float:
     """Expected score of the oracle for an event of the template's size."""
     noise = StationaryNoise(observation.shape, observation.pixel_m, truth.density, truth.white_std)
     _, information = projected_information(noise, truth.template, truth.nuisance)
-    in_time = filters(truth.history[:, None], observation.design, 1 / truth.strength**2)[0]
+    in_time = filters_in(truth.history[:, None], observation.design, truth.covariance)[0]
     return float(in_time @ truth.history) * information**0.5
 
 

@@ -43,6 +43,8 @@ class Prepared:
         (time,) robust standard deviation over space of a cleaned epoch, m, never 0
     pixel_m
         side of a cell, m
+    covariance
+        (time, time) of the epochs, where it is told; None: independent epochs of `epoch_std`
     """
 
     days: Float
@@ -54,6 +56,7 @@ class Prepared:
     nuisance: Float
     epoch_std: Float
     pixel_m: float
+    covariance: Float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,6 +67,11 @@ class Prepared:
     def weight(self) -> Float:
         """(time,) inverse variance of an epoch, 1/m2."""
         return 1 / self.epoch_std**2
+
+    @property
+    def root(self) -> Float:
+        """(time, time) square root of the epochs' covariance, lower triangular."""
+        return np.diag(self.epoch_std) if self.covariance is None else np.asarray(np.linalg.cholesky(self.covariance))
 
 
 def valid_pixels(observation: Observation) -> Mask:

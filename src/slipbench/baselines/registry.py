@@ -31,13 +31,13 @@ class Method:
     name
         in tables and on the command line
     function
-        from an Observation to an Estimate; that of a bound takes the truth as a second argument
+        from an Observation to an Estimate; what it is told is the second argument
     speed
         'slow' where a scene of 128 x 128 pixels and 24 epochs takes more than 50 ms on one core
     reference
         where it comes from
-    is_bound
-        it is told the truth: no method, but what a method cannot exceed
+    told
+        beside the observation: 'nothing', the law of the 'noise', or the 'truth'
     version
         raised when its answers change: rows of another version do not count
     called
@@ -48,9 +48,14 @@ class Method:
     function: Callable[..., Estimate]
     speed: Literal["fast", "slow"]
     reference: str
-    is_bound: bool = False
+    told: Literal["nothing", "noise", "truth"] = "nothing"
     version: int = 1
     called: str = ""
+
+    @property
+    def is_bound(self) -> bool:
+        """It is told the truth: no method, but what a method cannot exceed."""
+        return self.told == "truth"
 
 
 METHODS: Final[dict[str, Method]] = {
@@ -76,6 +81,6 @@ METHODS: Final[dict[str, Method]] = {
         ),
         Method("scan", scan.scan_bumps, "slow", "whitened multi-scale scan, generalised likelihood ratio"),
         Method("matched_filter", matched_filter.match_sources, "slow", "Neyrinck et al., doi 10.31223/x5k77r"),
-        Method("oracle", oracle.match_truth, "fast", "the bound of any linear method", is_bound=True),
+        Method("oracle", oracle.match_truth, "fast", "the bound of any linear method", told="truth"),
     )
 }

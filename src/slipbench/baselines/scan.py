@@ -11,6 +11,7 @@ from slipbench.baselines.coarse import coarsened, refined
 from slipbench.baselines.gls import torus_shape
 from slipbench.baselines.prepare import prepare
 from slipbench.baselines.search import Bank, make_bank, strongest
+from slipbench.baselines.whitening import Told
 from slipbench.estimate import Estimate
 from slipscan.field import Observation
 
@@ -18,11 +19,11 @@ SCALES_M = (750.0, 1500.0, 3000.0, 6000.0, 12000.0)
 """Sigma of the Gaussian kernels."""
 
 
-def scan_bumps(observation: Observation) -> Estimate:
+def scan_bumps(observation: Observation, told: Told | None = None) -> Estimate:
     """Largest signal-to-noise ratio of a Gaussian bump of any place, scale and history.
 
-    Steps and ramps are estimated beside offset, rate and season, the noise spectrum is the scene's own. The map
-    is the bump. Scenes of more than 256 pixels a side are searched on a coarser grid.
+    Steps and ramps are estimated beside offset, rate and season, the noise spectrum is the scene's own, or `told`. The
+    map is the bump. Scenes of more than 256 pixels a side are searched on a coarser grid.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def scan_bumps(observation: Observation) -> Estimate:
         a stack without data or of fewer than 5 epochs
     """
     coarse, factor = coarsened(observation)
-    estimated = strongest(prepare(coarse), bank(coarse.shape, float(coarse.pixel_m)))
+    estimated = strongest(prepare(coarse), bank(coarse.shape, float(coarse.pixel_m)), told)
     return refined(estimated, factor, observation.shape)
 
 

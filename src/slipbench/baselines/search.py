@@ -12,7 +12,7 @@ from torch import Tensor
 
 from slipbench.baselines.histories import best_history
 from slipbench.baselines.prepare import Prepared
-from slipbench.baselines.whitening import TOLERANCE, Whitened, information_root, whiten
+from slipbench.baselines.whitening import TOLERANCE, Told, Whitened, information_root, whiten
 from slipbench.estimate import Estimate
 
 Float = NDArray[np.float64]
@@ -71,7 +71,7 @@ def make_bank(patterns: Tensor, step: tuple[int, ...]) -> Bank:
     return Bank(scaled, torch.fft.rfft2(scaled), tuple(fitting(s) for s in step))
 
 
-def strongest(prepared: Prepared, bank: Bank) -> Estimate:
+def strongest(prepared: Prepared, bank: Bank, told: Told | None = None) -> Estimate:
     """The pattern, place and history that explain the data best, by generalised least squares.
 
     Parameters
@@ -80,6 +80,8 @@ def strongest(prepared: Prepared, bank: Bank) -> Estimate:
         the stack
     bank
         for the torus of the stack's grid
+    told
+        the law of the noise; None: it is estimated
 
     Returns
     -------
@@ -87,8 +89,10 @@ def strongest(prepared: Prepared, bank: Bank) -> Estimate:
         transient and map are amplitude x pattern x history; the score is the amplitude over its standard
         deviation, with offset, ramp, height delay, rate and season estimated beside
     """
+    if told is not None:
+        prepared = replace(prepared, covariance=told.covariance)
     with torch.no_grad():
-        field = Correlator(whiten(prepared))
+        field = Correlator(whiten(prepared, told))
         best = [_best_places(field, bank, i) for i in range(len(bank.step))]
         finalists = [
             place

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.linalg import solve_triangular
 
 from slipbench.baselines.gls import Density, Field, StationaryNoise
-from slipbench.baselines.histories import Candidates, candidates, filters
+from slipbench.baselines.histories import Candidates, candidates, filters_of
 from slipbench.baselines.prepare import Prepared
+from slipscan.noise.simulate import TurbulenceSpectrum
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -25,6 +27,24 @@ _LOWEST_CYCLES = 2.5
 """Per scene: at fewer, the taper and the removal of ramps bend the spectrum."""
 _FLOOR = 1e-6
 """Of the largest density: keeps the spectrum of a smooth (or empty) stack invertible."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The law of a scene's noise, for methods that are told it.
+
+    Attributes
+    ----------
+    density, white_std
+        power spectral density of the correlated noise of an epoch of variance 1, orientation included, see
+        `gls.StationaryNoise`; standard deviation of its white pixels, m
+    covariance
+        (time, time) of the epochs' noise relative to that
+    """
+
+    density: Density
+    white_std: float
+    covariance: Float
 
 
 @dataclass(frozen=True)
@@ -65,19 +85,22 @@ class Whitened:
         return None if self.valid.all() else self.valid
 
 
-def whiten(prepared: Prepared) -> Whitened:
-    """Reduce a stack to a few courses in time, estimate the noise spectrum from them and take it out.
+def whiten(prepared: Prepared, told: Told | None = None) -> Whitened:
+    """Reduce a stack to a few courses in time, estimate the noise spectrum from them (or be told it) and take it out.
 
     The statistics of all candidates are mixtures of a few orthogonal courses (their principal components), in
     which the noise is independent and of equal strength: one expensive solve per course, not per candidate.
     """
     tried = candidates(prepared.days)
-    responses = filters(tried.columns, prepared.design, prepared.weight) * prepared.epoch_std
+    responses = filters_of(prepared, tried.columns) @ prepared.root
     courses, mixing = _principal_courses(responses)
-    flat = (prepared.cleaned / prepared.epoch_std[:, None, None]).reshape(len(prepared.days), -1)
+    flat = solve_triangular(prepared.root, prepared.cleaned.reshape(len(prepared.days), -1), lower=True)
     fields = (courses @ flat).reshape(-1, *prepared.shape).astype(np.float32)
     valid = usable_pixels(prepared)
-    noise = StationaryNoise(prepared.shape, prepared.pixel_m, noise_density(fields, prepared.pixel_m), 0.0)
+    density, white_std = (
+        (noise_density(fields, prepared.pixel_m), 0.0) if told is None else (told.density, told.white_std)
+    )
+    noise = StationaryNoise(prepared.shape, prepared.pixel_m, density, white_std)
     mask = None if valid.all() else valid
     data = noise.filters(fields, prepared.nuisance, mask, TOLERANCE)
     nuisance = noise.solve(prepared.nuisance.astype(np.float32), mask, TOLERANCE / 2)
@@ -96,7 +119,7 @@ def whiten(prepared: Prepared) -> Whitened:
 
 def information_root(tried: Candidates, prepared: Prepared) -> Float:
     """Statistic of every candidate for a series that is that candidate itself, (candidate,), 1/m."""
-    unit = filters(tried.columns, prepared.design, prepared.weight)
+    unit = filters_of(prepared, tried.columns)
     return np.einsum("ct,tc->c", unit, tried.columns)
 
 
@@ -118,8 +141,8 @@ def usable_pixels(prepared: Prepared) -> Mask:
     return np.asarray(most | (around > 0.4))
 
 
-def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
-    """Isotropic power spectral density of fields that share one covariance.
+def noise_density(fields: NDArray[np.floating], pixel_m: float, stretch: tuple[float, float] = (1.0, 0.0)) -> Density:
+    """Power spectral density of fields that share one covariance, constant on circles or ellipses of wavenumbers.
 
     Periodograms under a Hann taper, averaged over rings of wavenumbers; the median over the fields, since an
     event sits in few of them. Below two and a half cycles per scene Hanssen's power law continues it.
@@ -130,18 +153,21 @@ def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
         (n, y, x) without ramps
     pixel_m
         m
+    stretch
+        ratio of the ellipses' axes, and the azimuth (degrees) along which the fields are longest
 
     Returns
     -------
     density
         function of (kx, ky) in cycles per metre
     """
+    shape = TurbulenceSpectrum(anisotropy=stretch[0], azimuth_deg=stretch[1])
     _, rows, columns = fields.shape
     taper = (_taper(rows)[:, None] * _taper(columns)).astype(fields.dtype)
     power = np.abs(fft.rfft2(fields * taper)) ** 2 * (pixel_m**2 / float((taper**2).sum()))
     if max(rows, columns) <= 2 * _LOWEST_CYCLES:
         return _constant(max(float(np.mean(power)), _FLOOR * pixel_m**2))
-    k = np.hypot(fft.fftfreq(rows, pixel_m)[:, None], fft.rfftfreq(columns, pixel_m)[None, :]).ravel()
+    k = shape.stretched(fft.fftfreq(rows, pixel_m)[:, None], fft.rfftfreq(columns, pixel_m)[None, :]).ravel()
     fundamental = 1 / (max(rows, columns) * pixel_m)
     edges = fundamental * np.concatenate([[0.5], np.geomspace(_LOWEST_CYCLES, max(rows, columns), 15)])
     ring = np.digitize(k, edges)
@@ -154,7 +180,7 @@ def noise_density(fields: NDArray[np.floating], pixel_m: float) -> Density:
     log_k, log_level = np.log(centre[used]), np.log(level)
 
     def density(kx: Float, ky: Float) -> Float:
-        at = np.log(np.maximum(np.hypot(kx, ky), fundamental / 4))
+        at = np.log(np.maximum(shape.stretched(ky, kx), fundamental / 4))
         return np.exp(np.interp(at, log_k, log_level) + RED_EXPONENT * np.maximum(log_k[0] - at, 0.0))
 
     return density
