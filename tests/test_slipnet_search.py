@@ -1,15 +1,18 @@
 """Histories of a tile: found among all, not in noise, at the edges of the series, whatever holes the data have."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import Tensor
 
 from denoised import observe, shipped  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet.candidates import candidates
 from slipscan.denoise.methods.slipnet.events import GATE, begun, in_bands_of
-from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
+from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
 from slipscan.field import Candidate
 
@@ -89,3 +92,23 @@ def test_a_slow_event_is_one_event() -> None:
     assert len(found) == 1
     rise = np.interp([0.25, 0.75], found[0].history, np.arange(120))
     assert rise.mean() == pytest.approx(60, abs=3) and 2 * np.ptp(rise) == pytest.approx(25, rel=0.3)
+
+
+def test_the_red_part_of_the_noise_is_what_the_product_tells_of_the_scale() -> None:
+    noise = xr.Dataset(
+        {"red_variance": ("band", [0.4, 0.1, 0.2]), "red_variance_error": ("band", [0.05, 0.02, 0.2])},
+        {"band": ("band", [0.4, 1.6, 6.4])},
+    )
+    red = red_of(noise, 400.0)  # widths 0.4, 0.8, 1.6, 3.2, 6.4, 12.8 km; the last band is a guess
+    np.testing.assert_allclose(red, [0.4, 0.25, 0.1, 0.1, 0.1, 0.1], atol=1e-6)
+    assert not red_of(None, 400.0).any()
+    assert not red_of(noise.isel(band=[2]), 400.0).any()
+
+
+def test_red_noise_is_no_slow_history_where_it_is_told() -> None:
+    red_per_yr = 1.0
+    walk = np.sqrt(red_per_yr * 12 / 365.25) * noise(8, 4e-3, 120).cumsum(axis=0)
+    tile = tile_of(noise(7, 4e-3, 120) + walk)
+    white, red = (found_in(dataclasses.replace(tile, red=torch.full((6,), red))) for red in (0.0, red_per_yr))
+    assert white.score > 2 * white.noise
+    assert red.score < GATE * red.noise

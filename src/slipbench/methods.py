@@ -86,9 +86,15 @@ METHODS: dict[str, Method] = {
         "detect_scan", partial(with_detector, name=None, detector="scan"), "slow", "this work, detector 'scan'"
     ),
     "detect_field": Method(
-        "detect_field", partial(with_detector, name="slipnet", detector="field"), "slow", "this work, detector 'field'"
+        "detect_field",
+        partial(with_detector, name="slipnet", detector="field"),
+        "slow",
+        "this work, detector 'field'",
+        version=2,
     ),
-    "slipscan": Method("slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1"),
+    "slipscan": Method(
+        "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1", version=2
+    ),
     **{name: method for name, method in BASELINES.items() if method.is_bound},
 }
 

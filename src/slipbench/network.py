@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import xarray as xr
 
 from slipbench.estimate import Estimate
 from slipscan.denoise.run import denoise
 from slipscan.field import Denoiser, Observation
+from slipscan.fit.model import DAYS_PER_YEAR
+from slipscan.noise.estimate import measure
+from slipscan.noise.temporal import SHORTEST_YR
 
 
 def answer_of_denoiser(observation: Observation, method: Denoiser) -> Estimate:
@@ -15,7 +21,7 @@ def answer_of_denoiser(observation: Observation, method: Denoiser) -> Estimate:
     The score is the root of the largest evidence; half of the event has happened when the pixel that moved most has
     moved half of its way.
     """
-    found = denoise(observation, method)
+    found = denoise(with_measured_noise(observation), method)
     transient = np.nan_to_num(found.transient)
     return Estimate(
         map=transient[-1] - transient[0],
@@ -23,6 +29,20 @@ def answer_of_denoiser(observation: Observation, method: Denoiser) -> Estimate:
         score=float(np.sqrt(max(0.0, float(found.evidence.max())))),
         t50_d=_half_time(transient, observation),
     )
+
+
+def with_measured_noise(observation: Observation) -> Observation:
+    """An observation with its noise in time, as the noise stage measures it; a short series does not tell it."""
+    if np.ptp(observation.days) < SHORTEST_YR * DAYS_PER_YEAR:
+        return observation
+    found = measure(observation)
+    if found.temporal is None:
+        return observation
+    noise = xr.Dataset(
+        {"red_variance": ("band", found.temporal.red), "red_variance_error": ("band", found.temporal.red_error)},
+        {"band": ("band", found.band_m / 1e3)},
+    )
+    return replace(observation, noise=noise)
 
 
 def _half_time(transient: np.ndarray, observation: Observation) -> float:

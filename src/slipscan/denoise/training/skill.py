@@ -24,8 +24,8 @@ def skill(denoiser: Denoiser, settings: TrainSettings) -> dict[str, Any]:
     -------
     skill
         RMS of the map where nothing happened, mm; NRMSE and slope of the map (first to last epoch) by signal-to-noise
-        ratio, medians; share of truth within one standard deviation, in all pixels and in those above a fifth of
-        the peak
+        ratio, medians; share of truth within one standard deviation where something is found, in all pixels and in
+        those above a fifth of the peak
     """
     # The second half of the held-out scenes: the first calibrates sigma.
     count = settings.validation_scenes
@@ -56,14 +56,16 @@ def _row(scene: LabelledScene, denoiser: Denoiser) -> dict[str, float]:
     power = float((truth**2).mean())
     # The std of a change over the series: that of its two ends is one and the same map times its course.
     std = (found.std[0] + found.std[-1])[seen]
+    # Where nothing is found, nothing is said of what was missed.
+    told = std > 0
     inside = np.abs(total - truth) < std
-    strong = np.abs(truth) > STRONG * np.abs(truth).max(initial=0.0)
+    strong = told & (np.abs(truth) > STRONG * np.abs(truth).max(initial=0.0))
     return {
         "known": float(scene.observation.background_known),
         "snr": scene.snr,
         "rms_mm": 1e3 * float(np.sqrt((total**2).mean())),
         "nrmse": math.sqrt(float(((total - truth) ** 2).mean()) / power) if power > 0 else math.nan,
         "slope": float((total * truth).sum() / (truth**2).sum()) if power > 0 else math.nan,
-        "covered": float(inside.mean()) if std.any() else math.nan,
-        "covered_strong": float(inside[strong].mean()) if power > 0 and std.any() else math.nan,
+        "covered": float(inside[told].mean()) if told.any() else math.nan,
+        "covered_strong": float(inside[strong].mean()) if power > 0 and strong.any() else math.nan,
     }

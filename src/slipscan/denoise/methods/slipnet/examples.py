@@ -49,8 +49,8 @@ class Example:
         )  # fmt: skip
 
 
-def example_of(scene: LabelledScene, generator: np.random.Generator, taught: float = TAUGHT_SHARE) -> Example:
-    """Make an example of a labelled scene; the true history is `taught` so often."""
+def example_of(scene: LabelledScene, generator: np.random.Generator) -> Example:
+    """Make an example of a labelled scene."""
     seen = scene.observation
     prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m)
     gain, truth = 0.0, None
@@ -64,5 +64,5 @@ def example_of(scene: LabelledScene, generator: np.random.Generator, taught: flo
         maps=torch.from_numpy(np.ascontiguousarray(scene.maps)) / prepared.unit_m,
         courses=torch.from_numpy(scene.courses),
         gain=gain,
-        history=truth if truth is not None and generator.random() < taught else best_course(prepared),
+        history=truth if truth is not None and generator.random() < TAUGHT_SHARE else best_course(prepared),
     )

@@ -28,6 +28,9 @@ from slipscan.fit.ramps import projected
 
 BINS: Final = 12
 """Candidate histories of the scan: linear ramps over as many bins of equal numbers of epochs."""
+TOLD: Final = 2.0
+SMALL_ERROR: Final = 0.1
+"""A red part of the noise is told where it is so many errors, or its error is below that, 1/yr."""
 MIN_SHARE: Final = 1e-2
 """Of the information in all epochs: a pixel with less of it says nothing."""
 
@@ -126,15 +129,16 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, noise:
 def red_of(noise: xr.Dataset | None, pixel_m: float) -> NDArray[np.float64]:
     """Variance of the random walk over that of the white part (band,), 1/yr, of detail and bands of a tile.
 
-    Between the bands of the product, linear in the logarithm of the width.
+    Between the bands of the product that tell it, linear in the logarithm of the width; 0 if none does, as in a series
+    of less than 2.5 years, of which the product holds a guess.
     """
     width_km = COARSE * pixel_m / 1e3 * np.array([0.5, *BAND_SIGMAS, 2 * BAND_SIGMAS[-1]])
+    nothing = np.zeros(len(width_km))
     if noise is None or "red_variance" not in noise:
-        return np.zeros(len(width_km))
-    known = np.isfinite(noise["red_variance"].values)
-    if not known.any():
-        return np.zeros(len(width_km))
-    return np.interp(np.log(width_km), np.log(noise["band"].values[known]), noise["red_variance"].values[known])
+        return nothing
+    red, error = noise["red_variance"].values, noise["red_variance_error"].values
+    told = np.isfinite(red) & ((red > TOLD * error) | (error < SMALL_ERROR))
+    return np.interp(np.log(width_km), np.log(noise["band"].values[told]), red[told]) if told.any() else nothing
 
 
 def padded(prepared: Prepared, multiple: int) -> Prepared:
