@@ -16,7 +16,8 @@ from slipscan.denoise import cards, stage
 from slipscan.denoise.registry import build
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
-from slipscan.settings import DenoiseSettings
+from slipscan.noise.stage import write_noise
+from slipscan.settings import DenoiseSettings, NoiseSettings
 from slipscan.store import SHARD, open_zarr, write_zarr
 from slipscan.vocabulary import annotate
 from waiting import LONG_S
@@ -27,6 +28,17 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> DenoiseSettings:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     cards.save(random_network(std=0.05), path, {"name": "tiny", "calibration": None}, "slipnet", {"width": 8})
     return DenoiseSettings(weights=str(path))
+
+
+def test_the_noise_product_of_the_stack_goes_along(tmp_path: Path, settings: DenoiseSettings) -> None:
+    dataset = stack_dataset(epochs=20, missing=0.1, event_m=0.02)
+    write_zarr(dataset, tmp_path / "stack.zarr")
+    write_noise(tmp_path / "stack.zarr", tmp_path / "noise.zarr", NoiseSettings())
+    stage.write_denoised(tmp_path / "stack.zarr", tmp_path / "out.zarr", settings, noise=tmp_path / "noise.zarr")
+    assert np.isfinite(open_zarr(tmp_path / "out.zarr")["transient"].values).any()
+    with pytest.raises(SlipscanError, match=r"noise variable .* in .*stack\.zarr is missing"):
+        stage.write_denoised(tmp_path / "stack.zarr", tmp_path / "2.zarr", settings, noise=tmp_path / "stack.zarr")
+    assert not (tmp_path / "2.zarr").exists()
 
 
 def test_a_store_read_tile_by_tile_gives_what_memory_gives(tmp_path: Path, settings: DenoiseSettings) -> None:

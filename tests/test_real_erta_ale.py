@@ -82,7 +82,7 @@ def run_all(directory: Path, pixel_m: int, nulls: int) -> Path:
     slipscan("archive", "fetch", "ERTA", "014A", manifest, observations, track / "inventory.csv", *cache, *where)
     slipscan("timeseries", observations, stack, "--set", f"pixel_m={pixel_m}", "--set", "reference_radius_m=1500")
     slipscan("noise", stack, track / "noise.zarr")
-    slipscan("denoise", stack, denoised)
+    slipscan("denoise", stack, denoised, "--noise", track / "noise.zarr")
     slipscan("calibrate", stack, calibration, "--denoised", denoised, "--set", f"nulls={nulls}", *cache)
     slipscan("detect", stack, transients, "--denoised", denoised, "--calibration", calibration)
     slipscan("source", transients, "--out", events)

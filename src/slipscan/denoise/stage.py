@@ -83,7 +83,7 @@ def denoise_stack(
 
 def _open_noise(path: Path) -> xr.Dataset:
     noise = open_zarr(path).load()
-    vocabulary.check(noise, "noise")
+    vocabulary.check(noise, "noise", str(path))
     return noise
 
 
