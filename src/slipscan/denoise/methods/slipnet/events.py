@@ -26,14 +26,14 @@ from slipscan.denoise.sigma import SigmaCalibration
 MOST_EVENTS: Final = 12
 """In a tile."""
 GATE: Final = 1.25
-"""Times what noise scores (median) must be reached: of a Gumbel law whose width is 0.18 of its mean, as that of scores
-of noise is, that is exceeded in one of 200 tiles."""
+"""Times what noise scores (median) that a history must score. Noise alone does in one tile of some twenty; its maps are
+nearly empty."""
 MIN_EVIDENCE: Final = 60.0
-"""A map has this energy in common with the data, noise being 1, or it is empty."""
+"""A map has this energy in common with the data, noise being 1, or nothing happened."""
 SLOW_D: Final = 200.0
-"""Instead of a history that is as slow, two steps are looked for,"""
 PAIR: Final = 1.02
-"""which must explain more by this factor, and by what a history must reach."""
+"""Instead of a history that is as slow, or a relaxation, two steps are taken if they explain more by this factor and by
+what a history must score."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 USED_SHARE: Final = 0.5
