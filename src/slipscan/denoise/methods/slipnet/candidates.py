@@ -22,6 +22,8 @@ LEAST_RAMPS: Final = 60
 """In a series, unless it has fewer epochs."""
 STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
+MOST_STEPS: Final = 48
+"""Times of which two are those of `stairs`."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
 SHORT_D: Final = (0.0, 12.0, 24.0, 40.0)
@@ -37,8 +39,8 @@ class Candidates:
     columns
         (time, candidate) from 0 at the first to 1 at the last epoch
     middle_d, duration_d
-        (candidate,) days, of a ramp; of a relaxation, its start and minus the time in which it falls to 1/e; NaN of
-        any other
+        (candidate,) days, of a ramp; of a relaxation, its start and minus the time in which it falls to 1/e; of
+        stairs, the first step and how much later the second is; NaN of any other
     """
 
     columns: Tensor
@@ -68,9 +70,29 @@ def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
     return _joined([_ramps(days, middle + shift, own) for own in lengths])
 
 
-def steps(days: Tensor) -> Candidates:
-    """Steps alone, as far apart as in `candidates`."""
-    return _ramps(days, _spaced(middles(days), _spacing(days, 0.0)), 0.0)
+def stairs(days: Tensor) -> Candidates:
+    """Two steps of one size, at any two of some times."""
+    between = middles(days, MOST_STEPS)
+    first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
+    return _stairs(days, between[first], between[second])
+
+
+def stairs_near(days: Tensor, tried: Candidates, number: int) -> Candidates:
+    """Two steps between those of a candidate of `stairs` and its neighbours."""
+    shift = torch.tensor(FINER_MIDDLES, device=days.device) * float(days[-1] - days[0]) / MOST_STEPS
+    first, second = (at + shift for at in (tried.middle_d[number], tried.middle_d[number] + tried.duration_d[number]))
+    return _stairs(days, *(part.flatten() for part in torch.meshgrid(first, second, indexing="ij")))
+
+
+def steps_of(days: Tensor, tried: Candidates, number: int) -> Tensor:
+    """The two steps (time, 2) of a candidate of `stairs`."""
+    first = tried.middle_d[number]
+    return ramps(days, torch.stack([first, first + tried.duration_d[number]]), 0.0)
+
+
+def _stairs(days: Tensor, first_d: Tensor, second_d: Tensor) -> Candidates:
+    one, other = (ramps(days, at, 0.0) for at in (first_d, second_d))
+    return Candidates(((one + other) / 2).clamp(0, 1), first_d, second_d - first_d)
 
 
 def only(course: Tensor) -> Candidates:

@@ -13,10 +13,17 @@ from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
-from slipscan.denoise.methods.slipnet.candidates import Candidates, candidates, near, only, steps
+from slipscan.denoise.methods.slipnet.candidates import (
+    Candidates,
+    candidates,
+    near,
+    only,
+    stairs,
+    stairs_near,
+    steps_of,
+)
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
-from slipscan.denoise.methods.slipnet.pairs import best_pair
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
@@ -32,8 +39,9 @@ MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
 SLOW_D: Final = 200.0
 PAIR: Final = 1.02
+MARGIN: Final = 2.0
 """Instead of a history that is as slow, or a relaxation, two steps are taken if they explain more by this factor and by
-what a history must score."""
+this much more."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 USED_SHARE: Final = 0.5
@@ -122,20 +130,20 @@ def tile_events(
         working = [begun(padded(tile, MULTIPLE)) for tile in tiles]
         open_tiles = working
         while open_tiles:
-            courses = [_next_course(tile, gate) for tile in open_tiles]
-            going = [(tile, course) for tile, course in zip(open_tiles, courses, strict=True) if course is not None]
+            chosen = [_next_steps(tile, gate) for tile in open_tiles]
+            going = [(tile, steps) for tile, steps in zip(open_tiles, chosen, strict=True) if steps is not None]
             if not going:
                 break
             images = [
-                image_of(tile.prepared, tile.levels, course, _beside(tile, tile.found), tile.found)
-                for tile, course in going
+                image_of(tile.prepared, tile.levels, steps.mean(1), _beside(tile, tile.found), tile.found)
+                for tile, steps in going
             ]
             means, stds = oriented_prediction(network, images, orientations)
             open_tiles = []
-            for (tile, course), image, mean, std in zip(going, images, means, stds, strict=True):
+            for (tile, steps), image, mean, std in zip(going, images, means, stds, strict=True):
                 if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
                     continue
-                tile.found.append(Moved(mean * image.std, course))
+                tile.found.append(Moved(mean * image.std, steps))
                 tile.stds.append(std)
                 tile.images.append(image)
                 if len(tile.found) < most_events:
@@ -145,7 +153,7 @@ def tile_events(
                 _prune(tile)
                 _refit(tile, network, orientations)
         return [
-            [_event(tile, number, sigma, one.height.shape) for number in range(len(tile.found))]
+            [event for number in range(len(tile.found)) for event in _events(tile, number, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
         ]
 
@@ -175,8 +183,8 @@ def in_bands_of(tile: Working, found: Sequence[Moved] = ()) -> BandSeries:
     return in_bands(broad, fine, tile.used, prepared)
 
 
-def _next_course(tile: Working, gate: float) -> Tensor | None:
-    """The next history (time,); None where nothing is above noise."""
+def _next_steps(tile: Working, gate: float) -> Tensor | None:
+    """The next history, as the courses (time, step) that it is the mean of; None where nothing is above noise."""
     if not tile.used.any():
         return None
     bands, beside = in_bands_of(tile, tile.found), _beside(tile, tile.found)
@@ -187,19 +195,33 @@ def _next_course(tile: Working, gate: float) -> Tensor | None:
     finer = near(tile.prepared.days, tile.tried, best.number)
     better = search(bands, finer, beside)
     if better is None:
-        return tile.tried.columns[:, best.number]
-    if not abs(float(finer.duration_d[better.number])) < SLOW_D:
-        two = steps(tile.prepared.days)
-        reached, first, _ = best_pair(bands, two, beside)
-        if reached > PAIR * better.score + gate * best.noise:
-            return two.columns[:, first]  # the other is found next
-    return finer.columns[:, better.number]
+        return tile.tried.columns[:, [best.number]]
+    duration_d = float(finer.duration_d[better.number])
+    if duration_d >= SLOW_D or duration_d < 0:
+        two = _best_stairs(tile, bands, beside)
+        if two is not None and two[0] > PAIR * better.score + MARGIN:
+            return two[1]
+    return finer.columns[:, [better.number]]
+
+
+def _best_stairs(tile: Working, bands: BandSeries, beside: Tensor) -> tuple[float, Tensor] | None:
+    """Score and courses (time, 2) of the two steps of one size that explain most."""
+    days = tile.prepared.days
+    tried = stairs(days)
+    best = search(bands, tried, beside)
+    if best is None:
+        return None
+    finer = stairs_near(days, tried, best.number)
+    better = search(bands, finer, beside)
+    if better is None or better.score < best.score:
+        return best.score, steps_of(days, tried, best.number)
+    return better.score, steps_of(days, finer, better.number)
 
 
 def best_course(prepared: Prepared) -> Tensor:
     """The history (time,) that rises most above noise, however little that is; of a series that has none, a ramp."""
-    course = _next_course(begun(prepared), 0.0)
-    return torch.linspace(0, 1, len(prepared.days)) if course is None else course
+    steps = _next_steps(begun(prepared), 0.0)
+    return torch.linspace(0, 1, len(prepared.days)) if steps is None else steps.mean(1)
 
 
 def _prune(tile: Working) -> None:
@@ -235,19 +257,24 @@ def _evidence(tile: Working, image: Image, mean: Tensor) -> Tensor:
     return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
 
 
-def _event(tile: Working, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> TileEvent:
-    """An event in metres, without what padding added."""
+def _events(tile: Working, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
+    """What was found, in metres, without what padding added; two steps are two events of half the size."""
     one, image, std = tile.found[number], tile.images[number], tile.stds[number]
     mean = one.map / image.std
     inside = slice(shape[0]), slice(shape[1])
     std = std if sigma is None else sigma.apply(mean, std)
     blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
-    return TileEvent(
-        map=(one.map * tile.prepared.unit_m)[inside],
-        std=(std * image.std * tile.prepared.unit_m)[inside],
-        course=one.course,
-        evidence=smoothed_blocks(_evidence(tile, image, mean)[None])[0][: blocks[0], : blocks[1]],
-    )
+    evidence = smoothed_blocks(_evidence(tile, image, mean)[None])[0][: blocks[0], : blocks[1]]
+    unit = tile.prepared.unit_m / one.steps.shape[1]
+    return [
+        TileEvent(
+            map=(one.map * unit)[inside],
+            std=(std * image.std * unit)[inside],
+            course=step,
+            evidence=evidence / one.steps.shape[1],
+        )
+        for step in one.steps.T
+    ]
 
 
 def smoothed_blocks(blocks: Tensor) -> Tensor:

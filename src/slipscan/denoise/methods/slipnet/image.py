@@ -42,12 +42,17 @@ class Moved:
     ----------
     map
         (y, x) displacement from the first to the last epoch, units
-    course
-        (time,) fraction of it, 0 at the first epoch and 1 at the last
+    steps
+        (time, step) its course, or those of several things of one size: each 0 at the first and 1 at the last epoch
     """
 
     map: Tensor
-    course: Tensor
+    steps: Tensor
+
+    @property
+    def course(self) -> Tensor:
+        """(time,) fraction of the map, 0 at the first epoch and 1 at the last."""
+        return self.steps.mean(1)
 
 
 @dataclass(frozen=True)
