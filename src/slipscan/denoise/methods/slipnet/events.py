@@ -39,7 +39,7 @@ MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
 SLOW_D: Final = 200.0
 PAIR: Final = 1.02
-MARGIN: Final = 2.0
+MARGIN: Final = 10.0
 """Instead of a history that is as slow, or a relaxation, two steps are taken if they explain more by this factor and by
 this much more."""
 SWEEPS: Final = 3
