@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 
-from slipbench.plan import NULL, SkillPlan
+from slipbench.plan import NULL, Family, SkillPlan
 from slipbench.scenarios import SCENARIOS, draw_scenario, scenario_keys
 from slipbench.scenes import Key, Scene, draw, stratified_keys
 from slipbench.sequences import SEQUENCES, draw_sequence
@@ -50,7 +50,8 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
 def parse(scene_id: str) -> Key:
     """The key of an id."""
     *plan, split, family, kind, index = scene_id.split("/")
-    return Key(split, family, kind, int(index), *plan)  # type: ignore[arg-type]
+    families: tuple[Family, ...] = get_args(Family)
+    return Key(split, families[families.index(family)], kind, int(index), *plan)
 
 
 def load_scene(row: Row, plan: SkillPlan) -> Scene:

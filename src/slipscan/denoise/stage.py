@@ -76,7 +76,8 @@ def denoise_stack(
     out = product_of(dataset, parts, names)
     out.attrs["weights"] = method.label
     out.attrs["denoise_settings"] = json.dumps(to_options(settings))
-    add_history(out, f"denoise: method {settings.method}, weights {method.label}")
+    known = "white" if noise is None else "of the noise product"
+    add_history(out, f"denoise: method {settings.method}, weights {method.label}, noise in time {known}")
     vocabulary.check(out, "denoised")
     return out
 

@@ -23,7 +23,7 @@ LEAST_RAMPS: Final = 60
 STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
 MOST_STEPS: Final = 48
-"""Times of which two are those of `stairs`."""
+"""Times of which two are those of `double_steps`."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
 SHORT_D: Final = (0.0, 12.0, 24.0, 40.0)
@@ -40,7 +40,7 @@ class Candidates:
         (time, candidate) from 0 at the first to 1 at the last epoch
     middle_d, duration_d
         (candidate,) days, of a ramp; of a relaxation, its start and minus the time in which it falls to 1/e; of
-        stairs, the first step and how much later the second is; NaN of any other
+        double steps, the first step and how much later the second is; NaN of any other
     """
 
     columns: Tensor
@@ -59,7 +59,7 @@ def candidates(days: Tensor) -> Candidates:
 
 
 def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
-    """Ramps between a candidate and its neighbours."""
+    """Histories of its kind between a candidate and its neighbours."""
     middle, length = tried.middle_d[number], float(tried.duration_d[number])
     if length < 0:
         between = middles(days)
@@ -70,27 +70,27 @@ def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
     return _joined([_ramps(days, middle + shift, own) for own in lengths])
 
 
-def stairs(days: Tensor) -> Candidates:
+def double_steps(days: Tensor) -> Candidates:
     """Two steps of one size, at any two of some times."""
     between = middles(days, MOST_STEPS)
     first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
-    return _stairs(days, between[first], between[second])
+    return _double_steps(days, between[first], between[second])
 
 
-def stairs_near(days: Tensor, tried: Candidates, number: int) -> Candidates:
-    """Two steps between those of a candidate of `stairs` and its neighbours."""
+def double_steps_near(days: Tensor, tried: Candidates, number: int) -> Candidates:
+    """Two steps between those of a candidate of `double_steps` and its neighbours."""
     shift = torch.tensor(FINER_MIDDLES, device=days.device) * float(days[-1] - days[0]) / MOST_STEPS
     first, second = (at + shift for at in (tried.middle_d[number], tried.middle_d[number] + tried.duration_d[number]))
-    return _stairs(days, *(part.flatten() for part in torch.meshgrid(first, second, indexing="ij")))
+    return _double_steps(days, *(part.flatten() for part in torch.meshgrid(first, second, indexing="ij")))
 
 
 def steps_of(days: Tensor, tried: Candidates, number: int) -> Tensor:
-    """The two steps (time, 2) of a candidate of `stairs`."""
+    """The two steps (time, 2) of a candidate of `double_steps`."""
     first = tried.middle_d[number]
     return ramps(days, torch.stack([first, first + tried.duration_d[number]]), 0.0)
 
 
-def _stairs(days: Tensor, first_d: Tensor, second_d: Tensor) -> Candidates:
+def _double_steps(days: Tensor, first_d: Tensor, second_d: Tensor) -> Candidates:
     one, other = (ramps(days, at, 0.0) for at in (first_d, second_d))
     return Candidates(((one + other) / 2).clamp(0, 1), first_d, second_d - first_d)
 

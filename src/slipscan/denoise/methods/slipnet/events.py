@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,10 +17,10 @@ from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
 from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
+    double_steps,
+    double_steps_near,
     near,
     only,
-    stairs,
-    stairs_near,
     steps_of,
 )
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
@@ -70,7 +71,7 @@ class TileEvent:
 
 
 @dataclass
-class Working:
+class TileState:
     """A tile that is worked on.
 
     Attributes
@@ -158,21 +159,21 @@ def tile_events(
         ]
 
 
-def begun(tile: Prepared) -> Working:
+def begun(tile: Prepared) -> TileState:
     """A tile of which nothing is known yet."""
     broad, share = scales.complete(tile.residual, tile.valid)
     fine = scales.detail(tile.residual, broad, tile.valid)
-    return Working(
+    return TileState(
         tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), 0.0, [], [], []
     )
 
 
-def _beside(tile: Working, found: Sequence[Moved]) -> Tensor:
+def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
     """Courses (time, n) of what was found."""
     return torch.stack([tile.prepared.days, *(one.course for one in found)], 1)[:, 1:]
 
 
-def in_bands_of(tile: Working, found: Sequence[Moved] = ()) -> BandSeries:
+def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
     prepared, broad, fine = tile.prepared, tile.broad, tile.fine
     for one in found:
@@ -183,7 +184,7 @@ def in_bands_of(tile: Working, found: Sequence[Moved] = ()) -> BandSeries:
     return in_bands(broad, fine, tile.used, prepared)
 
 
-def _next_steps(tile: Working, gate: float) -> Tensor | None:
+def _next_steps(tile: TileState, gate: float) -> Tensor | None:
     """The next history, as the courses (time, step) that it is the mean of; None where nothing is above noise."""
     if not tile.used.any():
         return None
@@ -198,20 +199,20 @@ def _next_steps(tile: Working, gate: float) -> Tensor | None:
         return tile.tried.columns[:, [best.number]]
     duration_d = float(finer.duration_d[better.number])
     if duration_d >= SLOW_D or duration_d < 0:
-        two = _best_stairs(tile, bands, beside)
+        two = _best_double_step(tile, bands, beside)
         if two is not None and two[0] > PAIR * better.score + MARGIN:
             return two[1]
     return finer.columns[:, [better.number]]
 
 
-def _best_stairs(tile: Working, bands: BandSeries, beside: Tensor) -> tuple[float, Tensor] | None:
+def _best_double_step(tile: TileState, bands: BandSeries, beside: Tensor) -> tuple[float, Tensor] | None:
     """Score and courses (time, 2) of the two steps of one size that explain most."""
     days = tile.prepared.days
-    tried = stairs(days)
+    tried = double_steps(days)
     best = search(bands, tried, beside)
     if best is None:
         return None
-    finer = stairs_near(days, tried, best.number)
+    finer = double_steps_near(days, tried, best.number)
     better = search(bands, finer, beside)
     if better is None or better.score < best.score:
         return best.score, steps_of(days, tried, best.number)
@@ -224,7 +225,7 @@ def best_course(prepared: Prepared) -> Tensor:
     return torch.linspace(0, 1, len(prepared.days)) if steps is None else steps.mean(1)
 
 
-def _prune(tile: Working) -> None:
+def _prune(tile: TileState) -> None:
     """Leave out what the other histories explain together: a slow ramp, say, that was found before two steps."""
     bands = in_bands_of(tile)
     while len(tile.found) > 1:
@@ -240,7 +241,7 @@ def _prune(tile: Working) -> None:
             del part[weakest]
 
 
-def _refit(tile: Working, network: nn.Module, orientations: int) -> None:
+def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
     """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
     for _ in range(SWEEPS):
         for number, one in enumerate(tile.found):
@@ -251,14 +252,18 @@ def _refit(tile: Working, network: nn.Module, orientations: int) -> None:
             tile.stds[number], tile.images[number] = stds[0], image
 
 
-def _evidence(tile: Working, image: Image, mean: Tensor) -> Tensor:
+def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
     """(by, bx) energy that a map, over the image's error, and the image have in common in every block."""
     template = scales.whitened(mean, tile.prepared.seen, tile.levels)
     return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
 
 
-def _events(tile: Working, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
-    """What was found, in metres, without what padding added; two steps are two events of half the size."""
+def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
+    """What was found, in metres, without what padding added; two steps are two events of half the size.
+
+    That they are equal is assumed, so each is known to 1 / sqrt(2) of the error of both, not to half of it: together,
+    taken as independent, they have that error again.
+    """
     one, image, std = tile.found[number], tile.images[number], tile.stds[number]
     mean = one.map / image.std
     inside = slice(shape[0]), slice(shape[1])
@@ -269,7 +274,7 @@ def _events(tile: Working, number: int, sigma: SigmaCalibration | None, shape: S
     return [
         TileEvent(
             map=(one.map * unit)[inside],
-            std=(std * image.std * unit)[inside],
+            std=(std * image.std * unit)[inside] * math.sqrt(one.steps.shape[1]),
             course=step,
             evidence=evidence / one.steps.shape[1],
         )

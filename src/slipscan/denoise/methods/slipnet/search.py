@@ -29,8 +29,6 @@ DOUBT: Final = 1.5
 """Where a score is within this factor of the gate it matters."""
 FAIR_SHARE: Final = 0.005
 """Of the information of the best candidate: histories with less look like the background."""
-MIN_EPOCHS: Final = 1.0
-"""Epochs that carry a candidate: what one epoch alone shows is air."""
 UNEVEN: Final = 0.4
 """Variance over space of the power of an epoch's noise, over its square."""
 APART: Final = 0.005
@@ -134,7 +132,7 @@ def units_of(bands: BandSeries, tried: Candidates, beside: Tensor, least: float)
     apart = energy > least * alone.square().sum(1)
     units = rest / energy.clamp(min=TINY).sqrt()[:, None]
     epochs = 1 / units.pow(4).sum(1).clamp(min=TINY)
-    usable = (fair & apart & (epochs > MIN_EPOCHS)).all(0)
+    usable = (fair & apart).all(0)
     return units.transpose(1, 2).float(), epochs.float(), usable
 
 
