@@ -155,7 +155,6 @@ def gnss(
     from slipscan.gnss.stage import write_gnss_table
     from slipscan.settings import GnssSettings
 
-    _one_thread()
     write_gnss_table(events, transients, stations, out, stage_settings(GnssSettings, config, options))
 
 

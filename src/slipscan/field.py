@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan.errors import SlipscanError
-from slipscan.fit.clean import Cleaned, clean
 from slipscan.fit.model import days_since_2014, design_matrix
+
+if TYPE_CHECKING:  # torch takes seconds to start: stages and exports that only read a stack do without
+    import torch
+
+    from slipscan.fit.clean import Cleaned
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -99,6 +102,8 @@ class Observation:
 
     def cleaned(self, device: torch.device | str = "cpu") -> Cleaned:
         """The series with the delay of every epoch taken out, worked out once for a device."""
+        from slipscan.fit.clean import clean
+
         key = str(device)
         if key not in self._cleaned:
             self._cleaned[key] = clean(self.values, self.height, self.design, device=device)

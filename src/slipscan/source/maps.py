@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -17,9 +18,11 @@ from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, from_lonlat, read_grid, to_lonlat
 from slipscan.metric import pixel_area_km2
 from slipscan.source.join import TrackTransient, footprint_polygons
-from slipscan.source.projection import Observations
 from slipscan.source.sources import Float, local_crs
 from slipscan.store import open_zarr
+
+if TYPE_CHECKING:  # brings torch
+    from slipscan.source.projection import Observations
 
 STD_FLOOR_M = 5e-4
 """No map of a transient is known better."""
@@ -108,6 +111,8 @@ def observations(
     Dense within a footprint diameter of the footprint, sparse beyond, at most about `max_points` a track,
     on a lattice: the same points every time. None where no track has a line of sight.
     """
+    from slipscan.source.projection import Observations
+
     parts = []
     for number, track in enumerate(tracks):
         numbers = [member.number for member in members if member.track == number]

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from slipscan.forward.mogi import mogi_surface
-from slipscan.forward.okada import okada_surface
 from slipscan.geometry import from_lonlat
 
 Float = NDArray[np.float64]
@@ -112,6 +109,11 @@ def top_edge(
 
 def displacement(source: Source, east: Float, north: Float, poisson_ratio: float = 0.25) -> Float:
     """Displacement (point, 3) east, north, up, metres, of a source at points (point,) of its own frame."""
+    import torch  # takes seconds to start: who reads and joins tables does without
+
+    from slipscan.forward.mogi import mogi_surface
+    from slipscan.forward.okada import okada_surface
+
     points = torch.from_numpy(np.ascontiguousarray(east)), torch.from_numpy(np.ascontiguousarray(north))
     if isinstance(source, VolumeSource):
         moved = mogi_surface(

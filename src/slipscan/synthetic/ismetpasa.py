@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
 
 from slipscan import geometry
-from slipscan.forward.history import history
-from slipscan.forward.okada import okada_surface
 
 Float = NDArray[np.float64]
 Part = Literal["rate", "season", "events"]
@@ -155,6 +152,10 @@ def _right_lateral(
     slip: float,
 ) -> Float:  # fmt: skip
     """Displacement (P, 3) of right-lateral slip of a rectangle on the fault."""
+    import torch  # takes seconds to start: dates and the truth of a scenario do without
+
+    from slipscan.forward.okada import okada_surface
+
     points = (torch.from_numpy(np.ascontiguousarray(v)) for v in (east, north))
     return okada_surface(
         *points, east0=top_centre[0], north0=top_centre[1], depth_top=depth_top, strike_deg=STRIKE_DEG,
@@ -221,6 +222,8 @@ def patterns(
 
 def courses(days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS) -> Float:
     """Courses in time (time, pattern) of `patterns`; days count from 2014-01-01, where the rate is zero."""
+    from slipscan.forward.history import history
+
     t = np.asarray(days, float)
     out = []
     if "rate" in parts:
