@@ -1,14 +1,15 @@
 """How the command line ends: SIGTERM and Ctrl-C at any moment, and files that are not what they should be."""
 
+import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from forked import MAIN, Forking
 from simulated import stack_dataset
 from slipbench import score
 from slipscan.catalogue import geopackage
@@ -20,35 +21,38 @@ from slipscan.gnss.stage import read_comparison
 from slipscan.store import write_zarr
 
 
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    modules = ("slipscan.cli", "slipscan.noise.stage", "slipscan.detect.stage")
+    with Forking(tmp_path_factory.mktemp("forking"), *modules) as ready:
+        yield ready
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("moment", ["Calibrating", "writing"])
-def test_a_signal_is_one_sentence_and_leaves_nothing(number: int, status: int, moment: str, tmp_path: Path) -> None:
+def test_a_signal_is_one_sentence_and_leaves_nothing(
+    forking: Forking, number: int, status: int, moment: str, tmp_path: Path
+) -> None:
     write_zarr(stack_dataset(epochs=16), tmp_path / "stack.zarr")
     # The stage waits where it is to be hit: within its calibration, or with its output half-written.
-    where = {
-        "Calibrating": "import slipscan.detect.calibrate as m; m.exposure_of = wait",
-        "writing": "import slipscan.atomic as m; m._sync = wait",
+    where, stage = {
+        "Calibrating": ("import slipscan.detect.calibrate as m; m.exposure_of = wait", "detect"),
+        "writing": ("import slipscan.atomic as m; m._sync = wait", "noise"),
     }[moment]
     script = (
-        "import signal, sys, time\n"
+        "import signal, time\n"
         # A shell's background jobs ignore SIGINT, and their children with them.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(*a, **k):\n    print('here', flush=True)\n    time.sleep(300)\n"
-        f"{where}\n"
-        "import slipscan.cli as cli\n"
-        "sys.argv = ['slipscan', 'noise' if 'atomic' in m.__name__ else 'detect', 'stack.zarr', 'out.zarr']\n"
-        "cli.main()\n"
+        f"{where}\n{MAIN}"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-        time.sleep(0.1)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=200)
-    assert process.returncode == status, said
-    assert said.splitlines()[-1].startswith("slipscan: stopped: ") and "Traceback" not in said
+    child = forking.start(script, stage, "stack.zarr", "out.zarr", cwd=tmp_path)
+    child.wait_for("here")
+    time.sleep(0.1)
+    os.kill(child.pid, number)
+    done = child.ended()
+    assert done.returncode == status, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("slipscan: stopped: ") and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["stack.zarr"]
 
 
