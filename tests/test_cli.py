@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from forked import Forking
 from simulated import stack_dataset
 from slipscan.store import open_zarr, write_zarr
 from slipscan.vocabulary import check
@@ -15,29 +17,26 @@ def slipscan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False, timeout=LONG_S)
 
 
-def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    stages = (f"slipscan.{stage}.stage" for stage in ("archive", "noise", "denoise", "detect"))
+    with Forking(tmp_path_factory.mktemp("forking"), "slipscan.cli", *stages) as ready:
+        yield ready
+
+
+def test_stages_run_alone_on_a_stack_of_displacement_alone(forking: Forking, tmp_path: Path) -> None:
     dataset = stack_dataset(epochs=16).drop_vars("reference_time")
     dataset.attrs = {}
     write_zarr(dataset, tmp_path / "stack.zarr")
-    done = slipscan("noise", "stack.zarr", "noise.zarr", cwd=tmp_path)
+    done = forking.slipscan("noise", "stack.zarr", "noise.zarr", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     check(open_zarr(tmp_path / "noise.zarr"), "noise")
-    done = slipscan("denoise", "stack.zarr", "denoised.zarr", cwd=tmp_path)
+    done = forking.slipscan("denoise", "stack.zarr", "denoised.zarr", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "has no height: no correction that follows topography" in done.stderr
     check(open_zarr(tmp_path / "denoised.zarr"), "denoised")
-    done = slipscan(
-        "detect",
-        "stack.zarr",
-        "out.zarr",
-        "--denoised",
-        "denoised.zarr",
-        "--set",
-        "nulls=8",
-        "--threads",
-        "2",
-        cwd=tmp_path,
-    )
+    words = ("--denoised", "denoised.zarr", "--set", "nulls=8", "--threads", "2")
+    done = forking.slipscan("detect", "stack.zarr", "out.zarr", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "calibrating on this stack" in done.stderr
     check(open_zarr(tmp_path / "out.zarr"), "transients")
@@ -55,10 +54,12 @@ def test_stages_run_alone_on_a_stack_of_displacement_alone(tmp_path: Path) -> No
         (("archive", "fetch", "X", "1", "m.csv", "out.zarr", "i.csv"), "there is no regions file"),
     ],
 )
-def test_failures_are_one_sentence_and_leave_nothing(tmp_path: Path, arguments, sentence: str) -> None:
+def test_failures_are_one_sentence_and_leave_nothing(
+    forking: Forking, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
     write_zarr(stack_dataset(epochs=12), tmp_path / "stack.zarr")
     before = sorted(tmp_path.iterdir())
-    done = slipscan(*arguments, cwd=tmp_path)
+    done = forking.slipscan(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("slipscan: error: ") and sentence in last
