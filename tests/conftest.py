@@ -31,6 +31,9 @@ def granules(tmp_path: Path) -> Path:
     return tmp_path / "granules"
 
 
+LONG_FILES = ("test_workflow", "test_project", "test_full_disk", "test_wheel", "test_bench_stages", "test_parallel")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files whose few tests take long come first: at the end one core would wait for the other."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_workflow"))
+    items.sort(key=lambda item: not item.path.name.startswith(LONG_FILES))
