@@ -74,7 +74,7 @@ def test_time_stamps_of_the_search_and_new_epochs(finished: Workflow, tmp_path: 
     assert "Nothing to be done" in flow.run()
     flow.configure({**SMALL, "as_of": "2018-12-31"})  # new acquisitions
     flow.run("--", "manifests")
-    flow.run()
+    flow.run("--", "results/catalogue.json")
     increments = flow.files("SMALL/increments/*.parquet")
     assert [path.name[:5] for path in increments] == ["00001", "00002"]
     assert increments[0].read_bytes() == finished.files("SMALL/increments/*.parquet")[0].read_bytes()
@@ -89,25 +89,33 @@ RAISED = ("VERSION = ", "VERSION = 1000 + ")
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "rerun"),
+    ("edits", "rerun"),
     [
         # A text, a comment, a default of the simulator, new code that changes no result: nothing.
-        ("products.py", "slope of the residual of an epoch", "slope of an epoch's residual", set()),
-        ("noise/simulate.py", FUTURE, f"# A comment.\n{FUTURE}", set()),
-        ("source/classify.py", FUTURE, f"{FUTURE}\n\nEXTRA = 1", set()),
+        (
+            {
+                "products.py": ("slope of the residual of an epoch", "slope of an epoch's residual"),
+                "noise/simulate.py": (FUTURE, f"# A comment.\n{FUTURE}"),
+                "source/classify.py": (FUTURE, f"{FUTURE}\n\nEXTRA = 1"),
+            },
+            set(),
+        ),
         # A stage whose results changed, and says so: it, and what follows from it.
-        ("source/__init__.py", *RAISED, AFTER_SOURCE),
-        ("detect/__init__.py", *RAISED, {"calibrate", "detect"} | AFTER_SOURCE),
-        ("report/__init__.py", *RAISED, {"report"}),
+        ({"source/__init__.py": RAISED}, AFTER_SOURCE),
+        ({"detect/__init__.py": RAISED}, {"calibrate", "detect"} | AFTER_SOURCE),
+        ({"report/__init__.py": RAISED}, {"report"}),
     ],
 )
-def test_edits_of_the_code(finished: Workflow, tmp_path: Path, file: str, old: str, new: str, rerun: set[str]) -> None:
+def test_edits_of_the_code(
+    finished: Workflow, tmp_path: Path, edits: dict[str, tuple[str, str]], rerun: set[str]
+) -> None:
     flow = copy_of(finished, tmp_path / "run")
     shutil.copytree(REPOSITORY / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     flow.environment["PYTHONPATH"] = str(tmp_path / "src")
-    edited = tmp_path / "src/slipscan" / file
-    assert old in edited.read_text()
-    edited.write_text(edited.read_text().replace(old, new, 1))
+    for file, (old, new) in edits.items():
+        edited = tmp_path / "src/slipscan" / file
+        assert old in edited.read_text()
+        edited.write_text(edited.read_text().replace(old, new, 1))
     assert set(flow.would_run()) == rerun
 
 
