@@ -42,6 +42,12 @@ def test_importing_slipscan_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
+def test_what_only_reads_stacks_and_tables_starts_without_torch() -> None:
+    stages = ("timeseries.stage", "gnss.stage", "report.stage", "export.stack", "synthetic.positions")
+    code = f"import sys, {', '.join(f'slipscan.{stage}' for stage in stages)}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 @pytest.mark.parametrize("before", ["", "import slipscan.denoise.run; import slipscan.detect.stage; "])
 def test_stages_are_called_by_name_whatever_was_imported_before(before: str) -> None:
     code = before + (
