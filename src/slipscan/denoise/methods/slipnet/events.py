@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
+from slipscan.denoise.methods.slipnet.bands import BandSeries, change_of, in_bands
 from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
@@ -29,6 +28,7 @@ from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
 from slipscan.denoise.methods.slipnet.search import search
+from slipscan.denoise.methods.slipnet.spectrum import whitening_of
 from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 12
@@ -78,8 +78,8 @@ class TileState:
     ----------
     prepared
         the series
-    broad, fine
-        (time, y, x) on coarse pixels, complete, and its detail
+    white, fine
+        (time, y, x) on coarse pixels, complete and whitened, and its detail
     used
         (y, x) coarse pixels that have data
     levels, tried
@@ -91,7 +91,7 @@ class TileState:
     """
 
     prepared: Prepared
-    broad: Tensor
+    white: Tensor
     fine: Tensor
     used: Tensor
     levels: Levels
@@ -163,8 +163,10 @@ def begun(tile: Prepared) -> TileState:
     """A tile of which nothing is known yet."""
     broad, share = scales.complete(tile.residual, tile.valid)
     fine = scales.detail(tile.residual, broad, tile.valid)
+    whitening = whitening_of(change_of(broad))
+    used = share.mean(0) > USED_SHARE
     return TileState(
-        tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), 0.0, [], [], []
+        tile, whitening.white(broad), fine, used, levels_of(tile, whitening), candidates(tile.days), 0.0, [], [], []
     )
 
 
@@ -175,13 +177,13 @@ def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
 
 def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
-    prepared, broad, fine = tile.prepared, tile.broad, tile.fine
+    prepared, white, fine = tile.prepared, tile.white, tile.fine
     for one in found:
         left = left_of(prepared, one.course)[:, None, None]
-        coarse = avg_pool2d(one.map[None], COARSE)
-        broad = broad - left * coarse
+        coarse = scales.coarse(one.map[None])
+        white = white - left * tile.levels.whitening.white(coarse)
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    return in_bands(broad, fine, tile.used, prepared)
+    return in_bands(white, fine, tile.used, prepared)
 
 
 def _next_steps(tile: TileState, gate: float) -> Tensor | None:
@@ -219,10 +221,10 @@ def _best_double_step(tile: TileState, bands: BandSeries, beside: Tensor) -> tup
     return better.score, steps_of(days, finer, better.number)
 
 
-def best_course(prepared: Prepared) -> Tensor:
+def best_course(tile: TileState) -> Tensor:
     """The history (time,) that rises most above noise, however little that is; of a series that has none, a ramp."""
-    steps = _next_steps(begun(prepared), 0.0)
-    return torch.linspace(0, 1, len(prepared.days)) if steps is None else steps.mean(1)
+    steps = _next_steps(tile, 0.0)
+    return torch.linspace(0, 1, len(tile.prepared.days)) if steps is None else steps.mean(1)
 
 
 def _prune(tile: TileState) -> None:
@@ -254,8 +256,8 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
     """(by, bx) energy that a map, over the image's error, and the image have in common in every block."""
-    template = scales.whitened(mean, tile.prepared.seen, tile.levels)
-    return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
+    template = scales.template(mean, tile.prepared.seen, tile.levels)
+    return scales.projection(image.white[None], image.detail[:1], template)[0]
 
 
 def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
