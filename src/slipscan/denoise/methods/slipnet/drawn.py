@@ -38,7 +38,7 @@ PIXELS_M: Final = (500.0, 400.0, 200.0, 500.0, 250.0, 100.0)
 SPECTRA, FIELDS = 8, 8
 """Of a block, and of each: two images, and those that tell the noise."""
 EPOCHS: Final = (24, 300)
-STD: Final = (0.7, 8.0)
+STD: Final = (0.8, 4.0)
 """Error of an amplitude, units; see `prepare`."""
 SNR: Final = (4.0, 60.0)
 OUTER_KM: Final = (30.0, 150.0)
@@ -55,6 +55,8 @@ RED_SHARE, RED = 0.35, (0.1, 4.0)
 """Of the images: those whose noise is redder in time than the noise beside it tells; its further variance."""
 RELIEF_SHARE, RELIEF = 0.5, (0.05, 0.6)
 """Of the images: those with delay that no plane and no line in height take; its standard deviation."""
+STRENGTH_LOG_STD: Final = 0.2
+"""The noise of a pixel may differ from what it is taken for."""
 PLANE: Final = (0.05, 5.0)
 """Plane and slope with height that the fit of epochs takes, standard deviation over that of noise."""
 BLOCK_SHARE, BLOCK_SIZE, BLOCK_AREA = 0.12, (0.5, 20.0), (0.003, 0.05)
@@ -130,10 +132,10 @@ def drawn_example(settings: TrainSettings, index: int) -> Example:
     kept = _kept(missing, generator)
     seen = kept > 0
     columns = _columns(height)
-    noise = _noise(generator, tori, columns, seen)
+    noise, strength = _noise(generator, tori, columns, seen)
     snr, easier = 0.0, EASY_FACTOR ** max(0.0, 1 - index / settings.easy_scenes)
     plain = _without(events, columns, np.ones_like(seen))[0]
-    bound = math.sqrt(float((fft.dctn(plain, norm="ortho") ** 2 / spectrum.of_cosines).sum()))
+    bound = math.sqrt(float((fft.dctn(plain, norm="ortho") ** 2 / spectrum.of_cosines).sum())) / strength
     if bound > MIN_SNR * float(np.abs(events).max()) > 0:
         low, high = np.log(HUGE_SNR if generator.random() < HUGE_SHARE else SNR)
         snr = easier * math.exp(generator.uniform(low, high))
@@ -161,9 +163,7 @@ def drawn_example(settings: TrainSettings, index: int) -> Example:
     )  # fmt: skip
 
 
-def _ground(
-    seed: int, index: int, frame: Frame, generator: np.random.Generator
-) -> tuple[Float32, Float32, Float32]:
+def _ground(seed: int, index: int, frame: Frame, generator: np.random.Generator) -> tuple[Float32, Float32, Float32]:
     """What the history makes of events, in no unit, height about its mean (m), and where data is missing, (y, x)."""
     material = PooledMaterial(seed, index, frame)
     _, los = draw_los(generator)
@@ -197,8 +197,13 @@ def _kept(gaps: Float32, generator: np.random.Generator) -> Float32:
     return np.where(kept > MIN_KEPT, kept, np.float32(0))
 
 
-def _noise(generator: np.random.Generator, tori: Float32, columns: Float32, seen: NDArray[np.bool_]) -> Float32:
-    """Fields (n, y, x) of noise without plane and height, of about unit variance where there is data."""
+def _noise(
+    generator: np.random.Generator, tori: Float32, columns: Float32, seen: NDArray[np.bool_]
+) -> tuple[Float32, float]:
+    """Fields (n, y, x) of noise without plane and height, of about unit variance where there is data.
+
+    The second value is what the fields of the tori were multiplied by.
+    """
     side = seen.shape[0]
     out = np.empty((len(tori), *seen.shape), np.float32)
     for number, which in enumerate(generator.permutation(len(tori))):
@@ -210,7 +215,8 @@ def _noise(generator: np.random.Generator, tori: Float32, columns: Float32, seen
         out += _relief(generator, columns, len(out))
     for number in range(len(out)):
         out[number] = _without(out[number], columns, seen)[0]
-    return out / np.float32(out[:, seen].std() * math.exp(0.2 * generator.standard_normal()))
+    strength = math.exp(STRENGTH_LOG_STD * generator.standard_normal()) / float(out[:, seen].std())
+    return np.float32(strength) * out, strength
 
 
 def _relief(generator: np.random.Generator, columns: Float32, count: int) -> Float32:

@@ -14,10 +14,10 @@ from torch.nn.functional import interpolate
 
 from slipscan.denoise.method import TrainedDenoiser
 from slipscan.denoise.methods.slipnet.events import GATE, MOST_EVENTS, TileEvent, tile_events
-from slipscan.denoise.methods.slipnet.training import make_example
 from slipscan.denoise.methods.slipnet.loss import loss
 from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.training import make_example
 from slipscan.denoise.methods.slipnet.validate import calibration_card
 from slipscan.denoise.training.loader import batches
 from slipscan.denoise.training.trainer import Task

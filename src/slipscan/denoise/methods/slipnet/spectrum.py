@@ -45,25 +45,10 @@ class Whitening:
         return self._filtered(fields, (-0.5 * self._log_power(fields)).exp())
 
     def quiet(self, fields: Tensor) -> Tensor:
-        """The part of fields (n, y, x) whose direction has less noise than others of its wavenumber; half of each mode
-        where noise has no direction."""
+        """The part of fields (n, y, x) whose direction has less noise than others; half of each where all are alike."""
         shape = _wide(fields.shape[1:])
         round_ = _basis(shape, fields.device)[..., : len(OCTAVES)] @ self.log_power[:, 0]
         return self._filtered(fields, torch.sigmoid(round_ - self._log_power(fields)))
-
-    def turned(self, transposed: bool, reversed_once: bool) -> Whitening:
-        """That of a tile whose axes trade places, or of which one is reversed."""
-        out = self.log_power.clone()
-        for number, turn in enumerate(TURNS):
-            cosine, sine = 1 + 2 * number, 2 + 2 * number
-            if transposed:
-                # Directions go from a to 90 - a degrees.
-                sign = -1.0 if turn % 4 else 1.0
-                out[:, cosine] *= sign
-                out[:, sine] *= -sign
-            if reversed_once:
-                out[:, sine] *= -1
-        return Whitening(out)
 
     def to(self, device: torch.device) -> Whitening:
         """The same on a device."""
@@ -96,9 +81,10 @@ def whitening_of(fields: Tensor) -> Whitening:
         return Whitening(fields.new_zeros(len(OCTAVES), width))
     fields = fields[told] / size[told, None, None]
     rows, columns = fields.shape[1:]
-    taper = torch.hann_window(rows + 1, device=fields.device)[1:, None] * torch.hann_window(
-        columns + 1, device=fields.device
-    )[1:]
+    taper = (
+        torch.hann_window(rows + 1, device=fields.device)[1:, None]
+        * torch.hann_window(columns + 1, device=fields.device)[1:]
+    )
     power = torch.fft.rfft2(fields * taper).abs().square() / taper.square().sum()
     logs = power.clamp(min=1e-20).log().mean(0) + EULER
     fit = _fit((rows, columns), fields.device) @ logs.flatten()
@@ -133,9 +119,7 @@ def _fit(shape: tuple[int, int], device: torch.device) -> Tensor:
     """Least squares of logarithms of power: (direction x octave, mode), stiff from octave to octave."""
     with torch.inference_mode(False):
         basis = _basis(shape, torch.device("cpu")).flatten(0, 1).double()
-        low = torch.hypot(
-            torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])
-        ).flatten()
+        low = torch.hypot(torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])).flatten()
         # The taper mixes the lowest modes with the mean.
         basis = basis * (low > 1.5 / max(shape)).double()[:, None]
         octaves, width = len(OCTAVES), 1 + 2 * len(TURNS)
