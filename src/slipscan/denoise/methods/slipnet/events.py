@@ -78,8 +78,8 @@ class TileState:
     ----------
     prepared
         the series
-    white, fine
-        (time, y, x) on coarse pixels, complete and whitened, and its detail
+    even, fine
+        (time, y, x) on coarse pixels, complete, with noise alike in all directions, and its detail
     used
         (y, x) coarse pixels that have data
     levels, tried
@@ -91,7 +91,7 @@ class TileState:
     """
 
     prepared: Prepared
-    white: Tensor
+    even: Tensor
     fine: Tensor
     used: Tensor
     levels: Levels
@@ -166,7 +166,7 @@ def begun(tile: Prepared) -> TileState:
     whitening = whitening_of(change_of(broad))
     used = share.mean(0) > USED_SHARE
     return TileState(
-        tile, whitening.white(broad), fine, used, levels_of(tile, whitening), candidates(tile.days), 0.0, [], [], []
+        tile, whitening.even(broad), fine, used, levels_of(tile, whitening), candidates(tile.days), 0.0, [], [], []
     )
 
 
@@ -177,13 +177,13 @@ def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
 
 def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
-    prepared, white, fine = tile.prepared, tile.white, tile.fine
+    prepared, even, fine = tile.prepared, tile.even, tile.fine
     for one in found:
         left = left_of(prepared, one.course)[:, None, None]
         coarse = scales.coarse(one.map[None])
-        white = white - left * tile.levels.whitening.white(coarse)
+        even = even - left * tile.levels.whitening.even(coarse)
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    return in_bands(white, fine, tile.used, prepared)
+    return in_bands(even, fine, tile.used, prepared)
 
 
 def _next_steps(tile: TileState, gate: float) -> Tensor | None:

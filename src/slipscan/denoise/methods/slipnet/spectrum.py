@@ -44,11 +44,13 @@ class Whitening:
         """Fields (n, y, x), each mode over the standard deviation of noise in it."""
         return self._filtered(fields, (-0.5 * self._log_power(fields)).exp())
 
+    def even(self, fields: Tensor) -> Tensor:
+        """Fields (n, y, x) whose noise is as strong in all directions: its spectrum stays as red as it is."""
+        return self._filtered(fields, (0.5 * (self._of_wavenumber(fields) - self._log_power(fields))).exp())
+
     def quiet(self, fields: Tensor) -> Tensor:
         """The part of fields (n, y, x) whose direction has less noise than others; half of each where all are alike."""
-        shape = _wide(fields.shape[1:])
-        round_ = _basis(shape, fields.device)[..., : len(OCTAVES)] @ self.log_power[:, 0]
-        return self._filtered(fields, torch.sigmoid(round_ - self._log_power(fields)))
+        return self._filtered(fields, torch.sigmoid(self._of_wavenumber(fields) - self._log_power(fields)))
 
     def to(self, device: torch.device) -> Whitening:
         """The same on a device."""
@@ -56,6 +58,9 @@ class Whitening:
 
     def _log_power(self, fields: Tensor) -> Tensor:
         return _basis(_wide(fields.shape[1:]), fields.device) @ self.log_power.T.flatten()
+
+    def _of_wavenumber(self, fields: Tensor) -> Tensor:
+        return _basis(_wide(fields.shape[1:]), fields.device)[..., : len(OCTAVES)] @ self.log_power[:, 0]
 
     @staticmethod
     def _filtered(fields: Tensor, gains: Tensor) -> Tensor:
@@ -108,9 +113,12 @@ def _basis(shape: tuple[int, int], device: torch.device) -> Tensor:
         waves = [torch.ones_like(angle)]
         for turn in TURNS:
             waves += [torch.cos(turn * angle), torch.sin(turn * angle)]
-        # The mean has no direction.
-        for wave in waves[1:]:
+        # The mean has no direction, and the shortest waves of an axis run both ways.
+        both = (ky.abs() == 0.5) | (kx.abs() == 0.5)
+        for number, wave in enumerate(waves[1:]):
             wave[0, 0] = 0.0
+            if number % 2:
+                wave[both] = 0.0
         return torch.cat([wave[..., None] * hats for wave in waves], -1).float().to(device)
 
 
@@ -119,9 +127,10 @@ def _fit(shape: tuple[int, int], device: torch.device) -> Tensor:
     """Least squares of logarithms of power: (direction x octave, mode), stiff from octave to octave."""
     with torch.inference_mode(False):
         basis = _basis(shape, torch.device("cpu")).flatten(0, 1).double()
-        low = torch.hypot(torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])).flatten()
-        # The taper mixes the lowest modes with the mean.
-        basis = basis * (low > 1.5 / max(shape)).double()[:, None]
+        ky, kx = torch.meshgrid(torch.fft.fftfreq(shape[0]), torch.fft.rfftfreq(shape[1]), indexing="ij")
+        # The taper mixes the lowest modes with the mean; of most modes k the plane holds k only, and not -k.
+        weight = (torch.hypot(ky, kx) > 1.5 / max(shape)) * torch.where((kx == 0) | (kx == 0.5), 0.5, 1.0)
+        weighted = basis * weight.flatten().double()[:, None]
         octaves, width = len(OCTAVES), 1 + 2 * len(TURNS)
         differences = torch.zeros(width - 1, octaves - 1, width, octaves, dtype=torch.float64)
         for wave in range(1, width):
@@ -133,5 +142,5 @@ def _fit(shape: tuple[int, int], device: torch.device) -> Tensor:
         for octave in range(octaves - 2):
             bends[octave, 0, octave : octave + 3] = torch.tensor([1.0, -2.0, 1.0], dtype=torch.float64)
         stiff = torch.cat([STIFFNESS**0.5 * differences.flatten(0, 1), 0.3 * bends]).flatten(1)
-        normal = basis.T @ basis + stiff.T @ stiff + 1e-6 * torch.eye(basis.shape[1], dtype=torch.float64)
-        return torch.linalg.solve(normal, basis.T).float().to(device)
+        normal = weighted.T @ basis + stiff.T @ stiff + 1e-6 * torch.eye(basis.shape[1], dtype=torch.float64)
+        return torch.linalg.solve(normal, weighted.T).float().to(device)
