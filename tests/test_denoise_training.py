@@ -86,7 +86,7 @@ def test_drawn_noise_is_what_the_levels_say_and_streaks_are_among_it() -> None:
         stretched.append(float(example.levels.whitening.log_power[2:5, 1:3].abs().max()))
     # The broadest band holds few independent values of a scene, and its mean.
     assert torch.stack(sizes).median(0).values[:-1].tolist() == pytest.approx([1.0] * (BANDS - 1), rel=0.35)
-    assert min(stretched) < 0.5 and max(stretched) > 2.0
+    assert min(stretched) < 0.5 and max(stretched) > 1.5
 
 
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
