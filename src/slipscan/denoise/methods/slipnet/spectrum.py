@@ -56,20 +56,28 @@ class Whitening:
         """The same on a device."""
         return Whitening(self.log_power.to(device))
 
+    def log_power_of(self, shape: tuple[int, int]) -> Tensor:
+        """Logarithm of power (ky, kx) of the modes of rfft2 of fields of a shape."""
+        return _basis(shape, self.log_power.device) @ self.log_power.T.flatten()
+
     def _log_power(self, fields: Tensor) -> Tensor:
-        return _basis(_wide(fields.shape[1:]), fields.device) @ self.log_power.T.flatten()
+        return self.log_power_of(wide(fields.shape[1:]))
 
     def _of_wavenumber(self, fields: Tensor) -> Tensor:
-        return _basis(_wide(fields.shape[1:]), fields.device)[..., : len(OCTAVES)] @ self.log_power[:, 0]
+        return _basis(wide(fields.shape[1:]), fields.device)[..., : len(OCTAVES)] @ self.log_power[:, 0]
 
     @staticmethod
     def _filtered(fields: Tensor, gains: Tensor) -> Tensor:
         rows, columns = fields.shape[1:]
         down, across = (min(MARGIN, side - 1) for side in (rows, columns))
-        wide = pad(fields[:, None], (across, across, down, down), mode="reflect")[:, 0]
-        shape = wide.shape[1:]
-        out = torch.fft.irfft2(torch.fft.rfft2(wide) * gains, s=shape)
+        out = torch.fft.irfft2(torch.fft.rfft2(mirrored(fields)) * gains, s=wide(fields.shape[1:]))
         return out[:, down : down + rows, across : across + columns]
+
+
+def mirrored(fields: Tensor) -> Tensor:
+    """Fields (n, y, x) with MARGIN pixels more on all sides, or as many as there are."""
+    down, across = (min(MARGIN, side - 1) for side in fields.shape[1:])
+    return pad(fields[:, None], (across, across, down, down), mode="reflect")[:, 0]
 
 
 def whitening_of(fields: Tensor) -> Whitening:
@@ -96,7 +104,8 @@ def whitening_of(fields: Tensor) -> Whitening:
     return Whitening(fit.reshape(width, len(OCTAVES)).T.contiguous())
 
 
-def _wide(shape: torch.Size) -> tuple[int, int]:
+def wide(shape: torch.Size) -> tuple[int, int]:
+    """Rows and columns of fields of a shape once they are mirrored."""
     rows, columns = shape
     return rows + 2 * min(MARGIN, rows - 1), columns + 2 * min(MARGIN, columns - 1)
 
