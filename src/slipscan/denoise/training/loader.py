@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from slipscan.denoise.training import parallel
-from slipscan.denoise.training.scenes import PIXELS_M
+from slipscan.denoise.training.scenes import PIXELS_M, LabelledScene, draw_labelled
 from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.backdrop import Frame
@@ -22,6 +22,11 @@ QUIET_SKIPPED: Final = 0.5
 
 Make = Callable[[TrainSettings, int, NoiseModel | None], Any]
 """Makes the example of a number, in noise of a region or any, in a process of its own; None: it is passed over."""
+
+OfScene = Callable[[LabelledScene, np.random.Generator], Any]
+"""Makes an example of a labelled scene."""
+EXAMPLE_STREAM: Final = 5
+"""Of random numbers; those of scenes are below it."""
 
 
 class ExampleStream(IterableDataset[tuple[int, Any]]):
@@ -72,6 +77,13 @@ def passed_over(settings: TrainSettings, index: int) -> bool:
     frame = Frame.square(settings.pixels, PIXELS_M[0])
     skipped = float(np.random.default_rng([settings.seed, 2, index]).random()) < QUIET_SKIPPED
     return skipped and not scene_sources(settings.seed, index, frame)
+
+
+def scene_example(settings: TrainSettings, index: int, noise: NoiseModel | None, *, of: OfScene) -> Any | None:
+    """What is kept `of` the labelled scene of a number; None of one that is passed over."""
+    if passed_over(settings, index):
+        return None
+    return of(draw_labelled(settings, index, noise), np.random.default_rng([settings.seed, EXAMPLE_STREAM, index]))
 
 
 def batches(

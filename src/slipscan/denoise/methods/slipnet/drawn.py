@@ -153,8 +153,9 @@ def drawn_example(settings: TrainSettings, index: int) -> Example:
     removed = np.tensordot(plane + taken, columns, 1)
     pair = np.stack([left + gaps, beside + np.flip(gaps)]) * seen
     std = torch.tensor(math.exp(generator.uniform(*np.log(STD))), dtype=torch.float32)
-    tensors = (torch.from_numpy(np.asarray(part, np.float32)) for part in (pair, kept, removed, height))
-    amplitudes = Amplitudes(*tensors, std)
+    amplitudes = Amplitudes(
+        *(torch.from_numpy(np.asarray(part, np.float32)) for part in (pair, kept, removed, height)), std=std
+    )
     levels = levels_from(torch.from_numpy(noise[2:] * seen), torch.from_numpy(seen))
     rms = float(np.sqrt((events**2).mean()))
     return Example(
@@ -179,10 +180,8 @@ def _ground(seed: int, index: int, frame: Frame, generator: np.random.Generator)
     turned, down, across, negative = generator.random(4) < 0.5
     if negative:
         events = -events
-    parts = events, height - height.mean(), material.gaps(generator)
-    if turned:
-        parts = tuple(part.T for part in parts)
-    events, height, gaps = (np.ascontiguousarray(part[:: 1 - 2 * down, :: 1 - 2 * across]) for part in parts)
+    parts = np.stack([events, height - height.mean(), material.gaps(generator)])[:, :: 1 - 2 * down, :: 1 - 2 * across]
+    events, height, gaps = np.ascontiguousarray(parts.swapaxes(1, 2) if turned else parts)
     return events, height, gaps
 
 
