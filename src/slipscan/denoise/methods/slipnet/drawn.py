@@ -153,8 +153,8 @@ def drawn_example(settings: TrainSettings, index: int) -> Example:
     removed = np.tensordot(plane + taken, columns, 1)
     pair = np.stack([left + gaps, beside + np.flip(gaps)]) * seen
     std = torch.tensor(math.exp(generator.uniform(*np.log(STD))), dtype=torch.float32)
-    pair, kept, removed, height = (np.asarray(part, np.float32) for part in (pair, kept, removed, height))
-    amplitudes = Amplitudes(*map(torch.from_numpy, (pair, kept, removed, height)), std)
+    maps = [torch.from_numpy(np.asarray(part, np.float32)) for part in (pair, kept, removed, height)]
+    amplitudes = Amplitudes(maps[0], maps[1], maps[2], maps[3], std)
     levels = levels_from(torch.from_numpy(noise[2:] * seen), torch.from_numpy(seen))
     rms = float(np.sqrt((events**2).mean()))
     return Example(
