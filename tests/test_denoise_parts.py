@@ -12,12 +12,12 @@ from denoised import observe, random_method, random_network, run, shipped  # tes
 from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
 from slipscan.denoise import tiles
 from slipscan.denoise.methods.slipnet.candidates import candidates
+from slipscan.denoise.methods.slipnet.events import begun
 from slipscan.denoise.methods.slipnet.image import (
     Image,
     Orientation,
     filter_of,
     image_of,
-    levels_of,
     turned,
     turned_back,
 )
@@ -73,7 +73,7 @@ def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, miss
 def step_image(prepared: Prepared) -> Image:
     """The image of a step in the middle."""
     step = (torch.arange(len(prepared.days)) >= len(prepared.days) // 2).float()
-    return image_of(prepared, levels_of(prepared), step)
+    return image_of(prepared, begun(prepared).levels, step)
 
 
 @pytest.mark.parametrize("red", [0.0, 0.5])

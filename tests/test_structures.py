@@ -45,4 +45,4 @@ def test_examples_of_every_structure_are_whole(structure: NoiseStructure) -> Non
     settings = TrainSettings(pixels=48, noise=structure, batch=2, width=8)
     for index in range(4):
         example = example_of(draw_labelled(settings, index), np.random.default_rng(index))
-        assert np.isfinite(example.gain) and example.prepared.residual.isfinite().all()
+        assert np.isfinite(example.gain) and example.image.features.isfinite().all()

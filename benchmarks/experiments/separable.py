@@ -17,8 +17,8 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from slipbench.frozen import one_thread
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.events import best_course
-from slipscan.denoise.methods.slipnet.image import SIGNED, image_of, levels_of
+from slipscan.denoise.methods.slipnet.events import begun, best_course
+from slipscan.denoise.methods.slipnet.image import SIGNED, image_of
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
 from slipscan.denoise.methods.slipnet.predict import odd_prediction
@@ -81,9 +81,8 @@ def probed(network: SlipNet, seed: int, count: int) -> tuple[Tensor, Tensor, Ten
 def features_of(network: SlipNet, seen: Observation) -> tuple[Tensor, float]:
     """Features of either sign averaged over the event, its relief with them; and the root of the energy that it has."""
     with torch.inference_mode():
-        tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE)
-        levels = levels_of(tile)
-        image = image_of(tile, levels, best_course(tile))
+        tile = begun(padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE))
+        image = image_of(tile.prepared, tile.levels, best_course(tile))
         (mean,), _ = odd_prediction(network, [image])
         signs = torch.ones_like(image.features[:, :1, :1])
         signs[:SIGNED] = -1
@@ -94,8 +93,8 @@ def features_of(network: SlipNet, seen: Observation) -> tuple[Tensor, float]:
         weight = avg_pool2d(mean.abs()[None], COARSE)[0]
         weight = weight / weight.sum().clamp(min=1e-9)
         pooled = torch.cat([(trunk * weight).sum((1, 2)), trunk.amax((1, 2)), trunk.mean((1, 2))])
-        whitened = scales.whitened(mean, tile.seen, levels)
-        energy = scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], whitened).sum()
+        template = scales.template(mean, tile.prepared.seen, tile.levels)
+        energy = scales.projection(image.white[None], image.detail[:1], template).sum()
     return pooled, float(energy.clamp(min=0).sqrt())
 
 

@@ -182,6 +182,9 @@ class TrainSettings(Frozen):
     slice_minutes: float = Field(90.0, gt=0, le=1e6, description="stop and keep a checkpoint after this wall time")
     noise: NoiseStructure = Field("full", description="of the scenes; less than 'full' to learn what it takes")
     easy_scenes: int = Field(12000, ge=1, le=10**9, description="events are larger in so many scenes, the first ones")
+    start: str | None = Field(
+        None, min_length=1, description="weights, a name or path, that the training begins with; default: random ones"
+    )
     finetune_region: str | None = Field(
         None, description="noise product (.zarr) of a region's track: the shipped weights go on, in noise like its own"
     )

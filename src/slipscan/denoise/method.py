@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from slipscan.denoise.sigma import SigmaCalibration
-from slipscan.denoise.training.loader import batches
+from slipscan.denoise.training.loader import batches, scene_example
 from slipscan.denoise.training.scenes import LabelledScene
 from slipscan.denoise.training.trainer import Task
 from slipscan.errors import SlipscanError
@@ -117,7 +117,7 @@ class TrainedDenoiser(Method):
         By default `loss` of batches of `example_of`; a network that needs more than these states its own.
         """
         network = cls.network_of({"width": settings.width})
-        return Task(network, partial(batches, make=cls.example_of, noise=noise), cls.loss)
+        return Task(network, partial(batches, make=partial(scene_example, of=cls.example_of), noise=noise), cls.loss)
 
     @staticmethod
     def example_of(scene: LabelledScene, generator: np.random.Generator) -> Any:

@@ -7,6 +7,7 @@ It ships no weights: `slipscan train out.safetensors --set network=pixel_series`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from slipscan.denoise.method import TrainedDenoiser
-from slipscan.denoise.methods.slipnet.examples import Example, example_of
 from slipscan.denoise.methods.slipnet.loss import DETECTABLE_SNR, SOFT_POWER, softened
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare
 from slipscan.denoise.training.scenes import LabelledScene
@@ -25,6 +25,25 @@ from slipscan.field import Field, Observation
 DILATIONS: Final = (1, 2, 4, 8, 1)
 STRIDE: Final = 3
 """One pixel in so many, each way, is trained on."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A series and its truth.
+
+    Attributes
+    ----------
+    prepared
+        what is seen
+    total
+        (y, x) displacement by events from the first to the last epoch, units
+    gain
+        matched-filter SNR over the root mean square of the total; 0 without an event
+    """
+
+    prepared: Prepared
+    total: Tensor
+    gain: float
 
 
 class PixelSeries(nn.Module):
@@ -73,8 +92,12 @@ class PixelSeriesDenoiser(TrainedDenoiser):
 
     @staticmethod
     def example_of(scene: LabelledScene, generator: np.random.Generator) -> Example:
-        """The same examples as SlipNet's."""
-        return example_of(scene, generator)
+        """Every scene that SlipNet learns from, as a series."""
+        seen = scene.observation
+        prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m)
+        total = torch.from_numpy(np.tensordot(scene.courses[-1], scene.maps, 1)) / prepared.unit_m
+        rms = float(total.square().mean().sqrt())
+        return Example(prepared, total, scene.snr / rms if scene.snr > 0 and rms > 0 else 0.0)
 
     @staticmethod
     def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
@@ -91,10 +114,7 @@ def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
         seen = valid.any(1)
         if not bool(seen.any()):
             continue
-        total = torch.zeros(example.prepared.height.shape)
-        if len(example.maps):
-            total = (example.courses[-1][:, None, None] * example.maps).sum(0)
-        truth = total[::STRIDE, ::STRIDE].flatten()[seen]
+        truth = example.total[::STRIDE, ::STRIDE].flatten()[seen]
         squared = ((answer[:, -1] - answer[:, 0])[seen] - truth).square().mean()
         power = truth.square().mean()
         detectable = torch.tensor(DETECTABLE_SNR / example.gain).square().clamp(max=10.0) if example.gain else 0.1

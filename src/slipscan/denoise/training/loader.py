@@ -20,12 +20,17 @@ from slipscan.synthetic.pool import SCENES_PER_BLOCK, scene_sources
 QUIET_SKIPPED: Final = 0.5
 """Of the scenes without a source: those that are passed over, since most teach nothing after a while."""
 
-Make = Callable[[LabelledScene, np.random.Generator], Any]
-"""Makes an example of a scene, in the process that draws scenes."""
+Make = Callable[[TrainSettings, int, NoiseModel | None], Any]
+"""Makes the example of a number, in noise of a region or any, in a process of its own; None: it is passed over."""
+
+OfScene = Callable[[LabelledScene, np.random.Generator], Any]
+"""Makes an example of a labelled scene."""
+EXAMPLE_STREAM: Final = 5
+"""Of random numbers; those of scenes are below it."""
 
 
 class ExampleStream(IterableDataset[tuple[int, Any]]):
-    """One example of every scene, and the number of the next scene, without end.
+    """One example of every number, and the next number, without end.
 
     The same for equal settings and numbers of processes and workers, each of which takes blocks of scenes of its own.
 
@@ -34,7 +39,7 @@ class ExampleStream(IterableDataset[tuple[int, Any]]):
     settings
         which scenes
     make
-        an example of a scene
+        an example of a number
     first
         number of the first scene: where a training goes on (with several workers, from the next whole block on)
     noise
@@ -53,9 +58,9 @@ class ExampleStream(IterableDataset[tuple[int, Any]]):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         for index in scene_numbers(self.first, self._process * workers + number, self._processes * workers):
-            if not _passed_over(self.settings, index):
-                scene = draw_labelled(self.settings, index, self.noise)
-                yield index + 1, self.make(scene, np.random.default_rng([self.settings.seed, 5, index]))
+            example = self.make(self.settings, index, self.noise)
+            if example is not None:
+                yield index + 1, example
 
 
 def scene_numbers(first: int, part: int, parts: int) -> Iterator[int]:
@@ -67,11 +72,18 @@ def scene_numbers(first: int, part: int, parts: int) -> Iterator[int]:
             yield from range(block * SCENES_PER_BLOCK, (block + 1) * SCENES_PER_BLOCK)
 
 
-def _passed_over(settings: TrainSettings, index: int) -> bool:
+def passed_over(settings: TrainSettings, index: int) -> bool:
     """Whether a scene has no source and is one of those that are left out."""
-    frame = Frame.rectangle((settings.pixels, settings.pixels), PIXELS_M[0])
+    frame = Frame.square(settings.pixels, PIXELS_M[0])
     skipped = float(np.random.default_rng([settings.seed, 2, index]).random()) < QUIET_SKIPPED
     return skipped and not scene_sources(settings.seed, index, frame)
+
+
+def scene_example(settings: TrainSettings, index: int, noise: NoiseModel | None, *, of: OfScene) -> Any | None:
+    """What is kept `of` the labelled scene of a number; None of one that is passed over."""
+    if passed_over(settings, index):
+        return None
+    return of(draw_labelled(settings, index, noise), np.random.default_rng([settings.seed, EXAMPLE_STREAM, index]))
 
 
 def batches(

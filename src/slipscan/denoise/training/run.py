@@ -40,7 +40,7 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
     SlipscanError
         there is no such network; the checkpoint belongs to another network, width or seed; the prototype is to be
         trained by several processes or for a region; the noise product does not tell enough; `width` is not that of
-        the shipped weights
+        the weights that it begins with
     """
     outputs = [(out, cards.KIND), *((out.with_suffix(end), kind) for end, kind in BESIDE.items())]
     check_outputs(outputs, [Path(settings.finetune_region)] if settings.finetune_region else [])
@@ -75,14 +75,16 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
 def _task(method: type[TrainedDenoiser], settings: TrainSettings) -> Task:
     """What is learnt; for a region, from the shipped weights on."""
     torch.manual_seed(settings.seed)
-    if settings.finetune_region is None:
-        return method.task(settings)
-    task = method.task(settings, model_of(open_zarr(Path(settings.finetune_region))))
-    if method.shipped is None:
-        raise SlipscanError(f"the denoiser {method.name!r} ships no weights that could go on for a region")
-    shipped, _, card = cards.load(method.shipped, method)
-    width = card["architecture"]["arguments"]["width"]
-    if width != settings.width:
-        raise SlipscanError(f"the shipped weights have width {width}: set train.width to it to finetune them")
-    task.network.load_state_dict(shipped.state_dict())
+    region, start = settings.finetune_region, settings.start
+    task = method.task(settings) if region is None else method.task(settings, model_of(open_zarr(Path(region))))
+    if region is not None and start is None:
+        start = method.shipped
+        if start is None:
+            raise SlipscanError(f"the denoiser {method.name!r} ships no weights that could go on for a region")
+    if start is not None:
+        network, _, card = cards.load(start, method)
+        width = card["architecture"]["arguments"]["width"]
+        if width != settings.width:
+            raise SlipscanError(f"the weights {start} have width {width}: set train.width to it to go on from them")
+        task.network.load_state_dict(network.state_dict())
     return task

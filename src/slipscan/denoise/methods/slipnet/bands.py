@@ -62,13 +62,14 @@ class BandSeries:
     design: Tensor
 
 
-def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> BandSeries:
+def in_bands(even: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> BandSeries:
     """Detail and bands of a series with the noise of every epoch in each.
 
     Parameters
     ----------
-    broad, fine
-        (time, y, x) coarse pixels, complete: holes are filled; and detail of pixels, 0 where there is no data
+    even, fine
+        (time, y, x) coarse pixels, complete: holes are filled, with noise alike in all directions; and detail of
+        pixels, 0 where there is no data
     used
         (y, x) bool, coarse pixels that have data
     prepared
@@ -78,7 +79,7 @@ def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> B
     share = avg_pool2d(used.float()[None], CELL)[0]
     inside = _by_cells(used[None].repeat_interleave(COARSE, 1).repeat_interleave(COARSE, 2), CELL * COARSE)[0]
     parts = [(_by_cells(fine, CELL * COARSE), inside)]
-    for band, side in zip(scales.bands(broad), THINNED, strict=True):
+    for band, side in zip(scales.bands(even), THINNED, strict=True):
         seen = avg_pool2d(used.float()[None], side)[0] > MIN_USED
         thinned = avg_pool2d(band[None], side)[0] if side > 1 else band
         parts.append((_by_cells(thinned, CELL // side), _by_cells(seen[None], CELL // side)[0]))
@@ -106,6 +107,16 @@ def in_bands(broad: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> B
     )
 
 
+def change_of(series: Tensor) -> Tensor:
+    """What an epoch of a series (time, ...) differs by from the mean of those beside it."""
+    change = series.clone()
+    change[1:-1].sub_(series[:-2], alpha=0.5).sub_(series[2:], alpha=0.5)
+    # The first and the last epoch have one beside them.
+    change[0] -= series[1]
+    change[-1] -= series[-2]
+    return change
+
+
 def _change(series: Tensor, seen: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
     """What an epoch differs by from the mean of those beside it: no event, which changes slowly, is in it.
 
@@ -121,11 +132,7 @@ def _change(series: Tensor, seen: Tensor, cells: int) -> tuple[Tensor, Tensor, T
     change, std, place
         (time, pixel); (time,) its robust standard deviation; (cell,) that of a cell over that of most
     """
-    change = series.clone()
-    change[1:-1].sub_(series[:-2], alpha=0.5).sub_(series[2:], alpha=0.5)
-    # The first and the last epoch have one beside them.
-    change[0] -= series[1]
-    change[-1] -= series[-2]
+    change = change_of(series)
     pixels = torch.nonzero(seen)[:, 0]
     if not len(pixels):
         return change, torch.ones_like(change[:, 0]), torch.ones(cells, device=change.device)

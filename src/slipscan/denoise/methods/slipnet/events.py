@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.bands import BandSeries, in_bands
+from slipscan.denoise.methods.slipnet.bands import BandSeries, change_of, in_bands
 from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
@@ -24,11 +23,13 @@ from slipscan.denoise.methods.slipnet.candidates import (
     steps_of,
 )
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, left_of, levels_of
+from slipscan.denoise.methods.slipnet.lines import search_lines
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
-from slipscan.denoise.methods.slipnet.search import search
+from slipscan.denoise.methods.slipnet.search import APART, search
+from slipscan.denoise.methods.slipnet.spectrum import whitening_of
 from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 12
@@ -78,8 +79,8 @@ class TileState:
     ----------
     prepared
         the series
-    broad, fine
-        (time, y, x) on coarse pixels, complete, and its detail
+    broad, even, fine
+        (time, y, x) on coarse pixels, complete; the same with noise alike in all directions; detail of the first
     used
         (y, x) coarse pixels that have data
     levels, tried
@@ -88,10 +89,13 @@ class TileState:
         score that a history must reach
     found, stds, images
         what happened, strongest first; std (y, x) over the image's error, and what the map was made of
+    edges
+        whether each was found by an edge, not by its energy
     """
 
     prepared: Prepared
     broad: Tensor
+    even: Tensor
     fine: Tensor
     used: Tensor
     levels: Levels
@@ -100,6 +104,7 @@ class TileState:
     found: list[Moved]
     stds: list[Tensor]
     images: list[Image]
+    edges: list[bool]
 
 
 def tile_events(
@@ -136,7 +141,7 @@ def tile_events(
             if not going:
                 break
             images = [
-                image_of(tile.prepared, tile.levels, steps.mean(1), _beside(tile, tile.found), tile.found)
+                image_of(tile.prepared, tile.levels, steps.courses.mean(1), _beside(tile, tile.found), tile.found)
                 for tile, steps in going
             ]
             means, stds = oriented_prediction(network, images, orientations)
@@ -144,9 +149,10 @@ def tile_events(
             for (tile, steps), image, mean, std in zip(going, images, means, stds, strict=True):
                 if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
                     continue
-                tile.found.append(Moved(mean * image.std, steps))
+                tile.found.append(Moved(mean * image.std, steps.courses))
                 tile.stds.append(std)
                 tile.images.append(image)
+                tile.edges.append(steps.edge)
                 if len(tile.found) < most_events:
                     open_tiles.append(tile)
         for tile in working:
@@ -163,9 +169,12 @@ def begun(tile: Prepared) -> TileState:
     """A tile of which nothing is known yet."""
     broad, share = scales.complete(tile.residual, tile.valid)
     fine = scales.detail(tile.residual, broad, tile.valid)
+    whitening = whitening_of(change_of(broad))
+    used = share.mean(0) > USED_SHARE
     return TileState(
-        tile, broad, fine, share.mean(0) > USED_SHARE, levels_of(tile), candidates(tile.days), 0.0, [], [], []
-    )
+        tile, broad, whitening.even(broad), fine, used, levels_of(tile, whitening), candidates(tile.days),
+        0.0, [], [], [], [],
+    )  # fmt: skip
 
 
 def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
@@ -175,34 +184,63 @@ def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
 
 def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
-    prepared, broad, fine = tile.prepared, tile.broad, tile.fine
+    prepared, even, fine = tile.prepared, tile.even, tile.fine
     for one in found:
         left = left_of(prepared, one.course)[:, None, None]
-        coarse = avg_pool2d(one.map[None], COARSE)
-        broad = broad - left * coarse
+        coarse = scales.coarse(one.map[None])
+        even = even - left * tile.levels.whitening.even(coarse)
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    return in_bands(broad, fine, tile.used, prepared)
+    return in_bands(even, fine, tile.used, prepared)
 
 
-def _next_steps(tile: TileState, gate: float) -> Tensor | None:
-    """The next history, as the courses (time, step) that it is the mean of; None where nothing is above noise."""
+class Steps(NamedTuple):
+    """A history, as the courses (time, step) that it is the mean of, and whether an edge told it."""
+
+    courses: Tensor
+    edge: bool = False
+
+
+def _next_steps(tile: TileState, gate: float) -> Steps | None:
+    """The next history; None where nothing is above noise."""
     if not tile.used.any():
         return None
     bands, beside = in_bands_of(tile, tile.found), _beside(tile, tile.found)
     best = search(bands, tile.tried, beside, gate)
     if best is None:
-        return None
+        course = _course_of_edge(tile, bands, beside)
+        return None if course is None else Steps(course, True)
     tile.least = gate * best.noise
     finer = near(tile.prepared.days, tile.tried, best.number)
     better = search(bands, finer, beside)
     if better is None:
-        return tile.tried.columns[:, [best.number]]
+        return Steps(tile.tried.columns[:, [best.number]])
     duration_d = float(finer.duration_d[better.number])
     if duration_d >= SLOW_D or duration_d < 0:
         two = _best_double_step(tile, bands, beside)
         if two is not None and two[0] > PAIR * better.score + MARGIN:
-            return two[1]
-    return finer.columns[:, [better.number]]
+            return Steps(two[1])
+    return Steps(finer.columns[:, [better.number]])
+
+
+def _course_of_edge(tile: TileState, bands: BandSeries, beside: Tensor) -> Tensor | None:
+    """Course (time, 1) of the strongest edge that rises above noise."""
+    pixels = pixels_of(tile)
+    best = search_lines(pixels, bands, tile.tried, beside, APART)
+    if best is None:
+        return None
+    finer = near(tile.prepared.days, tile.tried, best.number)
+    better = search_lines(pixels, bands, finer, beside, APART)
+    tried, number = (tile.tried, best.number) if better is None else (finer, better.number)
+    return tried.columns[:, [number]]
+
+
+def pixels_of(tile: TileState) -> Tensor:
+    """The series (time, y, x) of single pixels, complete, less what was found."""
+    prepared = tile.prepared
+    pixels = scales.upsampled(tile.broad[None])[0] + tile.fine
+    for one in tile.found:
+        pixels -= left_of(prepared, one.course)[:, None, None] * one.map
+    return pixels
 
 
 def _best_double_step(tile: TileState, bands: BandSeries, beside: Tensor) -> tuple[float, Tensor] | None:
@@ -219,10 +257,10 @@ def _best_double_step(tile: TileState, bands: BandSeries, beside: Tensor) -> tup
     return better.score, steps_of(days, finer, better.number)
 
 
-def best_course(prepared: Prepared) -> Tensor:
+def best_course(tile: TileState) -> Tensor:
     """The history (time,) that rises most above noise, however little that is; of a series that has none, a ramp."""
-    steps = _next_steps(begun(prepared), 0.0)
-    return torch.linspace(0, 1, len(prepared.days)) if steps is None else steps.mean(1)
+    steps = _next_steps(tile, 0.0)
+    return torch.linspace(0, 1, len(tile.prepared.days)) if steps is None else steps.courses.mean(1)
 
 
 def _prune(tile: TileState) -> None:
@@ -230,14 +268,15 @@ def _prune(tile: TileState) -> None:
     bands = in_bands_of(tile)
     while len(tile.found) > 1:
         scores = []
-        for one in tile.found:
+        for one, edge in zip(tile.found, tile.edges, strict=True):
             others = _beside(tile, [other for other in tile.found if other is not one])
             best = search(bands, only(one.course), others, apart=0.0)
-            scores.append(0.0 if best is None else best.score)
+            # What an edge tells has little energy.
+            scores.append(math.inf if edge else 0.0 if best is None else best.score)
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        for part in (tile.found, tile.stds, tile.images):
+        for part in (tile.found, tile.stds, tile.images, tile.edges):
             del part[weakest]
 
 
@@ -254,8 +293,8 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
     """(by, bx) energy that a map, over the image's error, and the image have in common in every block."""
-    template = scales.whitened(mean, tile.prepared.seen, tile.levels)
-    return scales.projection(image.bands[:-1].sum(0)[None], image.detail[:1], template)[0]
+    template = scales.template(mean, tile.prepared.seen, tile.levels)
+    return scales.projection(image.white[None], image.detail[:1], template)[0]
 
 
 def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:

@@ -15,6 +15,7 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.prepare import Prepared, step_statistics
 from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE, Levels
+from slipscan.denoise.methods.slipnet.spectrum import Whitening, whitening_of
 from slipscan.fit.ramps import projected, without
 from slipscan.fit.temporal import TemporalCovariance
 
@@ -64,7 +65,9 @@ class Image:
     features
         (CHANNELS, y, x) on coarse pixels
     bands
-        (band and removed delay, y, x) on coarse pixels
+        (quiet part of each band, loud part of each band, removed delay; y, x) on coarse pixels
+    white
+        (y, x) the same on coarse pixels, whitened
     detail
         (2, y, x) what coarse pixels do not hold of it, and of its noise
     detail_std
@@ -77,18 +80,25 @@ class Image:
 
     features: Tensor
     bands: Tensor
+    white: Tensor
     detail: Tensor
     detail_std: Tensor
     std: Tensor
     filter: Tensor
 
+    def to(self, device: torch.device) -> Image:
+        """The same on a device."""
+        return Image(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+
     def turned(self, orientation: Orientation) -> Image:
         """What the network sees of it in another orientation."""
-        bands, detail, features = (turned(part, orientation) for part in (self.bands, self.detail, self.features))
+        bands, white, detail, features = (
+            turned(part, orientation) for part in (self.bands, self.white, self.detail, self.features)
+        )
         first = 2 * BANDS
         # The pixels in a coarse pixel trade places.
         features[first : first + 2 * COARSE**2] = pixel_unshuffle(detail[None] / self.detail_std, COARSE)[0]
-        return dataclasses.replace(self, features=features, bands=bands, detail=detail)
+        return dataclasses.replace(self, features=features, bands=bands, white=white, detail=detail)
 
 
 def turned(fields: Tensor, orientation: Orientation) -> Tensor:
@@ -105,12 +115,16 @@ def turned_back(fields: Tensor, orientation: Orientation) -> Tensor:
     return fields.transpose(-1, -2) if transposed else fields
 
 
-def levels_of(prepared: Prepared) -> Levels:
+def levels_of(prepared: Prepared, whitening: Whitening) -> Levels:
     """Noise of images in scales, from those of short histories after one another, in most of which nothing happens."""
-    statistic = step_statistics(prepared)
-    seen = prepared.seen
-    broad = scales.filled(scales.coarse(statistic, seen), seen)
-    return scales.noise_levels(broad, scales.detail(statistic, broad, seen), seen)
+    return levels_from(step_statistics(prepared), prepared.seen, whitening)
+
+
+def levels_from(images: Tensor, seen: Tensor, whitening: Whitening | None = None) -> Levels:
+    """Noise of images (n, y, x), most of which are noise, 0 where not `seen` (y, x); None: they tell the spectrum."""
+    broad = scales.complete(images, seen.expand_as(images))[0]
+    fine = scales.detail(images, broad, seen)
+    return scales.noise_levels(broad, fine, seen, whitening_of(broad) if whitening is None else whitening)
 
 
 def filter_of(prepared: Prepared, course: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,21 +175,57 @@ def image_of(
     kept = ((size / size.sum().clamp(min=1e-12)) @ prepared.valid.flatten(1).float()).reshape(shape)
     usable = kept > MIN_KEPT
     scale = torch.where(usable, 1 / kept.clamp(min=MIN_KEPT), 0.0) / std
-    images = amplitudes.reshape(2, *shape) * scale
-    broad = scales.filled(scales.coarse(images, usable), usable)
-    detail = scales.detail(images, broad, usable)
-    bands = torch.stack(scales.bands(broad))
     removed = torch.tensordot(own @ prepared.removed, prepared.columns, 1) / std
-    ground = torch.stack([prepared.height / HEIGHT_UNIT_M, usable * kept, std.log().expand(shape)])
-    coarse_maps = avg_pool2d(torch.cat([removed[None], ground])[None], COARSE)[0]
-    constants = math.log(prepared.pixel_m / PIXEL_UNIT_M), math.log(len(prepared.days) / EPOCHS_UNIT)
+    return image_from(
+        Amplitudes(amplitudes.reshape(2, *shape) * scale, usable * kept, removed, prepared.height, std),
+        levels, prepared.pixel_m, len(prepared.days), own,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Amplitudes:
+    """What an image is made of, over the error of a pixel `std` ().
+
+    Attributes
+    ----------
+    pair
+        (2, y, x) amplitude of the history and noise of the same size; 0 where there is no data
+    kept
+        (y, x) share of the filter that gaps have left; 0 where there is no data
+    removed
+        (y, x) what the fit of epochs took
+    height
+        (y, x) m, relative to the mean
+    std
+        () units
+    """
+
+    pair: Tensor
+    kept: Tensor
+    removed: Tensor
+    height: Tensor
+    std: Tensor
+
+
+def image_from(seen: Amplitudes, levels: Levels, pixel_m: float, epochs: int, own: Tensor) -> Image:
+    """What the network sees of amplitudes; `own` (time,) their filter, of a series of so many epochs."""
+    usable = seen.kept > 0
+    broad = scales.complete(seen.pair, usable.expand_as(seen.pair))[0]
+    detail = scales.detail(seen.pair, broad, usable)
+    white = levels.whitening.white(broad)
+    quiet = levels.whitening.quiet(broad[:1])
+    bands = torch.stack(scales.bands(white))
+    split = torch.stack([*scales.bands(quiet), *scales.bands(broad[:1] - quiet)])[:, 0]
+    ground = torch.stack([seen.height / HEIGHT_UNIT_M, seen.kept, seen.std.log().expand(seen.kept.shape)])
+    coarse_maps = avg_pool2d(torch.cat([seen.removed[None], ground])[None], COARSE)[0]
+    constants = math.log(pixel_m / PIXEL_UNIT_M), math.log(epochs / EPOCHS_UNIT)
     features = torch.cat([
         (bands / levels.band_std[:, None, None, None]).flatten(0, 1),
         pixel_unshuffle(detail[None] / levels.detail_std, COARSE)[0],
         coarse_maps,
         *(torch.full_like(coarse_maps[:1], constant) for constant in constants),
     ])  # fmt: skip
-    return Image(features, torch.cat([bands[:, 0], coarse_maps[:1]]), detail, levels.detail_std, std, own)
+    return Image(features, torch.cat([split, coarse_maps[:1]]), white[0], detail, levels.detail_std, seen.std, own)
 
 
 def own_of(prepared: Prepared, beside: Tensor | None) -> Tensor:

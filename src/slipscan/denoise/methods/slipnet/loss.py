@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.examples import Example
-from slipscan.denoise.methods.slipnet.image import Image, image_of, levels_of
-from slipscan.denoise.methods.slipnet.network import Prediction
-from slipscan.denoise.methods.slipnet.scales import Levels
 
 DETECTABLE_SNR: Final = 5.0
 NULL_POWER: Final = 0.1
@@ -36,52 +33,38 @@ def loss(network: nn.Module, batch: list[Example]) -> tuple[Tensor, float]:
     """
     device = next(network.parameters()).device
     batch = [example.to(device) for example in batch]
-    with torch.no_grad():
-        levels = [levels_of(example.prepared) for example in batch]
-        images = [
-            image_of(example.prepared, level, example.history) for example, level in zip(batch, levels, strict=True)
-        ]
-    return _loss_of(batch, levels, images, network(images))
-
-
-def _loss_of(
-    batch: list[Example], levels: list[Levels], images: list[Image], prediction: Prediction
-) -> tuple[Tensor, float]:
-    truth = torch.stack([truth_of(example, image) for example, image in zip(batch, images, strict=True)])
-    valid = torch.stack([example.prepared.seen for example in batch]).float()
+    prediction = network([example.image for example in batch])
+    truth = torch.stack([example.truth for example in batch])
+    valid = torch.stack([example.seen for example in batch]).float()
     count = valid.sum((1, 2)).clamp(min=1)
     power = truth.square().mean((1, 2))
-    gain = torch.tensor([example.gain for example in batch], device=truth.device)
+    gain = torch.tensor([example.gain for example in batch], device=device)
     # Power of a map of that shape that is just detectable.
     detectable = torch.where(gain > 0, (DETECTABLE_SNR / gain.clamp(min=1e-6)).square(), NULL_POWER).clamp(max=10.0)
     scale = power + detectable
     squared = (valid * (prediction.mean - truth) ** 2).sum((1, 2)) / count
     plain = softened(squared / (scale * (scale + SOFT_POWER)).sqrt()).mean()
-    wrong, right = (_whitened_energy(field, valid, levels) for field in (prediction.mean - truth, truth))
+    wrong, right = (
+        torch.stack([whitened_energy(*one) for one in zip(fields, batch, strict=True)])
+        for fields in (prediction.mean - truth, truth)
+    )
     out = (1 - WHITENED_SHARE) * plain + WHITENED_SHARE * softened(wrong / (right + DETECTABLE_SNR**2)).mean()
     size = (prediction.mean - truth).detach().abs() * torch.exp(-prediction.log_std)
     misfit = torch.where(size < LINEAR_FROM, 0.5 * size**2, LINEAR_FROM * (size - 0.5 * LINEAR_FROM))
     out = out + STD_WEIGHT * (valid * (prediction.log_std + misfit)).sum() / count.sum()
-    seen = power > detectable
-    explained = (1 - squared.detach() / power.clamp(min=1e-12)).clamp(min=0)[seen]
+    shown = power > detectable
+    explained = (1 - squared.detach() / power.clamp(min=1e-12)).clamp(min=0)[shown]
     return out, float(explained.mean()) if len(explained) else 0.0
 
 
-def _whitened_energy(fields: Tensor, valid: Tensor, levels: list[Levels]) -> Tensor:
-    """Energy (example,) of fields (example, y, x) with every scale in units of its noise: of a truth, about SNR^2."""
-    broad = scales.coarse(fields, valid)
-    energy = scales.detail(fields, broad, valid).square().sum((1, 2)) / torch.stack([part.detail for part in levels])
-    of_bands = torch.stack([part.bands for part in levels], 1)
-    for band, level in zip(scales.bands(broad), of_bands, strict=True):
-        energy = energy + band.square().sum((1, 2)) / level
+def whitened_energy(field: Tensor, example: Example) -> Tensor:
+    """Energy () of a field (y, x) with every scale in units of its noise: of a truth, about SNR^2."""
+    levels, seen = example.levels, example.seen[None]
+    broad = scales.complete(field[None] * seen, seen)[0]
+    energy = scales.detail(field[None], broad, example.seen).square().sum() / levels.detail
+    for band, level in zip(scales.bands(levels.whitening.white(broad)), levels.bands, strict=True):
+        energy = energy + band.square().sum() / level
     return energy
-
-
-def truth_of(example: Example, image: Image) -> Tensor:
-    """What an image's filter makes of the events, over the image's error, (y, x)."""
-    if len(example.maps) == 0:
-        return torch.zeros_like(example.prepared.height)
-    return torch.tensordot(image.filter @ example.courses, example.maps, 1) / image.std
 
 
 def softened(loss: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ from torch.nn.functional import interpolate
 
 from slipscan.denoise.method import TrainedDenoiser
 from slipscan.denoise.methods.slipnet.events import GATE, MOST_EVENTS, TileEvent, tile_events
-from slipscan.denoise.methods.slipnet.examples import example_of
 from slipscan.denoise.methods.slipnet.loss import loss
 from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.training import make_example
 from slipscan.denoise.methods.slipnet.validate import calibration_card
 from slipscan.denoise.training.loader import batches
 from slipscan.denoise.training.trainer import Task
@@ -62,7 +62,7 @@ class SlipNetDenoiser(TrainedDenoiser):
         """To clean the image of a history, and how sure of it to be; in a region's `noise` where there is one."""
         validate(Options, dict(settings.options), "train.options")
         network = cls.network_of({"width": settings.width})
-        return Task(network, partial(batches, make=example_of, noise=noise), loss, calibration_card)
+        return Task(network, partial(batches, make=make_example, noise=noise), loss, calibration_card)
 
 
 def _field_of(seen: Observation, events: Sequence[TileEvent]) -> Field:

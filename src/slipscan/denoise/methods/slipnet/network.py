@@ -81,7 +81,7 @@ class UNet(nn.Module):
 
 
 class SlipNet(nn.Module):
-    """A U-Net that gates the bands of an image and adds what it knows of shapes.
+    """A U-Net that gates the bands of an image, quiet and loud directions apart, and adds what it knows of shapes.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class SlipNet(nn.Module):
         self.width = width
         self.half_precision = True
         self.trunk = UNet(CHANNELS, (width, 2 * width, 5 * width // 2, 5 * width // 2))
-        self.band_head = nn.Conv2d(width, BANDS + 2, 1)
+        self.band_head = nn.Conv2d(width, 2 * BANDS + 2, 1)
         self.fine = nn.Conv2d(width, THIN * COARSE**2, 1)
         self.thin = Block(THIN + 2, THIN)
         self.fine_head = nn.Conv2d(THIN, 2, 1)

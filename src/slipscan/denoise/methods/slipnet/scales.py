@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+from slipscan.denoise.methods.slipnet.spectrum import Whitening
 from slipscan.fit.robust import MAD_TO_STD
 
 COARSE: Final = 2
@@ -28,8 +29,6 @@ DETAIL_MODES: Final = 1 - 1 / COARSE**2
 """Share of all modes of a field that its detail has."""
 MIN_KNOWN: Final = 0.25
 """Share of its pixels that make a coarse pixel."""
-FILL_SIGMA: Final = 3.0
-"""Gaussian (coarse pixels) that holes are filled with."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,20 @@ class Levels:
     Attributes
     ----------
     bands
-        (band,) in each band, of coarse pixels
+        (band,) in each band of coarse pixels that `whitening` has made white, but for a factor
     detail
         () in the detail, of pixels
+    whitening
+        of coarse pixels
     """
 
     bands: Tensor
     detail: Tensor
+    whitening: Whitening
+
+    def to(self, device: torch.device) -> Levels:
+        """The same on a device."""
+        return Levels(self.bands.to(device), self.detail.to(device), self.whitening.to(device))
 
     @property
     def band_std(self) -> Tensor:
@@ -88,17 +94,9 @@ def _pulled(total: Tensor, share: Tensor) -> Tensor:
     return torch.where(share >= MIN_KNOWN, total / share.clamp(min=1e-6), broader)
 
 
-def coarse(field: Tensor, valid: Tensor) -> Tensor:
-    """Means (n, y / COARSE, x / COARSE) over the valid pixels of fields (n, y, x); 0 where there is none."""
-    share = avg_pool2d(valid.float()[None], COARSE)[0]
-    return avg_pool2d((field * valid)[None], COARSE)[0] / share.clamp(min=1e-6)
-
-
-def filled(broad: Tensor, valid: Tensor) -> Tensor:
-    """Coarse fields (n, y, x) with what is near by in their holes, so that a hole has no edges; valid (y, x) pixels."""
-    share = avg_pool2d(valid.float()[None], COARSE)
-    near = _blur(torch.cat([broad * share, share]), FILL_SIGMA)
-    return torch.where(share > 0, broad, near[:-1] / near[-1:].clamp(min=1e-3))
+def coarse(fields: Tensor) -> Tensor:
+    """Means (n, y / COARSE, x / COARSE) of fields (n, y, x) that have no holes."""
+    return avg_pool2d(fields[None], COARSE)[0]
 
 
 def upsampled(fields: Tensor) -> Tensor:
@@ -121,7 +119,7 @@ def bands(fields: Tensor) -> list[Tensor]:
     return [*out, last]
 
 
-def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor) -> Levels:
+def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor, whitening: Whitening) -> Levels:
     """Levels of coarse fields (n, y, x) and of their detail (n, y, x), most of which is noise; robust.
 
     Only places that have data, `valid` (y, x) pixels, say what noise is.
@@ -129,32 +127,32 @@ def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor) -> Levels:
     known = avg_pool2d(valid.float()[None], COARSE)[0] > 0
     powers = [
         (MAD_TO_STD * band[:, known].abs().median()) ** 2 / energy
-        for band, energy in zip(bands(broad), band_energies(), strict=True)
+        for band, energy in zip(bands(whitening.white(broad)), band_energies(), strict=True)
     ]
     seen = fine[:, valid]
     faint = (MAD_TO_STD * seen.abs().median()) ** 2 / DETAIL_MODES if seen.numel() else fine.new_tensor(1.0)
-    return Levels(torch.stack(powers).clamp(min=MIN_LEVEL), faint.clamp(min=MIN_LEVEL))
+    return Levels(torch.stack(powers).clamp(min=MIN_LEVEL), faint.clamp(min=MIN_LEVEL), whitening)
 
 
-def whitened(field: Tensor, valid: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
-    """A map (y, x) with every scale divided by its noise power: the filter that a matched filter projects on.
+def template(field: Tensor, valid: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
+    """What a matched filter of a map (y, x) without holes projects whitened coarse fields and details on.
 
     Returns
     -------
     broad, fine
-        (y / COARSE, x / COARSE) and (y, x): the projection is `projection` of both parts
+        (y / COARSE, x / COARSE) and (y, x): the projection is `projection` on both parts
     """
-    broad = coarse(field[None], valid)
+    broad = coarse(field[None])
     fine = detail(field[None], broad, valid)[0] / levels.detail
-    scaled = [band[0] / level for band, level in zip(bands(broad), levels.bands, strict=True)]
+    scaled = [band[0] / level for band, level in zip(bands(levels.whitening.white(broad)), levels.bands, strict=True)]
     return torch.stack(scaled).sum(0), fine
 
 
-def projection(broad: Tensor, fine: Tensor, template: tuple[Tensor, Tensor]) -> Tensor:
-    """Sums over blocks (n, by, bx) of coarse fields and details, each (n, y, x), times a whitened template."""
-    coarse_part = avg_pool2d((broad * template[0])[None], BLOCK)[0] * BLOCK**2
+def projection(white: Tensor, fine: Tensor, on: tuple[Tensor, Tensor]) -> Tensor:
+    """Sums over blocks (n, by, bx) of whitened coarse fields and details, each (n, y, x), times a `template`."""
+    coarse_part = avg_pool2d((white * on[0])[None], BLOCK)[0] * BLOCK**2
     side = BLOCK * COARSE
-    return coarse_part + avg_pool2d((fine * template[1])[None], side)[0] * side**2
+    return coarse_part + avg_pool2d((fine * on[1])[None], side)[0] * side**2
 
 
 def _blur(fields: Tensor, sigma: float) -> Tensor:

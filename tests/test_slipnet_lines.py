@@ -1,0 +1,85 @@
+"""Slip that breaks the surface along a line is found by its edge, where its energy is not told from noise."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from denoised import observe  # tests/denoised.py
+from simulated import turbulence  # tests/simulated.py
+from slipscan.denoise.methods.slipnet.events import GATE, TileState, begun, in_bands_of, pixels_of
+from slipscan.denoise.methods.slipnet.lines import clipped_amplitude, edge_score, search_lines
+from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.search import APART, Found, search
+
+SHAPE, EPOCHS = (96, 96), 60
+STEP = 30
+
+
+def noise(seed: int) -> np.ndarray:
+    return turbulence(np.random.default_rng(seed), EPOCHS, std_m=5e-3, shape=SHAPE)
+
+
+def creep(angle_deg: float, size_m: float = 7e-3) -> np.ndarray:
+    """Either side of a line of 14 pixels moves the other way, (y, x)."""
+    y, x = np.indices(SHAPE)
+    angle = np.radians(angle_deg)
+    across = (y - 40.3) * np.cos(angle) - (x - 52.3) * np.sin(angle)
+    along = (y - 40.3) * np.sin(angle) + (x - 52.3) * np.cos(angle)
+    return size_m * np.sign(across) * np.exp(-np.abs(across) / 3) * (np.abs(along) < 7)
+
+
+def step() -> np.ndarray:
+    return (np.arange(EPOCHS) >= STEP)[:, None, None].astype(float)
+
+
+def working(series: np.ndarray) -> TileState:
+    seen = observe(series)
+    return begun(prepare(seen.cleaned(), seen.days, seen.pixel_m))
+
+
+def edge_of(tile: TileState) -> Found | None:
+    return search_lines(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
+
+
+def right(tile: TileState, found: Found) -> bool:
+    return abs(float(tile.tried.middle_d[found.number]) - 12 * (STEP - 0.5)) <= 24
+
+
+def nothing(tile: TileState) -> Tensor:
+    return tile.prepared.design[:, :0]
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 35.0, 100.0])
+def test_the_edge_of_a_thin_fault_tells_when_it_slipped(angle_deg: float) -> None:
+    tile = working(noise(4) + creep(angle_deg) * step())
+    energy = search(in_bands_of(tile), tile.tried, nothing(tile), GATE)
+    assert energy is None or not right(tile, energy)
+    found = edge_of(tile)
+    assert found is not None and right(tile, found)
+
+
+def test_noise_has_no_edges() -> None:
+    assert sum(edge_of(working(noise(40 + seed))) is not None for seed in range(3)) == 0
+
+
+def test_a_wrong_block_of_one_epoch_is_no_slip() -> None:
+    series = noise(5)
+    series[25, 30:60, 20:50] += 0.0277
+    assert edge_of(working(series)) is None
+
+
+def test_an_epoch_that_is_wrong_hardly_counts() -> None:
+    generator = np.random.default_rng(0)
+    unit = torch.from_numpy(np.repeat([-1.0, 1.0], 50) / 10)
+    series = torch.from_numpy(generator.standard_normal(100))
+    wrong = series.clone()
+    wrong[70] += 60
+    assert abs(float(unit @ wrong) - float(unit @ series)) > 5
+    assert abs(float(clipped_amplitude(wrong, unit)) - float(clipped_amplitude(series, unit))) < 0.7
+    assert float(clipped_amplitude(series + 12 * unit, unit)) == pytest.approx(12, abs=2.5)
+
+
+def test_the_score_of_an_edge_is_that_of_one_gaussian_value() -> None:
+    assert edge_score(0.5) == 0.0
+    assert edge_score(6.0) == pytest.approx(0.5 * (36 - 1) - np.log(6.0))
