@@ -39,7 +39,7 @@ class SlipNetDenoiser(TrainedDenoiser):
     """slipscan's own network."""
 
     name = "slipnet"
-    shipped = "slipscan-1"
+    shipped = "slipscan-2"
     options_model = Options
 
     @classmethod
