@@ -232,11 +232,21 @@ def train(
 
 
 @app.command()
-def score(catalogue: In, truth: In) -> None:
-    """Print found, missed and false events, onset and magnitude errors against a known truth."""
+def score(
+    catalogue: In,
+    truth: Annotated[Path | None, typer.Argument(help="truth.json of a simulated region")] = None,
+    known: Annotated[Path | None, typer.Option(help="published events, say config/known_events.csv")] = None,
+) -> None:
+    """Print found, missed and false events against a known truth, or which published events were found."""
+    from slipbench.known import score_known
     from slipbench.score import score_catalogue
 
-    print(score_catalogue(catalogue, truth))
+    if truth is None and known is None:
+        raise SlipscanError("slipscan score needs something to compare with: a truth.json, or --known FILE")
+    if truth is not None:
+        print(score_catalogue(catalogue, truth))
+    if known is not None:
+        print(score_known(catalogue, known))
 
 
 app.command()(project_commands.summary)

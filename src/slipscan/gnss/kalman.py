@@ -235,3 +235,8 @@ def _smoothed(filtered: _Filtered) -> tuple[Float, Float]:
         n += kept
         product[day], square[day] = r[_WALK], n[_WALK, _WALK]
     return product, square
+
+
+def products(series: Float, columns: Float, noise: Noise) -> Float:
+    """Inner products (series, column + 1, column + 1) of the columns, and last the series, under the inverse covariance."""
+    return np.concatenate([_products(filtered)[0] for filtered, _ in _filtered(series, columns, noise)])

@@ -19,7 +19,7 @@ VERDICTS = {
     "contradicted": "GNSS did not move where the source says it should",
     "inconclusive": "GNSS can tell neither way",
     "insensitive": "the stations are too far or too noisy to see an event like this",
-    "no_data": "no station with data near the event",
+    "no_coverage": "no station with data near the event",
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
