@@ -49,7 +49,12 @@ def judged(observed, predicted, std=1.0, step=0.0):
 
 
 def test_verdicts_by_hand():
-    assert judged([7, 7], [7, 7]).verdict == judged([5, 5], [7, 7]).verdict == judged([9, 9], [7, 7]).verdict == "confirmed"
+    assert (
+        judged([7, 7], [7, 7]).verdict
+        == judged([5, 5], [7, 7]).verdict
+        == judged([9, 9], [7, 7]).verdict
+        == "confirmed"
+    )
     assert judged([0, 0], [7, 7]).verdict == judged([-4, -4], [7, 7]).verdict == "contradicted"
     assert judged([1.6, 1.6], [3.5, 3.5]).verdict == "inconclusive"
     assert judged([0, 0], [2.1, 2.1]).verdict == judged([2.1, 2.1], [2.1, 2.1]).verdict == "insensitive"

@@ -108,6 +108,18 @@ def bound(config: Annotated[Path, typer.Argument(help="YAML that states every as
     print(tabulate_bound(config))
 
 
+@app.command("twin")
+def twin(
+    results: Annotated[Path, typer.Argument(help="results directory of the workflow")],
+    region: Annotated[str, typer.Argument(help="id of the simulated region")],
+    out: Out,
+) -> None:
+    """Set InSAR, GNSS and both together beside the truth of a simulated region; print and write the page."""
+    from slipbench.twin import write_page
+
+    print(write_page(results, region, out))
+
+
 @app.command("freeze")
 def freeze(out: Out, plan: Plan = PLAN, workers: Workers = None) -> None:
     """Draw every scene of a new version of the benchmark and write its manifest."""

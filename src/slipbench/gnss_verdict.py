@@ -106,7 +106,8 @@ def mistaken(generator: np.random.Generator, fault: Fault, explained: float) -> 
         return replace(
             fault, east=fault.east + 1e3 * e, north=fault.north + 1e3 * n, width=wide,
             depth=max(half, fault.depth * float(np.exp(0.3 * z))), strike_deg=fault.strike_deg + 5 * strike,
-            length=fault.length * float(np.exp(0.3 * length)), strike_slip=fault.strike_slip * float(np.exp(0.2 * slip)),
+            length=fault.length * float(np.exp(0.3 * length)),
+            strike_slip=fault.strike_slip * float(np.exp(0.2 * slip)),
             dip_slip=fault.dip_slip * float(np.exp(0.2 * slip)),
         )  # fmt: skip
 
@@ -126,7 +127,10 @@ def trial(generator: np.random.Generator, bench: Bench, explained: float) -> Out
     moved = displacement(fault, bench.east, bench.north)
     duration = float(generator.uniform(3.0, 40.0))
     t50 = float(generator.uniform(400.0, bench.daily.days[-1] - 400.0))
-    said = t50 + T50_ERROR_D * generator.standard_normal(), duration * np.exp(DURATION_ERROR * generator.standard_normal())
+    said = (
+        t50 + T50_ERROR_D * generator.standard_normal(),
+        duration * np.exp(DURATION_ERROR * generator.standard_normal()),
+    )
     times = around(said[0] - 0.5 * said[1], said[0] + 0.5 * said[1])
     ramps = ramp_columns(bench.daily.days, times.t50, times.duration_d)
     truth = ramp_columns(bench.daily.days, np.full(2, t50), np.array([duration, 0.1]))

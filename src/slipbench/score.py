@@ -45,7 +45,7 @@ def score_catalogue(catalogue: Path, truth: Path) -> str:
     SlipscanError
         a file is missing, is something else, or the region was not scanned
     """
-    planted = _read_truth(Path(truth))
+    planted = read_truth(Path(truth))
     events, _, scans = read(catalogue)
     if planted["region"] not in set(scans["region"]):
         raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {planted['region']}: run it first")
@@ -67,8 +67,9 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     result
         'region', 'scenario'; 'found', 'missed', 'false' (duplicates included) and 'duplicates', counts;
         'rows', a dictionary each: 'truth' and 'event_id' (None where there is none), 'result' (found,
-        missed, false or duplicate; a false one's 'truth' names what was there and is no slow slip), 'type', and, where found, the errors catalogue - truth 't50_error_d',
-        't05_error_d', 'mw_error', 'depth_error_km' and 'distance_km'
+        missed, false or duplicate; the 'truth' of a false one names what was there and is no slow slip),
+        'type', and, where found, the errors catalogue - truth 't50_error_d', 't05_error_d', 'mw_error',
+        'depth_error_km' and 'distance_km'
     """
     truths = sorted(planted["events"], key=lambda truth: (truth["t50"], truth["id"]))
     ours = events[events["region"] == planted["region"]].drop(columns="geometry").to_dict("records")
@@ -87,7 +88,14 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     for e, event in enumerate(ours):
         if e not in match.values():
             result = "duplicate" if e in on_a_truth else "false"
-            rows.append({"truth": _distractor(event, planted.get("distractors", [])), "event_id": event["event_id"], "result": result, "type": event["type"]})
+            rows.append(
+                {
+                    "truth": _distractor(event, planted.get("distractors", [])),
+                    "event_id": event["event_id"],
+                    "result": result,
+                    "type": event["type"],
+                }
+            )
     count = {result: sum(row["result"] == result for row in rows) for result in ("found", "missed", "duplicate")}
     return {
         "region": planted["region"],
@@ -147,7 +155,8 @@ def _signed(value: float, digits: str, unit: str) -> str:
     return f"{value:+{digits}}{unit}" if math.isfinite(value) else "-"
 
 
-def _read_truth(path: Path) -> Row:
+def read_truth(path: Path) -> Row:
+    """The truth of a simulated region; raises SlipscanError where the file is something else."""
     planted = read_json(path, "truth", "only simulated regions have one")
     if not isinstance(planted, dict) or not {"region", "events"} <= set(planted):
         raise SlipscanError(f"{path} is no truth of a simulated region: it lacks 'region' or 'events'")

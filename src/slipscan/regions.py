@@ -73,6 +73,21 @@ class LicsarSource(Frozen):
     frames: tuple[str, ...] = Field(min_length=1, description="frame ids, e.g. 021D_04972_131213")
 
 
+class GnssStations(Frozen):
+    """Which stations of a GNSS archive belong to a region: by name, by distance, or both."""
+
+    stations: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{4}$")], ...] = Field(
+        (), description="names of the Nevada Geodetic Laboratory"
+    )
+    within_km: float | None = Field(None, gt=0, le=1000, description="and all so near the polygon")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> GnssStations:
+        if not self.stations and self.within_km is None:
+            raise ValueError("'gnss' names no station: give 'stations', 'within_km' or both")
+        return self
+
+
 SOURCES: dict[str, type[Frozen]] = {
     "local": LocalSource,
     "aria": AriaSource,
@@ -127,9 +142,10 @@ class Region(Frozen):
     plate: Literal["AN", "AR", "AU", "EU", "IN", "NA", "NB", "NZ", "PA", "SA", "SO"] | None = Field(
         None, description="plate that the region rides on (for archive.corrections.plate_motion)"
     )
-    gnss: str | None = Field(
+    gnss: str | GnssStations | None = Field(
         None,
-        description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs)",
+        description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs), or which"
+        " stations of the archive: {stations: [...], within_km: ...}",
     )
     polygon: tuple[tuple[float, float], ...] = Field(
         min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"

@@ -29,7 +29,9 @@ def joint_columns(event: Mapping[str, Any], tracks: Sequence[TrackMaps], compari
     origin = float(event["longitude"]), float(event["latitude"])
     lon, lat = (np.array([getattr(s, n) for s in measured.stations]) for n in ("longitude", "latitude"))
     east, north = from_lonlat(lon, lat, local_crs(*origin))
-    offsets = Offsets(np.asarray(east, float), np.asarray(north, float), *measured.weighted(comparison.judgement.weight))
+    offsets = Offsets(
+        np.asarray(east, float), np.asarray(north, float), *measured.weighted(comparison.judgement.weight)
+    )
     alone = invert_joint(NO_POINTS, offsets, fault, POISSON_RATIO)
     columns = {"gnss_only_mw": _magnitude(alone)}
     members = [

@@ -178,9 +178,7 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
     if predicted is not None:
         wrong = PATTERN_ERROR * np.linalg.norm(predicted, axis=1) / np.sqrt(3.0)
         total = measured.covariance + np.diag(np.repeat(wrong**2, 3))
-        return Evidence(
-            flat, total, predicted.ravel(), np.repeat(np.arange(count), 3), names, measured.times.log_prior
-        )
+        return Evidence(flat, total, predicted.ravel(), np.repeat(np.arange(count), 3), names, measured.times.log_prior)
     toward, samples, errors, numbers = [], [], [], []
     for _, (insar, insar_std, los) in seen:
         for i in np.flatnonzero(np.isfinite(insar)):

@@ -238,5 +238,5 @@ def _smoothed(filtered: _Filtered) -> tuple[Float, Float]:
 
 
 def products(series: Float, columns: Float, noise: Noise) -> Float:
-    """Inner products (series, column + 1, column + 1) of the columns, and last the series, under the inverse covariance."""
+    """Inner products (series, column + 1, column + 1) of columns and, last, series under the inverse covariance."""
     return np.concatenate([_products(filtered)[0] for filtered, _ in _filtered(series, columns, noise)])

@@ -45,8 +45,10 @@ def correlation(residual: Float, distance_m: Float) -> Float:
         pair's own correlation the more changes the two have in common
     """
     count = len(distance_m)
-    return np.stack([_of_component(_changes(residual[c::3]), distance_m) for c in range(3)]) if count else np.empty(
-        (3, 0, 0)
+    return (
+        np.stack([_of_component(_changes(residual[c::3]), distance_m) for c in range(3)])
+        if count
+        else np.empty((3, 0, 0))
     )
 
 
@@ -56,7 +58,9 @@ def _changes(residual: Float) -> Float:
     cut = residual[:, : blocks * BLOCK_D].reshape(len(residual), blocks, BLOCK_D)
     present = np.isfinite(cut)
     numbers = present.sum(axis=2)
-    means = np.where(numbers >= FULL * BLOCK_D, np.where(present, cut, 0.0).sum(axis=2) / np.maximum(numbers, 1), np.nan)
+    means = np.where(
+        numbers >= FULL * BLOCK_D, np.where(present, cut, 0.0).sum(axis=2) / np.maximum(numbers, 1), np.nan
+    )
     changes = np.diff(means, axis=1)
     out = np.full_like(changes, np.nan)
     for row, values in zip(out, changes, strict=True):

@@ -7,7 +7,7 @@ together, and the inner products tell the ramp's size beside the background, for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,6 @@ class Daily:
         noise = Noise(self.noise.white[:, part], self.noise.flicker, self.noise.walk)
         return Daily(self.stations, self.days[part], series, columns, self.residual[:, part], noise)
 
-
     def of(self, stations: NDArray[np.int64]) -> Daily:
         """Some of the stations."""
         rows = (3 * stations[:, None] + np.arange(3)).ravel()
@@ -97,7 +96,15 @@ class Offsets:
 
 
 def prepare(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Daily | None:
-    """Lay daily positions on a common axis, without outliers, and estimate their noise; None without any station."""
+    """As `lay`, with the noise of the series."""
+    daily = lay(stations, steps)
+    if daily is None:
+        return None
+    return replace(daily, noise=estimate_noise(daily.series, daily.columns, daily.residual))
+
+
+def lay(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Daily | None:
+    """Lay daily positions on a common axis, without outliers; None without any station. The noise is open (NaN)."""
     chosen = tuple(s for s in stations if len(s.time) >= MIN_POSITIONS)
     if not chosen:
         return None
@@ -119,7 +126,8 @@ def prepare(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) ->
     residual = _residual(series, columns)
     outlying = _outliers(residual)
     series, residual = np.where(outlying, np.nan, series), np.where(outlying, np.nan, residual)
-    return Daily(chosen, days, series, columns, residual, estimate_noise(series, columns, residual))
+    unknown = np.full(len(series), np.nan)
+    return Daily(chosen, days, series, columns, residual, Noise(np.full_like(series, np.nan), unknown, unknown))
 
 
 def _centred(station: Station) -> Float:

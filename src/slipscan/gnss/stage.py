@@ -37,7 +37,9 @@ COMPARISON_COLUMNS = (
     Column("insar_mm", "float64", "median of the event's map around the station, + toward the satellite"),
     Column("insar_std_mm", "float64", "its standard deviation"),
     Column("gnss_mm", "float64", "transient of the station in the line of sight"),
-    Column("gnss_std_mm", "float64", "its standard deviation: white, flicker and random-walk noise, and the event's time"),
+    Column(
+        "gnss_std_mm", "float64", "its standard deviation: white, flicker and random-walk noise, and the event's time"
+    ),
     Column("predicted_mm", "float64", "by the event's source, or the InSAR sample where it has none"),
     *(Column(f"gnss_{c}_mm", "float64", f"transient of the station, {c}, relative to no other") for c in COMPONENTS),
     *(Column(f"gnss_{c}_std_mm", "float64", "its standard deviation") for c in COMPONENTS),
@@ -129,9 +131,7 @@ def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:
     )  # fmt: skip
 
 
-def _rows(
-    number: int, event: dict[str, Any], comparison: Comparison, joint: dict[str, float]
-) -> list[dict[str, Any]]:
+def _rows(number: int, event: dict[str, Any], comparison: Comparison, joint: dict[str, float]) -> list[dict[str, Any]]:
     """Rows of the table of one event; one with an empty station where there is none."""
     judgement = comparison.judgement
     verdict = {

@@ -149,8 +149,8 @@ def format_line(
     week, weekday = divmod(mjd - 44244, 7)
     now = (lat + math.degrees(n / meridian), lon + math.degrees(e / parallel), up)
     return (
-        f"{site:4s} {_label(date)} {2000 + (mjd - 51544) / 365.25:9.4f} {mjd:5d} {week:4d} {weekday:1d} {reference:6.1f}"
-        f" {e0:6d} {de:9.6f} {n0:9d} {dn:9.6f} {u0:5d} {du:9.6f} {0.0:7.4f}"
+        f"{site:4s} {_label(date)} {2000 + (mjd - 51544) / 365.25:9.4f} {mjd:5d} {week:4d} {weekday:1d}"
+        f" {reference:6.1f} {e0:6d} {de:9.6f} {n0:9d} {dn:9.6f} {u0:5d} {du:9.6f} {0.0:7.4f}"
         + "".join(f" {v:8.6f}" for v in formal)
         + "".join(f" {v:9.6f}" for v in correlation)
         + f" {now[0]:14.10f} {now[1]:15.10f} {now[2]:11.5f}"

@@ -19,11 +19,11 @@ from slipscan.archive.job import Job
 from slipscan.archive.local.interferograms import read_interferograms
 from slipscan.archive.protocol import OnDisk
 from slipscan.archive.simulated.files import FILES_VERSION, check_bounds, frame_directory, frame_name, write_files
+from slipscan.archive.stations import STEPS
 from slipscan.atomic import write_text
 from slipscan.outofcore import Empty
 from slipscan.regions import LocalSource, Region
 from slipscan.settings import ArchiveSettings
-from slipscan.archive.stations import STEPS
 from slipscan.synthetic import positions
 from slipscan.synthetic.interferograms import acquisition_dates, pairs
 from slipscan.synthetic.north_anatolian import SCENARIOS
