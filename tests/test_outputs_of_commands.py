@@ -21,6 +21,7 @@ WRITES = {
     "detect": ("IN", "OUT"),
     "source": ("IN", "--out", "OUT"),
     "gnss": ("IN", "stations", "tracks", "--out", "OUT"),
+    "agreement": ("stations", "--out", "OUT", "--stack", "s.zarr", "--denoised", "d.zarr"),
     "increment": ("IN", "gnss", "increments", "OUT"),
     "catalogue": (".", "OUT"),
     "catalogue with its pointer": (".", "c.gpkg", "--pointer", "OUT"),
@@ -36,6 +37,7 @@ WRITES = {
     "bench freeze": ("OUT", *PLAN),
     "bench skill": ("--method", "zero", "--page", "OUT", *PLAN),
     "bench stages": ("--page", "OUT"),
+    "bench twin": ("results", "X", "OUT"),
     "bench real": ("--data", "IN", "--method", "zero", "--page", "OUT"),
 }
 ELSEWHERE = {"docs", "init", "loopback", "cache prune"}
@@ -47,6 +49,7 @@ WRITES_NOTHING = {
     "archive status",
     "bench denoise",
     "bench bound",
+    "bench gnss-verdict",
     "bench verify",
     "status",
 }

@@ -108,6 +108,19 @@ def bound(config: Annotated[Path, typer.Argument(help="YAML that states every as
     print(tabulate_bound(config))
 
 
+@app.command("gnss-verdict")
+def gnss_verdict(
+    networks: Annotated[int, typer.Option(min=1, help="networks of stations that are drawn")] = 24,
+    events: Annotated[int, typer.Option(min=1, help="in each of them")] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Print how often GNSS confirms what happened and contradicts what did not (docs/benchmarks/gnss.md)."""
+    from slipbench.gnss_verdict import run, section
+
+    command = f"slipscan bench gnss-verdict --networks {networks} --events {events} --seed {seed}"
+    print("\n".join(section(run(networks, events, seed), command)))
+
+
 @app.command("twin")
 def twin(
     results: Annotated[Path, typer.Argument(help="results directory of the workflow")],

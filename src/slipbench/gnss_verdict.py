@@ -19,6 +19,7 @@ from slipscan.gnss.network import correlation, covariance
 from slipscan.gnss.noise import estimate_noise, simulate
 from slipscan.gnss.offsets import Daily, Offsets, measure, ramp_columns
 from slipscan.gnss.times import around
+from slipscan.progress import progress
 from slipscan.settings import GnssSettings
 from slipscan.source.sources import Fault, displacement
 
@@ -32,6 +33,9 @@ REACH_M = 20e3
 COMMON_STEP_M = 4e-3
 T50_ERROR_D, DURATION_ERROR = 6.0, 0.3
 SIZES = (0.5, 2.0, 3.0)
+EXPLAINED = 0.8
+BINS = ((9.0, 16.0), (16.0, 25.0), (25.0, 50.0), (50.0, 1e9))
+WANTED = (("real", "confirmed"), ("absent", "contradicted"), ("absent with a step", "confirmed"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,11 @@ def trial(generator: np.random.Generator, bench: Bench, explained: float) -> Out
     of_event, of_step = found.response
     way = generator.standard_normal(3) * [1.0, 1.0, 0.3]
     step = COMMON_STEP_M * way / np.linalg.norm(way)
-    cases = {"real": found.size + of_event * moved, "absent": found.size, "common step": found.size + of_step * step}
+    cases = {
+        "real": found.size + of_event * moved,
+        "absent": found.size,
+        "absent with a step": found.size + of_step * step,
+    }
     cases |= {f"real x {size:g}": found.size + size * of_event * moved for size in SIZES}
     covariances = evidence_covariance(found, bench.between, np.eye(3), predicted)
     log_prior, ratio = times.log_prior, GnssSettings().min_log_likelihood_ratio
@@ -164,10 +172,10 @@ def evidence_covariance(found: Offsets, between: Float, formal: Float, predicted
     return total
 
 
-def run(networks: int, events: int, seed: int, explained: float = 0.8) -> list[Outcome]:
+def run(networks: int, events: int, seed: int, explained: float = EXPLAINED) -> list[Outcome]:
     """Outcomes of `events` trials in each of `networks`."""
     out = []
-    for number in range(networks):
+    for number in progress(list(range(networks)), "networks"):
         generator = np.random.default_rng([seed, number])
         bench = draw_network(generator)
         out += [trial(generator, bench, explained) for _ in range(events)]
@@ -177,3 +185,46 @@ def run(networks: int, events: int, seed: int, explained: float = 0.8) -> list[O
 def share(outcomes: Sequence[Outcome], case: str, verdict: str) -> float:
     """Share of outcomes with a verdict in a case, in per cent."""
     return 100.0 * float(np.mean([o.verdict[case] == verdict for o in outcomes])) if outcomes else float("nan")
+
+
+def section(outcomes: Sequence[Outcome], command: str) -> list[str]:
+    """Lines of a page: verdicts by case, for networks that could see the event."""
+    able = [o for o in outcomes if o.strength >= SENSITIVE]
+    rows = []
+    parts = [
+        (f"{low:g} to {high:g}" if high < 1e9 else f"above {low:g}", _between(able, low, high)) for low, high in BINS
+    ]
+    for label, part in (("all above 9", able), *parts):
+        line = [label, str(len(part))]
+        for case, verdict in WANTED:
+            line.append("-" if not part else f"{share(part, case, verdict):.1f}")
+        sizes = [o.size["real"] for o in part]
+        ratio = f"{np.median([s for s, _ in sizes]):.2f}" if sizes else "-"
+        rows.append([*line, ratio])
+    wanted = (f"{case}: {verdict}, %" for case, verdict in WANTED)
+    header = ["expected chi square", "events", *wanted, "real: observed / predicted"]
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+    odd = [
+        f"{size:g} times: {share(able, f'real x {size:g}', 'confirmed'):.0f} %, observed / predicted"
+        f" {np.median([o.size[f'real x {size:g}'][0] for o in able]):.2f}"
+        for size in SIZES
+    ] if able else []  # fmt: skip
+    return [
+        "## Verdict", "", f"Written by `{command}`.", "",
+        f"{len(outcomes)} faults of Mw 4.6 to 6 under networks of {STATIONS[0]} to {STATIONS[1]} stations within"
+        f" {REACH_M / 1e3:.0f} km, {YEARS} years; noise white {_mm(WHITE_M)} mm, flicker {_mm(FLICKER_M)} mm/yr^(1/4),"
+        f" {COMMON_SHARE:.0%} of its variance shared; amplitudes and correlation are estimated from the series. What"
+        f" is predicted comes from another fault, which explains {EXPLAINED:.0%} of the displacement in two lines of"
+        f" sight; the middle is off by {T50_ERROR_D:g} d (one sigma), the duration by {DURATION_ERROR:.0%}."
+        f" {len(outcomes) - len(able)} events were too small for their network: `insensitive`. Absent with a step: all"
+        f" stations step by {1e3 * COMMON_STEP_M:g} mm in one direction at the time of the event.",
+        "", *lines, "", f"Confirmed where the event was another size than predicted: {'; '.join(odd)}." if odd else "",
+    ]  # fmt: skip
+
+
+def _between(outcomes: Sequence[Outcome], low: float, high: float) -> list[Outcome]:
+    return [o for o in outcomes if low <= o.strength < high]
+
+
+def _mm(values: Sequence[float]) -> str:
+    return ", ".join(f"{1e3 * value:g}" for value in values)
