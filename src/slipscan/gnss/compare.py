@@ -142,7 +142,8 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     """
     count = len(np.unique(evidence.station))
     if not count:
-        return Judgement("no_coverage", float("nan"), *[float("nan")] * 3, 0, "", np.exp(evidence.log_prior))
+        nan = float("nan")
+        return Judgement("no_coverage", nan, nan, nan, nan, 0, "", np.exp(evidence.log_prior))
     a, b = evidence.products()
     event, none = _log_marginals(a, b)
     ratio = float(logsumexp(evidence.log_prior + event) - logsumexp(evidence.log_prior + none))

@@ -88,8 +88,9 @@ class JointProblem(FaultProblem):
         return np.stack(parts, axis=-1)
 
 
+_NONE = np.empty(0)
 NO_POINTS = Observations(
-    *(np.empty(0) for _ in range(4)), np.empty((0, 3)), np.empty(0, np.int64), np.empty(0, bool)
+    _NONE, _NONE, _NONE, _NONE, np.empty((0, 3)), np.empty(0, np.int64), np.empty(0, dtype=bool)
 )  # fmt: skip
 
 
