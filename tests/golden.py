@@ -142,7 +142,7 @@ def gnss(directory: Path) -> Numbers:
     write_gnss_table(directory / "events.parquet", [path], stations, directory / "gnss.parquet", GnssSettings())
     found = read_comparison(directory / "gnss.parquet")
     names = (
-        "insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "gnss_log_likelihood_ratio", "gnss_size", "joint_mw",
+        "insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "gnss_log_likelihood_ratio", "gnss_size",
     )  # fmt: skip
     return {"verdict": list(found["gnss_verdict"]), **key_numbers(**{name: found[name] for name in names})}
 

@@ -153,7 +153,7 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     size = float(weight @ sizes)
     size_std = float(np.sqrt(weight @ (1.0 / np.maximum(b, 1e-12) + (sizes - size) ** 2)))
     strength = float(np.exp(evidence.log_prior) @ b)
-    visible = float(np.sqrt(SENSITIVE / max(strength, 1e-12)))
+    visible = float(np.sqrt(SENSITIVE / strength)) if strength > 1e-9 else float("nan")
     verdict, note = "inconclusive", ""
     if strength < SENSITIVE:
         verdict = "insensitive"
