@@ -61,7 +61,7 @@ def draw_network(generator: np.random.Generator) -> Bench:
     """Stations at random within 20 km, six years of noise of which a part is shared."""
     count = int(generator.integers(STATIONS[0], STATIONS[1] + 1))
     east, north = generator.uniform(-REACH_M, REACH_M, (2, count))
-    days = np.arange(round(365.25 * YEARS)) + 0.5
+    days = np.arange(round(365.25 * YEARS), dtype=np.float64) + 0.5
     series = np.zeros((3 * count, len(days)))
     for c in range(3):
         own = simulate(generator, count, len(days), WHITE_M[c], np.sqrt(1 - COMMON_SHARE) * FLICKER_M[c], 0.0)
@@ -89,8 +89,9 @@ def draw_fault(generator: np.random.Generator) -> Fault:
     slip = 10 ** (1.5 * magnitude + 9.05) / 30e9 / area
     depth = generator.uniform(0.0, 6e3) + 0.5 * width * np.sin(np.radians(dip))
     rake = np.pi if dip > 60 else np.pi / 2
+    east, north = (float(v) for v in generator.uniform(-12e3, 12e3, 2))
     return Fault(
-        *(float(v) for v in generator.uniform(-12e3, 12e3, 2)), float(depth), float(generator.uniform(0, 360)), dip,
+        east, north, float(depth), float(generator.uniform(0, 360)), dip,
         2 * width, width, float(slip * np.cos(rake)), float(slip * np.sin(rake)),
     )  # fmt: skip
 

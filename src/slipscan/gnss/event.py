@@ -56,7 +56,8 @@ def network_of(daily: Daily | None) -> Network:
         return Network(None, np.empty((3, 0, 0)))
     lon, lat = (np.array([getattr(s, n) for s in daily.stations]) for n in ("longitude", "latitude"))
     count = len(lon)
-    apart = _EARTH.inv(*(np.repeat(v, count) for v in (lon, lat)), *(np.tile(v, count) for v in (lon, lat)))[2]
+    one, other = np.divmod(np.arange(count**2), count)
+    apart = _EARTH.inv(lon[one], lat[one], lon[other], lat[other])[2]
     return Network(daily, correlation(daily.residual, np.asarray(apart).reshape(count, count)))
 
 

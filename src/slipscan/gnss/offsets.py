@@ -110,7 +110,7 @@ def lay(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Dai
         return None
     first = min(int(np.floor(days_since_2014(s.time[:1])[0])) for s in chosen)
     last = max(int(np.floor(days_since_2014(s.time[-1:])[0])) for s in chosen)
-    days = np.arange(first, last + 1) + 0.5
+    days = np.arange(first, last + 1, dtype=np.float64) + 0.5
     series = np.full((3 * len(chosen), len(days)), np.nan)
     designs = []
     for i, station in enumerate(chosen):

@@ -177,5 +177,6 @@ def verdicts(table: pd.DataFrame, n_events: int) -> pd.DataFrame:
     for column in GNSS_COLUMNS:
         values = out[column.name].astype(object)
         values[missing] = WITHOUT_GNSS[column.name]
-        out[column.name] = values.astype(object if column.dtype == "str" else column.dtype)
+        dtype = object if column.dtype == "str" else column.dtype
+        out[column.name] = np.array(values.tolist(), dtype=dtype)
     return out

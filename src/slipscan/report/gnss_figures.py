@@ -49,7 +49,8 @@ def vector_map(table: pd.DataFrame, event: dict[str, Any]) -> Picture | None:
     if not np.isfinite(rows["predicted_east_mm"].to_numpy(float)).all():
         return None
     frame = local_crs(float(event["longitude"]), float(event["latitude"]))
-    x, y = (v / 1e3 for v in from_lonlat(rows["longitude"].to_numpy(float), rows["latitude"].to_numpy(float), frame))
+    places = from_lonlat(rows["longitude"].to_numpy(float), rows["latitude"].to_numpy(float), frame)
+    x, y = (v.astype(np.float64) / 1e3 for v in places)
     width = max(20.0, 1.3 * float(max(np.ptp(x), np.ptp(y), 2 * np.abs(x).max(), 2 * np.abs(y).max())))
     moved, std, predicted = (
         rows[[f"{kind.format(c)}" for c in ("east", "north")]].to_numpy(float)
