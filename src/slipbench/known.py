@@ -44,8 +44,11 @@ def read_known(path: Path) -> list[Row]:
     lacking = [name for name in COLUMNS if name not in table]
     if lacking:
         raise SlipscanError(f"{path} is no list of known events: it lacks the column '{lacking[0]}'")
-    rows: list[Row] = table.to_dict("records")
-    return [_event(row, path) for row in rows]
+    return [_event(row, path) for row in _rows(table)]
+
+
+def _rows(table: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _event(row: Row, path: Path) -> Row:
@@ -71,8 +74,7 @@ def score_known(catalogue: Path, known: Path) -> str:
         a file is missing or is something else
     """
     events, _, scans = read(catalogue)
-    ours: list[Row] = events.drop(columns="geometry").to_dict("records")
-    looked: list[Row] = scans.to_dict("records")
+    ours, looked = _rows(pd.DataFrame(events.drop(columns="geometry"))), _rows(scans)
     rows = [compare(one, ours, looked) for one in read_known(known)]
     count = {result: sum(row["result"] == result for row in rows) for result in ("found", "missed", "not scanned")}
     header = ("published", "start", "Mw", "verified", "result", "event", "t50", "Mw found", "GNSS")

@@ -14,7 +14,7 @@ from pyproj import Geod
 from slipscan.fit.model import days_since_2014
 from slipscan.gnss.compare import PATTERN_ERROR, Evidence, Judgement, judge
 from slipscan.gnss.line_of_sight import Interval, Measured, Seen, interval_of, rows_of, samples
-from slipscan.gnss.network import correlation, covariance, formal_correlation
+from slipscan.gnss.network import COMMON_STEP_M, correlation, covariance, formal_correlation
 from slipscan.gnss.offsets import UNSEEN_M, Daily, Offsets, has_positions_around, measure, ramp_columns
 from slipscan.gnss.tenv3 import Station
 from slipscan.gnss.times import Times, around
@@ -146,8 +146,11 @@ def _measure(
     offsets = Offsets(offsets.size[:, useful], offsets.std[:, useful], offsets.response)
     stations = tuple(network.stations[i] for i in index)
     between, formal = network.between[:, index][:, :, index], formal_correlation(stations)
-    total = np.stack([covariance(std, between, formal) for std in offsets.std])
-    return Measured(index, distance[index], stations, offsets, times, total)
+    with_step, without = (
+        np.stack([covariance(std, between, formal, step) for std in offsets.std])
+        for step in (COMMON_STEP_M, (0.0, 0.0, 0.0))
+    )
+    return Measured(index, distance[index], stations, offsets, times, with_step, without)
 
 
 def _distance_km(footprint: shapely.Geometry, station: Station) -> float:

@@ -42,8 +42,8 @@ class Measured:
         (station,) from the event's footprint
     offsets, times
         size of the transient at each time
-    covariance
-        (time, station * 3, station * 3) of the offsets, m2
+    covariance, noise
+        (time, station * 3, station * 3) of the offsets, m2: with a step of the whole network, and without it
     """
 
     index: NDArray[np.int64]
@@ -52,13 +52,16 @@ class Measured:
     offsets: Offsets
     times: Times
     covariance: Float
+    noise: Float
 
-    def weighted(self, weight: Float) -> tuple[Float, Float]:
+    def weighted(self, weight: Float, with_step: bool = False) -> tuple[Float, Float]:
         """Offsets (station * 3,) over all times with their weights, and the covariance (station * 3, station * 3)."""
         flat = self.offsets.size.reshape(len(weight), -1)
         mean = weight @ flat
         apart = flat - mean
-        return mean, np.einsum("k,kij->ij", weight, self.covariance) + (apart * weight[:, None]).T @ apart
+        return mean, np.einsum("k,kij->ij", weight, self.covariance if with_step else self.noise) + (
+            apart * weight[:, None]
+        ).T @ apart
 
 
 def interval_of(event: Mapping[str, Any]) -> Interval:
