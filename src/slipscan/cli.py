@@ -19,6 +19,7 @@ from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.gnss import commands as gnss_commands  # noqa: E402
 from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
@@ -159,26 +160,7 @@ def gnss(
     write_gnss_table(events, transients, stations, out, stage_settings(GnssSettings, config, options))
 
 
-@app.command()
-def agreement(
-    stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],
-    out: Annotated[Path, typer.Option("--out", help="table (.csv)")],
-    stack: Annotated[list[Path], typer.Option("--stack", help="of every track")],
-    denoised: Annotated[list[Path], typer.Option("--denoised", help="of every track, in the order of --stack")],
-    config: Config = None,
-    options: Options = None,
-) -> None:
-    """Compare the series of every station with InSAR's, before denoising and after."""
-    from slipscan.configuration import stage_settings
-    from slipscan.gnss.agreement import write_agreement
-    from slipscan.settings import GnssSettings
-
-    if len(stack) != len(denoised):
-        raise SlipscanError(
-            f"slipscan agreement has {len(stack)} stacks and {len(denoised)} denoised products: give pairs"
-        )
-    settings = stage_settings(GnssSettings, config, options)
-    write_agreement(stations, list(zip(stack, denoised, strict=True)), out, settings)
+app.command()(gnss_commands.agreement)
 
 
 @app.command()

@@ -30,7 +30,9 @@ def joint_columns(event: Mapping[str, Any], tracks: Sequence[TrackMaps], compari
     lon, lat = (np.array([getattr(s, n) for s in measured.stations]) for n in ("longitude", "latitude"))
     east, north = from_lonlat(lon, lat, local_crs(*origin))
     offsets = Offsets(
-        np.asarray(east, float), np.asarray(north, float), *measured.weighted(comparison.judgement.weight)
+        np.asarray(east, float),
+        np.asarray(north, float),
+        *measured.weighted(comparison.judgement.weight, with_step=True),
     )
     alone = invert_joint(NO_POINTS, offsets, fault, POISSON_RATIO)
     columns = {"gnss_only_mw": _magnitude(alone)}
