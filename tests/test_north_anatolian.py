@@ -95,7 +95,7 @@ def test_a_share_of_the_flicker_noise_is_that_of_all_stations():
         rest = (half - np.sqrt(0.5) * (none + whole)) / (1 - np.sqrt(2.0))
         shared.append(whole - rest)
     np.testing.assert_allclose(shared[0], shared[1], atol=1e-12)
-    assert 0.5e-3 < shared[0][:, 0].std() < 6e-3
+    assert 0.2e-3 < shared[0][:, 0].std() < 6e-3
 
 
 def test_a_false_event_on_a_distractor_is_named():

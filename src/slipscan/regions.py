@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from shapely.errors import ShapelyError
 from shapely.geometry import Polygon, shape
 
 from slipscan.errors import SlipscanError
-from slipscan.models import SHOWN, Frozen, shown, validate
+from slipscan.models import SHOWN, Frozen, one_sentence, shown, validate
 from slipscan.texts import read_json
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
@@ -150,6 +150,17 @@ class Region(Frozen):
     polygon: tuple[tuple[float, float], ...] = Field(
         min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"
     )
+
+    @field_validator("gnss", mode="before")
+    @classmethod
+    def _stations(cls, value: Any) -> Any:
+        """One sentence about the stations, not one for each of the two things that 'gnss' may be."""
+        if not isinstance(value, dict):
+            return value
+        try:
+            return GnssStations.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(one_sentence(error, GnssStations)) from error
 
     @field_validator("polygon")
     @classmethod
