@@ -140,7 +140,9 @@ def test_an_event_that_happened_is_confirmed_by_double_differences(region, tmp_p
     assert set(table["reference_station"]) == {"REFS"}
     assert set(table["gnss_verdict"]) == {"confirmed"}
     assert set(table["gnss_stations"]) == {3}
-    assert (table["gnss_log_likelihood_ratio"] > 10).all()
+    assert (table["gnss_log_likelihood_ratio"] > 5).all()
+    assert set(table["gnss_size"].round(0)) == {1.0} and (table["gnss_size_std"] < 0.5).all()
+    assert (abs(pd.to_datetime(table["gnss_t50"]) - pd.Timestamp("2018-12-16")).dt.days <= 8).all()
     places = {**NEAR, **REFERENCE}
     for row in table.itertuples():
         moved = [

@@ -114,7 +114,7 @@ def gnss_verdict(
     events: Annotated[int, typer.Option(min=1, help="in each of them")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> None:
-    """Print how often GNSS confirms what happened and contradicts what did not (docs/benchmarks/gnss.md)."""
+    """Print how often GNSS confirms what happened and contradicts what did not (docs/benchmarks/gnss_verdict.md)."""
     from slipbench.gnss_verdict import run, section
 
     command = f"slipscan bench gnss-verdict --networks {networks} --events {events} --seed {seed}"
