@@ -19,6 +19,7 @@ from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.gnss.commands import app as gnss_app  # noqa: E402
 from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
+app.add_typer(gnss_app, name="gnss")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
 Noise = Annotated[Path | None, typer.Option(help="product of `slipscan noise`: how noise is correlated in time")]
@@ -141,7 +143,7 @@ def source(
     write_event_table(transients, out, stage_settings(SourceSettings, config, options))
 
 
-@app.command()
+@gnss_app.command("compare")
 def gnss(
     events: In,
     stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],

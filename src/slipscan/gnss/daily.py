@@ -63,7 +63,7 @@ class DailySeries:
 
     def day_of(self, time: np.datetime64 | str) -> int:
         """Number of a date's day, which may lie outside."""
-        return int((np.datetime64(time, "D") - self.start) / np.timedelta64(1, "D"))
+        return int((np.datetime64(str(time)).astype("datetime64[D]") - self.start) / np.timedelta64(1, "D"))
 
     def chosen(self, stations: NDArray[np.integer] | Sequence[int]) -> DailySeries:
         """Some of the stations."""
