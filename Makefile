@@ -48,9 +48,8 @@ naf: $(STAMP)
 	$(call workflow,config/naf.yaml,all results/naf/NAF-TWIN/agreement.csv)
 	@$(BIN)/slipscan bench twin results/naf NAF-TWIN results/naf/twin.md
 
-# The same fault with real data: stations that you put into data/gnss/ISMT (config/naf-real.yaml).
+# The same fault with real data: the public stations, or your own (config/naf-real.yaml).
 naf-real: $(STAMP)
-	@mkdir -p data/gnss/ISMT
 	$(call workflow,config/naf-real.yaml,manifests)
 	$(call workflow,config/naf-real.yaml,all)
 	@$(BIN)/slipscan score results/naf-real/catalogue.gpkg --known config/known_events.csv

@@ -67,6 +67,23 @@ def real(
     print(measure_real(data, method, events, page))
 
 
+@app.command("gnss")
+def gnss(
+    stations: Annotated[Path, typer.Option(help="directory of the stations on Kilauea (docs/benchmarks/gnss.md)")],
+    steps: Annotated[Path, typer.Option(help="NGL's steps.txt")],
+    row: Annotated[list[str] | None, typer.Option(help="names, once for each; default: all")] = None,
+    rows: Annotated[Path, typer.Option(help="measured rows are kept there (.json)")] = Path("results/bench/gnss.json"),
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+) -> None:
+    """Print what noise model, velocities, offsets and the search for transients of GNSS series reach."""
+    from slipbench.frozen import one_thread
+    from slipbench.gnss_page import ALL, measure
+    from slipbench.gnss_rows import Places
+
+    one_thread()
+    print(measure(row or list(ALL), Places(stations, steps), rows, page))
+
+
 @app.command("denoise")
 def denoise(
     weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,

@@ -52,7 +52,7 @@ def write_page(results: Path, region: str, out: Path) -> str:
     text = "\n".join([
         TITLE, "", f"Region {region}, scenario {truth.get('scenario', '')}. {_sentence(result)}", "",
         "InSAR-only, GNSS-only and joint magnitudes stand beside the planted one; GNSS-only is measured at the times"
-        " that the days show near InSAR's, and held near InSAR's fault. The verdict knows the InSAR-only source alone.", "",
+        " that the days show near InSAR's, and held near InSAR's fault. The verdict knows InSAR's source alone.", "",
         *_planted(result, truth, ours), "", *_others(result, ours), "",
         *_offsets(read_comparison(directory / "gnss.parquet")), "", *_agreement(directory / "agreement.csv"), "",
     ])  # fmt: skip

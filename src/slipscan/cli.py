@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
+app.add_typer(gnss_commands.app, name="gnss")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
 Noise = Annotated[Path | None, typer.Option(help="product of `slipscan noise`: how noise is correlated in time")]
@@ -142,7 +143,7 @@ def source(
     write_event_table(transients, out, stage_settings(SourceSettings, config, options))
 
 
-@app.command()
+@gnss_commands.app.command("compare")
 def gnss(
     events: In,
     stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],

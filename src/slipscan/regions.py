@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from shapely.errors import ShapelyError
 from shapely.geometry import Polygon, shape
 
 from slipscan.errors import SlipscanError
-from slipscan.models import SHOWN, Frozen, one_sentence, shown, validate
+from slipscan.models import SHOWN, Frozen, shown, validate
 from slipscan.texts import read_json
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
@@ -73,21 +73,6 @@ class LicsarSource(Frozen):
     frames: tuple[str, ...] = Field(min_length=1, description="frame ids, e.g. 021D_04972_131213")
 
 
-class GnssStations(Frozen):
-    """Which stations of a GNSS archive belong to a region: by name, by distance, or both."""
-
-    stations: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{4}$")], ...] = Field(
-        (), description="names of the Nevada Geodetic Laboratory"
-    )
-    within_km: float | None = Field(None, gt=0, le=1000, description="and all so near the polygon")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> GnssStations:
-        if not self.stations and self.within_km is None:
-            raise ValueError("'gnss' names no station: give 'stations', 'within_km' or both")
-        return self
-
-
 SOURCES: dict[str, type[Frozen]] = {
     "local": LocalSource,
     "aria": AriaSource,
@@ -142,25 +127,19 @@ class Region(Frozen):
     plate: Literal["AN", "AR", "AU", "EU", "IN", "NA", "NB", "NZ", "PA", "SA", "SO"] | None = Field(
         None, description="plate that the region rides on (for archive.corrections.plate_motion)"
     )
-    gnss: str | GnssStations | None = Field(
+    gnss: str | None = Field(
         None,
-        description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs), or which"
-        " stations of the archive: {stations: [...], within_km: ...}",
+        description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs)",
+    )
+    gnss_stations: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4}$")], ...] | None = Field(
+        None, min_length=1, description="names of the stations that `slipscan gnss fetch` gets"
+    )
+    gnss_distance_km: float | None = Field(
+        None, ge=0, le=2000, description="or: all within so far of the polygon (default: ngl.max_distance_km)"
     )
     polygon: tuple[tuple[float, float], ...] = Field(
         min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"
     )
-
-    @field_validator("gnss", mode="before")
-    @classmethod
-    def _stations(cls, value: Any) -> Any:
-        """One sentence about the stations, not one for each of the two things that 'gnss' may be."""
-        if not isinstance(value, dict):
-            return value
-        try:
-            return GnssStations.model_validate(value)
-        except ValidationError as error:
-            raise ValueError(one_sentence(error, GnssStations)) from error
 
     @field_validator("polygon")
     @classmethod

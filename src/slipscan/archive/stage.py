@@ -177,7 +177,7 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
     source: Path | None = None
     if gnss_directory is not None:
         source = Path(gnss_directory).expanduser()
-    elif isinstance(region.gnss, str):
+    elif region.gnss is not None:
         source = data_root(settings) / region.gnss
     kind = listed_kind("a directory of stations", source)
     check_outputs([(out, kind)], [] if source is None else [source])
@@ -185,11 +185,6 @@ def write_stations(region: Region, settings: ArchiveSettings, gnss_directory: st
         beside.mkdir()
         if source is not None:
             copy_stations(source, beside)
-        elif region.gnss is not None:
-            log.warning(
-                "region %s names stations of an archive, and gnss.directory no files: no verdict on its events",
-                region.id,
-            )
         elif not archive_of(region).write_stations(region, settings, beside):
             log.info("region %s has no GNSS (key 'gnss'): no verdict on its events", region.id)
         write_listing(beside)
