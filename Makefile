@@ -20,7 +20,7 @@ workflow = @mkdir -p .snakemake/log; \
 	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
 	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
-.PHONY: demo test test-slow lint types update setup bench-skill weights lock clean
+.PHONY: demo naf naf-real test test-slow lint types update setup bench-skill weights lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,17 @@ $(STAMP): pyproject.toml requirements.lock
 demo: $(STAMP)
 	$(call workflow,config/demo.yaml,all)
 	@$(BIN)/slipscan summary results/demo
+
+# The North Anatolian test: the synthetic twin at full size, from the archive to the verdicts, beside its truth.
+naf: $(STAMP)
+	$(call workflow,config/naf.yaml,all results/naf/NAF-TWIN/agreement.csv)
+	@$(BIN)/slipscan bench twin results/naf NAF-TWIN results/naf/twin.md
+
+# The same fault with real data: the public stations, or your own (config/naf-real.yaml).
+naf-real: $(STAMP)
+	$(call workflow,config/naf-real.yaml,manifests)
+	$(call workflow,config/naf-real.yaml,all)
+	@$(BIN)/slipscan score results/naf-real/catalogue.gpkg --known config/known_events.csv
 
 # Two invocations: a search that found nothing new must not rerun what follows (docs/workflow.md).
 update: $(STAMP)

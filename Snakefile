@@ -24,6 +24,7 @@ include: "workflow/rules/train.smk"
 localrules:
     all,
     manifests,
+    gnss_fetch,
 
 
 rule all:

@@ -141,7 +141,9 @@ def gnss(directory: Path) -> Numbers:
         (stations / f"{name}.tenv3").write_text(tenv3_text(name, time, enu, (lon, lat, 900.0)))
     write_gnss_table(directory / "events.parquet", [path], stations, directory / "gnss.parquet", GnssSettings())
     found = read_comparison(directory / "gnss.parquet")
-    names = ("insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "gnss_log_likelihood_ratio")
+    names = (
+        "insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "gnss_log_likelihood_ratio", "gnss_size",
+    )  # fmt: skip
     return {"verdict": list(found["gnss_verdict"]), **key_numbers(**{name: found[name] for name in names})}
 
 

@@ -12,7 +12,7 @@ from shapely.ops import unary_union
 from event_builders import event, scan, table
 from slipscan import vocabulary
 from slipscan.catalogue import stage
-from slipscan.events import GNSS_COLUMNS, write_events
+from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, write_events
 from slipscan.fit.background import fit_series
 from slipscan.fit.model import design_matrix
 from slipscan.geometry import Grid, from_lonlat, los_from_incidence_heading, metric_grid, to_lonlat, write_grid
@@ -21,6 +21,8 @@ from slipscan.store import write_zarr
 
 CENTRE = (32.63, 40.87)
 HEADINGS = {"087A": -13.0, "094D": -167.0}
+ENU = ("east", "north", "up")
+KINDS = ("gnss", "predicted")
 
 
 def small_grid(half_deg=0.1, pixel_m=500.0, centre=CENTRE):
@@ -204,7 +206,8 @@ def gnss_table(event_number=0, tracks=("087A",), stations=5):
     rows = []
     for k in range(stations):
         for track in tracks:
-            rows.append({
+            moved = {f"{kind}_{c}_mm": v for kind in KINDS for c, v in zip(ENU, (4.0 - k, 1.0, 0.5), strict=True)}
+            rows.append(WITHOUT_GNSS | moved | {f"gnss_{c}_std_mm": 1.2 for c in ENU} | {
                 "event": event_number, "station": f"ISM{k + 1}", "track": track,
                 "longitude": CENTRE[0] + 0.01 * k, "latitude": CENTRE[1] + 0.027 * (k + 1), "distance_km": 3.0 * k + 3,
                 "insar_mm": 5.0 - k, "insar_std_mm": 0.8, "gnss_mm": 4.6 - k, "gnss_std_mm": 1.4,

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from slipscan.errors import SlipscanError
-from slipscan.events import GNSS_COLUMNS, read_events, write_events
+from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, read_events, write_events
 from slipscan.geometry import to_lonlat
 from slipscan.gnss import stage
-from slipscan.gnss.compare import judge, project, sample, series_in_los, stacked_covariance
+from slipscan.gnss.compare import Evidence, judge, project, sample
 from slipscan.settings import GnssSettings, SourceSettings
 from slipscan.source import stage as source_stage
 from slipscan.source.sources import Fault, displacement, local_crs
-from station_builders import DATES, DAYS, INTERVAL, station
+from station_builders import DATES, station
 from transient_builders import CENTRE, line_of_sight, tenv3_text, transients
 
 FAULT = Fault(1e3, -2e3, 3.0e3, 261.5, 85.0, 10e3, 4e3, -0.08, 0.0)
@@ -37,28 +37,59 @@ def test_sample_is_the_median_around_a_point():
     assert np.isnan(sample(values, std, x, y, (200.0, 200.0), 10.0)[0])
 
 
-def test_reference_noise_is_common_to_all_stations():
-    total = stacked_covariance([np.eye(3), 2 * np.eye(3)], 4 * np.eye(3))
-    np.testing.assert_allclose(np.diag(total), [5, 5, 5, 6, 6, 6])
-    np.testing.assert_allclose(total[:3, 3:], 4 * np.eye(3))
-    np.testing.assert_allclose(stacked_covariance([np.eye(3)], None), np.eye(3))
+def judged(observed, predicted, std=1.0, step=0.0):
+    """The judgement on displacements of stations (one component each), at one time."""
+    n = len(observed)
+    covariance = std**2 * np.eye(n) + step**2
+    evidence = Evidence(
+        np.array([observed], float), covariance[None], np.array(predicted, float), np.arange(n),
+        [f"ST{i:02d}" for i in range(n)], np.zeros(1),
+    )  # fmt: skip
+    return judge(evidence, 3.0)
 
 
 def test_verdicts_by_hand():
-    one = np.eye(1)
+    assert (
+        judged([7, 7], [7, 7]).verdict
+        == judged([5, 5], [7, 7]).verdict
+        == judged([9, 9], [7, 7]).verdict
+        == "confirmed"
+    )
+    assert judged([0, 0], [7, 7]).verdict == judged([-4, -4], [7, 7]).verdict == "contradicted"
+    assert judged([1.6, 1.6], [3.5, 3.5]).verdict == "inconclusive"
+    assert judged([0, 0], [2.1, 2.1]).verdict == judged([2.1, 2.1], [2.1, 2.1]).verdict == "insensitive"
+    assert judged([], []).verdict == "no_coverage"
+    sure = judged([7, 7], [7, 7])
+    assert (sure.size, sure.size_std) == pytest.approx((1.0, 1 / np.sqrt(98)))
+    assert judged([0, 0], [2, 1]).visible_size == pytest.approx(3 / np.sqrt(5))  # 3 sigma are 3 = size x sqrt(5)
+    # Chi square of no event 98, of a size in (0.3 about 1) about 0: half of it less what the free size costs.
+    assert sure.log_likelihood_ratio == pytest.approx(49 - 0.5 * np.log(1 + 0.09 * 98), abs=0.1)
 
-    def verdict(observed, predicted):
-        return judge(np.array([observed]), one, np.array([predicted]), 3.0).verdict
 
-    assert verdict(10.0, 10.0) == verdict(6.0, 10.0) == verdict(14.0, 10.0) == "confirmed"
-    assert verdict(0.0, 10.0) == verdict(-5.0, 10.0) == "contradicted"
-    assert verdict(2.2, 5.0) == "inconclusive"
-    assert verdict(0.0, 2.9) == verdict(2.9, 2.9) == "insensitive"
-    assert judge(np.empty(0), np.empty((0, 0)), np.empty(0), 3.0).verdict == "no_data"
-    # Predicted exactly: (chi2 of zero 100 - chi2 of the prediction 0 - ln(1 + 0.09 * 100)) / 2
-    sure = judge(np.array([10.0]), one, np.array([10.0]), 3.0)
-    assert sure.log_likelihood_ratio == pytest.approx((100 - np.log(10.0)) / 2)
-    assert sure.expected_strength == pytest.approx(100.0)
+def test_silence_speaks_the_louder_the_more_was_predicted():
+    weak, strong = (judged([0, 0], [p, p]).log_likelihood_ratio for p in (4, 40))
+    assert strong < 5 * weak < -20
+
+
+def test_one_station_alone_neither_confirms_nor_contradicts():
+    for moved in (10, 0):
+        alone = judged([moved], [10])
+        assert alone.verdict == "inconclusive" and alone.note == "one station alone (ST00)"
+    rests = judged([12, -1.5], [10, 1.5])
+    assert rests.verdict == "inconclusive" and rests.note == "rests on ST00 alone"
+
+
+def test_another_size_than_predicted_confirms_nothing_and_is_said():
+    odd = judged([30, 30], [10, 10])
+    assert odd.verdict == "inconclusive" and "3.0 +- 0.1 times as much as predicted" in odd.note
+    assert judged([20, 20], [10, 10]).verdict == "confirmed"
+
+
+def test_a_step_of_all_stations_is_nobodys_event():
+    predicted = [5, -1, 4, 0.5]
+    assert judged([4, 4, 4, 4], predicted).verdict == "confirmed"
+    assert judged([4, 4, 4, 4], predicted, step=4.0).verdict == "contradicted"
+    assert judged([9, 3, 8, 4.5], predicted, step=4.0).verdict == "confirmed"
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +139,10 @@ def test_an_event_that_happened_is_confirmed_by_double_differences(region, tmp_p
     assert table["track"].tolist() == ["065D", "087A"] * 2
     assert set(table["reference_station"]) == {"REFS"}
     assert set(table["gnss_verdict"]) == {"confirmed"}
-    assert set(table["gnss_stations"]) == {2}
-    assert (table["gnss_log_likelihood_ratio"] > 10).all()
+    assert set(table["gnss_stations"]) == {3}
+    assert (table["gnss_log_likelihood_ratio"] > 5).all()
+    assert set(table["gnss_size"].round(0)) == {1.0} and (table["gnss_size_std"] < 0.5).all()
+    assert (abs(pd.to_datetime(table["gnss_t50"]) - pd.Timestamp("2018-12-16")).dt.days <= 8).all()
     places = {**NEAR, **REFERENCE}
     for row in table.itertuples():
         moved = [
@@ -134,15 +167,15 @@ def test_far_stations_are_insensitive_and_farther_ones_left_out(region, tmp_path
     assert set(table["gnss_verdict"]) == {"insensitive"}
     assert table["distance_km"].between(15, 35).all()
     table = compared(region, directory, tmp_path, max_distance_km=5.0)
-    assert table["gnss_verdict"].tolist() == ["no_data"]
+    assert table["gnss_verdict"].tolist() == ["no_coverage"]
     assert table["station"].tolist() == [""]
 
 
-def test_no_station_is_no_data_and_no_event_is_an_empty_table(region, tmp_path):
+def test_no_station_is_no_coverage_and_no_event_is_an_empty_table(region, tmp_path):
     (tmp_path / "g").mkdir()
     table = compared(region, tmp_path / "g", tmp_path)
     assert list(table.columns) == [c.name for c in stage.COMPARISON_COLUMNS]
-    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_data", 0]]
+    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_coverage", 0]]
     events, scans = read_events(region[0])
     write_events(tmp_path / "none.parquet", events.iloc[:0], scans)
     assert len(compared((tmp_path / "none.parquet", region[1]), tmp_path / "g", tmp_path)) == 0
@@ -150,14 +183,14 @@ def test_no_station_is_no_data_and_no_event_is_an_empty_table(region, tmp_path):
         compared(region, tmp_path / "nowhere", tmp_path)
 
 
-def test_a_region_whose_stations_are_all_left_out_has_no_data_and_says_so(region, tmp_path, caplog):
+def test_a_region_whose_stations_are_all_left_out_has_no_coverage_and_says_so(region, tmp_path, caplog):
     directory = network(tmp_path / "g", NEAR, 1.0)
     for path in directory.iterdir():
         path.write_text(path.read_text().replace(" 0.000800 0.000800 0.003000 ", " 0 0 0 "))
     table = compared(region, directory, tmp_path)
-    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_data", 0]]
+    assert table[["event", "gnss_verdict", "gnss_stations"]].values.tolist() == [[0, "no_coverage", 0]]
     assert "2 of 2 station files were not used" in caplog.text
-    assert "(no_data)" in caplog.text
+    assert "(no_coverage)" in caplog.text
 
 
 def test_an_event_without_source_is_judged_in_the_line_of_sight(region, tmp_path):
@@ -184,20 +217,9 @@ def test_verdicts_are_one_row_an_event():
     columns = [c.name for c in stage.COMPARISON_COLUMNS]
     values = [(0, "confirmed", 2, 5.0), (0, "confirmed", 2, 5.0), (2, "insensitive", 1, 0.5)]
     names = ("event", "gnss_verdict", "gnss_stations", "gnss_log_likelihood_ratio")
-    rows = [dict.fromkeys(columns, "") | dict(zip(names, v, strict=True)) for v in values]
+    rows = [WITHOUT_GNSS | dict.fromkeys(columns[:3], "") | dict(zip(names, v, strict=True)) for v in values]
     table = stage.verdicts(pd.DataFrame(rows), 4)
     assert list(table.columns) == [c.name for c in GNSS_COLUMNS]
-    assert table["gnss_verdict"].tolist() == ["confirmed", "no_data", "insensitive", "no_data"]
+    assert table["gnss_verdict"].tolist() == ["confirmed", "no_coverage", "insensitive", "no_coverage"]
     assert table["gnss_stations"].tolist() == [2, 0, 1, 0]
     assert len(stage.verdicts(pd.DataFrame(columns=columns), 0)) == 0
-
-
-def test_series_in_the_line_of_sight_shows_the_event():
-    los = line_of_sight("ascending")
-    table = series_in_los(station(noise=0.1), los, INTERVAL, GnssSettings())
-    truth = 1e3 * float(los @ np.array([5e-3, -3e-3, 2e-3]))
-    after, before = (table[m]["los_mm"].mean() for m in (table["time"] > INTERVAL[1], table["time"] < INTERVAL[0]))
-    assert after - before == pytest.approx(truth, abs=0.5)
-    assert table["transient_mm"].iloc[-1] == pytest.approx(truth, abs=0.5)
-    assert (table["white_std_mm"] > 0).all()
-    assert series_in_los(station(days=DAYS[:90]), los, INTERVAL, GnssSettings()) is None

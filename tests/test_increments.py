@@ -16,27 +16,23 @@ from event_builders import event, scan, table
 from increment_builders import NO_GNSS, write_source
 from slipscan.catalogue import increment, stage
 from slipscan.errors import SlipscanError
+from slipscan.events import WITHOUT_GNSS, write_events
+from slipscan.outputs import sha256_file
 from slipscan.settings import CatalogueSettings
 from waiting import wait_until
 
 
 def test_an_increment_carries_each_events_own_verdict(tmp_path):
-    gnss = pd.DataFrame(
-        {
-            "event": [1, 1],
-            "station": ["ISM1", "ISM2"],
-            "gnss_verdict": ["confirmed", "confirmed"],
-            "gnss_stations": [2, 2],
-            "gnss_log_likelihood_ratio": [7.5, 7.5],
-        }
-    )
+    verdict = {"event": 1, "gnss_verdict": "confirmed", "gnss_stations": 2, "gnss_log_likelihood_ratio": 7.5}
+    gnss = pd.DataFrame([WITHOUT_GNSS | verdict | {"station": name, "gnss_size": 1.1} for name in ("ISM1", "ISM2")])
     events, verdicts = write_source(tmp_path, event(), event(t50="2019-09-01"), gnss=gnss)
     stage.write_increment(events, verdicts, tmp_path / "increments", tmp_path / "increment.json")
 
     pointer = json.loads((tmp_path / "increment.json").read_text())
     read = increment.read(tmp_path / "increments" / pointer["increment"])
     assert pointer["region"] == read.region == "AAAA"
-    assert list(read.events["gnss_verdict"]) == ["no_data", "confirmed"]
+    assert list(read.events["gnss_verdict"]) == ["no_coverage", "confirmed"]
+    assert list(read.events["gnss_note"]) == ["", ""] and read.events["gnss_size"][1] == 1.1
     assert list(read.events["gnss_stations"]) == [0, 2]
     assert np.isnan(read.events["gnss_log_likelihood_ratio"][0])
     assert read.events["gnss_log_likelihood_ratio"][1] == 7.5
@@ -73,10 +69,17 @@ def test_a_gnss_table_must_have_its_columns(tmp_path, gnss, word):
     assert not (tmp_path / "increment.json").exists()
 
 
+def test_an_increment_of_before_the_sizes_is_read(tmp_path):
+    found = increment.with_verdicts(table(event()), NO_GNSS)
+    older = found.drop(columns=[name for name in WITHOUT_GNSS if name.startswith(("gnss_size", "joint"))])
+    write_events(tmp_path / "older", older.assign(gnss_verdict="no_data"), [scan()])
+    path = (tmp_path / "older").rename(tmp_path / f"00001-{sha256_file(tmp_path / 'older')[:12]}.parquet")
+    read = increment.read(path).events
+    assert list(read["gnss_verdict"]) == ["no_coverage"] and np.isnan(read["joint_mw"][0])
+
+
 def test_a_verdict_on_an_unknown_event_is_refused():
-    verdicts = pd.DataFrame({
-        "event": [3], "gnss_verdict": ["confirmed"], "gnss_stations": [1], "gnss_log_likelihood_ratio": [4.0],
-    })  # fmt: skip
+    verdicts = pd.DataFrame([WITHOUT_GNSS | {"event": 3, "gnss_verdict": "confirmed"}])
     with pytest.raises(SlipscanError, match="run gnss again"):
         increment.with_verdicts(table(event()), verdicts)
 

@@ -20,7 +20,10 @@ WRITES = {
     "calibrate": ("IN", "OUT"),
     "detect": ("IN", "OUT"),
     "source": ("IN", "--out", "OUT"),
-    "gnss": ("IN", "stations", "tracks", "--out", "OUT"),
+    "gnss compare": ("IN", "stations", "tracks", "--out", "OUT"),
+    "gnss detect": ("stations", "OUT"),
+    "gnss fetch": ("ISMT", "OUT", *REGIONS),
+    "agreement": ("stations", "--out", "OUT", "--stack", "s.zarr", "--denoised", "d.zarr"),
     "increment": ("IN", "gnss", "increments", "OUT"),
     "catalogue": (".", "OUT"),
     "catalogue with its pointer": (".", "c.gpkg", "--pointer", "OUT"),
@@ -36,6 +39,8 @@ WRITES = {
     "bench freeze": ("OUT", *PLAN),
     "bench skill": ("--method", "zero", "--page", "OUT", *PLAN),
     "bench stages": ("--page", "OUT"),
+    "bench gnss": ("--stations", "stations", "--steps", "steps.txt", "--page", "OUT"),
+    "bench twin": ("results", "X", "OUT"),
     "bench real": ("--data", "IN", "--method", "zero", "--page", "OUT"),
 }
 ELSEWHERE = {"docs", "init", "loopback", "cache prune"}
@@ -47,6 +52,7 @@ WRITES_NOTHING = {
     "archive status",
     "bench denoise",
     "bench bound",
+    "bench gnss-verdict",
     "bench verify",
     "status",
 }

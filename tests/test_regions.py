@@ -30,6 +30,8 @@ def test_the_shipped_file_is_valid() -> None:
     regions = read_regions(Path(__file__).resolve().parents[1] / "config/regions.geojson")
     assert {"ISMT-TWIN", "MEXC"} <= set(regions)
     assert regions["MEXC"].track("005A").local.convention == "gamma"
+    for name in ("ISMT", "CSAF", "KLSF", "CASC", "HKRG"):
+        assert regions[name].gnss_stations or regions[name].gnss_distance_km
 
 
 def test_a_region_is_read(tmp_path: Path) -> None:

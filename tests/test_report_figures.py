@@ -14,6 +14,7 @@ from shapely.geometry import MultiPolygon, box
 
 from event_builders import event, scan
 from report_builders import gnss_table, small_grid, write_regions
+from slipscan.events import WITHOUT_GNSS
 from slipscan.regions import read_regions
 from slipscan.report import event_figures, style, words
 from slipscan.report import map as overview_map
@@ -153,8 +154,7 @@ def test_headlines():
 
 
 def test_a_source_is_described_by_what_it_is():
-    base = event(potency_m3=1e6, area_km2=10.0, created="2019-12-25", updated="2019-12-25",
-                 gnss_verdict="no_data", gnss_stations=0, gnss_log_likelihood_ratio=np.nan)  # fmt: skip
+    base = WITHOUT_GNSS | event(potency_m3=1e6, area_km2=10.0, created="2019-12-25", updated="2019-12-25")
     assert dict(words.facts(base))["Source"] == "no source fits"
     assert dict(words.facts(base | {"volume_change_m3": -2e6}))["Source"] == "volume change −2 × 10⁶\u00a0m³"
     slip = base | {"strike_deg": 261.5, "dip_deg": 85.0, "rake_deg": 180.0, "length_km": 10.0, "width_km": 4.0,

@@ -67,6 +67,23 @@ def real(
     print(measure_real(data, method, events, page))
 
 
+@app.command("gnss")
+def gnss(
+    stations: Annotated[Path, typer.Option(help="directory of the stations on Kilauea (docs/benchmarks/gnss.md)")],
+    steps: Annotated[Path, typer.Option(help="NGL's steps.txt")],
+    row: Annotated[list[str] | None, typer.Option(help="names, once for each; default: all")] = None,
+    rows: Annotated[Path, typer.Option(help="measured rows are kept there (.json)")] = Path("results/bench/gnss.json"),
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+) -> None:
+    """Print what noise model, velocities, offsets and the search for transients of GNSS series reach."""
+    from slipbench.frozen import one_thread
+    from slipbench.gnss_page import ALL, measure
+    from slipbench.gnss_rows import Places
+
+    one_thread()
+    print(measure(row or list(ALL), Places(stations, steps), rows, page))
+
+
 @app.command("denoise")
 def denoise(
     weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,
@@ -106,6 +123,31 @@ def bound(config: Annotated[Path, typer.Argument(help="YAML that states every as
 
     one_thread()
     print(tabulate_bound(config))
+
+
+@app.command("gnss-verdict")
+def gnss_verdict(
+    networks: Annotated[int, typer.Option(min=1, help="networks of stations that are drawn")] = 24,
+    events: Annotated[int, typer.Option(min=1, help="in each of them")] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Print how often GNSS confirms what happened and contradicts what did not (docs/benchmarks/gnss_verdict.md)."""
+    from slipbench.gnss_verdict import run, section
+
+    command = f"slipscan bench gnss-verdict --networks {networks} --events {events} --seed {seed}"
+    print("\n".join(section(run(networks, events, seed), command)))
+
+
+@app.command("twin")
+def twin(
+    results: Annotated[Path, typer.Argument(help="results directory of the workflow")],
+    region: Annotated[str, typer.Argument(help="id of the simulated region")],
+    out: Out,
+) -> None:
+    """Set InSAR, GNSS and both together beside the truth of a simulated region; print and write the page."""
+    from slipbench.twin import write_page
+
+    print(write_page(results, region, out))
 
 
 @app.command("freeze")

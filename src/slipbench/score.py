@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def score_catalogue(catalogue: Path, truth: Path) -> str:
     SlipscanError
         a file is missing, is something else, or the region was not scanned
     """
-    planted = _read_truth(Path(truth))
+    planted = read_truth(Path(truth))
     events, _, scans = read(catalogue)
     if planted["region"] not in set(scans["region"]):
         raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {planted['region']}: run it first")
@@ -66,8 +67,9 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     result
         'region', 'scenario'; 'found', 'missed', 'false' (duplicates included) and 'duplicates', counts;
         'rows', a dictionary each: 'truth' and 'event_id' (None where there is none), 'result' (found,
-        missed, false or duplicate), 'type', and, where found, the errors catalogue - truth 't50_error_d',
-        't05_error_d', 'mw_error', 'depth_error_km' and 'distance_km'
+        missed, false or duplicate; the 'truth' of a false one names what was there and is no slow slip),
+        'type', and, where found, the errors catalogue - truth 't50_error_d', 't05_error_d', 'mw_error',
+        'depth_error_km' and 'distance_km'
     """
     truths = sorted(planted["events"], key=lambda truth: (truth["t50"], truth["id"]))
     ours = events[events["region"] == planted["region"]].drop(columns="geometry").to_dict("records")
@@ -86,7 +88,14 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     for e, event in enumerate(ours):
         if e not in match.values():
             result = "duplicate" if e in on_a_truth else "false"
-            rows.append({"truth": None, "event_id": event["event_id"], "result": result, "type": event["type"]})
+            rows.append(
+                {
+                    "truth": _distractor(event, planted.get("distractors", [])),
+                    "event_id": event["event_id"],
+                    "result": result,
+                    "type": event["type"],
+                }
+            )
     count = {result: sum(row["result"] == result for row in rows) for result in ("found", "missed", "duplicate")}
     return {
         "region": planted["region"],
@@ -124,15 +133,20 @@ def format_table(result: Row) -> str:
                 f"{row['distance_km']:.1f} km",
             )
         lines.append((row["truth"] or "-", row["event_id"] or "-", row["result"], row["type"] or "-", *errors))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    text.insert(1, "-" * sum(widths, 2 * (len(widths) - 1)))
     duplicates = f" ({result['duplicates']} duplicate)" if result["duplicates"] else ""
     planted = result["found"] + result["missed"]
     summary = (
         f"{result['region']}: {result['found']} of {planted} planted events found, {result['missed']} missed,"
         f" {result['false']} false{duplicates}"
     )
+    return format_lines(summary, lines)
+
+
+def format_lines(summary: str, lines: Sequence[Sequence[str]]) -> str:
+    """A sentence, and a table whose first line is its header, for the terminal."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text.insert(1, "-" * sum(widths, 2 * (len(widths) - 1)))
     return "\n".join([summary, "", *text]) + "\n"
 
 
@@ -141,7 +155,8 @@ def _signed(value: float, digits: str, unit: str) -> str:
     return f"{value:+{digits}}{unit}" if math.isfinite(value) else "-"
 
 
-def _read_truth(path: Path) -> Row:
+def read_truth(path: Path) -> Row:
+    """The truth of a simulated region; raises SlipscanError where the file is something else."""
     planted = read_json(path, "truth", "only simulated regions have one")
     if not isinstance(planted, dict) or not {"region", "events"} <= set(planted):
         raise SlipscanError(f"{path} is no truth of a simulated region: it lacks 'region' or 'events'")
@@ -159,6 +174,15 @@ def _read_truth(path: Path) -> Row:
 def _is_hit(event: Row, truth: Row) -> bool:
     reach_km = max(MAX_DISTANCE_KM, 0.5 * truth["length_km"])
     return abs(_days(event["t50"], truth["t50"])) <= MAX_T50_ERROR_D and _distance_km(event, truth) <= reach_km
+
+
+def _distractor(event: Row, distractors: list[Row]) -> str | None:
+    """What moved the ground there and then, and is no slow slip; None where nothing was planted."""
+    for other in distractors:
+        near = _distance_km(event, other) <= max(MAX_DISTANCE_KM, other.get("radius_km", 0.0))
+        if near and abs(_days(event["t50"], other["t50"])) <= max(MAX_T50_ERROR_D, other.get("duration_d", 0.0)):
+            return f"{other['id']} ({other['type']})"
+    return None
 
 
 def _badness(event: Row, truth: Row) -> float:

@@ -19,6 +19,7 @@ from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.gnss import commands as gnss_commands  # noqa: E402
 from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(bench_app, name="bench")
+app.add_typer(gnss_commands.app, name="gnss")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
 Noise = Annotated[Path | None, typer.Option(help="product of `slipscan noise`: how noise is correlated in time")]
@@ -141,7 +143,7 @@ def source(
     write_event_table(transients, out, stage_settings(SourceSettings, config, options))
 
 
-@app.command()
+@gnss_commands.app.command("compare")
 def gnss(
     events: In,
     stations: Annotated[Path, typer.Argument(help="directory of NGL .tenv3 files")],
@@ -156,6 +158,9 @@ def gnss(
     from slipscan.settings import GnssSettings
 
     write_gnss_table(events, transients, stations, out, stage_settings(GnssSettings, config, options))
+
+
+app.command()(gnss_commands.agreement)
 
 
 @app.command()
@@ -231,11 +236,21 @@ def train(
 
 
 @app.command()
-def score(catalogue: In, truth: In) -> None:
-    """Print found, missed and false events, onset and magnitude errors against a known truth."""
+def score(
+    catalogue: In,
+    truth: Annotated[Path | None, typer.Argument(help="truth.json of a simulated region")] = None,
+    known: Annotated[Path | None, typer.Option(help="published events, say config/known_events.csv")] = None,
+) -> None:
+    """Print found, missed and false events against a known truth, or which published events were found."""
+    from slipbench.known import score_known
     from slipbench.score import score_catalogue
 
-    print(score_catalogue(catalogue, truth))
+    if truth is None and known is None:
+        raise SlipscanError("slipscan score needs something to compare with: a truth.json, or --known FILE")
+    if truth is not None:
+        print(score_catalogue(catalogue, truth))
+    if known is not None:
+        print(score_known(catalogue, known))
 
 
 app.command()(project_commands.summary)

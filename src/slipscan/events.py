@@ -28,7 +28,7 @@ from slipscan.outputs import parquet_kind
 EVENT_TYPES = (
     "slow_slip", "afterslip", "creep_rate_change", "coseismic", "volumetric", "hydrological", "residue",
 )  # fmt: skip
-GNSS_VERDICTS = ("confirmed", "contradicted", "inconclusive", "insensitive", "no_data")
+GNSS_VERDICTS = ("confirmed", "contradicted", "inconclusive", "insensitive", "no_coverage")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,37 @@ GNSS_COLUMNS = (
     Column("gnss_verdict", "str", f"one of {', '.join(GNSS_VERDICTS)}"),
     Column("gnss_stations", "int64", "stations compared"),
     Column("gnss_log_likelihood_ratio", "float64", "event against no event in the GNSS series; positive confirms"),
+    Column("gnss_size", "float64", "observed over predicted displacement of the stations, all together"),
+    Column("gnss_size_std", "float64", "its standard deviation"),
+    Column("gnss_visible_size", "float64", "multiple of the predicted size from which the stations would see it"),
+    Column("gnss_visible_mw", "float64", "the magnitude of an event of that size; without a fault none"),
+    Column("gnss_t50", "str", "middle of the event in unaveraged daily positions; empty where not confirmed"),
+    Column("gnss_t50_std_d", "float64", "its standard deviation, days"),
+    Column("gnss_duration_d", "float64", "t95 - t05 in daily positions, days"),
+    Column("gnss_note", "str", "what the verdict hangs on: one station alone, an odd size"),
+    Column("joint_mw", "float64", "magnitude of the source of InSAR and GNSS together; takes no part in the verdict"),
+    Column("joint_depth_km", "float64", "depth of that source's centre, positive down"),
+    Column("joint_longitude", "float64", "of that source's centre, degrees east"),
+    Column("joint_latitude", "float64", "of that source's centre, degrees north"),
+    Column("gnss_only_mw", "float64", "magnitude of the source of GNSS alone, in InSAR's time"),
 )  # fmt: skip
+
+WITHOUT_GNSS: dict[str, Any] = {
+    column.name: {"str": "", "int64": 0, "float64": float("nan")}[column.dtype] for column in GNSS_COLUMNS
+} | {"gnss_verdict": "no_coverage"}
+"""Of an event that no station lies near."""
+
+
+def with_gnss_columns(frame: pd.DataFrame) -> None:
+    """Fill, in place, the GNSS columns that an older version did not write, and bring its words to today's."""
+    for name, nothing in WITHOUT_GNSS.items():
+        if name not in frame and name not in _OLDEST:
+            frame[name] = np.full(len(frame), nothing, dtype=object if isinstance(nothing, str) else None)
+    if "gnss_verdict" in frame:
+        frame["gnss_verdict"] = frame["gnss_verdict"].replace("no_data", "no_coverage").astype(object)
+
+
+_OLDEST = ("gnss_verdict", "gnss_stations", "gnss_log_likelihood_ratio")
 
 CATALOGUE_COLUMNS = (
     Column("event_id", "str", "stable identifier: region, year and number"),

@@ -131,6 +131,12 @@ class Region(Frozen):
         None,
         description="directory of NGL .tenv3 files below archive.data_root ('simulated' regions make theirs)",
     )
+    gnss_stations: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4}$")], ...] | None = Field(
+        None, min_length=1, description="names of the stations that `slipscan gnss fetch` gets"
+    )
+    gnss_distance_km: float | None = Field(
+        None, ge=0, le=2000, description="or: all within so far of the polygon (default: ngl.max_distance_km)"
+    )
     polygon: tuple[tuple[float, float], ...] = Field(
         min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"
     )

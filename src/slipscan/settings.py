@@ -18,6 +18,8 @@ from slipscan.settings_archive import Corrections as Corrections
 from slipscan.settings_archive import DownloadSettings as DownloadSettings
 from slipscan.settings_archive import Hyp3Settings as Hyp3Settings
 from slipscan.settings_archive import SimulatedArchive as SimulatedArchive
+from slipscan.settings_gnss import GnssDetectSettings as GnssDetectSettings
+from slipscan.settings_gnss import NglSettings as NglSettings
 
 
 class TimeseriesSettings(Frozen):
@@ -216,7 +218,9 @@ class Settings(Frozen):
     denoise: DenoiseSettings = DenoiseSettings()
     detect: DetectSettings = DetectSettings()
     source: SourceSettings = SourceSettings()
+    ngl: NglSettings = NglSettings()
     gnss: GnssSettings = GnssSettings()
+    gnss_detect: GnssDetectSettings = GnssDetectSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     report: ReportSettings = ReportSettings()
     train: TrainSettings = TrainSettings()

@@ -14,8 +14,10 @@ Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
 class SimulatedArchive(Frozen):
     """The synthetic archive: what it writes, in the layout of a LiCSAR frame."""
 
-    scenario: Literal["ismetpasa", "quiet"] = Field(
-        "ismetpasa", description="'ismetpasa' plants two slow slip events, 'quiet' none"
+    scenario: Literal["ismetpasa", "quiet", "north_anatolian"] = Field(
+        "ismetpasa",
+        description="'ismetpasa' plants two slow slip events, 'quiet' none, 'north_anatolian' those of six years with"
+        " creep bursts, what is no slow slip, and sixteen GNSS stations",
     )
     seed: int = Field(2021, ge=0, lt=2**31)
     start: IsoDate = Field("2018-01-04", description="first acquisition")

@@ -52,6 +52,8 @@ rule archive:
 rule stations:
     output:
         directory(path("{region}", "stations")),
+    wildcard_constraints:
+        region=one_of(name for name in REGIONS if name not in FETCHED),
     log:
         path("logs", "{region}", "stations.log"),
     benchmark:
@@ -73,6 +75,33 @@ rule stations:
     shell:
         "slipscan archive stations {wildcards.region} {output:q} --regions {params.regions:q}"
         " {params.directory:q} {params.options:q} 2> {log:q}"
+
+
+rule gnss_fetch:
+    output:
+        directory(path("{region}", "stations")),
+    wildcard_constraints:
+        region=one_of(FETCHED),
+    log:
+        path("logs", "{region}", "gnss_fetch.log"),
+    benchmark:
+        path("benchmarks", "{region}", "gnss_fetch.tsv")
+    threads: 1
+    resources:
+        archive=1,
+        mem_mb=1000,
+        runtime=240,
+    params:
+        options=options("ngl"),
+        settings=settings("ngl"),
+        as_of=plain(SETTINGS.as_of),
+        regions=plain(SETTINGS.regions_file),
+        cache=plain(SETTINGS.cache_dir),
+        entry=region_entry,
+        code=code("archive"),
+    shell:
+        "slipscan gnss fetch {wildcards.region} {output:q} --regions {params.regions:q} --cache {params.cache:q}"
+        " {params.options:q} 2> {log:q}"
 
 
 rule truth:

@@ -25,12 +25,24 @@ try:
 except SlipscanError as error:
     raise WorkflowError(f"slipscan: error: {error}") from None
 
+# Regions whose entry names their stations, by list or distance: these come from the archive of positions.
+FETCHED = [
+    name
+    for name, region in REGIONS.items()
+    if (region.gnss_stations or region.gnss_distance_km is not None)
+    and not (region.gnss or SETTINGS.gnss.directory)
+]
 WITH_TRUTH = [name for name, region in REGIONS.items() if has_truth(region)]
 
 
 wildcard_constraints:
     region="[A-Za-z0-9-]+",
     track="[A-Za-z0-9-]+",
+
+
+def one_of(names):
+    """A pattern that matches these names and nothing else."""
+    return "|".join(names) or "(?!)"
 
 
 def path(*parts):

@@ -23,6 +23,8 @@ class RemoteFile:
         as the archive tells them: None, and 'md5:...', 'sha256:...' or an empty string
     shared
         whether several granules need it (the geometry of a frame): it is kept until all are cropped
+    refresh
+        whether the server is asked for a newer version of a file that is there (If-None-Match, If-Modified-Since)
     """
 
     name: str
@@ -30,6 +32,7 @@ class RemoteFile:
     bytes: int | None = None
     checksum: str = ""
     shared: bool = False
+    refresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The files of a directory that the GNSS comparison reads: a .tenv3 file a station, and NGL's steps.txt."""
+"""The files of a directory that GNSS stages read: one a station (.tenv3, .pos, .csv), and NGL's steps.txt."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from slipscan.errors import SlipscanError
 log = logging.getLogger(__name__)
 
 STEPS = "steps.txt"
+SERIES = (".tenv3", ".pos", ".csv")
 
 
 def series_files(directory: Path) -> list[Path]:
-    """List the .tenv3 files of a directory by name, in whatever case; hidden ones are left aside."""
-    return [p for p in _entries(directory) if p.suffix.lower() == ".tenv3"]
+    """List the stations' files of a directory by name, in whatever case; hidden ones are left aside."""
+    return [p for p in _entries(directory) if p.suffix.lower() in SERIES]
 
 
 def steps_file(directory: Path) -> Path | None:

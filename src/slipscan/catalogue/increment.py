@@ -69,7 +69,7 @@ def with_verdicts(found: gpd.GeoDataFrame, verdicts: pd.DataFrame) -> gpd.GeoDat
         events, one row each (SOURCE_COLUMNS and geometry)
     verdicts
         rows per (event, station, track), `event` being the row number in `found`; the verdict's columns
-        are the same in all rows of an event. An event without a row has verdict 'no_data'.
+        are the same in all rows of an event. An event without a row has verdict 'no_coverage'.
 
     Raises
     ------
@@ -88,16 +88,10 @@ def with_verdicts(found: gpd.GeoDataFrame, verdicts: pd.DataFrame) -> gpd.GeoDat
         raise SlipscanError("the GNSS table speaks of events that the event table does not hold: run gnss again")
     out = found.reset_index(drop=True)
     numbers = range(len(out))
-    out["gnss_verdict"] = np.array(
-        [first["gnss_verdict"][i] if i in first.index else "no_data" for i in numbers], dtype=object
-    )
-    out["gnss_stations"] = np.array(
-        [first["gnss_stations"][i] if i in first.index else 0 for i in numbers], dtype="int64"
-    )
-    out["gnss_log_likelihood_ratio"] = np.array(
-        [first["gnss_log_likelihood_ratio"][i] if i in first.index else np.nan for i in numbers],
-        dtype="float64",
-    )
+    for column in event_tables.GNSS_COLUMNS:
+        nothing = event_tables.WITHOUT_GNSS[column.name]
+        values = [first[column.name][i] if i in first.index else nothing for i in numbers]
+        out[column.name] = np.array(values, dtype=object if column.dtype == "str" else column.dtype)
     return out[[*_COLUMNS, "geometry"]]
 
 
@@ -200,6 +194,7 @@ def read(path: Path) -> Increment:
             " backup, or delete it and run the region again"
         )
     found, scans = event_tables.read_events(path)
+    event_tables.with_gnss_columns(found)
     lacking = [name for name in _COLUMNS if name not in found]
     if lacking:
         raise SlipscanError(f"the increment {path} lacks the column '{lacking[0]}': it is of another version")

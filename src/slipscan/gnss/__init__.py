@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 3
+VERSION = 4
 """Raised when results change (`slipscan.versions`)."""

@@ -10,20 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-
-from slipscan.gnss.steps import Step
-from slipscan.gnss.tenv3 import Station
-from slipscan.gnss.trajectory import Interval, fit_transient
-from slipscan.settings import GnssSettings
+from scipy.special import logsumexp
 
 Float = NDArray[np.float64]
 
-PREDICTION_ERROR = 0.3
-"""Relative standard deviation of the size of a prediction: of slip fitted to denoised maps."""
+SIZE_ERROR = 0.3
+"""Standard deviation of the logarithm of a predicted size: of slip fitted to denoised maps."""
+PATTERN_ERROR = 0.3
+"""Of a predicted displacement, what the source gets wrong at a single station: the share that moves elsewhere."""
 SENSITIVE = 9.0
 """Expected chi square (3 sigma) of the predicted displacement below which the stations are insensitive."""
+ODD_SIZE = 3.0
+"""Standard deviations by which the observed size may differ from the predicted one in a confirmed event."""
+MIN_STATIONS = 2
+_SIZES = np.linspace(-4.0, 4.0, 65)
 
 
 def project(displacement: Float, covariance: Float, los: Float) -> tuple[float, float]:
@@ -58,111 +59,131 @@ def sample(
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict (one of events.GNSS_VERDICTS), the log likelihood ratio of event against no event, its strength."""
+    """A verdict on an event, and what it rests on.
+
+    Attributes
+    ----------
+    verdict
+        one of events.GNSS_VERDICTS
+    log_likelihood_ratio
+        of the event against no event
+    size, size_std
+        observed over predicted displacement, and its standard deviation
+    visible_size
+        the multiple of the predicted displacement from which the stations would see the event at 3 sigma
+    stations
+        that have a part in it
+    note
+        what a reader must know: one station alone, an odd size
+    weight
+        (time,) of the times that were tried
+    """
 
     verdict: str
     log_likelihood_ratio: float
-    expected_strength: float
+    size: float
+    size_std: float
+    visible_size: float
+    stations: int
+    note: str
+    weight: Float
 
 
-def judge(
-    observed: Float,
-    covariance: Float,
-    predicted: Float,
-    min_log_likelihood_ratio: float,
-    predicted_std: Float | float = 0.0,
-) -> Judgement:
+@dataclass(frozen=True)
+class Evidence:
+    """What GNSS measured for each time that was tried, and what the event would do.
+
+    Attributes
+    ----------
+    observed, covariance
+        (time, n) displacements, metres, and (time, n, n)
+    predicted
+        (n,) displacements that the event would make
+    station
+        (n,) number of the station of each
+    names
+        (station,)
+    log_prior
+        (time,) logarithm of the weight of each time beforehand; the weights sum to one
+    """
+
+    observed: Float
+    covariance: Float
+    predicted: Float
+    station: NDArray[np.int64]
+    names: Sequence[str]
+    log_prior: Float
+
+    def products(self, rows: NDArray[np.bool_] | slice = slice(None)) -> tuple[Float, Float]:
+        """Products p' C^-1 x and p' C^-1 p (time,) of some of the displacements."""
+        p = self.predicted[rows]
+        inside = self.covariance[:, rows][:, :, rows]
+        weighted = np.linalg.solve(inside, np.broadcast_to(p[:, None], (len(inside), len(p), 1)))[..., 0]
+        return np.einsum("kn,kn->k", weighted, self.observed[:, rows]), weighted @ p
+
+
+def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     """Weigh the event against no event.
 
     Parameters
     ----------
-    observed, covariance
-        (n,) displacements that GNSS measured, and (n, n): all stations together
-    predicted
-        (n,) displacements that the event would make there
+    evidence
+        of all stations together
     min_log_likelihood_ratio
         needed for 'confirmed' (positive) or 'contradicted' (negative)
-    predicted_std
-        (n,) part of the prediction's error that differs from station to station; `PREDICTION_ERROR` of its
-        size, common to all, is always there
 
     Returns
     -------
     judgement
-        log likelihood ratio: (chi2 of no event - chi2 of the prediction) / 2, each with its own covariance
-        and its determinant (Gaussian marginal likelihoods); expected strength: predicted' C^-1 predicted. No
-        event means no displacement, or one of the opposite sense. Since the size of the prediction is
-        uncertain, silence of GNSS counts for about -6 at most.
+        The event moves the stations by s times the prediction, with ln s normal around 0 (`SIZE_ERROR`), at one of
+        the times; no event leaves them, or moves them in the opposite sense. The ratio is that of the two marginal
+        likelihoods. Two stations at least confirm or contradict, and the sign of the ratio must not hang on one of
+        them; a size that is not that of the prediction confirms nothing.
     """
-    if len(observed) == 0:
-        return Judgement("no_data", float("nan"), 0.0)
-    noise = covariance + np.diag(np.broadcast_to(predicted_std, observed.shape) ** 2)
-    with_event = noise + PREDICTION_ERROR**2 * np.outer(predicted, predicted)
-    strength = float(predicted @ np.linalg.solve(noise, predicted))
-    seen = float(predicted @ np.linalg.solve(noise, observed)) / strength if strength > 0 else 0.0
-    opposite = min(0.0, seen) * predicted
-    ratio = _log_likelihood(observed - predicted, with_event) - _log_likelihood(observed - opposite, noise)
+    count = len(np.unique(evidence.station))
+    if not count:
+        nan = float("nan")
+        return Judgement("no_coverage", nan, nan, nan, nan, 0, "", np.exp(evidence.log_prior))
+    a, b = evidence.products()
+    event, none = _log_marginals(a, b)
+    ratio = float(logsumexp(evidence.log_prior + event) - logsumexp(evidence.log_prior + none))
+    log_weight = evidence.log_prior + np.logaddexp(event, 0.0)
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    sizes = a / np.maximum(b, 1e-12)
+    size = float(weight @ sizes)
+    size_std = float(np.sqrt(weight @ (1.0 / np.maximum(b, 1e-12) + (sizes - size) ** 2)))
+    strength = float(np.exp(evidence.log_prior) @ b)
+    visible = float(np.sqrt(SENSITIVE / strength)) if strength > 1e-9 else float("nan")
+    verdict, note = "inconclusive", ""
     if strength < SENSITIVE:
         verdict = "insensitive"
-    elif ratio > min_log_likelihood_ratio:
-        verdict = "confirmed"
-    elif ratio < -min_log_likelihood_ratio:
-        verdict = "contradicted"
-    else:
-        verdict = "inconclusive"
-    return Judgement(verdict, float(ratio), strength)
+    elif abs(ratio) > min_log_likelihood_ratio:
+        note = _objection(evidence, ratio, size, size_std, int(weight.argmax()))
+        verdict = "inconclusive" if note else ("confirmed" if ratio > 0 else "contradicted")
+    return Judgement(verdict, ratio, size, size_std, visible, count, note, weight)
 
 
-def _log_likelihood(residual: Float, covariance: Float) -> float:
-    """Of a Gaussian, the constant left out."""
-    chi2 = residual @ np.linalg.solve(covariance, residual)
-    return float(-0.5 * (chi2 + np.linalg.slogdet(covariance)[1]))
+def _log_marginals(a: Float, b: Float) -> tuple[Float, Float]:
+    """Log likelihoods (time,) of the event and of none, each over that of stations at rest."""
+    size = np.exp(SIZE_ERROR * _SIZES)
+    log_weight = -0.5 * _SIZES**2
+    log_weight -= logsumexp(log_weight)
+    event = logsumexp(log_weight + a[:, None] * size - 0.5 * b[:, None] * size**2, axis=1)
+    return event, 0.5 * np.minimum(a, 0.0) ** 2 / np.maximum(b, 1e-12)
 
 
-def stacked_covariance(own: Sequence[Float], reference: Float | None) -> Float:
-    """Covariance (3 station, 3 station) of displacements relative to a reference station.
-
-    Every station has its own (3, 3) block; the reference station's noise is common to all.
-    """
-    count = len(own)
-    total = np.zeros((3 * count, 3 * count))
-    for i, block in enumerate(own):
-        total[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = block
-    if reference is not None:
-        total += np.kron(np.ones((count, count)), reference)
-    return total
-
-
-def series_in_los(
-    station: Station,
-    los: Float,
-    interval: Interval,
-    settings: GnssSettings,
-    steps: Sequence[Step] = (),
-    others: Sequence[Interval] = (),
-) -> pd.DataFrame | None:
-    """A station's series around an event in the line of sight, its background removed: for figures.
-
-    Parameters
-    ----------
-    los
-        (3,) unit vector ground to satellite
-
-    Returns
-    -------
-    table
-        columns time, los_mm (the series less offset, rate, season, steps and other events), white_std_mm
-        and transient_mm (the fitted event); None where `fit_transient` gives no estimate
-    """
-    estimate = fit_transient(station, interval, settings, steps, others)
-    if estimate is None:
-        return None
-    binned = estimate.binned
-    return pd.DataFrame(
-        {
-            "time": binned.time,
-            "los_mm": 1e3 * (binned.enu - estimate.background) @ los,
-            "white_std_mm": 1e3 * np.sqrt(binned.white_std**2 @ los**2),
-            "transient_mm": 1e3 * (estimate.model - estimate.background) @ los,
-        }
-    )
+def _objection(evidence: Evidence, ratio: float, size: float, size_std: float, time: int) -> str:
+    """What stands against a verdict that the ratio alone would give; nothing where nothing does."""
+    numbers = np.unique(evidence.station)
+    if len(numbers) < MIN_STATIONS:
+        return f"one station alone ({evidence.names[int(numbers[0])]})"
+    for number in numbers:
+        a, b = evidence.products(evidence.station != number)
+        event, none = _log_marginals(a[time : time + 1], b[time : time + 1])
+        if (event - none).item() * np.sign(ratio) < 0:
+            return f"rests on {evidence.names[int(number)]} alone"
+    if ratio > 0 and size > 0:
+        odd = np.log(size) / np.hypot(SIZE_ERROR, size_std / size)
+        if abs(odd) > ODD_SIZE:
+            return f"stations moved, but {size:.1f} +- {size_std:.1f} times as much as predicted"
+    return ""

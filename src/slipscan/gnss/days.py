@@ -71,21 +71,40 @@ def read_days(path: Path) -> tuple[str, pd.DataFrame]:
     table = _typed(dict(zip(names, zip(*(fields for _, fields in whole), strict=True), strict=True)))
     table["line"] = [number for number, _ in whole]
     name = _only_station(path, table)
+    return name, checked(path, name, table, len(rows), causes)
+
+
+def checked(path: Path, name: str, table: pd.DataFrame, rows: int, causes: list[str]) -> pd.DataFrame:
+    """Leave out the days of a table that no receiver can have measured, and say so.
+
+    Parameters
+    ----------
+    table
+        columns as `read_days` gives them, in any order of time, and `line`
+    rows
+        in the file, with those that `causes` tells of
+
+    Raises
+    ------
+    SlipscanError
+        most days cannot be used, or the positions are those of no receiver
+    """
     table = table.sort_values("day", kind="stable", na_position="first")
+    causes = list(causes)
     for cause, find in _CHECKS:
         bad = find(table)
         if bad.any():
             causes.append(_cause(cause, sorted(table["line"][bad].tolist())))
             table = table[~bad]
     unique = table.drop_duplicates("day")
-    dropped = len(rows) - len(table)
-    _refuse_most(path, dropped, len(rows), causes)
+    dropped = rows - len(table)
+    _refuse_most(path, dropped, rows, causes)
     if causes:
-        log.warning("%s: %d of %d days left out: %s", path, dropped, len(rows), "; ".join(causes))
+        log.warning("%s: %d of %d days left out: %s", path, dropped, rows, "; ".join(causes))
     if len(unique) < len(table):
         log.info("%s: %d duplicate days dropped", name, len(table) - len(unique))
     _refuse_no_series(path, positions(unique))
-    return name, unique.reset_index(drop=True)
+    return unique.reset_index(drop=True)
 
 
 def positions(table: pd.DataFrame) -> Float:

@@ -1,10 +1,9 @@
-"""One event at the GNSS stations around it: which stations, which reference, which map, what verdict."""
+"""One event at the GNSS stations around it: which stations, which times, which map, what verdict."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,57 +11,67 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from slipscan.geometry import from_lonlat
-from slipscan.gnss.compare import Judgement, judge, project, sample, stacked_covariance
-from slipscan.gnss.steps import Step
+from slipscan.fit.model import days_since_2014
+from slipscan.gnss.compare import PATTERN_ERROR, Evidence, Judgement, judge
+from slipscan.gnss.line_of_sight import Interval, Measured, Seen, interval_of, rows_of, samples
+from slipscan.gnss.network import COMMON_STEP_M, correlation, covariance, formal_correlation
+from slipscan.gnss.offsets import UNSEEN_M, Daily, Offsets, has_positions_around, measure, ramp_columns
 from slipscan.gnss.tenv3 import Station
-from slipscan.gnss.trajectory import Interval, TransientEstimate, fit_transient
+from slipscan.gnss.times import Times, around
 from slipscan.settings import GnssSettings
-from slipscan.source.join import in_metres, linked_in_time
+from slipscan.source.join import in_metres
 from slipscan.source.maps import TrackMaps
 from slipscan.source.sources import predict
 
-log = logging.getLogger(__name__)
 Float = NDArray[np.float64]
 
 REFERENCE_RADIUS_KM = 10.0
 """A station so close to the InSAR reference point can stand for it."""
 REFERENCE_CLEARANCE_KM = 5.0
 """It must lie so far from the footprint at least, and a footprint diameter at least."""
-MATCH_GAP_D = 24.0
-MATCH_SHARE = 0.5
-"""Share of a transient's footprint that lies in the event's."""
+CERTAIN = 3.0
+"""An InSAR sample of an event without a source predicts something where it is so many deviations from zero."""
+_EARTH = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
 class Network:
-    """The stations of a region and their steps."""
+    """The stations of a region: daily positions with their noise (None: no station), and how the noise is shared.
 
-    stations: tuple[Station, ...]
-    steps: Mapping[str, Sequence[Step]]
+    `between` is (3, station, station), the correlation of east, north and up between stations.
+    """
+
+    daily: Daily | None
+    between: Float
+
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """Stations that have enough positions."""
+        return self.daily.stations if self.daily else ()
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A station near an event with its estimated transient, and its distance from the footprint."""
-
-    station: Station
-    distance_km: float
-    estimate: TransientEstimate
+def network_of(daily: Daily | None) -> Network:
+    """Find out how the noise of stations hangs together."""
+    if daily is None:
+        return Network(None, np.empty((3, 0, 0)))
+    lon, lat = (np.array([getattr(s, n) for s in daily.stations]) for n in ("longitude", "latitude"))
+    count = len(lon)
+    one, other = np.divmod(np.arange(count**2), count)
+    apart = _EARTH.inv(lon[one], lat[one], lon[other], lat[other])[2]
+    return Network(daily, correlation(daily.residual, np.asarray(apart).reshape(count, count)))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of the table (one per station and track, without the event's own columns) and the verdict."""
+    """Rows of the table (one per station and track, without the event's own columns), verdict and measurement."""
 
     rows: list[dict[str, Any]]
-    stations: int
     judgement: Judgement
+    times: dict[str, Any] = field(default_factory=dict)
+    measured: Measured | None = None
 
 
-def interval_of(event: Mapping[str, Any]) -> Interval:
-    """t05 and t95 of a row of the event table."""
-    return np.datetime64(event["t05"], "ns"), np.datetime64(event["t95"], "ns")
+NOTHING = Evidence(np.empty((1, 0)), np.empty((1, 0, 0)), np.empty(0), np.empty(0, np.int64), (), np.zeros(1))
 
 
 def compare_event(
@@ -83,29 +92,65 @@ def compare_event(
     tracks
         transients stores of the region
     network
-        stations and their steps
+        stations, their noise and its correlation
     settings
         of the gnss stage
 
     Returns
     -------
     comparison
-        relative to a reference station near the InSAR reference point where there is one (double
-        differences), else single differences
+        The verdict weighs the offsets of all stations in three dimensions. Rows compare them with the map in the
+        line of sight, relative to a station near the InSAR reference point where there is one (double differences).
     """
-    distances = [_distance_km(event["geometry"], station) for station in network.stations]
+    measured = _measure(event, others, network, settings)
+    if measured is None:
+        return Comparison([], judge(NOTHING, settings.min_log_likelihood_ratio))
+    lon, lat = (np.array([getattr(s, n) for s in measured.stations]) for n in ("longitude", "latitude"))
+    predicted = predict(event, lon, lat)
+    seen = [(track, found) for track in tracks if (found := samples(event, track, measured.stations, settings))]
+    evidence = _evidence(measured, predicted, seen)
+    judgement = judge(evidence, settings.min_log_likelihood_ratio)
+    reference = _reference(event, tracks, measured)
+    rows = [
+        row for track, found in seen
+        for row in rows_of(track.name, found, measured, judgement.weight, predicted, reference)
+    ]  # fmt: skip
+    rows.sort(key=lambda row: (row["station"], row["track"]))
+    return Comparison(rows, judgement, _times(measured.times, judgement), measured)
+
+
+def _measure(
+    event: Mapping[str, Any], others: Sequence[Mapping[str, Any]], network: Network, settings: GnssSettings
+) -> Measured | None:
+    """Offsets of the stations within reach at all times that are tried; None where no station has data."""
+    if network.daily is None:
+        return None
+    t05, t95 = days_since_2014(np.array(interval_of(event), "M8[ns]"))
+    times = around(float(t05), float(t95))
+    margin = 365.25 * settings.window_yr
+    daily = network.daily.window(t05 - margin, t95 + margin)
+    distance = np.array([_distance_km(event["geometry"], station) for station in network.stations])
+    kept = (distance <= settings.max_distance_km) & has_positions_around(daily, t05, t95, settings.min_epochs)
+    index = np.flatnonzero(kept)
+    if not len(index):
+        return None
+    chosen = daily.of(index)
     beside = _other_intervals(event, others, settings.max_distance_km)
-    reference = _reference(event, tracks, network, distances, beside, settings)
-    measured = []
-    for station, distance in zip(network.stations, distances, strict=True):
-        if distance > settings.max_distance_km or (reference and station.name == reference.station.name):
-            continue
-        estimate = _estimate(event, station, network, beside, settings)
-        if estimate is not None:
-            measured.append(Measured(station, distance, estimate))
-    if not measured:
-        return Comparison([], 0, judge(np.empty(0), np.empty((0, 0)), np.empty(0), 1.0))
-    return _compare(event, tracks, measured, reference, settings)
+    ends = np.array([days_since_2014(np.array(pair, "M8[ns]")) for pair in beside]).reshape(-1, 2)
+    histories = ramp_columns(chosen.days, ends.mean(axis=1), ends[:, 1] - ends[:, 0])
+    offsets = measure(chosen, ramp_columns(chosen.days, times.t50, times.duration_d), histories)
+    useful = (offsets.std < UNSEEN_M).any(axis=(0, 2))
+    if not useful.any():
+        return None
+    index = index[useful]
+    offsets = Offsets(offsets.size[:, useful], offsets.std[:, useful], offsets.response)
+    stations = tuple(network.stations[i] for i in index)
+    between, formal = network.between[:, index][:, :, index], formal_correlation(stations)
+    with_step, without = (
+        np.stack([covariance(std, between, formal, step) for std in offsets.std])
+        for step in (COMMON_STEP_M, (0.0, 0.0, 0.0))
+    )
+    return Measured(index, distance[index], stations, offsets, times, with_step, without)
 
 
 def _distance_km(footprint: shapely.Geometry, station: Station) -> float:
@@ -129,155 +174,59 @@ def _other_intervals(event: Mapping[str, Any], others: Sequence[Mapping[str, Any
     return intervals
 
 
-def _estimate(
-    event: Mapping[str, Any],
-    station: Station,
-    network: Network,
-    beside: Sequence[Interval],
-    settings: GnssSettings,
-) -> TransientEstimate | None:
-    steps = network.steps.get(station.name, ())
-    return fit_transient(station, interval_of(event), settings, steps, beside)
+def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[TrackMaps, Seen]]) -> Evidence:
+    """What is weighed: displacements in three dimensions, or, without a source, those in the line of sight."""
+    count, times = len(measured.stations), len(measured.times.t50)
+    names = [station.name for station in measured.stations]
+    flat = measured.offsets.size.reshape(times, -1)
+    if predicted is not None:
+        wrong = PATTERN_ERROR * np.linalg.norm(predicted, axis=1) / np.sqrt(3.0)
+        total = measured.covariance + np.diag(np.repeat(wrong**2, 3))
+        return Evidence(flat, total, predicted.ravel(), np.repeat(np.arange(count), 3), names, measured.times.log_prior)
+    toward, samples, errors, numbers = [], [], [], []
+    for _, (insar, insar_std, los) in seen:
+        for i in np.flatnonzero(np.isfinite(insar)):
+            row = np.zeros(3 * count)
+            row[3 * i : 3 * i + 3] = los[i]
+            toward.append(row)
+            # The noise of a map is no prediction.
+            samples.append(insar[i] if abs(insar[i]) > CERTAIN * insar_std[i] else 0.0)
+            errors.append(insar_std[i])
+            numbers.append(i)
+    matrix = np.array(toward).reshape(len(toward), 3 * count)
+    total = matrix @ measured.covariance @ matrix.T + np.diag(np.square(errors))
+    return Evidence(
+        flat @ matrix.T, total, np.array(samples), np.array(numbers, np.int64), names, measured.times.log_prior
+    )
 
 
-def _reference(
-    event: Mapping[str, Any],
-    tracks: Sequence[TrackMaps],
-    network: Network,
-    distances: Sequence[float],
-    beside: Sequence[Interval],
-    settings: GnssSettings,
-) -> Measured | None:
+def _reference(event: Mapping[str, Any], tracks: Sequence[TrackMaps], measured: Measured) -> int | None:
     """The station nearest to the InSAR reference point (of the first track that states one), clear of the event."""
     points = [
         (float(t.dataset.attrs["reference_lon"]), float(t.dataset.attrs["reference_lat"]))
         for t in tracks
         if {"reference_lon", "reference_lat"} <= set(t.dataset.attrs)
     ]
-    if not points:
+    if not points or len(measured.stations) < 2:
         return None
     clearance = max(REFERENCE_CLEARANCE_KM, 2.0 * float(np.sqrt(event["area_km2"] / np.pi)))
     candidates = []
-    for station, distance in zip(network.stations, distances, strict=True):
-        metres = Geod(ellps="WGS84").inv(*points[0], station.longitude, station.latitude)[2]
-        if metres <= 1e3 * REFERENCE_RADIUS_KM and distance > clearance:
-            candidates.append((metres, station.name, distance, station))
-    for _, _, distance, station in sorted(candidates, key=lambda c: c[:2]):
-        estimate = _estimate(event, station, network, beside, settings)
-        if estimate is not None:
-            return Measured(station, distance, estimate)
-    return None
+    for i, station in enumerate(measured.stations):
+        metres = _EARTH.inv(*points[0], station.longitude, station.latitude)[2]
+        if metres <= 1e3 * REFERENCE_RADIUS_KM and measured.distance_km[i] > clearance:
+            candidates.append((metres, i))
+    return min(candidates)[1] if candidates else None
 
 
-def _compare(
-    event: Mapping[str, Any],
-    tracks: Sequence[TrackMaps],
-    measured: Sequence[Measured],
-    reference: Measured | None,
-    settings: GnssSettings,
-) -> Comparison:
-    """Rows and verdict of the stations that have an estimate."""
-    places = [m.station for m in measured] + ([reference.station] if reference else [])
-    lon, lat = (np.array([getattr(s, name) for s in places]) for name in ("longitude", "latitude"))
-    moved = predict(event, lon, lat)
-    base = reference.estimate.displacement if reference else np.zeros(3)
-    observed = np.stack([m.estimate.displacement - base for m in measured])
-    covariance = stacked_covariance(
-        [m.estimate.covariance for m in measured], reference.estimate.covariance if reference else None
-    )
-    predicted = None
-    if moved is not None:
-        predicted = moved[: len(measured)] - (moved[-1] if reference else 0.0)
-    rows: list[dict[str, Any]] = []
-    projections: list[Float] = []
-    for track in tracks:
-        seen = _samples(event, track, places, settings)
-        if seen is None:
-            continue
-        insar, insar_std, los = seen
-        if reference:
-            insar, insar_std = insar - insar[-1], np.hypot(insar_std, insar_std[-1])
-        for i, m in enumerate(measured):
-            toward = np.zeros(len(covariance))
-            toward[3 * i : 3 * i + 3] = los[i]
-            expected = float(los[i] @ predicted[i]) if predicted is not None else float(insar[i])
-            numbers = (insar[i], insar_std[i], *project(observed.ravel(), covariance, toward), expected)
-            rows.append(_row(m, track.name, numbers, reference))
-            projections.append(toward)
-    if predicted is not None:
-        judgement = judge(observed.ravel(), covariance, predicted.ravel(), settings.min_log_likelihood_ratio)
-        return Comparison(_sorted(rows), len(measured), judgement)
-    return _judged_in_los(rows, projections, covariance, settings)
-
-
-def _row(measured: Measured, track: str, metres: Sequence[float], reference: Measured | None) -> dict[str, Any]:
-    """One row of the table; `metres` are InSAR, its std, GNSS, its std and the prediction."""
-    names = ("insar_mm", "insar_std_mm", "gnss_mm", "gnss_std_mm", "predicted_mm")
+def _times(times: Times, judgement: Judgement) -> dict[str, Any]:
+    """When GNSS saw the event: only of one that was confirmed."""
+    if judgement.verdict != "confirmed":
+        return {}
+    t50 = float(judgement.weight @ times.t50)
+    spread = float(np.sqrt(judgement.weight @ (times.t50 - t50) ** 2))
+    day = np.datetime64("2014-01-01", "ns") + np.timedelta64(round(86400 * t50), "s")
     return {
-        "station": measured.station.name,
-        "track": track,
-        "longitude": measured.station.longitude,
-        "latitude": measured.station.latitude,
-        "distance_km": measured.distance_km,
-        **{name: 1e3 * float(value) for name, value in zip(names, metres, strict=True)},
-        "reference_station": reference.station.name if reference else "",
+        "gnss_t50": str(np.datetime_as_string(day, "D")),
+        "gnss_t50_std_d": spread,
+        "gnss_duration_d": float(judgement.weight @ times.duration_d),
     }
-
-
-def _judged_in_los(
-    rows: list[dict[str, Any]], projections: Sequence[Float], covariance: Float, settings: GnssSettings
-) -> Comparison:
-    """The verdict on an event without a source: against the InSAR samples, in the line of sight."""
-    used = [i for i, row in enumerate(rows) if np.isfinite(row["insar_mm"])]
-    matrix = np.array([projections[i] for i in used]).reshape(len(used), len(covariance))
-    judgement = judge(
-        np.array([1e-3 * rows[i]["gnss_mm"] for i in used]),
-        matrix @ covariance @ matrix.T,
-        np.array([1e-3 * rows[i]["insar_mm"] for i in used]),
-        settings.min_log_likelihood_ratio,
-        np.array([1e-3 * rows[i]["insar_std_mm"] for i in used]),
-    )
-    return Comparison(_sorted(rows), len({rows[i]["station"] for i in used}), judgement)
-
-
-def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (row["station"], row["track"]))
-
-
-def matching_transients(event: Mapping[str, Any], track: TrackMaps) -> list[int]:
-    """Numbers of the transients of a track that make up an event: in its time, and in its footprint."""
-    centre = event["geometry"].centroid
-    whole = in_metres(event["geometry"], centre.x, centre.y)
-    numbers = []
-    for transient in track.transients:
-        if not linked_in_time((transient.t05, transient.t95), interval_of(event), MATCH_GAP_D):
-            continue
-        own = in_metres(transient.footprint, centre.x, centre.y)
-        if shapely.intersection(own, whole).area >= MATCH_SHARE * own.area:
-            numbers.append(transient.number)
-    return numbers
-
-
-def _samples(
-    event: Mapping[str, Any], track: TrackMaps, stations: Sequence[Station], settings: GnssSettings
-) -> tuple[Float, Float, Float] | None:
-    """Map, its standard deviation (station,) and line of sight (station, 3) at stations; None if not seen."""
-    if track.name not in str(event["tracks"]).split(",") or track.los is None:
-        return None
-    numbers = matching_transients(event, track)
-    if not numbers:
-        return None
-    values, std, _ = track.total(numbers)
-    rows, columns = np.nonzero(np.isfinite(track.los).all(axis=-1))
-    if not len(rows):
-        return None
-    axes = track.grid.x.astype(float), track.grid.y.astype(float)
-    out = np.full((len(stations), 2), np.nan)
-    los = np.empty((len(stations), 3))
-    for i, station in enumerate(stations):
-        x, y = (float(v) for v in from_lonlat(np.array(station.longitude), np.array(station.latitude), track.grid.crs))
-        out[i] = sample(values, std, *axes, (x, y), settings.sample_radius_m)
-        # The line of sight turns slowly: the nearest pixel's holds where the station's own has none.
-        nearest = np.argmin((track.grid.x[columns] - x) ** 2 + (track.grid.y[rows] - y) ** 2)
-        los[i] = track.los[rows[nearest], columns[nearest]]
-    return out[:, 0], out[:, 1], los

@@ -13,8 +13,11 @@ import pyarrow.parquet as pq
 
 from slipscan.archive.stations import series_files, steps_file
 from slipscan.atomic import written_beside
-from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
-from slipscan.gnss.event import Comparison, Network, compare_event
+from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, Column, read_events, read_table
+from slipscan.gnss.both import joint_columns
+from slipscan.gnss.event import Comparison, Network, compare_event, network_of
+from slipscan.gnss.line_of_sight import COMPONENTS
+from slipscan.gnss.offsets import prepare
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
 from slipscan.outputs import check_outputs, parquet_kind
@@ -34,8 +37,13 @@ COMPARISON_COLUMNS = (
     Column("insar_mm", "float64", "median of the event's map around the station, + toward the satellite"),
     Column("insar_std_mm", "float64", "its standard deviation"),
     Column("gnss_mm", "float64", "transient of the station in the line of sight"),
-    Column("gnss_std_mm", "float64", "its standard deviation: white, flicker and random-walk noise"),
+    Column(
+        "gnss_std_mm", "float64", "its standard deviation: white, flicker and random-walk noise, and the event's time"
+    ),
     Column("predicted_mm", "float64", "by the event's source, or the InSAR sample where it has none"),
+    *(Column(f"gnss_{c}_mm", "float64", f"transient of the station, {c}, relative to no other") for c in COMPONENTS),
+    *(Column(f"gnss_{c}_std_mm", "float64", "its standard deviation") for c in COMPONENTS),
+    *(Column(f"predicted_{c}_mm", "float64", f"by the event's source, {c}; without one none") for c in COMPONENTS),
     Column("reference_station", "str", "station subtracted from all (double difference); empty: single difference"),
     *GNSS_COLUMNS,
 )
@@ -75,7 +83,7 @@ def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: 
         others = [other for i, other in enumerate(records) if i != number]
         comparison = compare_event(event, others, tracks, network, settings)
         _say(number, event, comparison)
-        rows += _rows(number, comparison)
+        rows += _rows(number, event, comparison, joint_columns(event, tracks, comparison))
     write_comparison(Path(out), pd.DataFrame(rows, columns=[c.name for c in COMPARISON_COLUMNS]))
     beside = {row[key] for row in rows for key in ("station", "reference_station")}
     apart = [station.name for station in network.stations if station.name not in beside]
@@ -88,7 +96,7 @@ def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: 
     if files > len(network.stations):
         log.warning(
             "%d of %d station files were not used, for the reasons above%s",
-            files - len(network.stations), files, "" if network.stations else ": no verdict on any event (no_data)",
+            files - len(network.stations), files, "" if network.stations else ": no verdict on any event (no_coverage)",
         )  # fmt: skip
 
 
@@ -100,7 +108,7 @@ def read_network(directory: Path) -> Network:
     SlipscanError
         no such directory, or a table of steps that cannot be read: without it a new antenna passes for an event
     """
-    stations = tuple(read_stations(directory))
+    stations = read_stations(directory)
     path = steps_file(directory)
     steps = read_steps(path) if path else {}
     unlisted = sorted({station.name for station in stations} - set(steps))
@@ -109,26 +117,36 @@ def read_network(directory: Path) -> Network:
             "%s: new antennas and earthquakes are not known at %s",
             f"not in {path}" if path else f"no steps.txt in {directory}", ", ".join(unlisted),
         )  # fmt: skip
-    return Network(stations, steps)
+    return network_of(prepare(stations, steps))
 
 
 def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:
     reference = {row["reference_station"] for row in comparison.rows} - {""}
+    judgement = comparison.judgement
     log.info(
-        "event %d of %s: %s by %d stations (%s)",
-        number, event["t50"], comparison.judgement.verdict, comparison.stations,
+        "event %d of %s: %s by %d stations%s (%s)",
+        number, event["t50"], judgement.verdict, judgement.stations, f": {judgement.note}" if judgement.note else "",
         f"double differences with {', '.join(sorted(reference))}" if reference
         else "single differences: no station near the InSAR reference point and clear of the event",
     )  # fmt: skip
 
 
-def _rows(number: int, comparison: Comparison) -> list[dict[str, Any]]:
+def _rows(number: int, event: dict[str, Any], comparison: Comparison, joint: dict[str, float]) -> list[dict[str, Any]]:
     """Rows of the table of one event; one with an empty station where there is none."""
+    judgement = comparison.judgement
     verdict = {
+        **WITHOUT_GNSS,
         "event": number,
-        "gnss_verdict": comparison.judgement.verdict,
-        "gnss_stations": comparison.stations,
-        "gnss_log_likelihood_ratio": comparison.judgement.log_likelihood_ratio,
+        "gnss_verdict": judgement.verdict,
+        "gnss_stations": judgement.stations,
+        "gnss_log_likelihood_ratio": judgement.log_likelihood_ratio,
+        "gnss_size": judgement.size,
+        "gnss_size_std": judgement.size_std,
+        "gnss_visible_size": judgement.visible_size,
+        "gnss_visible_mw": float(event["mw"]) + 2.0 / 3.0 * float(np.log10(judgement.visible_size)),
+        "gnss_note": judgement.note,
+        **comparison.times,
+        **joint,
     }
     nothing = {c.name: "" if c.dtype == "str" else float("nan") for c in COMPARISON_COLUMNS}
     return [{**nothing, **row, **verdict} for row in comparison.rows or [{}]]
@@ -151,12 +169,14 @@ def read_comparison(path: Path) -> pd.DataFrame:
 def verdicts(table: pd.DataFrame, n_events: int) -> pd.DataFrame:
     """The verdict of every event, indexed by its row in the event table; columns events.GNSS_COLUMNS.
 
-    An event that the table does not hold has the verdict 'no_data'.
+    An event that the table does not hold has the verdict 'no_coverage'.
     """
-    names = [c.name for c in GNSS_COLUMNS]
-    first = table.drop_duplicates("event").set_index("event")[names]
-    out = first.reindex(np.arange(n_events))
-    out["gnss_verdict"] = out["gnss_verdict"].astype(object).fillna("no_data")
-    out["gnss_stations"] = out["gnss_stations"].fillna(0).astype("int64")
-    out["gnss_log_likelihood_ratio"] = out["gnss_log_likelihood_ratio"].astype("float64")
+    first = table.drop_duplicates("event").set_index("event")
+    out = first.reindex(np.arange(n_events))[[c.name for c in GNSS_COLUMNS]]
+    missing = ~out.index.isin(first.index)
+    for column in GNSS_COLUMNS:
+        values = out[column.name].astype(object)
+        values[missing] = WITHOUT_GNSS[column.name]
+        dtype = object if column.dtype == "str" else column.dtype
+        out[column.name] = np.array(values.tolist(), dtype=dtype)
     return out

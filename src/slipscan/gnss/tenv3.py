@@ -1,8 +1,9 @@
-"""Read the daily positions of GNSS stations from .tenv3 files of the Nevada Geodetic Laboratory (NGL)."""
+"""Read the daily positions of GNSS stations, from .tenv3 files of the Nevada Geodetic Laboratory (NGL) above all."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from pyproj import Geod
 from slipscan.archive.stations import series_files
 from slipscan.errors import SlipscanError
 from slipscan.gnss.days import CORRELATION, LOCATION, SIGMA, positions, read_days
+from slipscan.gnss.formats import read_csv_days, read_pos_days
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,30 @@ def read_tenv3(path: Path) -> Station:
         no file, one that `days.read_days` refuses, or coordinates that cannot be
     """
     path = Path(path)
-    name, table = read_days(path)
+    return _station(path, *read_days(path))
+
+
+READERS: dict[str, Callable[[Path], tuple[str, pd.DataFrame]]] = {
+    ".tenv3": read_days,
+    ".pos": read_pos_days,
+    ".csv": read_csv_days,
+}
+"""Reader of the days of a file, by the end of its name."""
+
+
+def read_station(path: Path) -> Station:
+    """Read one station's file: NGL's .tenv3, EarthScope's .pos, or a plain .csv (see `formats`).
+
+    Raises
+    ------
+    SlipscanError
+        no file, one that its reader refuses, or coordinates that cannot be
+    """
+    path = Path(path)
+    return _station(path, *READERS[path.suffix.lower()](path))
+
+
+def _station(path: Path, name: str, table: pd.DataFrame) -> Station:
     if not path.name.upper().startswith(name):
         log.warning("%s holds station %s, unlike its name: it is taken for %s", path, name, name)
     longitude, latitude, height = _location(path, table)
@@ -102,9 +127,9 @@ def read_tenv3(path: Path) -> Station:
 
 
 def read_stations(directory: Path) -> list[Station]:
-    """Read every .tenv3 file of a directory, sorted by file name.
+    """Read every station's file of a directory, sorted by file name.
 
-    A file that `read_tenv3` refuses leaves out its station, named in the log, and no other. Of files that
+    A file that `read_station` refuses leaves out its station, named in the log, and no other. Of files that
     hold the same positions of one station the longest is read; a station in files that differ is left out.
 
     Raises
@@ -118,7 +143,7 @@ def read_stations(directory: Path) -> list[Station]:
     found: dict[str, list[tuple[Path, Station]]] = {}
     for path in series_files(directory):
         try:
-            station = read_tenv3(path)
+            station = read_station(path)
         except SlipscanError as error:
             log.warning("station left out: %s", error)
         else:

@@ -21,6 +21,7 @@ STARTING_FILES = (
     "config/demo.yaml",
     "config/real.yaml",
     "config/regions.geojson",
+    "config/known_events.csv",
 )
 """Patterns below `SOURCE`; pyproject.toml puts the same files into the wheel."""
 

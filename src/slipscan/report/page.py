@@ -28,6 +28,7 @@ class EventSection:
     tracks: list[tuple[str, list[Picture]]]
     gnss: Picture | None = None
     gnss_rows: list[dict[str, str]] = field(default_factory=list)
+    gnss_more: list[Picture] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from slipscan.archive.stations import steps_file
 from slipscan.atomic import write_text, written_beside
 from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.geometry import read_grid
+from slipscan.gnss.offsets import Daily, lay
 from slipscan.gnss.stage import read_comparison
+from slipscan.gnss.steps import read_steps
+from slipscan.gnss.tenv3 import read_stations
 from slipscan.outputs import check_outputs, file_kind, head
 from slipscan.png import png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
-from slipscan.report import event_figures, map, page, style, track_figures, words
+from slipscan.report import event_figures, gnss_figures, map, page, style, track_figures, words
 from slipscan.report.figures import Picture
 from slipscan.report.observed import TrackStores, sighting
 from slipscan.settings import ReportSettings
@@ -140,7 +145,31 @@ def _event_sections(
     events: gpd.GeoDataFrame, stores: dict[str, list[TrackStores]], results_dir: Path
 ) -> list[page.EventSection]:
     rows: list[Event] = events.to_dict("records")
-    return [_event_section(row, stores[row["region"]], results_dir) for row in progress(rows, "event pages")]
+    daily = {region: _positions(results_dir / region / "stations") for region in stores if rows}
+    sections = []
+    for row in progress(rows, "event pages"):
+        region = row["region"]
+        section = _event_section(row, stores[region], results_dir)
+        beside = [other for other in rows if other["region"] == region]
+        sections.append(replace(section, gnss_more=_gnss_figures(row, beside, results_dir / region, daily[region])))
+    return sections
+
+
+def _positions(stations: Path) -> Daily | None:
+    """Daily positions of a region's stations; None where the workflow has written none."""
+    if not stations.is_dir():
+        return None
+    steps = steps_file(stations)
+    return lay(read_stations(stations), read_steps(steps) if steps else {})
+
+
+def _gnss_figures(event: Event, events: list[Event], directory: Path, daily: Daily | None) -> list[Picture]:
+    """Vectors on a map, and series, of the event's stations."""
+    table = _gnss_of(event, directory)
+    if table is None:
+        return []
+    series = None if daily is None else gnss_figures.station_series(table, event, events, daily)
+    return [picture for picture in (gnss_figures.vector_map(table, event), series) if picture is not None]
 
 
 def _event_section(event: Event, tracks: list[TrackStores], results_dir: Path) -> page.EventSection:

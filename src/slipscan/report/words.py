@@ -19,7 +19,7 @@ VERDICTS = {
     "contradicted": "GNSS did not move where the source says it should",
     "inconclusive": "GNSS can tell neither way",
     "insensitive": "the stations are too far or too noisy to see an event like this",
-    "no_data": "no station with data near the event",
+    "no_coverage": "no station with data near the event",
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -159,6 +159,18 @@ def _gnss(event: Row) -> str:
     if event["gnss_stations"]:
         ratio = number(event["gnss_log_likelihood_ratio"], 1, signed=True)
         text += f" ({count(int(event['gnss_stations']), 'station')}, log-likelihood ratio {ratio})"
+    if math.isfinite(event["gnss_size"]):
+        text += f"; {event['gnss_size']:.2f} ± {event['gnss_size_std']:.2f} times the predicted displacement"
+    if event["gnss_verdict"] == "insensitive" and math.isfinite(event["gnss_visible_size"]):
+        text += f"; the stations would see {event['gnss_visible_size']:.1f} times the event"
+        if math.isfinite(event["gnss_visible_mw"]):
+            text += f", Mw {event['gnss_visible_mw']:.1f}"
+    if event["gnss_t50"]:
+        text += f"; middle in daily positions {event['gnss_t50']} ± {event['gnss_t50_std_d']:.0f} d"
+    if event["gnss_note"]:
+        text += f"; {event['gnss_note']}"
+    if math.isfinite(event["joint_mw"]):
+        text += f"; InSAR and GNSS together Mw {event['joint_mw']:.2f}, {event['joint_depth_km']:.1f} km deep"
     return text
 
 

@@ -18,6 +18,7 @@ from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum, decorrelatio
 from slipscan.regions import Track
 from slipscan.settings import SimulatedArchive
 from slipscan.synthetic import ismetpasa, terrain
+from slipscan.synthetic.north_anatolian import SCENARIOS
 
 Float32 = NDArray[np.float32]
 
@@ -68,7 +69,7 @@ class TrackSimulator:
         north_m = math.radians(grid.spacing[1]) * 6.371e6
         east_m = math.radians(grid.spacing[0]) * 6.371e6 * math.cos(math.radians(float(grid.y.mean())))
         self.pixel_m = (north_m, east_m)
-        self._events = ismetpasa.events(settings.scenario)
+        self._events = SCENARIOS[settings.scenario].movers
         self._delays: dict[datetime.date, Float32] = {}
         self.noise = NoiseModel(
             turbulence_std_m=settings.turbulence_std_mm / 1e3,

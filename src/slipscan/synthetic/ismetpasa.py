@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
 
 from slipscan import geometry
+from slipscan.synthetic.movers import Mover, days_of
 
 Float = NDArray[np.float64]
 Part = Literal["rate", "season", "events"]
@@ -32,7 +34,7 @@ STRIKE_DEG, DIP_DEG, RAKE_DEG = 261.5, 85.0, 180.0
 PLATE_RATE_M_YR, LOCKING_DEPTH_M = 0.020, 14e3
 CREEP_RATE_M_YR, CREEP_DEPTH_M, CREEP_LENGTH_M = 0.007, 4.5e3, 80e3
 SHEAR_MODULUS_PA = 30e9
-BOUNDS: Final = (31.6, 39.9, 33.7, 41.9)
+BOUNDS: Final = (31.0, 39.9, 34.3, 41.9)
 """West, south, east, north of where the scenario is defined, degrees."""
 FRAME: Final = CRS.from_proj4(f"+proj=tmerc +lon_0={CENTRE[0]} +lat_0={CENTRE[1]} +k=1 +datum=WGS84 +units=m")
 """Transverse Mercator about CENTRE: its north is true north, its origin the point of the trace."""
@@ -46,7 +48,7 @@ def _frame_position(along_m: float, across_m: float) -> tuple[float, float]:
     return along_m * sin - across_m * cos, along_m * cos + across_m * sin
 
 
-def _lonlat(along_m: float, across_m: float) -> tuple[float, float]:
+def lonlat(along_m: float, across_m: float) -> tuple[float, float]:
     """Longitude and latitude of distances along and across the fault."""
     east, north = _frame_position(along_m, across_m)
     lon, lat = geometry.to_lonlat(np.array(east), np.array(north), FRAME)
@@ -55,9 +57,10 @@ def _lonlat(along_m: float, across_m: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class SlowSlipEvent:
-    """One planted event: uniform slip of a rectangle on the fault.
+    """One planted event: right-lateral slip of a rectangle on the fault, or on one beside it.
 
-    `along_m` is the distance of its centre from CENTRE along azimuth 81.5 degrees (east positive).
+    `along_m` is the distance of its centre from CENTRE along azimuth 81.5 degrees (east positive), `across_m` how far
+    north of the trace its own fault comes to the surface.
     """
 
     id: str
@@ -69,6 +72,8 @@ class SlowSlipEvent:
     length_m: float
     width_m: float
     slip_m: float
+    across_m: float = 0.0
+    kind: str = "slow_slip"
 
     @property
     def mw(self) -> float:
@@ -79,7 +84,7 @@ class SlowSlipEvent:
     @property
     def t50_d(self) -> float:
         """Days since 2014-01-01."""
-        return float((self.t50 - datetime.date(2014, 1, 1)).days)
+        return days_of(self.t50)
 
     def date(self, share: float) -> str:
         """ISO date at which a share of the moment was released (the histories used here are symmetric)."""
@@ -88,12 +93,24 @@ class SlowSlipEvent:
 
     def top_centre(self) -> tuple[float, float]:
         """East and north (FRAME, metres) of the surface projection of the centre of the top edge."""
-        return _frame_position(self.along_m, self.depth_top_m / math.tan(math.radians(DIP_DEG)))
+        return _frame_position(self.along_m, self.across_m + self.depth_top_m / math.tan(math.radians(DIP_DEG)))
+
+    def displacement(self, lon: ArrayLike, lat: ArrayLike) -> Float:
+        """Final displacement (P, 3) east, north, up, metres."""
+        return event_displacement(lon, lat, self)
+
+    def course(self, days: ArrayLike) -> Float:
+        """Share of the slip (time,) reached at days since 2014-01-01."""
+        return np.asarray(history(np.asarray(days, float), self.history, self.t50_d, self.duration_d))
+
+    def describe(self) -> dict[str, Any]:
+        """One row of the truth."""
+        return describe(self)
 
     def centre(self) -> tuple[float, float, float]:
         """Longitude, latitude (degrees) and depth (metres) of the rectangle's centre."""
         middle = self.depth_top_m + self.width_m / 2 * math.sin(math.radians(DIP_DEG))
-        lon, lat = _lonlat(self.along_m, middle / math.tan(math.radians(DIP_DEG)))
+        lon, lat = lonlat(self.along_m, self.across_m + middle / math.tan(math.radians(DIP_DEG)))
         return lon, lat, middle
 
 
@@ -120,7 +137,7 @@ class Station:
 
     def lonlat(self) -> tuple[float, float]:
         """Longitude, latitude, degrees."""
-        return _lonlat(self.along_m, self.across_m)
+        return lonlat(self.along_m, self.across_m)
 
 
 STATIONS: Final = (
@@ -204,7 +221,7 @@ def event_displacement(lon: ArrayLike, lat: ArrayLike, event: SlowSlipEvent) -> 
 
 
 def patterns(
-    lon: ArrayLike, lat: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS
+    lon: ArrayLike, lat: ArrayLike, planted: Sequence[Mover] = EVENTS, parts: tuple[Part, ...] = PARTS
 ) -> Float:
     """Spatial patterns (pattern, P, 3) of the ground's motion; `courses` are theirs in time.
 
@@ -216,11 +233,11 @@ def patterns(
     if "season" in parts:
         out.append(season(lon, lat))
     if "events" in parts:
-        out += [event_displacement(lon, lat, event)[None] for event in planted]
+        out += [mover.displacement(lon, lat)[None] for mover in planted]
     return np.concatenate(out) if out else np.zeros((0, len(np.atleast_1d(lon)), 3))
 
 
-def courses(days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts: tuple[Part, ...] = PARTS) -> Float:
+def courses(days: ArrayLike, planted: Sequence[Mover] = EVENTS, parts: tuple[Part, ...] = PARTS) -> Float:
     """Courses in time (time, pattern) of `patterns`; days count from 2014-01-01, where the rate is zero."""
     from slipscan.forward.history import history
 
@@ -233,7 +250,7 @@ def courses(days: ArrayLike, planted: tuple[SlowSlipEvent, ...] = EVENTS, parts:
             angle = 2 * np.pi * cycles * t / _DAYS_PER_YEAR
             out += [np.cos(angle), np.sin(angle)]
     if "events" in parts:
-        out += [history(t, event.history, event.t50_d, event.duration_d) for event in planted]
+        out += [mover.course(t) for mover in planted]
     return np.stack(out, axis=1) if out else np.zeros((len(t), 0))
 
 
@@ -241,7 +258,7 @@ def ground(
     lon: ArrayLike,
     lat: ArrayLike,
     days: ArrayLike,
-    planted: tuple[SlowSlipEvent, ...] = EVENTS,
+    planted: Sequence[Mover] = EVENTS,
     parts: tuple[Part, ...] = PARTS,
 ) -> Float:
     """Position of the true ground relative to 2014-01-01.
@@ -270,7 +287,7 @@ def describe(event: SlowSlipEvent) -> dict[str, Any]:
     lon, lat, depth = event.centre()
     return {
         "id": event.id,
-        "type": "slow_slip",
+        "type": event.kind,
         "t05": event.date(0.05),
         "t50": event.date(0.5),
         "t95": event.date(0.95),

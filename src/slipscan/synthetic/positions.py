@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod
 from scipy.signal import fftconvolve
 
-from slipscan.synthetic import ismetpasa, terrain
+from slipscan.synthetic import ismetpasa, north_anatolian, terrain
+from slipscan.synthetic.movers import Mover, days_of
 
 Float = NDArray[np.float64]
 
@@ -46,26 +48,44 @@ def flicker_noise(generator: np.random.Generator, count: int, step_yr: float) ->
 
 
 def station_displacement(
-    station: ismetpasa.Station, days: Float, planted: tuple[ismetpasa.SlowSlipEvent, ...], seed: int
+    station: ismetpasa.Station, days: Float, planted: Sequence[Mover], seed: int, common_share: float = 0.0
 ) -> Float:
-    """What a station records (time, 3) at daily `days` since 2014-01-01: ground, noise, common mode; metres."""
+    """What a station records (time, 3) at daily `days` since 2014-01-01: ground, noise, common mode; metres.
+
+    `common_share` of the flicker noise's variance is that of all stations.
+    """
     lon, lat = station.lonlat()
     truth = ismetpasa.ground([lon], [lat], days, planted)[:, 0]
     own = np.random.default_rng([seed, 11, *station.id.encode()])
     network = np.random.default_rng([seed, 12])
     common = COMMON_MODE_STD_M * network.standard_normal((len(days), 3))
     flicker = np.stack([flicker_noise(own, len(days), 1 / 365.25) for _ in range(3)], axis=1) * FLICKER
+    if common_share:
+        shared = np.stack([flicker_noise(network, len(days), 1 / 365.25) for _ in range(3)], axis=1) * FLICKER
+        flicker = math.sqrt(1 - common_share) * flicker + math.sqrt(common_share) * shared
     white = own.standard_normal((len(days), 3)) * WHITE_STD_M
     phase = 2 * np.pi * (days[:, None] / 365.25 - own.random(3))
     return np.asarray(truth + common + flicker + white + np.cos(phase) * ANNUAL_M)
 
 
-def tenv3(station: ismetpasa.Station, planted: tuple[ismetpasa.SlowSlipEvent, ...], seed: int) -> str:
-    """One station's file: header and a line a day, some days missing; byte-identical for equal input."""
+def tenv3(
+    station: ismetpasa.Station,
+    planted: Sequence[Mover],
+    seed: int,
+    common_share: float = 0.0,
+    antennas: Sequence[north_anatolian.Antenna] = (),
+) -> str:
+    """One station's file: header and a line a day, some days missing; byte-identical for equal input.
+
+    Of `antennas` those of this station bring their steps.
+    """
     count = (LAST_DAY - FIRST_DAY).days + 1
     first = (FIRST_DAY - datetime.date(2014, 1, 1)).days
     days = np.arange(count, dtype=float) + (first + 0.5)
-    enu = station_displacement(station, days, planted, seed)
+    enu = station_displacement(station, days, planted, seed, common_share)
+    for antenna in antennas:
+        if antenna.station == station.id:
+            enu += (days >= days_of(antenna.date))[:, None] * np.array(antenna.enu_m)
     generator = np.random.default_rng([seed, 13, *station.id.encode()])
     present = generator.random(count) >= GAP_FRACTION
     formal = np.abs(1 + 0.08 * generator.standard_normal((count, 3))) * FORMAL_STD_M
@@ -77,6 +97,16 @@ def tenv3(station: ismetpasa.Station, planted: tuple[ismetpasa.SlowSlipEvent, ..
         format_line(station.id, date, origin, enu[day], formal[day], correlation[day]) for day, date in dates.items()
     ]
     return "\n".join((HEADER, *lines)) + "\n"
+
+
+def steps(antennas: Sequence[north_anatolian.Antenna]) -> str:
+    """NGL's table of steps: a line an antenna."""
+    return "".join(f"{a.station} {_label(a.date)} 1 Antenna_Type_Changed\n" for a in antennas)
+
+
+def _label(date: datetime.date) -> str:
+    """A date as YYMMMDD."""
+    return f"{date.year % 100:02d}{_MONTHS[date.month - 1]}{date.day:02d}"
 
 
 def format_line(
@@ -117,11 +147,10 @@ def format_line(
     (e0, de), (n0, dn), (u0, du) = (_split(value) for value in (east, north, up))
     mjd = date.toordinal() + _MJD_OF_ORDINAL_ZERO
     week, weekday = divmod(mjd - 44244, 7)
-    label = f"{date.year % 100:02d}{_MONTHS[date.month - 1]}{date.day:02d}"
     now = (lat + math.degrees(n / meridian), lon + math.degrees(e / parallel), up)
     return (
-        f"{site:4s} {label} {2000 + (mjd - 51544) / 365.25:9.4f} {mjd:5d} {week:4d} {weekday:1d} {reference:6.1f}"
-        f" {e0:6d} {de:9.6f} {n0:9d} {dn:9.6f} {u0:5d} {du:9.6f} {0.0:7.4f}"
+        f"{site:4s} {_label(date)} {2000 + (mjd - 51544) / 365.25:9.4f} {mjd:5d} {week:4d} {weekday:1d}"
+        f" {reference:6.1f} {e0:6d} {de:9.6f} {n0:9d} {dn:9.6f} {u0:5d} {du:9.6f} {0.0:7.4f}"
         + "".join(f" {v:8.6f}" for v in formal)
         + "".join(f" {v:9.6f}" for v in correlation)
         + f" {now[0]:14.10f} {now[1]:15.10f} {now[2]:11.5f}"

@@ -67,6 +67,8 @@ class Transfer:
         self.name = checked_name(self.file.name)
         self._etag = self.directory / f".{self.name}.etag"
         self._part = part_of(self.directory, self.name)
+        self._version = self.directory / f".{self.name}.version"
+        self._is_newest = False
         self._was_renewed = self._was_wrong = False
 
     def fetch(self) -> Path:
@@ -82,10 +84,11 @@ class Transfer:
         final = self.directory / self.name
         try:
             with locked(self.directory / f".{self.name}.lock", self.stop):
-                if not is_whole(final, self.file):
+                if self.file.refresh or not is_whole(final, self.file):
                     retrying(self.settings, self._log_failure, self.stop)(self._try)
-                    self._part.replace(final)
-                    self._etag.unlink(missing_ok=True)
+                    if not self._is_newest:
+                        self._part.replace(final)
+                        self._keep_version()
                 self.report(final.stat().st_size)
         except PassingError as error:
             raise SlipscanError(
@@ -105,7 +108,8 @@ class Transfer:
                 raise StoppedError
             try:
                 self._receive()
-                self._check()
+                if not self._is_newest:
+                    self._check()
                 return
             except _AddressError as error:
                 if self.renew is None or self._was_renewed:
@@ -128,7 +132,7 @@ class Transfer:
         have, validator = self._resumable()
         if have and have == self.file.bytes:
             return  # killed between the last byte and the renaming
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", **({} if have else self._conditions())}
         if have:
             headers["Range"] = f"bytes={have}-"
             if validator:
@@ -137,7 +141,9 @@ class Transfer:
         try:
             with self.session.get(self.file.url, headers=headers, stream=True, timeout=timeout) as answer:
                 self._judge(answer)
-                self._write(answer, have)
+                self._is_newest = answer.status_code == 304
+                if not self._is_newest:
+                    self._write(answer, have)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # 'from None' and no str(error): requests' messages hold whole addresses, with their signatures
             if isinstance(error, ValueError):
@@ -155,6 +161,21 @@ class Transfer:
             return 0, ""
         return have, validator
 
+    def _conditions(self) -> dict[str, str]:
+        """What asks for a file only if it is another version than the one that is there."""
+        if not self.file.refresh or not self._version.exists() or not (self.directory / self.name).is_file():
+            return {}
+        version = self._version.read_text(encoding="latin-1")
+        if not version:
+            return {}
+        return {"If-None-Match": version} if version.startswith('"') else {"If-Modified-Since": version}
+
+    def _keep_version(self) -> None:
+        """Remember which version of the file is there, for the next time that it is refreshed."""
+        if self.file.refresh and self._etag.exists():
+            self._etag.replace(self._version)
+        self._etag.unlink(missing_ok=True)
+
     def _discard(self) -> None:
         """Begin again from nothing."""
         self._part.unlink(missing_ok=True)
@@ -171,7 +192,7 @@ class Transfer:
             self._discard()
             raise PassingError("HTTP 416, beginning again")
         refuse_passing(answer)
-        if status not in (200, 206):
+        if status not in (200, 206) and not (status == 304 and self.file.refresh):
             raise SlipscanError(f"{self.name}: {public_address(answer.url)} answered HTTP {status}")
 
     def _write(self, answer: requests.Response, have: int) -> None:

@@ -19,12 +19,14 @@ from slipscan.archive.job import Job
 from slipscan.archive.local.interferograms import read_interferograms
 from slipscan.archive.protocol import OnDisk
 from slipscan.archive.simulated.files import FILES_VERSION, check_bounds, frame_directory, frame_name, write_files
+from slipscan.archive.stations import STEPS
 from slipscan.atomic import write_text
 from slipscan.outofcore import Empty
 from slipscan.regions import LocalSource, Region
 from slipscan.settings import ArchiveSettings
-from slipscan.synthetic import ismetpasa, positions
+from slipscan.synthetic import positions
 from slipscan.synthetic.interferograms import acquisition_dates, pairs
+from slipscan.synthetic.north_anatolian import SCENARIOS
 
 
 class Simulated(OnDisk):
@@ -62,10 +64,14 @@ class Simulated(OnDisk):
     def write_stations(self, region: Region, settings: ArchiveSettings, directory: Path) -> bool:
         """Write the daily positions of the scenario's GNSS stations, one NGL .tenv3 file each, 2015 to 2021."""
         check_bounds(region)
-        planted = ismetpasa.events(settings.simulated.scenario)
-        for station in ismetpasa.STATIONS:
-            text = positions.tenv3(station, planted, settings.simulated.seed)
+        planted = SCENARIOS[settings.simulated.scenario]
+        for station in planted.stations:
+            text = positions.tenv3(
+                station, planted.movers, settings.simulated.seed, planted.common_share, planted.antennas
+            )
             write_text(Path(directory) / f"{station.id}.tenv3", text)
+        if planted.antennas:
+            write_text(Path(directory) / STEPS, positions.steps(planted.antennas))
         return True
 
     def truth(self, region: Region, settings: ArchiveSettings) -> dict[str, Any]:
@@ -75,12 +81,16 @@ class Simulated(OnDisk):
         -------
         truth
             'region', 'scenario', 'events': id, type, t05, t50, t95 (ISO dates), longitude, latitude and depth_km
-            of the source's centre, mw, strike_deg, dip_deg, rake_deg, length_km, width_km, slip_mm
+            of the source's centre, mw, strike_deg, dip_deg, rake_deg, length_km, width_km, slip_mm; 'distractors':
+            what moved the ground and is no slow slip
         """
         simulated = settings.simulated
         first = datetime.date.fromisoformat(simulated.start)
         last = max(acquisition_dates(track, simulated)[-1] for track in region.tracks)
-        events = [
-            ismetpasa.describe(event) for event in ismetpasa.events(simulated.scenario) if first <= event.t50 <= last
-        ]
-        return {"region": region.id, "scenario": simulated.scenario, "events": events}
+        planted = SCENARIOS[simulated.scenario]
+        events, others = (
+            [one.describe() for one in movers if first <= one.t50 <= last]
+            for movers in (planted.events, planted.distractors)
+        )
+        truth = {"region": region.id, "scenario": simulated.scenario, "events": events}
+        return truth | ({"distractors": others} if others else {})

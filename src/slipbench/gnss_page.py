@@ -1,0 +1,61 @@
+"""The page docs/benchmarks/gnss.md: rows are kept beside each other as they are measured, and written as one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from slipbench.gnss_rows import MEASURES, Places, Row
+from slipbench.gnss_twin import twin
+from slipbench.gnss_verdict import verdict
+from slipscan.atomic import write_text
+from slipscan.errors import SlipscanError
+from slipscan.outputs import check_outputs, text_kind
+
+ALL: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {**MEASURES, "twin": twin, "verdict": verdict}
+"""Measures by name."""
+KIND: Final = text_kind("a page of the GNSS benchmark", "# GNSS: what was measured")
+ROWS: Final = text_kind("rows of the GNSS benchmark", '"gnss rows"')
+PAGE: Final = """# GNSS: what was measured
+
+Made by `slipscan bench gnss` from simulated series and from the real ones of Kilauea (eight stations of NGL, IGS14, up
+to 2018-04-30; cite Blewitt, Hammond & Kreemer 2018). No date and no station is given to the search: listed dates
+serve the comparison alone. Simulated flicker noise is made by fractional differences, not by the sum of processes that
+the filter has.
+
+{table}
+
+The columns *must* and *aim* were set beforehand. T2 is the network's statistic (`docs/gnss.md`).
+"""
+
+
+def measure(names: Sequence[str], places: Places, rows: Path, page: Path | None) -> str:
+    """Measure rows by name, keep them, and write the page of all that were ever kept.
+
+    Raises
+    ------
+    SlipscanError
+        an unknown name, or no data where a row needs them
+    """
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise SlipscanError(f"there is no row {unknown[0]!r}: there are {', '.join(ALL)}")
+    check_outputs([(rows, ROWS), *([(page, KIND)] if page else [])], [places.stations])
+    known = json.loads(rows.read_text(encoding="utf-8"))["gnss rows"] if rows.exists() else {}
+    for name in names:
+        found = ALL[name](places)
+        known[name] = [dataclasses.asdict(row) for row in (found if isinstance(found, list) else [found])]
+        write_text(rows, json.dumps({"gnss rows": known}, indent=1) + "\n", ROWS)
+    table = _table([Row(**row) for name in ALL for row in known.get(name, [])])
+    if page is not None:
+        write_text(page, PAGE.format(table=table), KIND)
+    return table
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = ["| | must | aim | measured | met |", "|" + " --- |" * 5]
+    lines += [f"| {r.what} | {r.must} | {r.aim} | {r.measured} | {'yes' if r.met else '**no**'} |" for r in rows]
+    return "\n".join(lines)

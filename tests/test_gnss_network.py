@@ -1,0 +1,143 @@
+"""Trajectories of a network and the transients that it finds by itself, in noise of known kind."""
+
+import numpy as np
+import torch
+
+from slipscan.forward.okada import okada_surface
+from slipscan.gnss import kalman
+from slipscan.gnss.background import event_column, fit_background, onsets, with_events
+from slipscan.gnss.bank import station_metres
+from slipscan.gnss.correlation import distances_km, station_correlation
+from slipscan.gnss.daily import DailySeries, daily_series
+from slipscan.gnss.detect import prepare, search
+from slipscan.gnss.noise import simulate
+from slipscan.gnss.scan import onset_of
+from slipscan.gnss.steps import Step
+from slipscan.gnss.threshold import simulated
+from slipscan.settings_gnss import GnssDetectSettings
+from station_builders import station
+
+PLACES = np.array([(32.0 + 0.1 * (i % 3), 40.8 + 0.09 * (i // 3)) for i in range(6)])
+START = np.datetime64("2015-01-01")
+
+
+def network(days=1500, seed=0, common=1e-3, count=6):
+    """Stations of white, flicker and common noise, 4 % of the days missing."""
+    generator = np.random.default_rng(seed)
+    scale = np.array([1.0, 1.0, 3.0])
+    own = simulate(generator, 3 * count, days, 1.2e-3, 2e-3, 0.0).reshape(count, 3, days)
+    position = (own + common * generator.standard_normal((3, days))) * scale[:, None]
+    present = generator.random((count, days)) > 0.04
+    position = np.where(present[:, None], position, np.nan)
+    names = tuple(f"S{i:03d}" for i in range(count))
+    return DailySeries(
+        names, PLACES[:count, 0], PLACES[:count, 1], START, position, np.ones((count, days)), np.where(present, 0, -1)
+    )
+
+
+def slip(series, metres):
+    """What a patch of 12 by 8 km below the network does with so much right-lateral slip, (station, 3)."""
+    east, north = (torch.as_tensor(v) for v in station_metres(series.longitude, series.latitude))
+    moved = okada_surface(
+        east, north, east0=1e3, north0=500.0, depth_top=1e3, strike_deg=80.0, dip_deg=85.0, length=12e3, width=8e3,
+        rake_deg=180.0, slip=metres,
+    )  # fmt: skip
+    return moved[0].numpy()
+
+
+def test_a_listed_step_is_kept_where_the_series_shows_it():
+    series = network(count=2)
+    series.position[0, :, 700:] += 10e-3
+    day = np.datetime64(series.days[700], "ns")
+    listed = [
+        Step(day, "equipment", "antenna", np.nan, np.nan),
+        Step(day + np.timedelta64(300, "D"), "earthquake", "x", 6.0, 50.0),
+    ]
+    fitted = fit_background(series, {"S000": listed, "S001": listed, "NONE": listed})
+    steps = [[t.text for t in terms if t.kind == "step"] for terms in fitted.terms]
+    assert steps == [["equipment antenna"], []]
+    at = [t.kind for t in fitted.terms[0]].index("step")
+    sigma = np.sqrt(fitted.fitted.covariance[:3, at, at])
+    assert (np.abs(fitted.fitted.parameters[:3, at] - 10e-3) < 3.5 * sigma).all()
+
+
+def test_afterslip_is_found_beside_its_earthquake():
+    series = network(count=2)
+    since = np.maximum(np.arange(1500) - 700, 0)
+    series.position[0] += 20e-3 * (since > 0) + 8e-3 * np.log1p(since / 30.0)
+    quake = Step(np.datetime64(series.days[701], "ns"), "earthquake", "x", 7.0, 50.0)
+    kinds = [[t.kind for t in terms] for terms in fit_background(series, {"S000": [quake], "S001": [quake]}).terms]
+    assert "log" in kinds[0] and "log" not in kinds[1]
+
+
+def test_rates_are_honest():
+    truth = np.array([0.02, -0.01, 0.003])
+    series = network(common=0.0)
+    series.position[:] += truth[:, None] * np.arange(1500) / 365.25
+    rate, std = fit_background(series, {}).velocity()
+    assert 0.5 < np.sqrt(np.mean(((rate - truth) / std) ** 2)) < 1.6
+
+
+def test_a_ramp_is_the_mean_of_its_days_steps():
+    fitted = fit_background(network(count=2, days=900), {})
+    onset = onset_of(fitted)
+    for duration, day in ((1, 300), (15, 400), (60, 500)):
+        ramps = onset.ramps(duration)
+        exact = with_events(fitted, [(day, duration)])
+        at = len(exact.terms[0]) - 1
+        found = (ramps.z * ramps.sigma)[0, :, day]
+        np.testing.assert_allclose(found, exact.fitted.parameters[:3, at], rtol=0.15, atol=1e-4)
+        own = np.sqrt(exact.fitted.covariance[:3, at, at]) * onset.scale[0]
+        np.testing.assert_allclose(ramps.sigma[0, :, day], own, rtol=0.1)
+    assert np.isnan(onset.ramps(60).z[:, :, -30:]).all()
+
+
+def test_event_column_by_hand():
+    np.testing.assert_allclose(event_column(np.arange(6), 2, 3), [0, 0, 1 / 3, 2 / 3, 1, 1])
+    np.testing.assert_allclose(event_column(np.arange(4), 2, 1), [0, 0, 1, 1])
+
+
+def test_correlation_of_stations_is_recovered():
+    generator = np.random.default_rng(3)
+    truth = np.full((5, 5), 0.5) + 0.5 * np.eye(5)
+    z = np.einsum("ij,jcd->icd", np.linalg.cholesky(truth), generator.standard_normal((5, 3, 3000)))
+    z[0, :, :1500] = np.nan
+    found = station_correlation(z, distances_km(PLACES[:5, 0], PLACES[:5, 1]))
+    np.testing.assert_allclose(found, np.broadcast_to(truth, (3, 5, 5)), atol=0.1)
+    assert (np.linalg.eigvalsh(found) > 0).all()
+
+
+def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
+    series = network(seed=4)
+    moved = slip(series, 0.12)
+    series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
+    series.position[:, 0, 400:] += 2e-3
+    background, onset, sources = prepare(series, {})
+    found = search(background, onset, sources, 30.0, GnssDetectSettings())
+    published = [one for one in found.detections if one.published]
+    assert len(published) == 1
+    (one,) = published
+    assert abs(one.day + one.duration_d / 2 - 806) < 6
+    assert one.kind == "slip" and one.share > 0.6
+    z = (one.displacement - moved) / one.std
+    assert np.sqrt(np.mean(z**2)) < 1.6
+
+
+def test_the_threshold_is_that_of_noise_alone():
+    background, _, sources = prepare(network(seed=5, count=3), {})
+    often, seldom = (simulated(background, sources, rate, 10.0, seed=1) for rate in (5.0, 0.2))
+    assert 6.0 < often < seldom < 60.0
+
+
+def test_stations_on_one_axis_of_days(caplog):
+    one, other = station(1, name="ONEE"), station(2, name="LATE", days=np.asarray(station().time)[:0])
+    series = daily_series([one, other])
+    assert series.names == ("ONEE",) and "LATE has 0 positions" in caplog.text
+    enu = one.enu.copy()
+    enu[200] += 0.05
+    spoilt = daily_series([type(one)(**{**vars(one), "enu": enu})])
+    assert spoilt.present.sum() == series.present.sum() - 1
+    assert daily_series([other]) is None
+    assert daily_series([one], until=np.datetime64("2018-01-01")).days[-1] <= np.datetime64("2018-01-01")
+    assert onsets(fit_background(series, {})).score.shape == (3, len(series.days))
+    assert isinstance(fit_background(series, {}).noise, kalman.Noise)
