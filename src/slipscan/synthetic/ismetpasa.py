@@ -101,6 +101,8 @@ class SlowSlipEvent:
 
     def course(self, days: ArrayLike) -> Float:
         """Share of the slip (time,) reached at days since 2014-01-01."""
+        from slipscan.forward.history import history  # loads torch, which takes seconds
+
         return np.asarray(history(np.asarray(days, float), self.history, self.t50_d, self.duration_d))
 
     def describe(self) -> dict[str, Any]:
@@ -239,8 +241,6 @@ def patterns(
 
 def courses(days: ArrayLike, planted: Sequence[Mover] = EVENTS, parts: tuple[Part, ...] = PARTS) -> Float:
     """Courses in time (time, pattern) of `patterns`; days count from 2014-01-01, where the rate is zero."""
-    from slipscan.forward.history import history
-
     t = np.asarray(days, float)
     out = []
     if "rate" in parts:
