@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from increment_builders import folded
 from simulated import stack_dataset
 from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
-from slipscan.events import CATALOGUE_COLUMNS, event_table
 from slipscan.export.stack import export
 from slipscan.isolated import call_isolated
 from slipscan.space import full_disk_said
@@ -86,7 +86,7 @@ def test_the_catalogue(blocks: int, tmp_path: Path) -> None:
 
 
 def write(path: Path) -> None:
-    geopackage.write(path, event_table([], CATALOGUE_COLUMNS), [])
+    geopackage.write(path, folded())
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from shapely.geometry import box
 
+from increment_builders import folded
 from report_builders import epochs, gnss_table, write_regions, write_results, write_track
 from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
@@ -172,7 +173,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, made):
     _, (results, catalogue, regions), *_ = made
     with pytest.raises(SlipscanError, match="has no region BBBB"):
         report(tmp_path, results, catalogue, regions, ids=["BBBB"])
-    geopackage.write(tmp_path / "empty.gpkg", geopackage.read(catalogue)[0][:0], [])
+    geopackage.write(tmp_path / "empty.gpkg", folded())
     with pytest.raises(SlipscanError, match="no scan of region AAAA"):
         report(tmp_path, results, tmp_path / "empty.gpkg", regions)
     with pytest.raises(SlipscanError, match=r"stack\.zarr"):

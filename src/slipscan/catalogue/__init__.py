@@ -1,4 +1,4 @@
 """The event table, its increments and the GeoPackage."""
 
-VERSION = 2
+VERSION = 3
 """Raised when results change (`slipscan.versions`)."""
