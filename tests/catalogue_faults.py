@@ -21,7 +21,10 @@ SETTINGS = CatalogueSettings()
 def add(results: Path, region: str, number: int, who: int = 0) -> None:
     """One more increment of a region: an event that grows, and one that is new."""
     until = f"2020-{1 + number // 28:02d}-{1 + number % 28:02d}"
-    rows = [event(region, mw=5 + number / 100 + who / 1000), event(region, lon=33 + number / 10 + who, t50="2019-06-01")]
+    rows = [
+        event(region, mw=5 + number / 100 + who / 1000),
+        event(region, lon=33 + number / 10 + who, t50="2019-06-01"),
+    ]
     found = increment.with_verdicts(table(*rows), NO_GNSS)
     increment.append(found, [scan(region, until=until)], results / region / "increments")
 
@@ -103,7 +106,7 @@ def race(results: Path, workers: int, rounds: int, locks: str) -> None:
         def refuse(*_: object) -> None:
             raise OSError(38, "no locks here")
 
-        stage.fcntl = type("fcntl", (), {"flock": refuse, "LOCK_EX": fcntl.LOCK_EX})
+        stage.fcntl = type("fcntl", (), {"flock": refuse, "LOCK_EX": fcntl.LOCK_EX, "LOCK_NB": 0})
 
     def work(who: int) -> None:
         for number in range(rounds):

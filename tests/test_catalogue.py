@@ -19,8 +19,8 @@ from event_builders import event, scan, table
 from increment_builders import NO_GNSS, folded, held, write_source
 from slipscan.catalogue import checks, geopackage, grades, increment, stage
 from slipscan.catalogue.footprint import split_at_antimeridian
-from slipscan.errors import SlipscanError
 from slipscan.catalogue.schema import EVENTS, LAYERS
+from slipscan.errors import SlipscanError
 from slipscan.settings import CatalogueSettings
 
 

@@ -151,7 +151,8 @@ def test_a_directory_without_permission_is_one_sentence_and_the_old_catalogue() 
         script = (
             "import os, sys; from pathlib import Path; from slipscan.ending import run_app\n"
             "from slipscan.catalogue.stage import write_catalogue as write\n"
-            "from slipscan.settings import CatalogueSettings; r = Path(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
+            "from slipscan.settings import CatalogueSettings\n"
+            "r = Path(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
             "run_app(lambda standalone_mode: write(r, r / 'catalogue.gpkg', CatalogueSettings()))\n"
         )
         done = subprocess.run(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from simulated import stack_dataset
 from increment_builders import folded
+from simulated import stack_dataset
 from slipbench import score
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.stage import write_increment

@@ -16,7 +16,6 @@ from event_builders import event, scan, table
 from increment_builders import NO_GNSS, write_source
 from slipscan.catalogue import increment, stage
 from slipscan.errors import SlipscanError
-from slipscan.settings import CatalogueSettings
 from waiting import wait_until
 
 

@@ -15,7 +15,7 @@ class PrecursorSettings(Frozen):
     """The study of events before earthquakes (`slipscan catalogue precursors`); its grid is stated before it is run."""
 
     windows_d: tuple[Positive, ...] = Field(
-        (30.0, 90.0, 180.0, 365.0), min_length=1, description="T: days after an event's t50 in which an earthquake counts"
+        (30.0, 90.0, 180.0, 365.0), min_length=1, description="T: an earthquake counts so many days after t50"
     )
     radii_km: tuple[Positive, ...] = Field(
         (25.0, 50.0, 100.0), min_length=1, description="R: distance of an earthquake from the event's centroid"

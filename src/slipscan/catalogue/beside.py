@@ -38,7 +38,8 @@ def observations(sightings: Sightings, state: State) -> pd.DataFrame:
     frame["agreement"] = np.array([_verdict_of(track, text) for track, text in told], dtype=object)
     for column in OBSERVATIONS.columns:
         if column.source in frame:
-            frame[column.name] = frame[column.source].astype(str) if column.kind == "date" else frame[column.source]
+            values = frame[column.source]
+            frame[column.name] = [str(value)[:10] for value in values] if column.kind == "date" else values
     # Two chains of a region may be parts of one event, by way of another region.
     frame = frame.sort_values(["event_id", "region", "track", "seen"], ascending=[True, True, True, False])
     return ordered(frame.drop_duplicates(list(OBSERVATIONS.unique), ignore_index=True), OBSERVATIONS)
@@ -123,7 +124,8 @@ def _stations(table: pd.DataFrame) -> gpd.GeoDataFrame:
     """A row for every station of a region."""
     if len(table):
         grouped = table.sort_values(["region", "station"]).groupby(["region", "station"], as_index=False)
-        table = grouped.agg(longitude=("longitude", "first"), latitude=("latitude", "first"), events=("event_id", "nunique"))
+        places = {name: (name, "first") for name in ("longitude", "latitude")}
+        table = grouped.agg(**places, events=("event_id", "nunique"))
     else:
         table = pd.DataFrame({name: [] for name in GNSS_STATIONS.names})
     places = shapely.points(table["longitude"].to_numpy(dtype=float), table["latitude"].to_numpy(dtype=float))

@@ -135,7 +135,7 @@ def _distance_km(one: shapely.Geometry, other: shapely.Geometry, shift: float, s
     """Distance of two footprints near each other, `one` moved by `shift` degrees of longitude."""
 
     def flat(offset: float, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (xy + [offset, 0.0]) * [scale * KM_PER_DEGREE, KM_PER_DEGREE]
+        return (xy + np.array([offset, 0.0])) * np.array([scale * KM_PER_DEGREE, KM_PER_DEGREE])
 
     a = shapely.transform(one, lambda xy: flat(shift, xy))
     b = shapely.transform(other, lambda xy: flat(0.0, xy))

@@ -92,3 +92,47 @@ def query(
         status or ("active",), view, region,
     )  # fmt: skip
     print(as_text(select(read_layers(catalogue, "events")["events"], asked)))
+
+
+@app.command()
+def export(
+    kind: Annotated[
+        Literal["geoparquet", "geojson", "csv", "kml", "sed", "stac"],
+        typer.Argument(help="format; sed: columns of the Slow Earthquake Database; stac: a directory"),
+    ],
+    catalogue: In,
+    out: Out,
+    view: View = None,
+    status: Annotated[list[str] | None, typer.Option(help="active (default), retracted or merged")] = None,
+) -> None:
+    """Write events for other tools."""
+    from slipscan.catalogue.export import export as write
+    from slipscan.catalogue.geopackage import read_layers
+    from slipscan.catalogue.query import Question, select
+
+    events = select(read_layers(catalogue, "events")["events"], Question(view=view, statuses=status or ("active",)))
+    print(f"{write(events, kind, out)} events in {out}")
+
+
+@app.command()
+def stats(
+    catalogue: In,
+    mc: Annotated[
+        float | None, typer.Option(help="magnitude of completeness; default: what the catalogue says")
+    ] = None,
+    earthquakes: Annotated[
+        Path | None, typer.Option(help="CSV (time, latitude, longitude, mag; ComCat's): which events did one follow?")
+    ] = None,
+    config: Config = None,
+    options: Options = None,
+) -> None:
+    """Print scaling laws, rates, recurrence, and with earthquakes the precursor study (section precursors)."""
+    from slipscan.catalogue.geopackage import read_layers
+    from slipscan.catalogue.learned import report
+    from slipscan.catalogue.quakes import read_quakes
+    from slipscan.configuration import stage_settings
+    from slipscan.settings import PrecursorSettings
+
+    settings = stage_settings(PrecursorSettings, config, options)
+    layers = read_layers(catalogue, "events", "regions", "history")
+    print(report(layers, mc, read_quakes(earthquakes) if earthquakes else None, settings))

@@ -77,7 +77,8 @@ def _text(value: Any) -> str:
 
 def _described(event: Any) -> str:
     mw = f"Mw {event['mw']:.1f}, " if pd.notna(event["mw"]) else ""
-    return f"{event['type']}, {mw}{event['t05']} to {event['t95']}, {event['latitude']:.2f} N {event['longitude']:.2f} E"
+    place = f"{event['latitude']:.2f} N {event['longitude']:.2f} E"
+    return f"{event['type']}, {mw}{event['t05']} to {event['t95']}, {place}"
 
 
 def in_words(table: pd.DataFrame) -> str:

@@ -155,7 +155,7 @@ WRITERS: Final[dict[str, Callable[[gpd.GeoDataFrame, Path], None]]] = {
 
 def utc(date: str) -> datetime.datetime:
     """Midnight of an ISO date, UTC."""
-    return datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.timezone.utc)
+    return datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.UTC)
 
 
 def missing(extra: str, package: str) -> SlipscanError:

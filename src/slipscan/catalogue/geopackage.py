@@ -198,5 +198,3 @@ def as_event_tables(layers: dict[str, pd.DataFrame]) -> tuple[gpd.GeoDataFrame, 
     held, retracted = (events[events["status"] == one].reset_index(drop=True) for one in (ACTIVE, RETRACTED))
     scans = runs[runs["newest"].astype(bool)].rename(columns={column.name: column.source for column in RUNS.columns})
     return held, retracted, scans.reset_index(drop=True)
-
-

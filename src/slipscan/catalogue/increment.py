@@ -41,7 +41,7 @@ _REQUIRED = (
     "region", "tracks", "type", "t05", "t50", "t95", "duration_d", "ongoing", "left_censored", "longitude",
     "latitude", "statistic", "geometry",
 )  # fmt: skip
-_WRITING = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+WRITING = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 """Of 2,000 increments a fold reads every byte: opened so, one takes half the time."""
 
 Scan = dict[str, Any]
@@ -84,7 +84,7 @@ class Increment:
     @cached_property
     def data_until(self) -> str:
         """The data cut-off: last acquisition of any track of the scan."""
-        return max(str(scan["data_until"]) for scan in self.scans)
+        return max(str(scan["data_until"])[:10] for scan in self.scans)
 
     @property
     def name(self) -> str:
@@ -198,7 +198,7 @@ def append(
     directory.mkdir(parents=True, exist_ok=True)
     with working_directory(directory / "increment") as work:
         beside = work / "increment"
-        pq.write_table(table, beside, **_WRITING)
+        pq.write_table(table, beside, **WRITING)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         sha = sha256_file(beside)[:12]

@@ -1,8 +1,8 @@
 """Events that an earthquake followed, against those that none followed: the study that the catalogue is for.
 
-The grid of T, R and M is stated in the configuration before the run, and the whole grid is tested as one: by the largest
-excess over it, against random time shifts of the earthquakes of each region within the time that was scanned. A shift
-keeps what is not the question: where events and earthquakes are, how they cluster, how many there are.
+The grid of T, R and M is stated in the configuration before the run, and the whole grid is tested as one: by the
+largest excess over it, against random time shifts of the earthquakes of each region within the time that was scanned. A
+shift keeps what is not the question: where events and earthquakes are, how they cluster, how many there are.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def study(
     scanned time or the end of the earthquake list without one is censored: it counts neither as followed nor as not.
     """
     known = versions_of(history, events, settings.known_before)
-    span = {row["region"]: (day(row["scanned_from"]), day(row["scanned_through"])) for row in regions.to_dict("records")}
+    span = {
+        row["region"]: (day(row["scanned_from"]), day(row["scanned_through"])) for row in regions.to_dict("records")
+    }
     begin = np.array([span[region][0] for region in known.region])
     end = np.minimum(np.array([span[region][1] for region in known.region]), quakes.until)
     pairs = _pairs(known, quakes, max(max(settings.radii_km), settings.afterslip_km), begin, end)

@@ -89,8 +89,11 @@ def mainshocks(day: Floats, longitude: Floats, latitude: Floats, magnitude: Floa
         if not main[one]:
             continue
         near = np.flatnonzero(~done & main & (np.abs(day - day[one]) <= window_d[one]))
-        half = np.sin(np.deg2rad(latitude[near] - latitude[one]) / 2) ** 2 + np.cos(np.deg2rad(latitude[one])) * np.cos(
-            np.deg2rad(latitude[near])
-        ) * np.sin(np.deg2rad(longitude[near] - longitude[one]) / 2) ** 2
+        half = (
+            np.sin(np.deg2rad(latitude[near] - latitude[one]) / 2) ** 2
+            + np.cos(np.deg2rad(latitude[one]))
+            * np.cos(np.deg2rad(latitude[near]))
+            * np.sin(np.deg2rad(longitude[near] - longitude[one]) / 2) ** 2
+        )
         main[near[2 * 6371.0 * np.arcsin(np.sqrt(half)) <= radius_km[one]]] = False
     return main

@@ -115,5 +115,3 @@ def _cell(name: str, row: dict[str, object]) -> str:
         return "-"
     text = f"{value:.{_DIGITS[name]}f}" if name in _DIGITS else str(value)
     return f"{text}+" if name == "duration_days" and row["ongoing"] else text
-
-

@@ -33,7 +33,11 @@ def runs(sightings: Sightings, refused: Sequence[tuple[str, str, str]] = ()) -> 
     for number in newest.values():
         rows[number]["newest"] = True
     rows += [{"region": r, "increment": name, "newest": False, REFUSED: why} for r, name, why in refused]
-    frame = pd.DataFrame({c.name: [row.get(c.source) for row in rows] for c in RUNS.columns})
+    columns = {c.name: [row.get(c.source) for row in rows] for c in RUNS.columns}
+    for column in RUNS.columns:
+        if column.kind == "date":
+            columns[column.name] = [value and str(value)[:10] for value in columns[column.name]]
+    frame = pd.DataFrame(columns)
     frame["track"] = frame["track"].fillna("")
     return frame.sort_values(["region", "seq", "increment", "track"], ignore_index=True)
 
@@ -87,8 +91,7 @@ def manifests(sightings: Sightings, rows: Ints) -> NDArray[np.object_]:
     out = np.empty(len(distinct), dtype=object)
     for number, (increment, code) in enumerate(zip(distinct // count, distinct % count, strict=True)):
         inventory = {
-            str(scan["track"]): str(scan["inventory_sha256"])[:DIGITS]
-            for scan in sightings.increments[increment].scans
+            str(scan["track"]): str(scan["inventory_sha256"])[:DIGITS] for scan in sightings.increments[increment].scans
         }
         seen = [name.strip() for name in texts[code].split(",")]
         out[number] = ",".join(inventory.get(name, "") for name in seen).strip(",") or None

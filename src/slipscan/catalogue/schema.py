@@ -145,7 +145,7 @@ CERTAINTY: Final = (
     Column("mc_local", "number", "magnitude of completeness at this place, depth and duration", low=-10, high=11),
 )  # fmt: skip
 SURROUNDINGS: Final = (
-    Column("seismic_moment_ratio", "number", "summed moment of earthquakes near by meanwhile, over its own", **_POSITIVE),
+    Column("seismic_moment_ratio", "number", "summed moment of earthquakes near by, over its own", **_POSITIVE),
     Column("days_to_next_M5", "number", "from t05 to the next earthquake of M >= 5 near the source", **_POSITIVE),
     Column("days_from_last_M5", "number", "from the last earthquake of M >= 5 near the source to t05", **_POSITIVE),
     Column("track_verdicts", "text", "track:verdict, comma-separated (layer observations: agreement)"),

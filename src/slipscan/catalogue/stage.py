@@ -184,8 +184,13 @@ def _turn(results_dir: Path) -> Iterator[None]:
     """Hold the lock of the results directory, where there are locks."""
     descriptor = os.open(results_dir, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: `write_catalogue` looks once more
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process folds %s: waiting for it", results_dir)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: `write_catalogue` looks once more
+            pass
         yield
     finally:
         os.close(descriptor)

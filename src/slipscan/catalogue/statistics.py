@@ -78,7 +78,10 @@ def scalings(events: pd.DataFrame, mc: Floats) -> pd.DataFrame:
     moment = events["moment_nm"].to_numpy(dtype=float)
     area = (events["length_km"] * events["width_km"]).to_numpy(dtype=float)
     rows = []
-    for name, value, chosen in (("duration", events["duration_days"].to_numpy(dtype=float), whole), ("area", area, slow)):
+    for name, value, chosen in (
+        ("duration", events["duration_days"].to_numpy(dtype=float), whole),
+        ("area", area, slow),
+    ):
         for label, kept in (("complete", chosen & complete), ("all", chosen)):
             fit = scaling(moment[kept], value[kept])
             rows.append({"law": f"moment-{name}", "of": label, **vars(fit)})
@@ -97,7 +100,9 @@ def rates(events: pd.DataFrame, regions: pd.DataFrame, mc: Floats) -> pd.DataFra
         own = slow & (events["region"] == region["region"]).to_numpy()
         known = bool(own.any()) and bool(np.isfinite(mc[own]).all())
         count = int((own & (mw >= mc)).sum() if known else own.sum())
-        years = (np.datetime64(region["scanned_through"]) - np.datetime64(region["scanned_from"])) / np.timedelta64(1, "D")
+        years = (np.datetime64(region["scanned_through"]) - np.datetime64(region["scanned_from"])) / np.timedelta64(
+            1, "D"
+        )
         years = max(float(years), 1.0) / DAYS_PER_YEAR
         low, high = poisson_interval(count)
         exposure = years * (region["area_km2"] or float("nan")) / 1e4

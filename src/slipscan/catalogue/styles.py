@@ -75,7 +75,7 @@ def _region_rules() -> list[Rule]:
 
 def _options(**values: str) -> str:
     """Options of a symbol layer."""
-    options = "".join(f"<Option name={quoteattr(k)} type=\"QString\" value={quoteattr(v)}/>" for k, v in values.items())
+    options = "".join(f'<Option name={quoteattr(k)} type="QString" value={quoteattr(v)}/>' for k, v in values.items())
     return f'<Option type="Map">{options}</Option>'
 
 
@@ -98,7 +98,7 @@ def _marker(colour: str, outline: str, name: str, size_mm: float) -> str:
 
 def _labels() -> str:
     """Labels of events: type of the fold's id, and magnitude where there is one."""
-    expression = "CASE WHEN \"mw\" IS NOT NULL THEN \"id\" || '\\n' || 'Mw ' || round(\"mw\", 1) ELSE \"id\" END"
+    expression = 'CASE WHEN "mw" IS NOT NULL THEN "id" || \'\\n\' || \'Mw \' || round("mw", 1) ELSE "id" END'
     return (
         '<labeling type="rule-based"><rules key="all">'
         f'<rule key="active" filter={quoteattr(_ACTIVE)}>'
