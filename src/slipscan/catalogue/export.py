@@ -20,6 +20,8 @@ from slipscan.errors import SlipscanError
 from slipscan.outputs import Kind, check_outputs, csv_kind, file_kind, head, parquet_kind
 
 TITLE: Final = "slipscan catalogue of slow slip events"
+KML_LAYER: Final = "slipscan_catalogue"
+"""A name that XML allows."""
 STAC_INSAR: Final = "https://stac-extensions.github.io/insar/v1.0.0/schema.json"
 FAULT_SLIP: Final = ("slow_slip", "afterslip", "creep_rate_change", "coseismic")
 
@@ -39,7 +41,7 @@ KINDS: Final[dict[str, Kind]] = {
     "geoparquet": parquet_kind("a catalogue as GeoParquet", [*EVENTS.names, "geometry"], ["id", "version", "geometry"]),
     "geojson": file_kind("a catalogue as GeoJSON", _geojson_kind),
     "csv": csv_kind("a catalogue as CSV", *EVENTS.names, "footprint_wkt"),
-    "kml": file_kind("a catalogue as KML", lambda path: TITLE.encode() in head(path)),
+    "kml": file_kind("a catalogue as KML", lambda path: KML_LAYER.encode() in head(path)),
     "sed": csv_kind("a catalogue as Slow Earthquake Database columns", *SED_COLUMNS),
 }
 
@@ -129,7 +131,7 @@ def _kml(events: gpd.GeoDataFrame, out: Path) -> None:
     )
     with written_beside(out, KINDS["kml"]) as beside:
         file = beside.with_suffix(".kml")
-        pyogrio.write_dataframe(table, file, layer=TITLE, driver="KML", geometry_type="MultiPolygon",
+        pyogrio.write_dataframe(table, file, layer=KML_LAYER, driver="KML", geometry_type="MultiPolygon",
                                 promote_to_multi=True)  # fmt: skip
         file.replace(beside)
 

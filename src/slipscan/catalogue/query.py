@@ -56,7 +56,7 @@ def select(events: gpd.GeoDataFrame, asked: Question) -> gpd.GeoDataFrame:
     for given, known, what in ((asked.types, EVENT_TYPES, "type"), (asked.statuses, STATUSES, "status")):
         if unknown := sorted(set(given) - set(known)):
             raise SlipscanError(f"there is no {what} {unknown[0]!r}: it is one of {', '.join(known)}")
-    keep = events["status"].isin(asked.statuses).to_numpy()
+    keep = np.array(events["status"].isin(asked.statuses), bool)
     if asked.types:
         keep &= events["type"].isin(asked.types).to_numpy()
     if asked.since:
