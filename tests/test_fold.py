@@ -149,7 +149,7 @@ def test_the_fold_knows_no_order_and_regions_do_not_touch_each_other(one, other,
 KEYS = {"events": "id", "observations": "event_id", "history": "event_id", "runs": "region", "regions": "region"}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(histories, st.randoms(use_true_random=False))
 def test_ids_and_versions_survive_every_later_increment(history, random):
     """Also of an older data cut-off: whatever comes later, what had an id has it still, and versions only grow."""

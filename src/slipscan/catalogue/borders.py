@@ -58,11 +58,11 @@ def joined(
         if not ends & taken:
             taken |= ends
             links.append((a, b))
-    a, b = np.array(links, np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(last), len(last)))
+    first, second = np.array(links, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(last), len(last)))
     label = connected_components(graph, directed=False)[1]
-    _, first = np.unique(label, return_index=True)
-    return np.asarray(first[label], np.int64)
+    _, lowest = np.unique(label, return_index=True)
+    return np.asarray(lowest[label], np.int64)
 
 
 def _near(shapes: Shapes, region: Ints, chosen: Ints, border_km: float) -> tuple[Ints, Ints]:

@@ -16,7 +16,7 @@ TYPES = {"text": "object", "date": "object", "number": "float64", "integer": "In
 
 def conformed(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
     """The layer's columns in order and in the types of `TYPES`, NULL as None, NaN or NA."""
-    out = {}
+    out: dict[str, Any] = {}
     for column in layer.columns:
         values = frame[column.name]
         if TYPES[column.kind] == "object":
@@ -26,8 +26,10 @@ def conformed(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
             numbers = values.to_numpy(dtype=float, na_value=np.nan)
             out[column.name] = pd.array(np.nan_to_num(numbers).astype(np.int64), dtype="Int64")
             out[column.name][np.isnan(numbers)] = pd.NA
+        elif column.kind == "number":
+            out[column.name] = values.to_numpy(dtype=float, na_value=np.nan)
         else:
-            out[column.name] = values.astype(TYPES[column.kind])
+            out[column.name] = values.to_numpy(dtype=bool)
     return pd.DataFrame(out, index=frame.index)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.object_]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _comparable(sightings: Sightings, name: str) -> Ints:
 def layer(sightings: Sightings, listed: Entries, state: State, events: pd.DataFrame) -> pd.DataFrame:
     """The layer `history`, sorted by event and version."""
     chosen = np.flatnonzero(listed.changed)
-    chain, row, increment, gone = (part[chosen] for part in (listed.chain, listed.row, listed.increment, listed.gone))
+    chain, row, increment = (part[chosen] for part in (listed.chain, listed.row, listed.increment))
     until = np.array([one.data_until for one in sightings.increments], dtype=object)
     seq = np.array([one.seq for one in sightings.increments], np.int64)
     change, changed = _described(sightings, listed, chosen)
@@ -99,7 +100,7 @@ def layer(sightings: Sightings, listed: Entries, state: State, events: pd.DataFr
     frame["region"] = np.array(state.regions, dtype=object)[state.region[chain]] if len(chain) else chain.astype(object)
     frame["seq"] = seq[increment] if len(increment) else increment
     frame["data_until"] = until[increment] if len(increment) else increment.astype(object)
-    frame["status"] = np.where(gone, RETRACTED, ACTIVE).astype(object)
+    frame["status"] = np.where(listed.gone[chosen], RETRACTED, ACTIVE).astype(object)
     parts = _parts(frame[HISTORY.names], state, events)
     return pd.concat(parts, ignore_index=True).sort_values(["event_id", "version"], ignore_index=True)
 
@@ -181,22 +182,24 @@ def _parts(frame: pd.DataFrame, state: State, events: pd.DataFrame) -> list[pd.D
     merged = np.flatnonzero(state.primary != np.arange(len(state.primary)))
     if not len(merged):
         return [frame]
-    by_id = events.set_index("id")
-    newest = frame.drop_duplicates("event_id", keep="last").set_index("event_id", drop=False)
-    rows = []
+    shared = {*state.id[merged], *state.id[state.primary[merged]]}
+    shown: dict[str, Row] = {row["id"]: row for row in _records(events[events["id"].isin(shared)])}
+    own = frame[frame["event_id"].isin(shared)].drop_duplicates("event_id", keep="last")
+    newest: dict[str, Row] = {row["event_id"]: row for row in _records(own)}
+    rows: list[Row] = []
+    parts: dict[str, list[str]] = {}
     for part, whole in zip(state.id[merged], state.id[state.primary[merged]], strict=True):
-        until = max(newest.at[part, "data_until"], newest.at[whole, "data_until"])
-        row = newest.loc[part].to_dict()
-        rows.append(row | {
-            "version": int(by_id.at[part, "version"]), "change": "merged", "changed": f"part of {whole}",
-            "status": MERGED, "data_until": until,
-        })  # fmt: skip
-    for whole in sorted(set(state.id[state.primary[merged]])):
-        parts = sorted(state.id[merged][state.id[state.primary[merged]] == whole])
-        row = newest.loc[whole].to_dict()
-        shown = {name: by_id.at[whole, name] for name in frame.columns if name in by_id.columns and name != "region"}
-        rows.append(row | shown | {
-            "change": "joined", "changed": f"with {', '.join(parts)}",
-            "data_until": max(by_id.at[whole, "updated"], row["data_until"]),
-        })  # fmt: skip
+        parts.setdefault(whole, []).append(part)
+        until = max(newest[part]["data_until"], newest[whole]["data_until"])
+        told = {"version": shown[part]["version"], "change": "merged", "changed": f"part of {whole}"}
+        rows.append(newest[part] | told | {"status": MERGED, "data_until": until})
+    for whole in sorted(parts):
+        row = newest[whole]
+        values = {name: shown[whole][name] for name in frame.columns if name in shown[whole] and name != "region"}
+        told = {"change": "joined", "changed": f"with {', '.join(sorted(parts[whole]))}"}
+        rows.append(row | values | told | {"data_until": max(shown[whole]["updated"], row["data_until"])})
     return [frame, pd.DataFrame(rows, columns=frame.columns).astype(frame.dtypes.to_dict())]
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

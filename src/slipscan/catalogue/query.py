@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -109,7 +110,7 @@ def aligned(cells: list[list[str]]) -> str:
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
 
-def _cell(name: str, row: dict[str, object]) -> str:
+def _cell(name: str, row: dict[Any, Any]) -> str:
     value = row[name]
     if value is None or value != value:
         return "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -20,7 +21,7 @@ DIGITS = 12
 
 def runs(sightings: Sightings, refused: Sequence[tuple[str, str, str]] = ()) -> pd.DataFrame:
     """A row for every increment's scan of a track, and for every refused file, sorted by region and number."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     newest: dict[tuple[str, str], int] = {}
     counts = np.bincount(sightings.increment, minlength=len(sightings.increments))
     for increment, events in zip(sightings.increments, counts.tolist(), strict=True):

@@ -119,9 +119,15 @@ class Sightings:
 def gather(increments: Sequence[Increment]) -> Sightings:
     """Put increments, in any order, into one table; a column that one does not hold is NULL there."""
     ordered = tuple(sorted(increments, key=lambda one: one.order))
-    tables = [_conformed(one.table) for one in ordered]
+    alike: list[list[pa.Table]] = []
+    for one in ordered:
+        # Increments of one version have the same columns: put together first, they are conformed at once.
+        if not alike or not alike[-1][0].schema.equals(one.table.schema):
+            alike.append([])
+        alike[-1].append(one.table)
+    tables = [_conformed(pa.concat_tables(group)) for group in alike]
     table = pa.concat_tables(tables).combine_chunks() if tables else _SCHEMA.empty_table()
-    counts = [one.num_rows for one in tables]
+    counts = [one.table.num_rows for one in ordered]
     return Sightings(ordered, table, np.repeat(np.arange(len(ordered)), counts).astype(np.int64))
 
 

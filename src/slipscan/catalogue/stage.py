@@ -62,7 +62,7 @@ def write_increment(events: Path, gnss: Path, directory: Path, out: Path, region
     held = increment.with_verdicts(found, verdicts)
     name = str(scans[0]["region"]) if scans else ""
     region = read_regions(regions).get(name) if regions else None
-    path = increment.append(held, scans, Path(directory), verdicts, region and _told(region))
+    path = increment.append(held, scans, Path(directory), verdicts, _told(region) if region else None)
     pointer = {"region": name, "increment": path.name, "sha256": sha256_file(path)}
     write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, name, len(found))
