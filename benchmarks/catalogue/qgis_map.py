@@ -6,6 +6,7 @@ QT_QPA_PLATFORM=offscreen python3 benchmarks/catalogue/qgis_map.py results/demo/
 import sys
 
 from qgis.core import (
+    QgsBilinearRasterResampler,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -69,7 +70,9 @@ def main(catalogue, out, relief=None):
         raster = QgsRasterLayer(relief, "relief")
         raster.setRenderer(QgsHillshadeRenderer(raster.dataProvider(), 1, 315, 45))
         raster.renderer().setZFactor(2)
-        raster.renderer().setOpacity(0.45)
+        raster.renderer().setOpacity(0.35)
+        for choose in (raster.resampleFilter().setZoomedInResampler, raster.resampleFilter().setZoomedOutResampler):
+            choose(QgsBilinearRasterResampler())
         project.addMapLayer(raster)
         layers.append(raster)
     layout = QgsPrintLayout(project)
@@ -79,7 +82,7 @@ def main(catalogue, out, relief=None):
     shown.setCrs(metric)
     to_metres = QgsCoordinateTransform(QgsCoordinateReferenceSystem("EPSG:4326"), metric, project)
     extent = to_metres.transformBoundingBox(next(v for v in vectors if v.name() == "regions").extent())
-    extent.scale(1.06)
+    extent.scale(1.2)
     shown.setLayers(layers)
     shown.setExtent(extent)
     placed(layout, shown, 5, 5, 215, 200)
