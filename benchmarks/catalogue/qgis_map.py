@@ -6,8 +6,8 @@ QT_QPA_PLATFORM=offscreen python3 benchmarks/catalogue/qgis_map.py results/demo/
 import sys
 
 from qgis.core import (
-    QgsBilinearRasterResampler,
     QgsApplication,
+    QgsBilinearRasterResampler,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeatureRequest,

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from slipscan.catalogue.geopackage import read_layers
-from slipscan.catalogue.schema import EVENTS
+from slipscan.catalogue.schema import ACTIVE, EVENTS
+
+Row = dict[str, Any]
 
 COLUMNS: Final = ("id", "change", "column", "before", "after")
 _SHOWN_AS: Final = {"status", "version", "updated", "data_until", "manifest_sha256"}
@@ -50,17 +52,21 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 def _words(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     """(event) what happened to it."""
-    words = []
-    for a, b in zip(one.itertuples(), other.itertuples(), strict=True):
-        if b.status != a.status:
-            words.append("restored" if b.status == "active" else b.status)
-        elif a.ongoing and not b.ongoing:
+    words: list[str] = []
+    for a, b in zip(_rows(one), _rows(other), strict=True):
+        if b["status"] != a["status"]:
+            words.append("restored" if b["status"] == ACTIVE else str(b["status"]))
+        elif a["ongoing"] and not b["ongoing"]:
             words.append("closed")
-        elif b.ongoing and b.t95 > a.t95:
+        elif b["ongoing"] and b["t95"] > a["t95"]:
             words.append("grown")
         else:
             words.append("revised")
     return words
+
+
+def _rows(table: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _differ(one: Any, other: Any) -> bool:
@@ -89,14 +95,16 @@ def in_words(table: pd.DataFrame) -> str:
     order = ("new", "revised", "grown", "closed", "retracted", "restored", "merged", "lost")
     lines = [", ".join(f"{counts[word]} {word}" for word in order if word in counts), ""]
     for name, group in table.groupby("id", sort=True):
-        change = group["change"].iloc[0]
+        rows = _rows(group)
         parts = [
-            (f"{row.column} {row.before} -> {row.after}" if row.before or row.after else row.column)
-            for row in group.itertuples()
-            if row.column
+            f"{row['column']} {row['before']} -> {row['after']}"
+            if row["before"] or row["after"]
+            else str(row["column"])
+            for row in rows
+            if row["column"]
         ]
-        said = "; ".join(parts) or group["after"].iloc[0]
-        lines.append(f"{name}  {change}{': ' if said else ''}{said}")
+        said = "; ".join(parts) or str(rows[0]["after"])
+        lines.append(f"{name}  {rows[0]['change']}{': ' if said else ''}{said}")
     return "\n".join(lines)
 
 
