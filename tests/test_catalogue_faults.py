@@ -14,7 +14,7 @@ import pytest
 from catalogue_faults import add, digest, fold
 from event_builders import event, scan
 from increment_builders import write_source
-from slipscan.catalogue import geopackage, increment, stage
+from slipscan.catalogue import consolidated, geopackage, increment, stage
 from slipscan.errors import SlipscanError
 from slipscan.events import read_events
 from slipscan.outputs import sha256_file
@@ -60,6 +60,28 @@ def test_a_fold_with_nothing_new_changes_no_byte(tmp_path: Path) -> None:
     fold(tmp_path)
     assert {name: digest(tmp_path / name) for name in before} == before
     assert len(stage.increments_below(tmp_path)) == 1
+
+
+def test_what_is_kept_of_many_increments_changes_no_byte_and_hides_no_damage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(consolidated.MIN_INCREMENTS):
+        add(tmp_path, "AAAA", number)
+    directory = tmp_path / "AAAA/increments"
+    fold(tmp_path)
+    first, kept = digest(tmp_path / "catalogue.gpkg"), directory / consolidated.NAME
+    assert len(consolidated.load(directory)) == consolidated.MIN_INCREMENTS
+    fold(tmp_path)  # of what is kept
+    assert digest(tmp_path / "catalogue.gpkg") == first
+    for spoilt in (kept.read_bytes()[:-1], b"", b"x" * 100):
+        kept.write_bytes(spoilt)
+        assert consolidated.load(directory) == {}
+    fold(tmp_path)
+    assert digest(tmp_path / "catalogue.gpkg") == first
+    victim = damage(stage.increments_below(tmp_path)[2])
+    with caplog.at_level(logging.WARNING):
+        fold(tmp_path)
+    assert victim.name in caplog.text and digest(tmp_path / "catalogue.gpkg") != first
 
 
 # Increments of other versions, damaged and foreign ones.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import shapely
 
 from slipscan.catalogue.geopackage import read_layers
 from slipscan.catalogue.schema import ACTIVE, EVENTS
@@ -33,20 +34,16 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         rows.append((name, "new", "", "", _described(new.loc[name])))
     shared = old.index.intersection(new.index)
     one, other = old.loc[shared], new.loc[shared]
-    words = _words(one, other)
-    differing = np.zeros(len(shared), bool)
+    ids, words = [str(name) for name in shared], _words(one, other)
     for column in (c.name for c in EVENTS.columns if c.name != "id"):
         a, b = one[column].to_numpy(dtype=object), other[column].to_numpy(dtype=object)
         differ = np.array([_differ(x, y) for x, y in zip(a, b, strict=True)], bool)
         if column not in _SHOWN_AS:
-            differing |= differ
-            rows += [(shared[i], words[i], column, _text(a[i]), _text(b[i])) for i in np.flatnonzero(differ)]
-    moved = ~one.geometry.geom_equals(other.geometry).to_numpy() if len(shared) else differing
-    rows += [(shared[i], words[i], "footprint", "", "") for i in np.flatnonzero(moved)]
-    status = (one["status"] != other["status"]).to_numpy()
-    rows += [
-        (shared[i], words[i], "status", one["status"].iloc[i], other["status"].iloc[i]) for i in np.flatnonzero(status)
-    ]
+            rows += [(ids[i], words[i], column, _text(a[i]), _text(b[i])) for i in np.flatnonzero(differ).tolist()]
+        elif column == "status":
+            rows += [(ids[i], words[i], column, a[i], b[i]) for i in np.flatnonzero(differ).tolist()]
+    moved = ~shapely.equals(one.geometry.to_numpy(), other.geometry.to_numpy())
+    rows += [(ids[i], words[i], "footprint", "", "") for i in np.flatnonzero(moved).tolist()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["id", "column"], kind="stable", ignore_index=True)
 
 

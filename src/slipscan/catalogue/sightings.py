@@ -29,7 +29,7 @@ OF_THE_FOLD = frozenset(
 """Columns of events that no increment holds."""
 FILLED: tuple[Column, ...] = tuple(column for column in EVENTS.columns if column.name not in OF_THE_FOLD)
 """Columns of events that are filled from the event table."""
-_SCHEMA = pa.schema([*((c.source, _TYPES[c.kind]) for c in FILLED), ("geometry", pa.binary())])
+COLUMNS = pa.schema([*((c.source, _TYPES[c.kind]) for c in FILLED), ("geometry", pa.binary())])
 
 
 @dataclass(frozen=True)
@@ -125,23 +125,23 @@ def gather(increments: Sequence[Increment]) -> Sightings:
         if not alike or not alike[-1][0].schema.equals(one.table.schema):
             alike.append([])
         alike[-1].append(one.table)
-    tables = [_conformed(pa.concat_tables(group)) for group in alike]
-    table = pa.concat_tables(tables).combine_chunks() if tables else _SCHEMA.empty_table()
+    tables = [conformed(pa.concat_tables(group)) for group in alike]
+    table = pa.concat_tables(tables).combine_chunks() if tables else COLUMNS.empty_table()
     counts = [one.table.num_rows for one in ordered]
     return Sightings(ordered, table, np.repeat(np.arange(len(ordered)), counts).astype(np.int64))
 
 
-def _conformed(table: pa.Table) -> pa.Table:
-    """A table with the columns of `_SCHEMA`."""
+def conformed(table: pa.Table) -> pa.Table:
+    """A table with the columns of `COLUMNS`."""
     arrays = []
-    for wanted in _SCHEMA:
+    for wanted in COLUMNS:
         number = table.schema.get_field_index(wanted.name)
         if number < 0:
             arrays.append(pa.nulls(table.num_rows, wanted.type))
             continue
         column = table.column(number)
         arrays.append(column if column.type == wanted.type else _cast(column, wanted.type))
-    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+    return pa.Table.from_arrays(arrays, schema=COLUMNS)
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slipscan.atomic import write_text
-from slipscan.catalogue import geopackage, increment, users_work
+from slipscan.catalogue import consolidated, geopackage, increment, users_work
 from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment, NewerIncrementError
 from slipscan.catalogue.schema import ACTIVE, RETRACTED
@@ -149,8 +149,10 @@ def read_increments(paths: Sequence[Path]) -> tuple[list[Increment], list[Refuse
     NewerIncrementError
         one was written by a later version: a catalogue without it would be one of the past
     """
+    kept = {directory: consolidated.load(directory) for directory in {path.parent for path in paths}}
     with ThreadPoolExecutor(READERS) as pool:
-        results = list(pool.map(_read, paths))
+        results = list(pool.map(lambda path: _read(path, kept[path.parent]), paths))
+    _keep(paths, results, kept)
     refused = [
         (path.parent.parent.name, path.name, str(result))
         for path, result in zip(paths, results, strict=True)
@@ -162,7 +164,23 @@ def read_increments(paths: Sequence[Path]) -> tuple[list[Increment], list[Refuse
     return [result for result in results if isinstance(result, Increment)], refused
 
 
-def _read(path: Path) -> Increment | SlipscanError:
+def _keep(
+    paths: Sequence[Path], results: Sequence[Increment | SlipscanError], kept: dict[Path, dict[str, Increment]]
+) -> None:
+    """Keep what was read for the next fold, where a region has more than was kept."""
+    read: dict[Path, list[Increment]] = {}
+    for path, result in zip(paths, results, strict=True):
+        if isinstance(result, Increment):
+            read.setdefault(path.parent, []).append(result)
+    for directory, increments in read.items():
+        if any(one.name not in kept[directory] for one in increments):
+            consolidated.save(directory, increments)
+
+
+def _read(path: Path, kept: dict[str, Increment]) -> Increment | SlipscanError:
+    """One increment: the kept one, where the file is as it was."""
+    if path.name in kept and consolidated.is_whole(path):
+        return kept[path.name]
     try:
         return increment.read(path)
     except SlipscanError as error:
