@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slipscan.catalogue import runs
 from slipscan.catalogue.chains import Chains, first_of
 from slipscan.catalogue.schema import ACTIVE, HISTORY, MERGED, RETRACTED
-from slipscan.catalogue.sightings import FILLED, Ints, Sightings
+from slipscan.catalogue.sightings import Ints, Sightings
 
 if TYPE_CHECKING:
     from slipscan.catalogue.fold import State
@@ -69,7 +69,7 @@ def entries(sightings: Sightings, followed: Chains, last: Ints) -> Entries:
     if len(row):
         before = np.concatenate([row[:1], row[:-1]])
         differs = np.zeros(len(row), bool)
-        for name in ("geometry", *(column.source for column in FILLED)):
+        for name in ("geometry", *(column.source for column in sightings.present)):
             codes = _comparable(sightings, name)
             differs |= codes[row] != codes[before]
         changed |= differs | (gone != np.concatenate([gone[:1], gone[:-1]]))
@@ -146,7 +146,7 @@ def _described(sightings: Sightings, listed: Entries, chosen: Ints) -> tuple[Tex
     for number in np.flatnonzero(gone):
         words[number].append(_not_found(sightings, int(row[number]), int(listed.increment[chosen[number]])))
     told = np.flatnonzero(~new & ~gone)
-    for column in FILLED:
+    for column in sightings.present:
         codes = _comparable(sightings, column.source)
         differ = told[codes[row[told]] != codes[before[told]]]
         if len(differ):

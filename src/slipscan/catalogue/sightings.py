@@ -79,6 +79,11 @@ class Sightings:
         return days[numbers] if len(days) else np.zeros(0, np.int64)
 
     @cached_property
+    def present(self) -> list[Column]:
+        """Columns of FILLED that some sighting has a value of."""
+        return [column for column in FILLED if self.table[column.source].null_count < len(self)]
+
+    @cached_property
     def footprints(self) -> tuple[Ints, NDArray[np.object_]]:
         """(sighting) number of its footprint, and the footprints: valid, split at 180 degrees."""
         numbers, values = self.codes("geometry")
