@@ -101,7 +101,8 @@ def updates(regions: int, events: int, rounds: int, changed: float) -> None:
     print(
         f"{regions} regions x {events} events x {rounds} updates, {changed:.0%} changed each: {len(catalogue.events)}"
         f" events, {len(catalogue.layers['history'])} versions, every id of half of the updates kept:"
-        f" {list(early) == list(catalogue.events['id'])}; CPU s: read first {cpu_first:.2f}, again {cpu_read:.2f}, fold {cpu_fold:.2f}, check and"
+        f" {list(early) == list(catalogue.events['id'])}; CPU s: read first {cpu_first:.2f},"
+        f" again {cpu_read:.2f}, fold {cpu_fold:.2f}, check and"
         f" write {cpu_write:.2f}; wall s: {wall_read:.2f}, {wall_fold:.2f}, {wall_write:.2f}; peak {peak_gb():.2f} GB",
         flush=True,
     )
