@@ -174,6 +174,7 @@ def test_a_directory_without_permission_is_one_sentence_and_the_old_catalogue() 
             "import os, sys; from pathlib import Path; from slipscan.ending import run_app\n"
             "from slipscan.catalogue.stage import write_catalogue as write\n"
             "from slipscan.settings import CatalogueSettings\n"
+            "import pandera.pandas\n"  # which nobody may not be allowed to read
             "r = Path(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
             "run_app(lambda standalone_mode: write(r, r / 'catalogue.gpkg', CatalogueSettings()))\n"
         )

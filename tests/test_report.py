@@ -100,7 +100,9 @@ def test_every_link_leads_somewhere_and_no_id_is_used_twice(made):
     reader = Reader(made[2])
     assert {link.removeprefix("#") for link in reader.links} <= set(reader.ids)
     assert len(set(reader.ids)) == len(reader.ids)
-    assert {"#event-AAAA-2018-001", "#event-AAAA-2018-002", "#gnss-AAAA-2018-001"} <= set(reader.links)
+    assert {"#event-SSE-20180615-AAAA-a", "#event-SSE-20180920-AAAA-a", "#gnss-SSE-20180615-AAAA-a"} <= set(
+        reader.links
+    )
 
 
 def test_what_a_reader_looks_for_is_there(made):
@@ -124,8 +126,8 @@ def test_an_event_that_the_newest_scan_of_a_track_does_not_hold_is_still_listed(
     text = " ".join(reader.text.split())
     assert text.count("Track 094D: the newest scan of this track holds no transient here") == 2
     assert [picture["alt"] for picture in reader.pictures if "Map of event" in picture["alt"]] == [
-        "Map of event AAAA-2018-001 on track 087A",
-        "Map of event AAAA-2018-002 on track 087A",
+        "Map of event SSE-20180615-AAAA-a on track 087A",
+        "Map of event SSE-20180920-AAAA-a on track 087A",
     ]
 
 
@@ -139,7 +141,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path, quiet, made):
         return [
             event_figures.transient_map(stores, seen, row, gnss),
             event_figures.history(stores, seen, row),
-            event_figures.gnss_comparison(gnss, "AAAA-2018-001"),
+            event_figures.gnss_comparison(gnss, "SSE-20180615-AAAA-a"),
         ]
 
     again = pictures()
