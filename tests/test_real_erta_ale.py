@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import re
 
 from slipscan import vocabulary
 from slipscan.cli import app
