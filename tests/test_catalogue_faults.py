@@ -41,10 +41,8 @@ def test_killed_at_any_point_it_is_the_old_or_the_new_one(tmp_path: Path, points
     assert left == "left AAAA BBBB catalogue.gpkg catalogue.json", "what killed ones left is removed by the next"
 
 
-@pytest.mark.parametrize(
-    ("rounds", "locks"),
-    [(1, "with"), pytest.param(5, "with", marks=pytest.mark.slow), pytest.param(5, "without", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("rounds", "locks"), [(1, "with"), (5, "with"), (5, "without")])
 def test_eight_processes_that_add_and_fold_at_once_lose_nothing(tmp_path: Path, rounds: int, locks: str) -> None:
     codes, increments, whole = run("race", tmp_path, 8, rounds, locks)
     assert codes == "codes" + " 0" * 8
