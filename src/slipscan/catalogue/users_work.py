@@ -120,7 +120,7 @@ def keep(path: Path) -> None:
     """Copy a catalogue that holds more or other than slipscan wrote to `NAME.kept-DIGEST.gpkg` beside it."""
     if not path.exists() or not path.stat().st_size:
         return
-    with _opened(f"{path.as_uri()}?immutable=1") as database:
+    with _opened(f"{path.as_uri()}?mode=ro&immutable=1") as database:
         digest = _digest(database)
         if digest in _signatures(database):
             return
@@ -144,7 +144,7 @@ def columns_of(path: Path, table: str) -> set[str]:
         the file is no database
     """
     try:
-        with _opened(f"{path.as_uri()}?immutable=1") as database:
+        with _opened(f"{path.as_uri()}?mode=ro&immutable=1") as database:
             return {row[1] for row in database.execute(f'PRAGMA table_info("{table}")')}
     except sqlite3.Error as error:
         raise ValueError(str(error)) from error
