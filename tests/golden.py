@@ -157,12 +157,13 @@ def catalogue(directory: Path) -> Numbers:
         increments = directory / "results" / "AAAA" / "increments"
         write_increment(directory / "events.parquet", directory / "g.parquet", increments, directory / "increment.json")
     write_catalogue(directory / "results", directory / "catalogue.gpkg", CatalogueSettings())
-    layers = {
-        name: pyogrio.read_dataframe(directory / "catalogue.gpkg", layer=name) for name in ("events", "retracted")
+    shown = {
+        "events": ["id", "version", "status", "t50"],
+        "history": ["event_id", "version", "change", "data_until"],
+        "observations": ["event_id", "track", "seen"],
     }
-    return {
-        name: [[str(v) for v in row] for row in layer[["event_id", "t50"]].values] for name, layer in layers.items()
-    }
+    layers = {name: pyogrio.read_dataframe(directory / "catalogue.gpkg", layer=name) for name in shown}
+    return {name: [[str(v) for v in row] for row in layers[name][shown[name]].values] for name in shown}
 
 
 GOLDEN: Final[dict[str, tuple[Callable[[Path], Numbers], float]]] = {

@@ -4,16 +4,23 @@ import pandas as pd
 
 from event_builders import scan, table
 from slipscan.catalogue import increment
+from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment
 from slipscan.events import GNSS_COLUMNS, write_events
+from slipscan.settings import CatalogueSettings
 
 NO_GNSS = pd.DataFrame(columns=["event", "station", *(c.name for c in GNSS_COLUMNS)])
 
 
 def held(*rows, seq=1, scans=None, region="AAAA"):
     """An increment in memory."""
-    events = increment.with_verdicts(table(*rows), NO_GNSS)
+    events = increment.to_table(increment.with_verdicts(table(*rows), NO_GNSS))
     return Increment(region, seq, f"{seq:012x}", tuple(scans or [scan(region)]), events)
+
+
+def folded(*increments, **settings) -> Catalogue:
+    """The catalogue of increments in memory."""
+    return fold(increments, CatalogueSettings(**settings))
 
 
 def write_source(directory, *rows, scans=None, gnss=NO_GNSS):

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from forked import MAIN, Forking
+from increment_builders import folded
 from simulated import stack_dataset
 from slipbench import score
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.stage import write_increment
 from slipscan.catalogue.summary import summarise
 from slipscan.errors import SlipscanError
-from slipscan.events import CATALOGUE_COLUMNS, event_table, read_events
+from slipscan.events import read_events
 from slipscan.gnss.stage import read_comparison
 from slipscan.store import write_zarr
 
@@ -99,7 +100,7 @@ def test_a_foreign_file_is_one_sentence(name: str, kind: str, tmp_path: Path) ->
 def test_a_truth_that_is_none(event, tmp_path: Path) -> None:
     import json
 
-    geopackage.write(tmp_path / "c.gpkg", event_table([], CATALOGUE_COLUMNS), [])
+    geopackage.write(tmp_path / "c.gpkg", folded())
     (tmp_path / "t.json").write_text(json.dumps({"region": "A", "events": [event]}))
     with pytest.raises(SlipscanError, match=r"t\.json is no truth"):
         score.score_catalogue(tmp_path / "c.gpkg", tmp_path / "t.json")

@@ -36,7 +36,7 @@ EDITS = {
         other_value("slipscan.denoise.run", "PIXEL_NOISE_RANGE", (0.9, 1.1)), "denoise classical", True,
     ),
     "when two scans saw one event": (
-        other_value("slipscan.catalogue.fold", "same_event", lambda *_: False), "catalogue", True,
+        other_value("slipscan.catalogue.chains", "compatible", lambda _, one, other: one < 0), "catalogue", True,
     ),
 }  # fmt: skip
 

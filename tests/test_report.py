@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from shapely.geometry import box
 
+from increment_builders import folded
 from report_builders import epochs, gnss_table, write_regions, write_results, write_track
 from slipscan.catalogue import geopackage
 from slipscan.errors import SlipscanError
@@ -99,7 +100,9 @@ def test_every_link_leads_somewhere_and_no_id_is_used_twice(made):
     reader = Reader(made[2])
     assert {link.removeprefix("#") for link in reader.links} <= set(reader.ids)
     assert len(set(reader.ids)) == len(reader.ids)
-    assert {"#event-AAAA-2018-001", "#event-AAAA-2018-002", "#gnss-AAAA-2018-001"} <= set(reader.links)
+    assert {"#event-SSE-20180615-AAAA-a", "#event-SSE-20180920-AAAA-a", "#gnss-SSE-20180615-AAAA-a"} <= set(
+        reader.links
+    )
 
 
 def test_what_a_reader_looks_for_is_there(made):
@@ -124,8 +127,8 @@ def test_an_event_that_the_newest_scan_of_a_track_does_not_hold_is_still_listed(
     text = " ".join(reader.text.split())
     assert text.count("Track 094D: the newest scan of this track holds no transient here") == 2
     assert [picture["alt"] for picture in reader.pictures if "Map of event" in picture["alt"]] == [
-        "Map of event AAAA-2018-001 on track 087A",
-        "Map of event AAAA-2018-002 on track 087A",
+        "Map of event SSE-20180615-AAAA-a on track 087A",
+        "Map of event SSE-20180920-AAAA-a on track 087A",
     ]
 
 
@@ -139,7 +142,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path, quiet, made):
         return [
             event_figures.transient_map(stores, seen, row, gnss),
             event_figures.history(stores, seen, row),
-            event_figures.gnss_comparison(gnss, "AAAA-2018-001"),
+            event_figures.gnss_comparison(gnss, "SSE-20180615-AAAA-a"),
         ]
 
     again = pictures()
@@ -173,7 +176,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, made):
     _, (results, catalogue, regions), *_ = made
     with pytest.raises(SlipscanError, match="has no region BBBB"):
         report(tmp_path, results, catalogue, regions, ids=["BBBB"])
-    geopackage.write(tmp_path / "empty.gpkg", geopackage.read(catalogue)[0][:0], [])
+    geopackage.write(tmp_path / "empty.gpkg", folded())
     with pytest.raises(SlipscanError, match="no scan of region AAAA"):
         report(tmp_path, results, tmp_path / "empty.gpkg", regions)
     with pytest.raises(SlipscanError, match=r"stack\.zarr"):

@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from event_builders import event, scan, shifted, table
-from increment_builders import NO_GNSS
+from event_builders import event, shifted
+from increment_builders import folded, held
 from slipbench import score
 from slipscan.catalogue import geopackage
-from slipscan.catalogue.fold import fold
-from slipscan.catalogue.increment import Increment, with_verdicts
 from slipscan.errors import SlipscanError
 
 
@@ -28,7 +26,7 @@ def truth(*events):
 
 
 def catalogue(*rows):
-    return fold([Increment("AAAA", 1, "0" * 12, (scan(),), with_verdicts(table(*rows), NO_GNSS))], 24.0)
+    return geopackage.as_event_tables(folded(held(*rows)).layers)[0]
 
 
 def test_errors_are_catalogue_minus_truth():
@@ -36,7 +34,7 @@ def test_errors_are_catalogue_minus_truth():
     result = score.score(catalogue(row), truth(planted()))
     assert (result["found"], result["missed"], result["false"]) == (1, 0, 0)
     (found,) = result["rows"]
-    assert (found["truth"], found["event_id"], found["type"]) == ("E1", "AAAA-2019-001", "slow_slip")
+    assert (found["truth"], found["event_id"], found["type"]) == ("E1", "SSE-20190306-AAAA-a", "slow_slip")
     assert (found["t50_error_d"], found["t05_error_d"]) == (5.0, 10.0)
     assert found["mw_error"] == pytest.approx(-0.2)
     assert found["depth_error_km"] == pytest.approx(0.5)
@@ -64,9 +62,9 @@ def test_one_truth_is_found_once_and_further_rows_on_it_are_false():
     result = score.score(catalogue(*rows), truth(planted()))
     assert (result["found"], result["missed"], result["false"], result["duplicates"]) == (1, 0, 2, 1)
     assert {row["event_id"]: row["result"] for row in result["rows"]} == {
-        "AAAA-2019-001": "found",
-        "AAAA-2019-002": "false",
-        "AAAA-2019-003": "duplicate",
+        "SSE-20190301-AAAA-a": "found",
+        "SSE-20190301-AAAA-b": "false",
+        "SSE-20190310-AAAA-a": "duplicate",
     }
     assert [row["distance_km"] < 2 for row in result["rows"] if row["result"] == "found"] == [True]
 
@@ -84,7 +82,7 @@ def test_other_regions_do_not_count():
 
 def test_the_printed_table(tmp_path):
     rows = [event(depth_km=np.nan), event(lat=41.0)]
-    geopackage.write(tmp_path / "catalogue.gpkg", catalogue(*rows), [scan()])
+    geopackage.write(tmp_path / "catalogue.gpkg", folded(held(*rows)))
     (tmp_path / "truth.json").write_text(json.dumps(truth(planted(), planted(id="E2", t50="2018-05-01"))))
     text = score.score_catalogue(tmp_path / "catalogue.gpkg", tmp_path / "truth.json")
     lines = text.splitlines()
@@ -92,13 +90,13 @@ def test_the_printed_table(tmp_path):
     assert lines[2].split()[:4] == ["planted", "event", "result", "type"]
     assert lines[4].split() == ["E2", "-", "missed", "-"]
     assert lines[5].split() == [
-        "E1", "AAAA-2019-001", "found", "slow_slip", "+0", "d", "+0", "d", "-0.20", "-", "0.0", "km",
+        "E1", "SSE-20190301-AAAA-a", "found", "slow_slip", "+0", "d", "+0", "d", "-0.20", "-", "0.0", "km",
     ]  # fmt: skip
-    assert lines[6].split() == ["-", "AAAA-2019-002", "false", "slow_slip"]
+    assert lines[6].split() == ["-", "SSE-20190301-AAAA-b", "false", "slow_slip"]
 
 
 def test_what_cannot_be_scored_is_said_in_a_sentence(tmp_path):
-    geopackage.write(tmp_path / "catalogue.gpkg", catalogue(), [])
+    geopackage.write(tmp_path / "catalogue.gpkg", folded())
     path = tmp_path / "truth.json"
     with pytest.raises(SlipscanError, match="only simulated regions have one"):
         score.score_catalogue(tmp_path / "catalogue.gpkg", path)

@@ -13,10 +13,9 @@ from pathlib import Path
 import pyogrio
 import pytest
 
-from event_builders import event, scan, table
-from increment_builders import NO_GNSS
-from slipscan.catalogue import geopackage, increment, users_work
-from slipscan.catalogue.fold import fold, newest_scans
+from event_builders import event
+from increment_builders import folded, held
+from slipscan.catalogue import geopackage, users_work
 from slipscan.errors import SlipscanError
 
 SQLITE = """
@@ -32,8 +31,8 @@ GDAL = """
 import sys, pyogrio
 pyogrio.set_gdal_config_options({"OGR_SQLITE_JOURNAL": "WAL", "SQLITE_USE_OGR_VFS": "NO"})
 for number, batch in enumerate([1, 2]):
-    frame = pyogrio.read_dataframe(sys.argv[1], layer="scans", read_geometry=False)
-    pyogrio.write_dataframe(frame, sys.argv[1], layer="scans", driver="GPKG", append=True)
+    frame = pyogrio.read_dataframe(sys.argv[1], layer="runs", read_geometry=False)
+    pyogrio.write_dataframe(frame, sys.argv[1], layer="runs", driver="GPKG", append=True)
 print("ready", flush=True); sys.stdin.readline()
 """
 GDAL_READER = """
@@ -66,9 +65,7 @@ def elsewhere() -> Iterator[Open]:
 
 def write(path: Path, *found: dict[str, object]) -> None:
     """The catalogue of one increment."""
-    with_verdicts = increment.with_verdicts(table(*found), NO_GNSS)
-    one = increment.Increment("AAAA", 1, "0" * 12, (scan(),), with_verdicts)
-    geopackage.write(path, fold([one], 24.0), newest_scans([one]))
+    geopackage.write(path, folded(held(*found)))
 
 
 def digest(path: Path) -> str:
@@ -84,15 +81,15 @@ def beside(path: Path) -> list[str]:
     return sorted(p.name for p in path.parent.iterdir() if p != path)
 
 
-WAL = ("PRAGMA journal_mode=WAL", "DELETE FROM scans")
+WAL = ("PRAGMA journal_mode=WAL", "DELETE FROM runs")
 
 
 @pytest.mark.parametrize(
     "statements",
     [
         WAL,
-        ("PRAGMA journal_mode=WAL", "SELECT * FROM scans"),
-        ("BEGIN IMMEDIATE", "DELETE FROM scans"),
+        ("PRAGMA journal_mode=WAL", "SELECT * FROM runs"),
+        ("BEGIN IMMEDIATE", "DELETE FROM runs"),
         ("PRAGMA cache_size=1", "PRAGMA cache_spill=1", "BEGIN", "UPDATE events SET weights = hex(zeroblob(100000))"),
     ],
     ids=["log", "log that was only read", "transaction", "journal"],
@@ -214,7 +211,7 @@ def test_a_look_at_it_is_no_edit(tmp_path: Path) -> None:
 
 def test_another_geopackage_is_refused_and_one_of_version_0_1_is_kept(tmp_path: Path) -> None:
     write(tmp_path / "catalogue.gpkg", event())
-    events = pyogrio.read_dataframe(tmp_path / "catalogue.gpkg", layer="scans")
+    events = pyogrio.read_dataframe(tmp_path / "catalogue.gpkg", layer="runs")
     pyogrio.write_dataframe(events, tmp_path / "mine.gpkg", layer="mine", driver="GPKG")
     before = digest(tmp_path / "mine.gpkg")
     with pytest.raises(SlipscanError, match=r"mine.gpkg is not a catalogue that slipscan wrote"):

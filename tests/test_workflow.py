@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 import insar_scene
+from event_builders import event, scan
+from increment_builders import write_source
+from slipscan.catalogue import geopackage
+from slipscan.catalogue.stage import write_catalogue, write_increment
 from slipscan.regions import Region
+from slipscan.settings import CatalogueSettings
 from slipscan.store import same_store
 from workflow import REPOSITORY, Workflow, feature_collection
 
@@ -69,18 +74,39 @@ def test_one_core_or_two_give_the_same_bytes(finished: Workflow, tmp_path: Path)
 
 def test_time_stamps_of_the_search_and_new_epochs(finished: Workflow, tmp_path: Path) -> None:
     flow = copy_of(finished, tmp_path)
+    others = rows_of_another_region(flow.directory / "results")
     flow.configure({**SMALL, "as_of": "2018-10-01"})  # no acquisition on the day that was added
     assert "manifest" in flow.run("--", "manifests")
     assert "Nothing to be done" in flow.run()
     flow.configure({**SMALL, "as_of": "2018-12-31"})  # new acquisitions
     flow.run("--", "manifests")
-    flow.run("--", "results/catalogue.json")
+    flow.run("--config", 'regions=["SMALL"]')
+    assert rows_of(flow.directory / "results", "OTHER") == others
     increments = flow.files("SMALL/increments/*.parquet")
     assert [path.name[:5] for path in increments] == ["00001", "00002"]
     assert increments[0].read_bytes() == finished.files("SMALL/increments/*.parquet")[0].read_bytes()
     with sqlite3.connect(flow.directory / "results/catalogue.gpkg") as database:
-        (until,) = database.execute("SELECT data_until FROM scans").fetchone()
+        (until,) = database.execute("SELECT max(data_until) FROM runs WHERE region = 'SMALL'").fetchone()
     assert until > "2018-10-01"
+
+
+def rows_of_another_region(results: Path) -> dict[str, str]:
+    """Two increments of a region that this workflow does not run, folded: what the catalogue says of it."""
+    for seq, rows in enumerate(([event("OTHER"), event("OTHER", lon=33.0)], [event("OTHER", mw=5.5)]), 1):
+        source = write_source(results / "OTHER", *rows, scans=[scan("OTHER", until=f"2018-0{seq}-01")])
+        write_increment(*source, results / "OTHER/increments", results / "OTHER/increment.json")
+    write_catalogue(results, results / "catalogue.gpkg", CatalogueSettings())
+    return rows_of(results, "OTHER")
+
+
+def rows_of(results: Path, region: str) -> dict[str, str]:
+    """Every row of a region in every layer."""
+    texts = {}
+    for name, layer in geopackage.read_layers(results / "catalogue.gpkg").items():
+        own = layer[layer["region"] == region].reset_index(drop=True)
+        texts[name] = (own.to_wkb(hex=True) if "geometry" in own else own).to_csv(index=False)
+    assert region in texts["events"] and "revised" in texts["history"]
+    return texts
 
 
 FUTURE = "from __future__ import annotations"

@@ -58,7 +58,7 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     Parameters
     ----------
     events
-        active events (CATALOGUE_COLUMNS) of any regions
+        active events (as `catalogue.geopackage.read` gives them) of any regions
     planted
         the content of truth.json
 

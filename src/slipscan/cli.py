@@ -17,6 +17,7 @@ from slipbench.commands import app as bench_app  # noqa: E402
 from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
+from slipscan.catalogue import commands as catalogue_commands  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
 from slipscan.gnss import commands as gnss_commands  # noqa: E402
@@ -165,28 +166,16 @@ app.command()(gnss_commands.agreement)
 
 @app.command()
 def increment(
-    events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out
+    events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out,
+    regions: Annotated[Path | None, typer.Option(help="GeoJSON of regions: the outline goes along")] = None,
 ) -> None:  # fmt: skip
     """Append a region's scan as one immutable increment; `out` points to it."""
     from slipscan.catalogue.stage import write_increment
 
-    write_increment(events, gnss, directory, out)
+    write_increment(events, gnss, directory, out, regions)
 
 
-@app.command()
-def catalogue(
-    results: Annotated[Path, typer.Argument(help="results directory: all increments below it are folded")],
-    out: Out,
-    config: Config = None,
-    options: Options = None,
-    pointer: Annotated[Path | None, typer.Option(help="JSON that names the catalogue and its sha256")] = None,
-) -> None:
-    """Fold all increments into the catalogue, a GeoPackage."""
-    from slipscan.catalogue.stage import write_catalogue
-    from slipscan.configuration import stage_settings
-    from slipscan.settings import CatalogueSettings
-
-    write_catalogue(results, out, stage_settings(CatalogueSettings, config, options), pointer)
+app.add_typer(catalogue_commands.app, name="catalogue")
 
 
 @app.command()

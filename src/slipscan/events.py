@@ -112,15 +112,6 @@ def with_gnss_columns(frame: pd.DataFrame) -> None:
 
 _OLDEST = ("gnss_verdict", "gnss_stations", "gnss_log_likelihood_ratio")
 
-CATALOGUE_COLUMNS = (
-    Column("event_id", "str", "stable identifier: region, year and number"),
-    *SOURCE_COLUMNS,
-    *GNSS_COLUMNS,
-    Column("status", "str", "active, or retracted by a later scan of its own region and track"),
-    Column("created", "str", "data cut-off of the increment that found it first"),
-    Column("updated", "str", "data cut-off of the increment that changed it last"),
-)
-
 SCAN_KEYS = (
     "region", "track", "window_start", "window_end", "data_until", "area_km2", "threshold",
     "false_alarms_per_1e4km2_yr", "calibration_id", "weights", "inventory_sha256", "slipscan_version",

@@ -1,4 +1,4 @@
-"""What is generated from the code: JSON Schemas, the configuration reference, the product reference.
+"""What is generated from the code: JSON Schemas, configuration, products, the catalogue's layers.
 
 `slipscan docs` writes them; a test fails when they are out of step.
 """
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from slipscan.atomic import write_text
+from slipscan.catalogue import page as catalogue_page
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, file_kind, head
 from slipscan.products import PRODUCTS, TOWARD
@@ -37,6 +38,7 @@ def generated() -> dict[str, str]:
         "workflow/schemas/region.schema.json": schema(Region),
         "config/README.md": config_reference(),
         "docs/products.md": _products(),
+        "docs/catalogue.md": catalogue_page.page(),
     }
 
 

@@ -18,6 +18,8 @@ from slipscan.settings_archive import Corrections as Corrections
 from slipscan.settings_archive import DownloadSettings as DownloadSettings
 from slipscan.settings_archive import Hyp3Settings as Hyp3Settings
 from slipscan.settings_archive import SimulatedArchive as SimulatedArchive
+from slipscan.settings_catalogue import CatalogueSettings as CatalogueSettings
+from slipscan.settings_catalogue import PrecursorSettings as PrecursorSettings
 from slipscan.settings_gnss import GnssDetectSettings as GnssDetectSettings
 from slipscan.settings_gnss import NglSettings as NglSettings
 
@@ -148,12 +150,6 @@ class GnssSettings(Frozen):
     min_log_likelihood_ratio: float = Field(3.0, gt=0, le=1000, description="needed for 'confirmed' or 'contradicted'")
 
 
-class CatalogueSettings(Frozen):
-    """The fold over all increments."""
-
-    match_gap_d: float = Field(24.0, ge=0, le=3650, description="events of two increments closer in time are the same")
-
-
 class ReportSettings(Frozen):
     """Figures and pages."""
 
@@ -222,6 +218,7 @@ class Settings(Frozen):
     gnss: GnssSettings = GnssSettings()
     gnss_detect: GnssDetectSettings = GnssDetectSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    precursors: PrecursorSettings = PrecursorSettings()
     report: ReportSettings = ReportSettings()
     train: TrainSettings = TrainSettings()
 

@@ -15,9 +15,13 @@ rule increment:
     params:
         # Increments are immutable and outlive every run: they are no output that Snakemake may remove.
         directory=path("{region}", "increments"),
+        # Its outline and name go into the increment.
+        regions=plain(SETTINGS.regions_file),
+        region=region_entry,
         code=code("increment"),
     shell:
-        "slipscan increment {input.events:q} {input.gnss:q} {params.directory:q} {output:q} 2> {log:q}"
+        "slipscan increment {input.events:q} {input.gnss:q} {params.directory:q} {output:q}"
+        " --regions {params.regions:q} 2> {log:q}"
 
 
 # The catalogue itself is no output: Snakemake removes an output before its job, also one that the user has edited or

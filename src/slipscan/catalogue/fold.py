@@ -1,141 +1,244 @@
-"""The catalogue as a pure fold over all increments: no state, no clock, the same rows in any file order."""
+"""The catalogue as a pure fold over all increments: no state, no clock, the same layers in any file order."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
 
+from slipscan.catalogue import beside, borders, chains, grades, history, runs
+from slipscan.catalogue.chains import Chains
 from slipscan.catalogue.increment import Increment
-from slipscan.events import CATALOGUE_COLUMNS, event_table
+from slipscan.catalogue.schema import ACTIVE, CANDIDATE, EVENTS, MERGED, PUBLISHED, RETRACTED
+from slipscan.catalogue.sightings import FILLED, Ints, Sightings, gather
+from slipscan.settings import CatalogueSettings
 
-ACTIVE = "active"
-RETRACTED = "retracted"
+MIN_P_REAL = 0.9
+"""Of the published view (docs/science.md section 10.8): a local false discovery rate of at most 10 %."""
+SHEAR_MODULUS_PA = 30e9
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The catalogue's layers by name (`schema.LAYERS`, without the styles), sorted, columns as the schema states."""
+
+    layers: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def events(self) -> gpd.GeoDataFrame:
+        """The events, of any status."""
+        return self.layers["events"]
 
 
-def fold(increments: Sequence[Increment], match_gap_d: float) -> gpd.GeoDataFrame:
+@dataclass(frozen=True)
+class State:
+    """Where every chain stands at the end.
+
+    Attributes
+    ----------
+    last, born
+        (chain) last and first sighting
+    region
+        (chain) number of the region, of `regions`
+    active
+        (chain) not retracted
+    primary
+        (chain) the chain whose id the event has; another chain is part of it
+    id
+        (chain)
+    """
+
+    last: Ints
+    born: Ints
+    region: Ints
+    regions: list[str]
+    active: NDArray[np.bool_]
+    primary: Ints
+    id: NDArray[np.object_]
+
+
+def fold(
+    increments: Sequence[Increment], settings: CatalogueSettings, refused: Sequence[tuple[str, str, str]] = ()
+) -> Catalogue:
     """Fold increments to the catalogue.
 
-    Increments count in the order of data cut-off, region and number. An event of a later increment that
-    matches a known one of its region (docs/science.md section 10.5: a gap shorter than max(`match_gap_d`, half
-    the shorter duration), and footprints that overlap) replaces its row and keeps its id. Others get a new
-    id, `{region}-{year of t50}-{number}`, never used again. A known event that an increment does not hold,
-    though each of the event's tracks was scanned in a window that covers its t50, is retracted: it stays,
-    with that status.
+    Increments count in the order of data cut-off, region and number. `chains.chain` says which events of a region's
+    increments are one, and what retracts an event; `borders.joined` which events of two regions are one. An event's
+    id, `SSE-{t50}-{region}-{letter}`, is minted from the sighting of its region's increment of the lowest number: it
+    hangs on no other region and on no later increment, and is never used again. An event that is part of another
+    region's keeps its row, with status `merged` and the id of the whole.
 
     Parameters
     ----------
     increments
         of any regions, in any order
-    match_gap_d
-        days
+    settings
+        the rules of matching
+    refused
+        region, name and reason of files that could not be read, for the layer `runs`
 
     Returns
     -------
     catalogue
-        events.CATALOGUE_COLUMNS and footprints, one row an event, sorted by id; active and retracted ones
+        every event ever found, sorted by id, and the other layers
     """
-    regions: dict[str, list[Row]] = {}
-    for increment in sorted(increments, key=lambda i: (i.data_until, i.region, i.seq, i.sha)):
-        known = regions.setdefault(increment.region, [])
-        _apply(increment, known, match_gap_d)
-    rows = sorted((row for known in regions.values() for row in known), key=lambda row: _id_order(row["event_id"]))
-    return event_table(rows, CATALOGUE_COLUMNS)
-
-
-def newest_scans(increments: Sequence[Increment]) -> list[dict[str, Any]]:
-    """Return the newest scan of each region and track, sorted by region and track."""
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for increment in sorted(increments, key=lambda i: (i.data_until, i.region, i.seq, i.sha)):
-        for scan in increment.scans:
-            newest[str(scan["region"]), str(scan["track"])] = scan
-    return [newest[key] for key in sorted(newest)]
-
-
-def same_event(one: Row, other: Row, match_gap_d: float) -> bool:
-    """Whether two rows are one event: close in time, and footprints that share some area."""
-    gap_d = max(_day(one["t05"]), _day(other["t05"])) - min(_day(one["t95"]), _day(other["t95"]))
-    limit_d = max(match_gap_d, 0.5 * min(one["duration_d"], other["duration_d"]))
-    if gap_d > 0 and gap_d >= limit_d:
-        return False
-    return _common_area(one, other) > 0
-
-
-def _apply(increment: Increment, known: list[Row], match_gap_d: float) -> None:
-    """Update the rows of a region, in place, with one increment."""
-    found = sorted(increment.events.to_dict("records"), key=_row_order)
-    partner = _matches(known, found, match_gap_d)
-    cut_off = increment.data_until
-    held = set(partner.values())
-    for number, row in enumerate(known):
-        if number not in held and row["status"] == ACTIVE and _looked_at(row, increment):
-            row.update(status=RETRACTED, updated=cut_off)
-    for number, row in enumerate(found):
-        if number in partner:
-            before = known[partner[number]]
-            kept = {"event_id": before["event_id"], "created": before["created"]}
-            known[partner[number]] = {**row, **kept, "status": ACTIVE, "updated": cut_off}
-        else:
-            event_id = _mint(increment.region, row, known)
-            known.append({**row, "event_id": event_id, "status": ACTIVE, "created": cut_off, "updated": cut_off})
-
-
-def _matches(known: list[Row], found: list[Row], match_gap_d: float) -> dict[int, int]:
-    """Pair numbers in `found` (keys) with numbers in `known` (values), one to one, best pairs first.
-
-    Best: active before retracted, then nearest in t50, then largest common area.
-    """
-    pairs = []
-    for i, old in enumerate(known):
-        for j, new in enumerate(found):
-            if same_event(old, new, match_gap_d):
-                apart_d = abs(_day(old["t50"]) - _day(new["t50"]))
-                pairs.append((old["status"] != ACTIVE, apart_d, -_common_area(old, new), i, j))
-    partner: dict[int, int] = {}
-    for *_, i, j in sorted(pairs):
-        if j not in partner and i not in partner.values():
-            partner[j] = i
-    return partner
-
-
-def _looked_at(row: Row, increment: Increment) -> bool:
-    """Whether each of the event's tracks was scanned in a window that covers its t50."""
-    t50 = _day(row["t50"])
-    covered = {
-        str(scan["track"])
-        for scan in increment.scans
-        if _day(str(scan["window_start"])) <= t50 <= _day(str(scan["window_end"]))
+    sightings = gather(increments)
+    followed = chains.chain(sightings, settings.match_gap_d)
+    state = _state(sightings, followed, settings)
+    entries = history.entries(sightings, followed, state.last)
+    events = _events(sightings, state, entries)
+    layers: dict[str, pd.DataFrame] = {
+        "events": events,
+        "observations": beside.observations(sightings, state),
+        "sources": beside.sources(events),
+        **beside.gnss(sightings, state),
+        "regions": runs.regions(sightings, events),
+        "runs": runs.runs(sightings, refused),
+        "history": history.layer(sightings, entries, state, events),
     }
-    return {track.strip() for track in row["tracks"].split(",")} <= covered
+    return Catalogue(layers)
 
 
-def _mint(region: str, row: Row, known: list[Row]) -> str:
-    """Make the next free id of the region and year; retracted events keep theirs, so none is used twice."""
-    prefix = f"{region}-{row['t50'][:4]}-"
-    return f"{prefix}{1 + sum(other['event_id'].startswith(prefix) for other in known):03d}"
+def _state(sightings: Sightings, followed: Chains, settings: CatalogueSettings) -> State:
+    """First and last sightings, status, ids and groups of the chains."""
+    order = np.lexsort((sightings.increment, followed.of_sighting))
+    of_sorted = followed.of_sighting[order]
+    starts = np.flatnonzero(chains.first_of(of_sorted))
+    ends = np.append(starts[1:], len(order))[: len(starts)] - 1
+    born, last = order[starts], order[ends]
+    regions = sorted({one.region for one in sightings.increments})
+    place = {name: number for number, name in enumerate(regions)}
+    of_increment = np.array([place[one.region] for one in sightings.increments], np.int64)
+    region = of_increment[sightings.increment[last]] if len(last) else np.zeros(0, np.int64)
+    active = np.ones(len(last), bool)
+    if len(followed.retracted):
+        # A chain that was retracted is active again where a later increment holds it.
+        until = np.full(len(last), -1, np.int64)
+        np.maximum.at(until, followed.retracted, followed.retracted_by)
+        active = until < sightings.increment[last]
+    group = borders.joined(sightings, last, region, active, settings.match_gap_d, settings.border_km)
+    return State(last, born, region, regions, active, _primary(group, sightings.increment[born]),
+                 _ids(sightings, order, starts, region, regions))  # fmt: skip
 
 
-def _row_order(row: Row) -> tuple[Any, ...]:
-    """Sort key of the events of an increment, whatever their order in the file."""
-    place = (row["longitude"], row["latitude"])
-    return row["t50"], row["t05"], row["t95"], *place, row["tracks"], row["geometry"].wkb
+def _primary(group: Ints, found_by: Ints) -> Ints:
+    """(chain) the chain of its group that was found first."""
+    order = np.lexsort((np.arange(len(group)), found_by, group))
+    first = order[chains.first_of(group[order])]
+    out = np.empty(len(group), np.int64)
+    out[group[first]] = first
+    return out[group] if len(group) else out
 
 
-def _id_order(event_id: str) -> tuple[str, int]:
-    """Region and year, then the number, so that 1000 comes after 999."""
-    prefix, _, number = event_id.rpartition("-")
-    return prefix, int(number)
+def _ids(
+    sightings: Sightings, order: Ints, starts: Ints, region: Ints, regions: list[str]
+) -> NDArray[np.object_]:  # fmt: skip
+    """(chain) id, minted from the sighting of the lowest number of its region's increments."""
+    if not len(starts):
+        return np.zeros(0, dtype=object)
+    number = np.array([one.seq for one in sightings.increments], np.int64)[sightings.increment[order]]
+    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    by_number = np.lexsort((np.arange(len(order)), number, group))
+    founding = order[by_number[starts]]
+    founded = number[by_number[starts]]
+    day = sightings.days("t50")[founding]
+    turn = np.lexsort((np.arange(len(starts)), founded, day, region))
+    key = np.stack([region[turn], day[turn]])
+    new = np.concatenate([[True], (key[:, 1:] != key[:, :-1]).any(axis=0)])
+    begin = np.flatnonzero(new)
+    letter = np.arange(len(turn)) - np.repeat(begin, np.diff(np.append(begin, len(turn))))
+    texts = np.datetime_as_string(day.astype("datetime64[D]"))
+    out = np.empty(len(starts), dtype=object)
+    for chain, count in zip(turn.tolist(), letter.tolist(), strict=True):
+        out[chain] = f"SSE-{texts[chain].replace('-', '')}-{regions[region[chain]]}-{_letters(count)}"
+    return out
 
 
-def _common_area(one: Row, other: Row) -> float:
-    """Area that two footprints share, square degrees (only compared, never stated)."""
-    return float(one["geometry"].intersection(other["geometry"]).area)
+def _letters(count: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    text = ""
+    count += 1
+    while count:
+        count, digit = divmod(count - 1, 26)
+        text = chr(ord("a") + digit) + text
+    return text
 
 
-def _day(date: str) -> int:
-    """Day number of an ISO date; a time of day is left out."""
-    return datetime.date.fromisoformat(date[:10]).toordinal()
+def _events(sightings: Sightings, state: State, entries: history.Entries) -> gpd.GeoDataFrame:
+    """The layer of events, sorted by id."""
+    shown = state.last.copy()
+    frame, geometry = _filled(sightings, shown), sightings.footprint[shown].copy()
+    frame["id"] = state.id
+    frame["region"] = [state.regions[number] for number in state.region]
+    frame["regions"] = frame["region"]
+    frame["status"] = np.where(state.active, ACTIVE, RETRACTED).astype(object)
+    frame["merged_into"] = None
+    frame["version"] = np.bincount(entries.chain[entries.changed], minlength=len(shown))
+    until = np.array([one.data_until for one in sightings.increments], dtype=object)
+    frame["data_until"] = until[sightings.increment[shown]] if len(shown) else np.zeros(0, object)
+    frame["created"] = until[sightings.increment[state.born]] if len(shown) else np.zeros(0, object)
+    frame["updated"] = until[entries.last_change(len(shown))] if len(shown) else np.zeros(0, object)
+    frame["manifest_sha256"] = runs.manifests(sightings, shown)
+    if (state.primary != np.arange(len(shown))).any():
+        _join(frame, geometry, state)
+    potency = frame["potency_m3"].to_numpy(dtype=float)
+    frame["moment_nm"] = np.where(frame["moment_nm"].isna(), potency * SHEAR_MODULUS_PA, frame["moment_nm"])
+    frame["view"] = np.where(frame["p_real"].to_numpy(dtype=float) >= MIN_P_REAL, PUBLISHED, CANDIDATE).astype(object)
+    frame["grade"], frame["grade_reason"] = grades.grade(frame)
+    out = gpd.GeoDataFrame(frame[EVENTS.names], geometry=geometry, crs="EPSG:4326")
+    return out.sort_values("id", ignore_index=True)
+
+
+def _filled(sightings: Sightings, rows: Ints) -> pd.DataFrame:
+    """Columns of events that sightings fill, of some sightings, under their names in the catalogue."""
+    taken = sightings.table.drop_columns(["geometry"]).take(rows).to_pandas()
+    out = {}
+    for column in FILLED:
+        values = taken[column.source]
+        out[column.name] = values.astype(object).where(values.notna(), None) if column.kind == "text" else values
+        if column.kind == "date":
+            out[column.name] = values.astype(object).str.slice(0, 10)
+    return pd.DataFrame(out)
+
+
+def _join(frame: pd.DataFrame, geometry: NDArray[np.object_], state: State) -> None:
+    """Make one row of every event that several regions see, and rows of status merged of its other parts, in place.
+
+    The row has the union of footprints, tracks and peaks; its source, times and certainty are those of the region
+    whose statistic is the largest, since no two regions' data were inverted together.
+    """
+    part = np.flatnonzero(state.primary != np.arange(len(frame)))
+    members: dict[int, list[int]] = {}
+    for one in part.tolist():
+        members.setdefault(int(state.primary[one]), [int(state.primary[one])]).append(one)
+    statistic = frame["statistic"].to_numpy(dtype=float)
+    areas = frame["area_km2"].to_numpy(dtype=float)
+    kept = ["id", "region", "created"]
+    for whole, group in members.items():
+        live = [one for one in group if state.active[one]]
+        best = max(live, key=lambda one: (np.nan_to_num(statistic[one], nan=-np.inf), -one))
+        union = shapely.union_all(geometry[live])
+        share = shapely.area(union) / shapely.area(geometry[live]).sum()
+        rows = frame.iloc[live]
+        values = {name: frame.at[best, name] for name in frame.columns if name not in kept} | {
+            "status": ACTIVE,
+            "version": int(frame["version"].iloc[group].sum()),
+            "regions": ",".join(sorted(set(rows["region"]))),
+            "tracks": ",".join(sorted({name.strip() for text in rows["tracks"] for name in text.split(",")})),
+            "peak_positive_mm": rows["peak_positive_mm"].max(),
+            "peak_negative_mm": rows["peak_negative_mm"].min(),
+            "area_km2": areas[live].sum() * share,
+            "data_until": max(rows["data_until"]),
+            "updated": max(frame["updated"].iloc[group]),
+        }
+        for name, value in values.items():
+            frame.at[whole, name] = value
+        geometry[whole] = union
+    frame.loc[part, "status"] = MERGED
+    frame.loc[part, "merged_into"] = state.id[state.primary[part]]
+    frame.loc[part, "version"] += 1

@@ -16,33 +16,36 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import pyogrio
 
 from slipscan.atomic import written_beside
 from slipscan.catalogue import users_work
-from slipscan.catalogue.fold import ACTIVE, RETRACTED
-from slipscan.catalogue.footprint import split_at_antimeridian
+from slipscan.catalogue.checks import check, conformed
+from slipscan.catalogue.fold import Catalogue
+from slipscan.catalogue.schema import ACTIVE, EVENTS, LAYERS, RETRACTED, RUNS, Layer
+from slipscan.catalogue.styles import style_table
 from slipscan.errors import SlipscanError
-from slipscan.events import CATALOGUE_COLUMNS, SCAN_KEYS, Column, check_columns
 from slipscan.outputs import file_kind, resolved
 from slipscan.space import full_disk_said
 
-KIND = file_kind("a catalogue", lambda path: users_work.columns_of(path, "events") >= {"event_id", "status", "updated"})
+_OWN = ({"id", "version", "status"}, {"event_id", "status", "updated"})
+"""Columns of events that tell a catalogue; the second: up to version 0.1."""
+
+
+def _is_catalogue(path: Path) -> bool:
+    columns = users_work.columns_of(path, "events")
+    return any(own <= columns for own in _OWN)
+
+
+KIND = file_kind("a catalogue", _is_catalogue)
 _INDEXED = "SELECT count(*) FROM gpkg_extensions WHERE extension_name = 'gpkg_rtree_index'"
-_SCAN_NUMBERS = ("area_km2", "threshold", "false_alarms_per_1e4km2_yr")
-_DESCRIPTIONS = {
-    "events": "Events that hold; line of sight positive toward the satellite",
-    "retracted": "Events that a later scan of their own region and tracks no longer found",
-    "scans": "Newest scan of each region and track: what was looked at, and with which threshold",
-}
 # GDAL's own defaults, stated because the bytes and the reach of the file hang on them: a fixed date instead
 # of the clock's, and no write-ahead log, which would leave two more files beside a catalogue being copied.
 _GDAL = {"OGR_CURRENT_DATE": "2014-10-03T00:00:00.000Z", "OGR_SQLITE_JOURNAL": "DELETE"}
 
 
-def write(path: Path, catalogue: gpd.GeoDataFrame, scans: list[dict[str, Any]]) -> None:
+def write(path: Path, catalogue: Catalogue) -> None:
     """Write the GeoPackage, atomically and byte-identical for equal input.
 
     Parameters
@@ -50,30 +53,33 @@ def write(path: Path, catalogue: gpd.GeoDataFrame, scans: list[dict[str, Any]]) 
     path
         of the .gpkg file
     catalogue
-        fold.fold's table; may be empty
-    scans
-        fold.newest_scans' rows; may be empty
+        fold.fold's; may be empty
 
     Notes
     -----
-    Layers `events`, `retracted` (MultiPolygon, EPSG:4326, columns of CATALOGUE_COLUMNS) and `scans` (no
-    geometry, columns of SCAN_KEYS), present also when empty. GeoPackage 1.3, since 1.4 makes older GDAL
-    (Debian's 3.6) warn. Footprints that cross 180 degrees are split.
+    Layers and columns of `schema.LAYERS` (EPSG:4326), present also when empty. GeoPackage 1.3, since 1.4 makes older
+    GDAL (Debian's 3.6) warn.
+
+    Raises
+    ------
+    SlipscanError
+        a layer breaks the schema, no space is left, or what is there is no catalogue or open elsewhere
     """
     path = resolved(path)
-    split = [split_at_antimeridian(footprint) for footprint in catalogue.geometry]
-    catalogue = catalogue.set_geometry(gpd.GeoSeries(split, index=catalogue.index, crs="EPSG:4326"))
-    ordered = catalogue[[*(column.name for column in CATALOGUE_COLUMNS), "geometry"]]
+    tables = {**catalogue.layers, "layer_styles": style_table()}
+    ready = {}
+    for layer in LAYERS:
+        plain = conformed(pd.DataFrame(tables[layer.name].drop(columns="geometry", errors="ignore")), layer)
+        check(plain, layer)
+        ready[layer.name] = gpd.GeoDataFrame(plain, geometry=tables[layer.name].geometry) if layer.geometry else plain
     # GDAL warns of names that do not end in .gpkg, and SQLite dislikes network file systems: so the file is
     # made in a directory of its own, then copied beside its final name.
     with tempfile.TemporaryDirectory(prefix="slipscan-") as scratch:
         file = Path(scratch) / "catalogue.gpkg"
         with full_disk_said(file, file), _gdal_settings():
-            for layer, status in (("events", ACTIVE), ("retracted", RETRACTED)):
-                table = ordered[ordered["status"] == status].reset_index(drop=True)
-                _write_layer(file, layer, table, geometry_type="MultiPolygon", promote_to_multi=True)
-            _write_layer(file, "scans", _scan_table(scans))
-            _check_written(file, len(catalogue) + len(scans))
+            for layer in LAYERS:
+                _write_layer(file, layer, ready[layer.name])
+            _check_written(file, {layer.name: len(ready[layer.name]) for layer in LAYERS})
         with full_disk_said(file, file):
             users_work.sign(file)
         with written_beside(path, KIND) as beside:
@@ -83,32 +89,35 @@ def write(path: Path, catalogue: gpd.GeoDataFrame, scans: list[dict[str, Any]]) 
             users_work.keep(path)
 
 
-def _write_layer(file: Path, layer: str, table: pd.DataFrame, **geometry: Any) -> None:
+def _write_layer(file: Path, layer: Layer, table: pd.DataFrame) -> None:
+    named = {"MULTIPOLYGON": "MultiPolygon", "POINT": "Point", "GEOMETRY": "Unknown"}
+    geometry: dict[str, Any] = {}
+    if layer.geometry:
+        geometry = {"geometry_type": named[layer.geometry], "promote_to_multi": layer.geometry == "MULTIPOLYGON"}
     pyogrio.write_dataframe(
         table,
         file,
-        layer=layer,
+        layer=layer.name,
         driver="GPKG",
         dataset_options={} if file.exists() else {"VERSION": "1.3"},
         # Of the layer: what is said of the whole file, GDAL copies into a .aux.xml beside it whenever it reads it.
         layer_metadata={users_work.SIGNATURE: users_work.UNSIGNED},
-        layer_options={"DESCRIPTION": _DESCRIPTIONS[layer]},
+        layer_options={"DESCRIPTION": layer.description, "IDENTIFIER": layer.name},
         **geometry,
     )
 
 
-def _check_written(file: Path, rows: int) -> None:
+def _check_written(file: Path, rows: dict[str, int]) -> None:
     """Read the file back: GDAL says nothing where SQLite takes a layer back, as it does on a full disk."""
     try:
         with contextlib.closing(sqlite3.connect(file)) as database:
-            state = database.execute("PRAGMA integrity_check").fetchone()[0]
-            contents = database.execute("SELECT table_name, feature_count FROM gpkg_ogr_contents").fetchall()
-            indexed = database.execute(_INDEXED).fetchone()
-            counted = [database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name, _ in contents]
+            state = database.execute("PRAGMA quick_check").fetchone()[0]
+            (indexed,) = database.execute(_INDEXED).fetchone()
+            names = [name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")]
+            counted = {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
     except sqlite3.Error as error:
         raise OSError(errno.EIO, f"what was written cannot be read back ({error})", str(file)) from error
-    whole = {name for name, _ in contents} == set(_DESCRIPTIONS) and counted == [count for _, count in contents]
-    if state != "ok" or not whole or sum(counted) != rows or indexed != (2,):
+    if state != "ok" or counted != rows or indexed != sum(bool(layer.geometry) for layer in LAYERS):
         raise OSError(errno.EIO, "what was written cannot be read back", str(file))
 
 
@@ -122,17 +131,15 @@ def _gdal_settings() -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
-def _scan_table(scans: list[dict[str, Any]]) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
-    for key in SCAN_KEYS:
-        values = [scan[key] for scan in scans]
-        number = key in _SCAN_NUMBERS
-        columns[key] = np.array(values, dtype="float64") if number else np.array(list(map(str, values)), dtype=object)
-    return pd.DataFrame(columns)
+def read_layers(path: Path, *names: str) -> dict[str, pd.DataFrame]:
+    """Read layers of a catalogue; texts as objects, NULL as None or NaN, truths as bool.
 
-
-def read(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
-    """Read the layers `events`, `retracted` and `scans`.
+    Parameters
+    ----------
+    path
+        of the GeoPackage
+    names
+        of layers; none: all but the styles
 
     Raises
     ------
@@ -141,13 +148,53 @@ def read(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
     """
     if not Path(path).is_file():
         raise SlipscanError(f"there is no catalogue {path}: run `slipscan catalogue` before, or check the path")
+    wanted = [layer for layer in LAYERS[:-1] if not names or layer.name in names]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's own words on a file that is refused below
-            events, retracted, scans = (pyogrio.read_dataframe(path, layer=layer) for layer in _DESCRIPTIONS)
+            read = {layer.name: pyogrio.read_dataframe(path, layer=layer.name) for layer in wanted}
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise SlipscanError(f"{path} is no catalogue of slipscan ({error})") from error
-    columns = [Column(key, "float64" if key in _SCAN_NUMBERS else "str", "") for key in SCAN_KEYS]
-    for table, expected in ((events, CATALOGUE_COLUMNS), (retracted, CATALOGUE_COLUMNS), (scans, columns)):
-        check_columns(table, expected, f"{path} is no catalogue of slipscan, or of another version")
-    return events, retracted, scans
+        raise SlipscanError(f"{path} is no catalogue of slipscan, or of another version ({error})") from error
+    return {layer.name: _typed(read[layer.name], layer, path) for layer in wanted}
+
+
+def _typed(frame: pd.DataFrame, layer: Layer, path: Path) -> pd.DataFrame:
+    """A layer's columns in the types that it was written with."""
+    lacking = [name for name in layer.names if name not in frame]
+    if lacking:
+        raise SlipscanError(
+            f"{path} is no catalogue of slipscan, or of another version: its layer '{layer.name}' lacks the column"
+            f" '{lacking[0]}'"
+        )
+    try:
+        plain = conformed(pd.DataFrame(frame[layer.names]), layer)
+    except (TypeError, ValueError) as error:
+        raise SlipscanError(f"{path} is no catalogue of slipscan: its layer '{layer.name}': {error}") from error
+    if not layer.geometry:
+        return plain
+    return gpd.GeoDataFrame(plain, geometry=frame.geometry, crs=frame.crs)
+
+
+def read(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
+    """Read the events that hold, those that are retracted, and the newest scan of every region and track.
+
+    Columns are named as in the event table (`slipscan.events`), which stages before the catalogue know; `event_id` is
+    the id.
+
+    Raises
+    ------
+    SlipscanError
+        the file is missing, or is no catalogue of slipscan
+    """
+    return as_event_tables(read_layers(path, "events", "runs"))
+
+
+def as_event_tables(layers: dict[str, pd.DataFrame]) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
+    """What `read` gives, of layers in memory."""
+    events, runs = layers["events"], layers["runs"]
+    events = events.rename(columns={column.name: column.source for column in EVENTS.columns} | {"id": "event_id"})
+    events["gnss_verdict"] = events["gnss_verdict"].fillna("no_coverage")
+    events["gnss_stations"] = events["gnss_stations"].fillna(0).astype("int64")
+    held, retracted = (events[events["status"] == one].reset_index(drop=True) for one in (ACTIVE, RETRACTED))
+    scans = runs[runs["newest"].astype(bool)].rename(columns={column.name: column.source for column in RUNS.columns})
+    return held, retracted, scans.reset_index(drop=True)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from slipscan.atomic import write_text
-from slipscan.catalogue import geopackage, increment, users_work
-from slipscan.catalogue.fold import ACTIVE, fold, newest_scans
+from slipscan.catalogue import consolidated, geopackage, increment, users_work
+from slipscan.catalogue.fold import Catalogue, fold
+from slipscan.catalogue.increment import Increment, NewerIncrementError
+from slipscan.catalogue.schema import ACTIVE, RETRACTED
 from slipscan.errors import SlipscanError
 from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
 from slipscan.outputs import NEW, check_outputs, json_kind, resolved, sha256_file
+from slipscan.regions import Region, read_regions
 from slipscan.settings import CatalogueSettings
 
 log = logging.getLogger(__name__)
@@ -19,9 +28,14 @@ log = logging.getLogger(__name__)
 POINTER = json_kind("a pointer to an increment", "region", "increment", "sha256")
 CATALOGUE_POINTER = json_kind("a pointer to the catalogue", "catalogue", "sha256")
 EVENT_NUMBER = Column("event", "int64", "row of the event in the event table")
+READERS = 2
+"""Threads that read increments: Arrow works without Python's lock."""
+
+Refused = tuple[str, str, str]
+"""Region, name and reason of a file that was not read."""
 
 
-def write_increment(events: Path, gnss: Path, directory: Path, out: Path) -> None:
+def write_increment(events: Path, gnss: Path, directory: Path, out: Path, regions: Path | None = None) -> None:
     """Append a region's scan, with its GNSS verdicts, to its increments.
 
     Parameters
@@ -34,6 +48,8 @@ def write_increment(events: Path, gnss: Path, directory: Path, out: Path) -> Non
         of the region's increments; nothing new is written when its newest one has the same content
     out
         JSON that names the increment: region, increment, sha256
+    regions
+        GeoJSON of regions: name, setting and outline go into the increment
 
     Raises
     ------
@@ -43,31 +59,47 @@ def write_increment(events: Path, gnss: Path, directory: Path, out: Path) -> Non
     check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
     found, scans = read_events(events)
     verdicts, _ = read_table(gnss, "GNSS table", (EVENT_NUMBER, *GNSS_COLUMNS))
-    path = increment.append(increment.with_verdicts(found, verdicts), scans, Path(directory))
-    pointer = {"region": str(scans[0]["region"]), "increment": path.name, "sha256": sha256_file(path)}
+    held = increment.with_verdicts(found, verdicts)
+    name = str(scans[0]["region"]) if scans else ""
+    region = read_regions(regions).get(name) if regions else None
+    path = increment.append(held, scans, Path(directory), verdicts, _told(region) if region else None)
+    pointer = {"region": name, "increment": path.name, "sha256": sha256_file(path)}
     write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
-    log.info("increment %s of region %s: %d events", path.name, pointer["region"], len(found))
+    log.info("increment %s of region %s: %d events", path.name, name, len(found))
+
+
+def _told(region: Region) -> dict[str, Any]:
+    """What an increment tells of its region."""
+    return {
+        "name": region.name,
+        "tectonic_setting": region.tectonic_setting,
+        "polygon": [list(vertex) for vertex in region.polygon],
+    }
 
 
 def write_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, pointer: Path | None = None) -> None:
     """Fold every increment below `results_dir` to the catalogue, a GeoPackage.
+
+    Processes that fold the same results take turns where the file system has locks. Where it has none, each looks
+    once more when its catalogue is in place, and folds again if an increment was added meanwhile: the last one to
+    write has seen them all.
 
     Parameters
     ----------
     results_dir
         holds {region}/increments/*.parquet
     out
-        the GeoPackage: layers events, retracted, scans; one that a user edited is kept beside
+        the GeoPackage (`schema.LAYERS`); one that a user edited is kept beside
     settings
-        the rule of matching
+        the rules of matching
     pointer
         JSON that names the catalogue, for Snakemake: catalogue, sha256
 
     Raises
     ------
     SlipscanError
-        there is no such directory, an increment is damaged (named in the sentence), or another program has the
-        catalogue open
+        there is no such directory, an increment is of a later version, or another program has the catalogue open; the
+        catalogue before stays
     """
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
@@ -75,14 +107,108 @@ def write_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, p
     pointers = [] if pointer is None else [(pointer, CATALOGUE_POINTER)]
     check_outputs([(out, geopackage.KIND), *pointers], [results_dir])
     users_work.close(resolved(out))
-    paths = [path for d in sorted(results_dir.glob("*/increments")) for path in increment.find(d)]
-    if not paths:
-        log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
-    increments = [increment.read(path) for path in paths]
-    catalogue = fold(increments, settings.match_gap_d)
-    geopackage.write(out, catalogue, newest_scans(increments))
-    if pointer is not None:
-        content = {"catalogue": Path(out).name, "sha256": sha256_file(out)}
-        write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
-    active = int((catalogue["status"] == ACTIVE).sum())
-    log.info("%d increments: %d events, %d retracted", len(paths), active, len(catalogue) - active)
+    with _turn(results_dir):
+        paths = increments_below(results_dir)
+        while True:
+            if not paths:
+                log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
+            read, refused = read_increments(paths)
+            refused += _foreign(results_dir)
+            for _, _, reason in refused:
+                log.warning("refused, the rest is folded: %s", reason)
+            catalogue = fold(read, settings, refused)
+            geopackage.write(out, catalogue)
+            before, paths = paths, increments_below(results_dir)
+            if paths == before:
+                break
+        if pointer is not None:
+            content = {"catalogue": Path(out).name, "sha256": sha256_file(out)}
+            write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
+    _say(catalogue, len(read), len(refused))
+
+
+def _say(catalogue: Catalogue, increments: int, refused: int) -> None:
+    status = catalogue.events["status"]
+    log.info(
+        "%d increments: %d events, %d retracted%s",
+        increments, int((status == ACTIVE).sum()), int((status == RETRACTED).sum()),
+        f"; {refused} file(s) refused, named above" if refused else "",
+    )  # fmt: skip
+
+
+def increments_below(results_dir: Path) -> list[Path]:
+    """Every increment of every region, sorted."""
+    return [path for d in sorted(Path(results_dir).glob("*/increments")) for path in increment.find(d)]
+
+
+def read_increments(paths: Sequence[Path]) -> tuple[list[Increment], list[Refused]]:
+    """Read increments; those that are damaged or none are named, and the rest is read.
+
+    Raises
+    ------
+    NewerIncrementError
+        one was written by a later version: a catalogue without it would be one of the past
+    """
+    kept = {directory: consolidated.load(directory) for directory in {path.parent for path in paths}}
+    with ThreadPoolExecutor(READERS) as pool:
+        results = list(pool.map(lambda path: _read(path, kept[path.parent]), paths))
+    _keep(paths, results, kept)
+    refused = [
+        (path.parent.parent.name, path.name, str(result))
+        for path, result in zip(paths, results, strict=True)
+        if isinstance(result, SlipscanError)
+    ]
+    newer = [result for result in results if isinstance(result, NewerIncrementError)]
+    if newer:
+        raise newer[0]
+    return [result for result in results if isinstance(result, Increment)], refused
+
+
+def _keep(
+    paths: Sequence[Path], results: Sequence[Increment | SlipscanError], kept: dict[Path, dict[str, Increment]]
+) -> None:
+    """Keep what was read for the next fold, where a region has more than was kept."""
+    read: dict[Path, list[Increment]] = {}
+    for path, result in zip(paths, results, strict=True):
+        if isinstance(result, Increment):
+            read.setdefault(path.parent, []).append(result)
+    for directory, increments in read.items():
+        if any(one.name not in kept[directory] for one in increments):
+            consolidated.save(directory, increments)
+
+
+def _read(path: Path, kept: dict[str, Increment]) -> Increment | SlipscanError:
+    """One increment: the kept one, where the file is as it was."""
+    if path.name in kept and consolidated.is_whole(path):
+        return kept[path.name]
+    try:
+        return increment.read(path)
+    except SlipscanError as error:
+        return error
+    except OSError as error:
+        return SlipscanError(f"the increment {path} cannot be read ({error.strerror}): restore it, or its permissions")
+
+
+def _foreign(results_dir: Path) -> list[Refused]:
+    return [
+        (d.parent.name, path.name, f"{path} is no increment (its name is not {{seq}}-{{sha}}.parquet): move it away")
+        for d in sorted(results_dir.glob("*/increments"))
+        for path in increment.foreign(d)
+    ]
+
+
+@contextlib.contextmanager
+def _turn(results_dir: Path) -> Iterator[None]:
+    """Hold the lock of the results directory, where there are locks."""
+    descriptor = os.open(results_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process folds %s: waiting for it", results_dir)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: `write_catalogue` looks once more
+            pass
+        yield
+    finally:
+        os.close(descriptor)

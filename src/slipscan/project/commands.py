@@ -48,7 +48,7 @@ def init(
 
 
 def docs() -> None:
-    """Write what is generated from the code: schemas, config/README.md, docs/products.md."""
+    """Write what is generated from the code: schemas, config/README.md, docs/products.md, docs/catalogue.md."""
     from slipscan.reference import write_all
 
     write_all(Path.cwd())

@@ -48,7 +48,7 @@ def overview(regions: list[Region], events: gpd.GeoDataFrame, reliefs: list[Reli
     regions
         at least one
     events
-        active events of these regions (CATALOGUE_COLUMNS); may be empty
+        active events of these regions (as `catalogue.geopackage.read` gives them); may be empty
     reliefs
         shaded below; may be empty
     """

@@ -1,0 +1,111 @@
+"""A map of a catalogue as QGIS draws it on opening, with the styles that the file brings (Debian: python3-qgis).
+
+QT_QPA_PLATFORM=offscreen python3 benchmarks/catalogue/qgis_map.py results/demo/catalogue.gpkg map.png [relief.tif]
+"""
+
+import sys
+
+from qgis.core import (
+    QgsApplication,
+    QgsBilinearRasterResampler,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsFeatureRequest,
+    QgsHillshadeRenderer,
+    QgsLayoutExporter,
+    QgsLayoutItemLabel,
+    QgsLayoutItemLegend,
+    QgsLayoutItemMap,
+    QgsLayoutItemScaleBar,
+    QgsLayoutPoint,
+    QgsLayoutSize,
+    QgsPrintLayout,
+    QgsProject,
+    QgsRasterLayer,
+    QgsUnitTypes,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtGui import QFont
+
+SHOWN = {
+    "gnss_stations": "GNSS stations",
+    "sources|geometrytype=Point": "sources: volumes",
+    "sources|geometrytype=Polygon": "sources: faults",
+    "events": "events",
+    "regions": "regions",
+}
+
+
+def placed(layout, item, x, y, width=None, height=None):
+    """Put an item on the page; millimetres."""
+    layout.addLayoutItem(item)
+    item.attemptMove(QgsLayoutPoint(x, y, QgsUnitTypes.LayoutMillimeters))
+    if width:
+        item.attemptResize(QgsLayoutSize(width, height, QgsUnitTypes.LayoutMillimeters))
+    return item
+
+
+def main(catalogue, out, relief=None):
+    """Draw it."""
+    project = QgsProject.instance()
+    metric = QgsCoordinateReferenceSystem("EPSG:32636")
+    project.setCrs(metric)
+    layers = []
+    for name, title in SHOWN.items():
+        layer = QgsVectorLayer(f"{catalogue}|layername={name}", title, "ogr")
+        if not layer.isValid() or not layer.featureCount():
+            continue
+        said, styled = layer.loadDefaultStyle()
+        print(f"{title}: {layer.featureCount()} features, default style: {said} ({styled})")
+        # The legend names what is there.
+        renderer = layer.renderer()
+        for rule in list(renderer.rootRule().children()):
+            asked = QgsFeatureRequest().setFilterExpression(rule.filterExpression())
+            if rule.filterExpression() and not any(True for _ in layer.getFeatures(asked)):
+                renderer.rootRule().removeChild(rule)
+        project.addMapLayer(layer)
+        layers.append(layer)
+    vectors = list(layers)
+    if relief:
+        raster = QgsRasterLayer(relief, "relief")
+        raster.setRenderer(QgsHillshadeRenderer(raster.dataProvider(), 1, 315, 45))
+        raster.renderer().setZFactor(2)
+        raster.renderer().setOpacity(0.35)
+        for choose in (raster.resampleFilter().setZoomedInResampler, raster.resampleFilter().setZoomedOutResampler):
+            choose(QgsBilinearRasterResampler())
+        project.addMapLayer(raster)
+        layers.append(raster)
+    layout = QgsPrintLayout(project)
+    layout.initializeDefaults()
+    shown = QgsLayoutItemMap(layout)
+    shown.setRect(5, 5, 215, 200)
+    shown.setCrs(metric)
+    to_metres = QgsCoordinateTransform(QgsCoordinateReferenceSystem("EPSG:4326"), metric, project)
+    extent = to_metres.transformBoundingBox(next(v for v in vectors if v.name() == "regions").extent())
+    extent.scale(1.2)
+    shown.setLayers(layers)
+    shown.setExtent(extent)
+    placed(layout, shown, 5, 5, 215, 200)
+    shown.setFrameEnabled(True)
+    legend = QgsLayoutItemLegend(layout)
+    legend.setAutoUpdateModel(True)
+    placed(layout, legend, 224, 20)
+    title = QgsLayoutItemLabel(layout)
+    title.setText("The demo's catalogue")
+    title.setFont(QFont("Sans", 13))
+    title.adjustSizeToText()
+    placed(layout, title, 224, 8, 70, 10)
+    bar = QgsLayoutItemScaleBar(layout)
+    bar.setLinkedMap(shown)
+    bar.applyDefaultSize(QgsUnitTypes.DistanceKilometers)
+    placed(layout, bar, 10, 190)
+    settings = QgsLayoutExporter.ImageExportSettings()
+    settings.dpi = 110
+    print(QgsLayoutExporter(layout).exportToImage(out, settings))
+
+
+if __name__ == "__main__":
+    application = QgsApplication([], False)
+    application.initQgis()
+    main(*sys.argv[1:])
+    application.exitQgis()
