@@ -205,9 +205,10 @@ def _described(
     t2, source, share, second = _strength(network, stations, z, sigma)
     alone = int(stations.sum()) == 1
     without = float("nan") if alone else _without_one(network, source, stations, z, sigma)
-    mixed = second > settings.mixed_statistic
+    mixed = second > max(settings.mixed_statistic, settings.mixed_share * t2)
     published = alone or mixed or share > settings.min_share
     published &= alone or without >= settings.min_without_one
+    published &= peak.duration_d <= COARSE_D[-1]  # longer ones have no duration: a change of rate looks like that
     longitude, latitude = _place(background.series, network, source)
     bank = network.bank
     return Detection(
