@@ -39,7 +39,7 @@ def slip(series, metres):
     """What a patch of 12 by 8 km below the network does with so much right-lateral slip, (station, 3)."""
     east, north = (torch.as_tensor(v) for v in station_metres(series.longitude, series.latitude))
     moved = okada_surface(
-        east, north, east0=1e3, north0=500.0, depth_top=1e3, strike_deg=80.0, dip_deg=85.0, length=12e3, width=8e3,
+        east, north, east0=1e3, north0=500.0, depth_top=4e3, strike_deg=80.0, dip_deg=85.0, length=12e3, width=8e3,
         rake_deg=180.0, slip=metres,
     )  # fmt: skip
     return moved[0].numpy()
@@ -109,7 +109,7 @@ def test_correlation_of_stations_is_recovered():
 
 def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
     series = network(seed=4)
-    moved = slip(series, 0.05)
+    moved = slip(series, 0.08)
     series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
     series.position[:, 0, 400:] += 2e-3
     background, onset, sources = prepare(series, {})
