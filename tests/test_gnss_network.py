@@ -15,7 +15,7 @@ from slipscan.gnss.scan import onset_of
 from slipscan.gnss.steps import Step
 from slipscan.gnss.threshold import simulated
 from slipscan.settings_gnss import GnssDetectSettings
-from station_builders import station
+from station_builders import DAYS, station
 
 PLACES = np.array([(32.0 + 0.1 * (i % 3), 40.8 + 0.09 * (i // 3)) for i in range(6)])
 START = np.datetime64("2015-01-01")
@@ -39,7 +39,7 @@ def slip(series, metres):
     """What a patch of 12 by 8 km below the network does with so much right-lateral slip, (station, 3)."""
     east, north = (torch.as_tensor(v) for v in station_metres(series.longitude, series.latitude))
     moved = okada_surface(
-        east, north, east0=1e3, north0=500.0, depth_top=1e3, strike_deg=80.0, dip_deg=85.0, length=12e3, width=8e3,
+        east, north, east0=1e3, north0=500.0, depth_top=4e3, strike_deg=80.0, dip_deg=85.0, length=12e3, width=8e3,
         rake_deg=180.0, slip=metres,
     )  # fmt: skip
     return moved[0].numpy()
@@ -109,7 +109,7 @@ def test_correlation_of_stations_is_recovered():
 
 def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
     series = network(seed=4)
-    moved = slip(series, 0.12)
+    moved = slip(series, 0.08)
     series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
     series.position[:, 0, 400:] += 2e-3
     background, onset, sources = prepare(series, {})
@@ -125,14 +125,13 @@ def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
 
 def test_the_threshold_is_that_of_noise_alone():
     background, _, sources = prepare(network(seed=5, count=3), {})
-    often, seldom = (simulated(background, sources, rate, 10.0, seed=1) for rate in (5.0, 0.2))
-    assert 6.0 < often < seldom < 60.0
+    assert 12.0 < simulated(background, sources, 1.0, 10.0, seed=1) < 35.0
 
 
 def test_stations_on_one_axis_of_days(caplog):
-    one, other = station(1, name="ONEE"), station(2, name="LATE", days=np.asarray(station().time)[:0])
+    one, other = station(1, name="ONEE"), station(2, name="LATE", days=DAYS[:60])
     series = daily_series([one, other])
-    assert series.names == ("ONEE",) and "LATE has 0 positions" in caplog.text
+    assert series.names == ("ONEE",) and "station left out: LATE has" in caplog.text
     enu = one.enu.copy()
     enu[200] += 0.05
     spoilt = daily_series([type(one)(**{**vars(one), "enu": enu})])

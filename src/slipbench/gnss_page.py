@@ -49,7 +49,8 @@ def measure(names: Sequence[str], places: Places, rows: Path, page: Path | None)
         found = ALL[name](places)
         known[name] = [dataclasses.asdict(row) for row in (found if isinstance(found, list) else [found])]
         write_text(rows, json.dumps({"gnss rows": known}, indent=1) + "\n", ROWS)
-    table = _table([Row(**row) for name in ALL for row in known.get(name, [])])
+    missing = [[{"what": name, "must": "", "aim": "", "measured": "not measured yet", "met": False}] for name in ALL]
+    table = _table([Row(**row) for name, none in zip(ALL, missing, strict=True) for row in known.get(name, none)])
     if page is not None:
         write_text(page, PAGE.format(table=table), KIND)
     return table

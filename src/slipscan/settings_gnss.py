@@ -23,6 +23,9 @@ class GnssDetectSettings(Frozen):
         9.0, ge=0, le=1000, description="T2 that must be left without any one station, to be published"
     )
     mixed_statistic: float = Field(30.0, ge=0, le=1e6, description="T2 of a second source from which an event is mixed")
+    mixed_share: float = Field(
+        0.03, ge=0, le=1, description="and its share of the first's: no lattice of sources fits a strong event exactly"
+    )
 
 
 class NglSettings(Frozen):

@@ -52,12 +52,12 @@ rule archive:
 rule stations:
     output:
         directory(path("{region}", "stations")),
-    wildcard_constraints:
-        region=one_of(name for name in REGIONS if name not in FETCHED),
     log:
         path("logs", "{region}", "stations.log"),
     benchmark:
         path("benchmarks", "{region}", "stations.tsv")
+    wildcard_constraints:
+        region=one_of(name for name in REGIONS if name not in FETCHED),
     threads: 1
     resources:
         archive=1,
@@ -80,12 +80,12 @@ rule stations:
 rule gnss_fetch:
     output:
         directory(path("{region}", "stations")),
-    wildcard_constraints:
-        region=one_of(FETCHED),
     log:
         path("logs", "{region}", "gnss_fetch.log"),
     benchmark:
         path("benchmarks", "{region}", "gnss_fetch.tsv")
+    wildcard_constraints:
+        region=one_of(FETCHED),
     threads: 1
     resources:
         archive=1,

@@ -51,7 +51,7 @@ class Detection:
     statistic
         T2 of the best source
     share
-        of what the stations show together (free chi square) that the source explains
+        of what the stations show together, beyond chance, that the source explains
     without_one
         lowest T2 of the source when any one station is left out; NaN for a station alone
     second
@@ -205,9 +205,10 @@ def _described(
     t2, source, share, second = _strength(network, stations, z, sigma)
     alone = int(stations.sum()) == 1
     without = float("nan") if alone else _without_one(network, source, stations, z, sigma)
-    mixed = second > settings.mixed_statistic
+    mixed = second > max(settings.mixed_statistic, settings.mixed_share * t2)
     published = alone or mixed or share > settings.min_share
     published &= alone or without >= settings.min_without_one
+    published &= peak.duration_d <= COARSE_D[-1]  # longer ones have no duration: a change of rate looks like that
     longitude, latitude = _place(background.series, network, source)
     bank = network.bank
     return Detection(
@@ -234,7 +235,9 @@ def _strength(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Fl
     length = np.linalg.norm(other, axis=1, keepdims=True)
     other /= np.maximum(length, 1e-9)
     gain = np.where(size[:, 0] > 0.05, (first @ left) ** 2, 0.0) + np.where(length[:, 0] > 0.05, (other @ left) ** 2, 0)
-    return float(t2[best]), best, float(t2[best] / np.sum(white**2)), float(gain.max())
+    # Chance alone leaves as much as there are numbers that the source does not fit.
+    unexplained = max(0.0, float(np.sum(left**2)) - (len(white) - np.count_nonzero(own.any(axis=1))))
+    return float(t2[best]), best, float(t2[best] / (t2[best] + unexplained)), float(gain.max())
 
 
 def _without_one(network: Network, source: int, stations: NDArray[np.bool_], z: Float, sigma: Float) -> float:

@@ -17,6 +17,7 @@ Float32 = NDArray[np.float32]
 
 INFORMATIVE = 0.1
 """Share of its median information from which a station counts at a day: at its ends it tells nothing."""
+LEAST_SCALE = 0.5
 BLOCK_D = 128
 SAME_SHAPE = 0.05
 """Whitened sources are used again where no relative sigma has changed by more."""
@@ -77,11 +78,11 @@ def onset_of(background: Background, scale: Float | None = None, smoothing: dict
     shape = background.series.position.shape
     score, information = found.score.reshape(shape), found.information.reshape(shape)
     if scale is None:
-        typical = _typical(information)
-        z = np.where(information > INFORMATIVE * typical[:, :, None], score, np.nan) / np.sqrt(
-            np.maximum(information, 1e-9)
-        )
-        scale = np.maximum(_MAD * np.nanmedian(np.abs(z), axis=2), 0.5)
+        informative = information > INFORMATIVE * _typical(information)[:, :, None]
+        z = np.abs(score) / np.sqrt(np.maximum(information, 1e-9))
+        rows = zip(z.reshape(-1, z.shape[2]), informative.reshape(-1, z.shape[2]), strict=True)
+        scatter = [_MAD * float(np.median(row[there])) if there.any() else 1.0 for row, there in rows]
+        scale = np.maximum(np.array(scatter).reshape(shape[:2]), LEAST_SCALE)
     return Onset(score, information, smoothing or _smoothing(background), scale)
 
 
