@@ -20,7 +20,7 @@ workflow = @mkdir -p .snakemake/log; \
 	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
 	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
-.PHONY: demo test test-slow lint types update setup bench-skill weights lock clean
+.PHONY: demo test test-slow test-slurm lint types update setup bench-skill weights lock clean
 
 setup: $(STAMP)
 
@@ -49,10 +49,16 @@ update: $(STAMP)
 	$(call workflow,$(CONFIG),all)
 
 test: $(STAMP)
-	@$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not slow and not slurm" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m "slow and not slurm"
+
+# Root, Debian or Ubuntu: Slurm's packages, a cluster of this host's own (tests/slurm/cluster.py), which is stopped at the end.
+test-slurm: $(STAMP)
+	$(call quietly,Slurm's packages,$(VENV)/slurm.log,$(BIN)/python tests/slurm/cluster.py install \
+	  && $(PIP) --constraint requirements.lock --editable ".[dev,slurm]")
+	@$(BIN)/pytest -m slurm -x tests/slurm
 
 lint: $(STAMP)
 	$(call quietly,ruff check,$(VENV)/lint.log,$(BIN)/ruff check src tests)

@@ -19,6 +19,7 @@ from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.fleet import commands as fleet_commands  # noqa: E402
 from slipscan.project import commands as project_commands  # noqa: E402
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
+app.add_typer(fleet_commands.cluster_app, name="cluster")
 app.add_typer(bench_app, name="bench")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
@@ -240,7 +242,7 @@ def score(catalogue: In, truth: In) -> None:
 
 
 app.command()(project_commands.summary)
-app.command()(project_commands.status)
+app.command()(fleet_commands.status)
 
 
 @app.command()
