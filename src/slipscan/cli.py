@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(fleet_commands.cluster_app, name="cluster")
+app.add_typer(fleet_commands.regions_app, name="regions")
 app.add_typer(bench_app, name="bench")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
@@ -243,6 +244,7 @@ def score(catalogue: In, truth: In) -> None:
 
 app.command()(project_commands.summary)
 app.command()(fleet_commands.status)
+app.command()(fleet_commands.plan)
 
 
 @app.command()

@@ -148,6 +148,8 @@ FAULTS: dict[str, tuple[Callable[[Run, Cluster], None], tuple[str, ...], bool]] 
     "head killed": (head_killed, ON_GPU_NODE, True),
 }
 SAID = {
+    "scancel": "noise SMALL 087A failed: it was cancelled (scancel)",
+    "node lost": "noise SMALL 087A failed: its node was lost",
     "time limit": "noise SMALL 087A failed: it needed more time than it was given (runtime 1): raise runtime of noise",
     "memory": "noise SMALL 087A failed: it needed more memory than it was given (mem_mb 150): raise mem_mb of noise",
 }

@@ -28,6 +28,8 @@ SAID_BY_THE_STAGE = (
     "At least one job did not complete",
 )
 """In what Snakemake says of a failed job beside the job's own error."""
+LOST = {"NODE_FAIL": "its node was lost", "CANCELLED": "it was cancelled (scancel)"}
+"""What a state of Slurm means that a job did not earn."""
 NOTHING_TO_DO = "Nothing to be done"
 """How Snakemake's message begins that a run with nothing to do consists of."""
 
@@ -68,7 +70,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             # Snakemake tells the errors again at the end of the run: a job is taken out the first time.
             if (stage := self.running.pop(vars(record)["jobid"], None)) is not None:
-                self._failed(stage, vars(record)["log"])
+                self._failed(stage, vars(record)["log"], str(vars(record)["rule_msg"]))
         elif event == LogEvent.GROUP_ERROR:
             self._group_failed(vars(record)["job_error_info"], vars(record)["aux_logs"])
         elif event == LogEvent.ERROR or (event is None and record.levelno >= logging.WARNING):
@@ -100,7 +102,7 @@ class LogHandler(LogHandlerBase):
             self._failed(stage, [*logs, *cluster_logs])
 
     @staticmethod
-    def _failed(stage: Stage, logs: list[str]) -> None:
+    def _failed(stage: Stage, logs: list[str], of_the_cluster: str = "") -> None:
         rule = stage.title.split()[0]
         if sentence := next(filter(None, map(_sentence, logs)), ""):
             reason = sentence
@@ -110,6 +112,8 @@ class LogHandler(LogHandlerBase):
             reason = (
                 f"it needed {lacked} ({resource} {given}): raise {resource} of {rule} in the profile (set-resources)"
             )
+        elif lost := next((said for state, said in LOST.items() if f"'{state}'" in of_the_cluster), ""):
+            reason = lost
         else:
             line = next((line for line in map(_last_line, logs) if line), "")
             reason = f"it ended without a sentence; the last line of its log is: {line or '(none)'}"

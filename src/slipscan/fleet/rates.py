@@ -1,0 +1,44 @@
+"""What a unit of work costs: measured here (docs/benchmarks), or given by a file (docs/scale.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from slipscan.models import Frozen
+
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+
+
+class Rates(Frozen):
+    """Processor time, bytes and prices; million pixel-epochs are those of a stack, or pairs times pixels."""
+
+    start_s: Seconds = Field(4.0, description="processor seconds of a job before its work: Python, libraries")
+    scheduler_s: Seconds = Field(6.0, description="of a job on a cluster: two more starts of Snakemake")
+    timeseries_s_per_million: Seconds = Field(0.25, description="a million pairs times pixels (inversion.md, weighted)")
+    noise_s_per_million: Seconds = Field(0.04, description="1,250 x 1,250 x 300 (stages.md)")
+    denoise_s_per_million: Seconds = Field(0.46, description="1,250 x 1,250 x 300 on a CPU (stages.md)")
+    null_s_per_million: Seconds = Field(
+        0.034, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
+    )
+    detect_s_per_million: Seconds = Field(0.44, description="1,250 x 1,250 x 300 (stages.md)")
+    source_s_per_million: Seconds = Field(0.016, description="all tracks of a region together (stages.md)")
+    fetch_s_per_million: Seconds = Field(
+        0.1, description="a million pairs times pixels, cut out and put on the grid; given"
+    )
+    gpu_speedup: Positive = Field(20.0, description="of denoise on a GPU beside one core; given, not measured")
+    granule_gb: dict[str, Positive] = Field(
+        {"aria": 0.1, "opera": 0.4, "hyp3": 0.08, "licsar": 0.03, "local": 0.02, "simulated": 0.0005},
+        description="of a file of each archive, as it is sent",
+    )
+    stream_mb_s: Positive = Field(8.0, description="of one download; given")
+    revisit_d: Positive = Field(12.0, description="between acquisitions of a track")
+    found: float = Field(0.9, gt=0, le=1, description="share of the acquisitions that an archive has")
+    pairs_per_epoch: Positive = Field(3.0, description="interferograms an epoch")
+    frame_km2: Positive = Field(40000.0, description="land that one file covers")
+    bytes_of_a_value: Positive = Field(3.0, description="of a float32 in a compressed store")
+    cpu_hour_price: float = Field(0.04, ge=0, le=1e6, description="of one core, any currency; given")
+    gpu_hour_price: float = Field(2.0, ge=0, le=1e6, description="of one GPU; given")
+    tb_month_price: float = Field(20.0, ge=0, le=1e6, description="of disk; given")
