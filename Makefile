@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONFIG ?= config/config.yaml
+# Of `make update`: a date that takes the place of as_of, and a profile, say profiles/slurm.
+AS_OF ?=
+PROFILE ?=
 # Extra words for pip when it installs torch, say an index that holds CPU builds for your platform.
 TORCH_PIP_OPTIONS ?=
 PIP := $(BIN)/pip install --disable-pip-version-check
@@ -17,7 +20,7 @@ quietly = @printf '%s ... ' '$(1)'; begun=$$(date +%s); \
 
 # $(call workflow,CONFIG,TARGET): one line a stage. Its stderr, a remark on the profile at least, is shown where it fails.
 workflow = @mkdir -p .snakemake/log; \
-	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
+	$(BIN)/snakemake --logger slipscan --configfile $(1) $(ASKED) -- $(2) 2> .snakemake/log/stderr.txt \
 	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
 .PHONY: demo test test-slow test-slurm lint types update setup bench-skill weights lock clean
@@ -43,6 +46,7 @@ demo: $(STAMP)
 	$(call workflow,config/demo.yaml,all)
 	@$(BIN)/slipscan summary results/demo
 
+update: ASKED = $(if $(PROFILE),--workflow-profile $(PROFILE)) $(if $(AS_OF),--config as_of=$(AS_OF))
 # Two invocations: a search that found nothing new must not rerun what follows (docs/workflow.md).
 update: $(STAMP)
 	$(call workflow,$(CONFIG),manifests)

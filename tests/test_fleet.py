@@ -87,7 +87,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_status_tells_stage_age_and_failure(project: Path) -> None:
+def test_the_status_tells_stage_age_and_failure(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(project))
     regions = {name: small_region(name) for name in ("OTHER", "SMALL")}
     other, _, small, whole = standings(regions, Settings(), project, TODAY)
     assert (other.done, other.running, other.failed, other.age_d) == ("timeseries", "noise", "", 10)
@@ -98,6 +99,11 @@ def test_the_status_tells_stage_age_and_failure(project: Path) -> None:
     assert [one["failed"] for one in told["standings"]] == ["", "", "timeseries", ""]
     text = describe(regions, Settings(), project, in_json=False)
     assert "timeseries SMALL 087A: slipscan: error: no valid pixel" in text and "1 failed" in text
+    # A queue that does not answer hides nothing.
+    (project / "squeue").write_text("#!/bin/sh\necho slurm_load_jobs error >&2\nexit 1\n")
+    (project / "squeue").chmod(0o755)
+    text = describe(regions, Settings(), project, in_json=False)
+    assert "1 failed" in text and "squeue does not answer (slurm_load_jobs error)" in text
 
 
 def test_a_long_name_is_found_among_what_snakemake_has_begun(project: Path) -> None:

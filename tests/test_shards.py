@@ -29,9 +29,3 @@ def test_shards_at_once_and_their_fold_equal_one_run(tmp_path: Path) -> None:
     for name in ("catalogue.gpkg", "report.html", *(f"{region}/events.parquet" for region in NAMES)):
         one, two = (flow.directory / "results" / name for flow in (whole, parts))
         assert one.read_bytes() == two.read_bytes(), name
-
-
-def test_a_shard_has_no_target_that_another_has(tmp_path: Path) -> None:
-    said = two_regions(tmp_path / "run").run("--dry-run", "--config", "shard=0/2")
-    assert "rule increment:" in said and "EAST" in said and "WEST" not in said
-    assert "rule catalogue:" not in said and "rule report:" not in said

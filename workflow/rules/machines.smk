@@ -20,16 +20,18 @@ if "--profile" in GIVEN and "--workflow-profile" not in GIVEN:
 
 def memory(base_mb):
     """Memory of a job (MB): a base and what its largest store needs, more with every attempt."""
-    return lambda wildcards, input, attempt: memory_mb(base_mb, input, attempt)
+    return signed(lambda wildcards, input, attempt: memory_mb(base_mb, input, attempt))
 
 
 def minutes(base_min, million_a_second):
     """Wall time of a job (minutes): a base, and its pixel-epochs at this rate, more with every attempt."""
-    return lambda wildcards, input, attempt: runtime_min(
-        base_min, million_a_second, input, attempt
+    return signed(
+        lambda wildcards, input, attempt: runtime_min(
+            base_min, million_a_second, input, attempt
+        )
     )
 
 
 def again(amount):
     """A resource that grows with every attempt."""
-    return lambda wildcards, attempt: amount * attempt
+    return signed(lambda wildcards, attempt: amount * attempt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +33,9 @@ def aria_frames() -> list[Frame]:
         the package that ships them is not installed
     """
     try:
-        module = importlib.import_module("asf_enumeration.aria_s1_gunw")
+        with warnings.catch_warnings():  # it opens its file in a way that Python advises against
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = importlib.import_module("asf_enumeration.aria_s1_gunw")
     except ImportError as error:
         raise SlipscanError(
             "the frames of Sentinel-1 are in a package that is not here: pip install slipscan[world]"

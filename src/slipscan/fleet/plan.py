@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Work:
     epochs, pairs
         acquisitions and interferograms
     pixels
-        of the metric grid
+        of the metric grid that it sees
     granules
         files of the archive
     """
@@ -112,16 +113,18 @@ def works(regions: Iterable[Region], settings: Settings, rates: Rates) -> list[W
     days = (datetime.date.fromisoformat(settings.as_of) - SENTINEL_BEGAN).days
     for region in regions:
         km2 = abs(EARTH.geometry_area_perimeter(Polygon(region.polygon))[0]) / 1e6
-        pixels = math.ceil(km2 * 1e6 / settings.timeseries.pixel_m**2)
         epochs, per_epoch = rates.found * days / rates.revisit_d, rates.pairs_per_epoch
         if region.archive == "simulated":
             simulated = settings.archive.simulated
             until = _epochs_until(settings)
             epochs, per_epoch = until * (1 - simulated.missing_epoch_fraction), simulated.pairs_per_epoch
         pairs = epochs * (1 if region.archive == "opera" else per_epoch)
-        frames = math.ceil(km2 / rates.frame_km2)
+        beside = Counter(track.orbit_direction for track in region.tracks)
         for track in region.tracks:
-            sizes = (round(epochs), round(pairs), pixels, round(pairs) * frames)
+            # Each of several tracks of one direction sees a part of a region.
+            seen_km2 = km2 * min(1.0, rates.views / beside[track.orbit_direction])
+            pixels, frames = math.ceil(seen_km2 * 1e6 / settings.timeseries.pixel_m**2), seen_km2 / rates.frame_km2
+            sizes = (round(epochs), round(pairs), pixels, round(pairs) * math.ceil(frames))
             out.append(Work(region.id, track.id, region.archive, *sizes))
     return out
 

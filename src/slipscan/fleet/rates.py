@@ -37,6 +37,9 @@ class Rates(Frozen):
     revisit_d: Positive = Field(12.0, description="between acquisitions of a track")
     found: float = Field(0.9, gt=0, le=1, description="share of the acquisitions that an archive has")
     pairs_per_epoch: Positive = Field(3.0, description="interferograms an epoch")
+    views: Positive = Field(
+        1.3, description="of the tracks of one direction on a pixel, where there are several; given"
+    )
     frame_km2: Positive = Field(40000.0, description="land that one file covers")
     bytes_of_a_value: Positive = Field(3.0, description="of a float32 in a compressed store")
     cpu_hour_price: float = Field(0.04, ge=0, le=1e6, description="of one core, any currency; given")

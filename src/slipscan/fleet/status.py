@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from slipscan.errors import SlipscanError
 from slipscan.fleet.slurm import ClusterJob, head
 from slipscan.fleet.slurm import jobs as cluster_jobs
 from slipscan.regions import Region
@@ -162,13 +163,19 @@ def _title(one: Standing) -> str:
     return " ".join(filter(None, (one.failed, one.region, one.track)))
 
 
-def as_json(found: Sequence[Standing], jobs: Sequence[ClusterJob]) -> str:
-    """The same as JSON: 'standings' and 'jobs'."""
-    return json.dumps({"standings": [asdict(one) for one in found], "jobs": [asdict(job) for job in jobs]}, indent=1)
+def as_json(found: Sequence[Standing], jobs: Sequence[ClusterJob], silent: str) -> str:
+    """The same as JSON: 'standings', 'jobs', and under 'cluster' why the queue does not answer, or nothing."""
+    content = {"standings": [asdict(one) for one in found], "jobs": [asdict(job) for job in jobs], "cluster": silent}
+    return json.dumps(content, indent=1)
 
 
 def describe(regions: dict[str, Region], settings: Settings, directory: Path, in_json: bool) -> str:
-    """What `slipscan status` prints."""
+    """What `slipscan status` prints; a queue that does not answer is said, and hides nothing else."""
     found = standings(regions, settings, directory, datetime.datetime.now(datetime.UTC).date())
-    queue = cluster_jobs(directory)
-    return as_json(found, queue) if in_json else text(found, queue, head(directory) is not None)
+    try:
+        queue, silent = cluster_jobs(directory), ""
+    except SlipscanError as error:
+        queue, silent = [], str(error)
+    if in_json:
+        return as_json(found, queue, silent)
+    return "\n".join(filter(None, (text(found, queue, head(directory) is not None), silent)))

@@ -33,7 +33,7 @@ TURN: Final = np.array([360.0, 0.0])
 SAMPLE_KM: Final = 10.0
 """Between two points that stand for a boundary."""
 LATITUDES: Final = (-80.0, 84.0)
-"""Where UTM ends."""
+"""Where UTM ends, and just inside of it."""
 MIN_LAND: Final = 0.02
 """Share of a cell that tracks must see; less is a rock in the sea."""
 MIN_GAIN: Final = 0.1
@@ -150,7 +150,7 @@ def regions(
     near = _Nearness(boundaries, width_km / 2)
     tree = shapely.STRtree([frame.polygon for frame in frames])
     out = []
-    for cell in cells(side_km - overlap_km):
+    for cell in near.candidates(list(cells(side_km - overlap_km))):
         if (nearest := near.to(cell)) is None:
             continue
         region = widened(cell, overlap_km)
@@ -159,7 +159,7 @@ def regions(
         seen = [frames[i] for i in tree.query(region, predicate="intersects")]
         tracks = _tracks(seen, region if land is None else region.intersection(land), region.area)
         if tracks:
-            ground = shapely.union_all([frame.polygon for frame in seen]).intersection(region if land is None else land)
+            ground = region.intersection(shapely.union_all([frame.polygon for frame in seen]) if land is None else land)
             out.append(_feature(region, cell, nearest, tracks, near.quiet_point(region, ground), archive))
     return out
 
@@ -198,12 +198,22 @@ class _Nearness:
         self.owner = np.tile(owner, 3)
         self.tree = shapely.STRtree(shapely.points(self.points))
 
-    def to(self, cell: Polygon) -> Boundary | None:
-        """The boundary within reach whose point is nearest to the centre of a cell, if there is one."""
+    def candidates(self, whole: Sequence[Polygon]) -> list[Polygon]:
+        """The cells with a boundary about within reach, in their order: a quick first look at all."""
+        found, _ = self.tree.query([self._reach(cell) for cell in whole])
+        return [whole[i] for i in np.unique(found)]
+
+    def _reach(self, cell: Polygon) -> Polygon:
+        """A cell and what is within reach of it, and a little more."""
         west, south, east, north = cell.bounds
         dy = self.reach_km / KM_OF_A_DEGREE
         dx = dy / max(0.05, math.cos(math.radians(max(abs(south), abs(north)))))
-        numbers = self.tree.query(box(west - dx, south - dy, east + dx, north + dy))
+        return box(west - dx, south - dy, east + dx, north + dy)
+
+    def to(self, cell: Polygon) -> Boundary | None:
+        """The boundary within reach whose point is nearest to the centre of a cell, if there is one."""
+        west, south, east, north = cell.bounds
+        numbers = self.tree.query(self._reach(cell))
         outside = _distance_km(self.points[numbers], cell)
         numbers = numbers[outside <= self.reach_km]
         if not len(numbers):
