@@ -61,6 +61,11 @@ def test_jobs_went_where_the_profile_says(through_slurm: tuple[Workflow, str]) -
     assert "catalogue" in said and "report" in said
 
 
+def test_a_profile_that_another_would_override_is_refused(local: Workflow) -> None:
+    said = local.run("--dry-run", "--profile", "profiles/slurm", expect=1)
+    assert "say --workflow-profile profiles/slurm" in said and "Traceback" not in said
+
+
 class Run:
     """A Snakemake that makes the victim again, in a copy of a finished run, and the first job of it, which hangs."""
 

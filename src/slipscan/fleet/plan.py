@@ -123,8 +123,10 @@ def works(regions: Iterable[Region], settings: Settings, rates: Rates) -> list[W
         for track in region.tracks:
             # Each of several tracks of one direction sees a part of a region.
             seen_km2 = km2 * min(1.0, rates.views / beside[track.orbit_direction])
-            pixels, frames = math.ceil(seen_km2 * 1e6 / settings.timeseries.pixel_m**2), seen_km2 / rates.frame_km2
-            sizes = (round(epochs), round(pairs), pixels, round(pairs) * math.ceil(frames))
+            pixels = math.ceil(seen_km2 * 1e6 / settings.timeseries.pixel_m**2)
+            # Frames that a stretch of a track touches, in the mean: its length over theirs, and one.
+            frames = seen_km2 / rates.frame_km2 + 1
+            sizes = (round(epochs), round(pairs), pixels, round(pairs * frames))
             out.append(Work(region.id, track.id, region.archive, *sizes))
     return out
 

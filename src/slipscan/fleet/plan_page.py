@@ -65,7 +65,7 @@ def text(plan: Plan, machines: Machines, beside: pd.Series | None) -> str:
         *lines, "",
         f"{plan.granules:,} granules, {plan.download_gb:,.1f} GB to fetch; {plan.disk_gb:,.1f} GB of stores.",
         f"On {machines.nodes} nodes of {machines.cores} cores, {machines.gpus} GPUs, {machines.streams} downloads at"
-        f" once: {_hours(plan.wall_h)} h. {plan.binds[0].upper()}{plan.binds[1:]} binds ({hours}).",
+        f" once: {_hours(plan.wall_h)} h. What binds is {plan.binds} ({hours}).",
         f"{plan.money:,.2f} units of money (cores, GPUs, a month of the disk).",
     ])  # fmt: skip
 

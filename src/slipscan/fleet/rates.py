@@ -40,7 +40,7 @@ class Rates(Frozen):
     views: Positive = Field(
         1.3, description="of the tracks of one direction on a pixel, where there are several; given"
     )
-    frame_km2: Positive = Field(40000.0, description="land that one file covers")
+    frame_km2: Positive = Field(45000.0, description="of an ARIA frame, the median of all")
     bytes_of_a_value: Positive = Field(3.0, description="of a float32 in a compressed store")
     cpu_hour_price: float = Field(0.04, ge=0, le=1e6, description="of one core, any currency; given")
     gpu_hour_price: float = Field(2.0, ge=0, le=1e6, description="of one GPU; given")
