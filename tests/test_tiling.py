@@ -34,7 +34,7 @@ def table(boundary: Boundary, width_km: float = 150, **options: object) -> dict[
 
 
 def test_cells_cover_the_world_once_and_are_about_as_wide_as_high() -> None:
-    whole = list(cells(200))
+    whole = cells(200)
     area = sum(cell.area for cell in whole)
     assert math.isclose(area, 360 * 164, rel_tol=1e-9) and math.isclose(
         shapely.union_all(whole).area, area, rel_tol=1e-9
@@ -115,6 +115,7 @@ def test_files_of_boundaries(tmp_path: Path) -> None:
         read_boundaries(path)
 
 
+@pytest.mark.slow
 def test_the_table_of_the_north_anatolian_fault_names_the_tracks_that_see_it(tmp_path: Path) -> None:
     """Tracks 87 ascending and 65 descending, as config/regions.geojson has them by hand."""
     fault = {

@@ -7,12 +7,14 @@ import warnings
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import shapely
 from shapely.affinity import translate
-from shapely.geometry import Polygon, box
+from shapely.geometry import Polygon
 
 from slipscan.errors import SlipscanError
 
-WORLD: Final = box(-180, -90, 180, 90)
+TURN: Final = 360.0
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,13 @@ def aria_frames() -> list[Frame]:
         raise SlipscanError(
             "the frames of Sentinel-1 are in a package that is not here: pip install slipscan[world]"
         ) from error
+    frames = list(module.FRAMES_BY_ID.values())
+    west, _, east, _ = shapely.bounds([frame.polygon for frame in frames]).T
     out = []
-    for frame in module.FRAMES_BY_ID.values():
-        for shifted in (translate(frame.polygon, 360 * turns) for turns in (-1, 0, 1)):
-            if shifted.intersects(WORLD):
-                out.append(Frame(int(frame.path), frame.flight_direction.lower(), shifted))
+    for shift in (-TURN, 0.0, TURN):
+        # Those that touch -180 to 180 degrees once they are shifted.
+        for number in np.flatnonzero((east + shift > -TURN / 2) & (west + shift < TURN / 2)):
+            frame = frames[int(number)]
+            polygon = translate(frame.polygon, shift) if shift else frame.polygon
+            out.append(Frame(int(frame.path), frame.flight_direction.lower(), polygon))
     return out

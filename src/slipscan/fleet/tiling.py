@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -98,16 +98,18 @@ def _sampled(geometry: BaseGeometry) -> NDArray[np.float64]:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def cells(side_km: float) -> Iterator[Polygon]:
+def cells(side_km: float) -> list[Polygon]:
     """The cells of the world, without overlap: about `side_km` a side, from the south-west."""
     south, north = LATITUDES
     bands = math.ceil((north - south) * KM_OF_A_DEGREE / side_km)
     edges = np.linspace(south, north, bands + 1)
+    out: list[Polygon] = []
     for low, high in pairwise(edges):
         around = 360 * KM_OF_A_DEGREE * math.cos(math.radians((low + high) / 2))
         columns = max(1, round(around / side_km))
         sides = np.linspace(-180, 180, columns + 1)
-        yield from (box(west, low, east, high) for west, east in pairwise(sides))
+        out += shapely.box(sides[:-1], low, sides[1:], high).tolist()
+    return out
 
 
 def widened(cell: Polygon, overlap_km: float) -> Polygon:
@@ -150,7 +152,7 @@ def regions(
     near = _Nearness(boundaries, width_km / 2)
     tree = shapely.STRtree([frame.polygon for frame in frames])
     out = []
-    for cell in near.candidates(list(cells(side_km - overlap_km))):
+    for cell in near.candidates(cells(side_km - overlap_km)):
         if (nearest := near.to(cell)) is None:
             continue
         region = widened(cell, overlap_km)
@@ -200,20 +202,20 @@ class _Nearness:
 
     def candidates(self, whole: Sequence[Polygon]) -> list[Polygon]:
         """The cells with a boundary about within reach, in their order: a quick first look at all."""
-        found, _ = self.tree.query([self._reach(cell) for cell in whole])
+        found, _ = self.tree.query(self._reach(np.array(whole, dtype=object)))
         return [whole[i] for i in np.unique(found)]
 
-    def _reach(self, cell: Polygon) -> Polygon:
-        """A cell and what is within reach of it, and a little more."""
-        west, south, east, north = cell.bounds
+    def _reach(self, cells: NDArray[np.object_]) -> NDArray[np.object_]:
+        """Cells with what is within reach of them, and a little more."""
+        west, south, east, north = shapely.bounds(cells).T
         dy = self.reach_km / KM_OF_A_DEGREE
-        dx = dy / max(0.05, math.cos(math.radians(max(abs(south), abs(north)))))
-        return box(west - dx, south - dy, east + dx, north + dy)
+        dx = dy / np.maximum(0.05, np.cos(np.radians(np.maximum(np.abs(south), np.abs(north)))))
+        return np.asarray(shapely.box(west - dx, south - dy, east + dx, north + dy))
 
     def to(self, cell: Polygon) -> Boundary | None:
         """The boundary within reach whose point is nearest to the centre of a cell, if there is one."""
         west, south, east, north = cell.bounds
-        numbers = self.tree.query(self._reach(cell))
+        numbers = self.tree.query(self._reach(np.array([cell], dtype=object))[0])
         outside = _distance_km(self.points[numbers], cell)
         numbers = numbers[outside <= self.reach_km]
         if not len(numbers):
