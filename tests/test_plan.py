@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from slipscan.errors import SlipscanError
-from slipscan.fleet.plan import Machines, measured, plan, works
+from slipscan.fleet.plan import Machines, Work, measured, plan, seconds, works
 from slipscan.fleet.plan_page import describe
 from slipscan.fleet.rates import Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
 
-FREE = {name: 0.0 for name in Rates.model_fields if name.endswith(("t_s", "r_s", "_per_million", "_price"))}
+FREE = {
+    name: 0.0
+    for name in Rates.model_fields
+    if name.endswith(("t_s", "r_s", "null_s", "_per_million", "_growth", "_price"))
+}
 ONE = Machines(nodes=1, cores=1, gpus=0, streams=1)
 SETTINGS = Settings(as_of="2015-10-01", regions=None)
 
@@ -86,3 +90,20 @@ def test_a_run_stands_beside_its_plan(tmp_path: Path) -> None:
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SlipscanError, match="no tables in benchmarks"):
         describe(config, regions, None, ONE, None, tmp_path)
+
+
+MEASURED = {
+    (128, 24): {"noise": 4.0, "denoise": 4.3, "calibrate": 8.5, "detect": 3.8},
+    (512, 120): {"noise": 6.1, "denoise": 10.8, "calibrate": 42.5, "detect": 11.3},
+    (1250, 300): {"noise": 19.6, "denoise": 220.8, "calibrate": 764.6, "detect": 210.1},
+}
+"""Processor seconds of stages with 8 null stacks on squares of pixels, by epochs (docs/benchmarks/stages.md)."""
+
+
+@pytest.mark.parametrize("size", MEASURED)
+def test_the_rates_give_what_was_measured_within_30_percent(size: tuple[int, int]) -> None:
+    side, epochs = size
+    settings = Settings.model_validate({"detect": {"nulls": 8}})
+    planned = seconds(Work("A", "B", "aria", epochs, 0, side * side, 0), settings, Rates())
+    for stage, cpu_s in MEASURED[size].items():
+        assert Rates().start_s + planned[stage] == pytest.approx(cpu_s, rel=0.3), stage

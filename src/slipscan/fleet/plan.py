@@ -14,7 +14,7 @@ import pandas as pd
 from pyproj import Geod
 from shapely.geometry import Polygon
 
-from slipscan.fleet.rates import Rates
+from slipscan.fleet.rates import LONG, Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
 
@@ -140,15 +140,17 @@ def _epochs_until(settings: Settings) -> int:
 
 def seconds(work: Work, settings: Settings, rates: Rates) -> dict[str, float]:
     """Processor seconds of every stage of a track, starts not counted."""
+    longer = max(work.epochs, 1) / LONG
+    null = rates.null_s + work.million_epochs * rates.null_s_per_million * longer**rates.null_growth
     nulls = KINDS_OF_NULLS * (settings.detect.nulls + min(FIRST_PASS_NULLS, settings.detect.nulls))
     return {
         "manifest": 0.0,
         "archive": work.million_pairs * rates.fetch_s_per_million,
         "timeseries": work.million_pairs * rates.timeseries_s_per_million,
         "noise": work.million_epochs * rates.noise_s_per_million,
-        "denoise": work.million_epochs * rates.denoise_s_per_million,
-        "calibrate": work.million_epochs * rates.null_s_per_million * nulls,
-        "detect": work.million_epochs * rates.detect_s_per_million,
+        "denoise": work.million_epochs * rates.denoise_s_per_million * longer**rates.denoise_growth,
+        "calibrate": null * nulls,
+        "detect": work.million_epochs * rates.detect_s_per_million * longer**rates.detect_growth,
     }
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from slipscan.models import Frozen
 
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Growth = Annotated[float, Field(ge=0, le=2)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 
 
+LONG: Final = 300
+"""Epochs of the series that the rates were measured on."""
+
+
 class Rates(Frozen):
-    """Processor time, bytes and prices; million pixel-epochs are those of a stack, or pairs times pixels."""
+    """Processor time, bytes and prices; million pixel-epochs are those of a stack, or pairs times pixels.
+
+    A pixel-epoch costs more in a longer series: rates hold for 300 epochs, and `growth` is the exponent of the number
+    of epochs (between 120 and 300 epochs, docs/benchmarks/stages.md).
+    """
 
     start_s: Seconds = Field(4.0, description="processor seconds of a job before its work: Python, libraries")
     scheduler_s: Seconds = Field(6.0, description="of a job on a cluster: two more starts of Snakemake")
@@ -23,7 +32,11 @@ class Rates(Frozen):
     null_s_per_million: Seconds = Field(
         0.034, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
     )
+    null_s: Seconds = Field(0.08, description="of one null stack, whatever its size (128 x 128 x 24, stages.md)")
     detect_s_per_million: Seconds = Field(0.44, description="1,250 x 1,250 x 300 (stages.md)")
+    denoise_growth: Growth = Field(0.76, description="exponent of the number of epochs (stages.md)")
+    null_growth: Growth = Field(0.3, description="likewise")
+    detect_growth: Growth = Field(0.63, description="likewise")
     source_s_per_million: Seconds = Field(0.016, description="all tracks of a region together (stages.md)")
     fetch_s_per_million: Seconds = Field(
         0.1, description="a million pairs times pixels, cut out and put on the grid; given"
