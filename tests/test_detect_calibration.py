@@ -130,7 +130,7 @@ def test_a_calibration_that_was_stopped_goes_on_where_it_was(tmp_path: Path, mon
     original, done = calibrate_stage._maximum, []
 
     def counted(*arguments: Any) -> float:
-        if len(done) == 30:  # in the second of two passes over 24 null stacks each
+        if len(done) == 30:  # in the second of two passes over 16 null stacks each
             raise KeyboardInterrupt
         done.append(arguments[-1])
         return original(*arguments)
@@ -143,8 +143,8 @@ def test_a_calibration_that_was_stopped_goes_on_where_it_was(tmp_path: Path, mon
     done.clear()
     done.extend([None] * 100)  # no more interruptions
     calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "1.json", FAST, **arguments)
-    # All of the first pass and no complete batch of the second: 6 of its 24 are lost.
-    assert len(done) == 100 + 24
+    # The first pass and a batch of 8 of the second are kept; what was done of its next batch is lost.
+    assert len(done) == 100 + 8
     monkeypatch.setattr(calibrate_stage, "_maximum", original)
     calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "2.json", FAST)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()

@@ -14,6 +14,7 @@ import pandas as pd
 from pyproj import Geod
 from shapely.geometry import Polygon
 
+from slipscan.detect.nulls import KINDS
 from slipscan.fleet.rates import LONG, Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
@@ -21,7 +22,6 @@ from slipscan.settings import Settings
 SENTINEL_BEGAN: Final = datetime.date(2014, 10, 1)
 FIRST_PASS_NULLS: Final = 32
 """Null stacks of each kind in the first pass of calibrate, at most (`detect.calibrate`)."""
-KINDS_OF_NULLS: Final = 3
 OF_A_TRACK: Final = ("manifest", "archive", "timeseries", "noise", "denoise", "calibrate", "detect")
 OF_A_REGION: Final = ("stations", "source", "gnss", "increment")
 ONCE: Final = ("catalogue", "report")
@@ -142,7 +142,7 @@ def seconds(work: Work, settings: Settings, rates: Rates) -> dict[str, float]:
     """Processor seconds of every stage of a track, starts not counted."""
     longer = max(work.epochs, 1) / LONG
     null = rates.null_s + work.million_epochs * rates.null_s_per_million * longer**rates.null_growth
-    nulls = KINDS_OF_NULLS * (settings.detect.nulls + min(FIRST_PASS_NULLS, settings.detect.nulls))
+    nulls = len(KINDS) * (settings.detect.nulls + min(FIRST_PASS_NULLS, settings.detect.nulls))
     return {
         "manifest": 0.0,
         "archive": work.million_pairs * rates.fetch_s_per_million,

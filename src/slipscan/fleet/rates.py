@@ -30,9 +30,9 @@ class Rates(Frozen):
     noise_s_per_million: Seconds = Field(0.04, description="1,250 x 1,250 x 300 (stages.md)")
     denoise_s_per_million: Seconds = Field(0.46, description="1,250 x 1,250 x 300 on a CPU (stages.md)")
     null_s_per_million: Seconds = Field(
-        0.034, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
+        0.051, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
     )
-    null_s: Seconds = Field(0.08, description="of one null stack, whatever its size (128 x 128 x 24, stages.md)")
+    null_s: Seconds = Field(0.12, description="of one null stack, whatever its size (128 x 128 x 24, stages.md)")
     detect_s_per_million: Seconds = Field(0.44, description="1,250 x 1,250 x 300 (stages.md)")
     denoise_growth: Growth = Field(0.76, description="exponent of the number of epochs (stages.md)")
     null_growth: Growth = Field(0.3, description="likewise")
