@@ -169,9 +169,11 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """Lose a node: its daemon and all processes of its jobs, at once."""
-        for process in (self.daemons.pop(name).pid, *_stepds(name)):
+        daemon = self.daemons.pop(name)
+        for process in (daemon.pid, *_stepds(name)):
             for each in (process, *_descendants(process)):
                 _signal(each, signal.SIGKILL)
+        daemon.wait()
 
     @staticmethod
     def states() -> dict[str, str]:
@@ -190,6 +192,7 @@ class Cluster:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
         self.daemons.clear()
         _remove_leftovers()
         if self._lock is not None:
