@@ -58,10 +58,11 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	@$(BIN)/pytest -m "slow and not slurm"
 
-# Root, Debian or Ubuntu: Slurm's packages, a cluster of this host's own (tests/slurm/cluster.py), which is stopped at the end.
+# Root, Debian or Ubuntu: a cluster of this host alone (tests/slurm/cluster.py), which is stopped at the end.
+test-slurm: TESTED := dev,slurm
 test-slurm: $(STAMP)
-	$(call quietly,Slurm's packages,$(VENV)/slurm.log,$(BIN)/python tests/slurm/cluster.py install \
-	  && $(PIP) --constraint requirements.lock --editable ".[dev,slurm]")
+	$(call quietly,the packages of Slurm,$(VENV)/slurm.log,$(BIN)/python tests/slurm/cluster.py install \
+	  && $(PIP) --constraint requirements.lock --editable ".[$(TESTED)]")
 	@$(BIN)/pytest -m slurm -x tests/slurm
 
 lint: $(STAMP)
