@@ -188,7 +188,8 @@ class Cluster:
         for name in reversed(self.daemons):
             process = self.daemons[name]
             for each in _stepds(name):
-                _signal(each, signal.SIGKILL)
+                for process_of_a_job in (each, *_descendants(each)):
+                    _signal(process_of_a_job, signal.SIGKILL)
             process.terminate()
             try:
                 process.wait(STOP_S)
