@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONFIG ?= config/config.yaml
+# Of `make update`: a date that takes the place of as_of, and a profile, say profiles/slurm.
+AS_OF ?=
+PROFILE ?=
 # Extra words for pip when it installs torch, say an index that holds CPU builds for your platform.
 TORCH_PIP_OPTIONS ?=
 PIP := $(BIN)/pip install --disable-pip-version-check
@@ -17,10 +20,10 @@ quietly = @printf '%s ... ' '$(1)'; begun=$$(date +%s); \
 
 # $(call workflow,CONFIG,TARGET): one line a stage. Its stderr, a remark on the profile at least, is shown where it fails.
 workflow = @mkdir -p .snakemake/log; \
-	$(BIN)/snakemake --logger slipscan --configfile $(1) -- $(2) 2> .snakemake/log/stderr.txt \
+	$(BIN)/snakemake --logger slipscan --configfile $(1) $(ASKED) -- $(2) 2> .snakemake/log/stderr.txt \
 	|| { status=$$?; sed '/^Using .*profile/d' .snakemake/log/stderr.txt >&2; exit $$status; }
 
-.PHONY: demo naf naf-real test test-slow lint types update setup bench-skill weights lock clean
+.PHONY: demo naf naf-real test test-slow test-slurm lint types update setup bench-skill weights lock clean
 
 setup: $(STAMP)
 
@@ -54,16 +57,24 @@ naf-real: $(STAMP)
 	$(call workflow,config/naf-real.yaml,all)
 	@$(BIN)/slipscan score results/naf-real/catalogue.gpkg --known config/known_events.csv
 
+update: ASKED = $(if $(PROFILE),--workflow-profile $(PROFILE)) $(if $(AS_OF),--config as_of=$(AS_OF))
 # Two invocations: a search that found nothing new must not rerun what follows (docs/workflow.md).
 update: $(STAMP)
 	$(call workflow,$(CONFIG),manifests)
 	$(call workflow,$(CONFIG),all)
 
 test: $(STAMP)
-	@$(BIN)/pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not slow and not slurm" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m "slow and not slurm"
+
+# Root, Debian or Ubuntu: a cluster of this host alone (tests/slurm/cluster.py), which is stopped at the end.
+test-slurm: TESTED := dev,slurm
+test-slurm: $(STAMP)
+	$(call quietly,the packages of Slurm,$(VENV)/slurm.log,$(BIN)/python tests/slurm/cluster.py install \
+	  && $(PIP) --constraint requirements.lock --editable ".[$(TESTED)]")
+	@$(BIN)/pytest -m slurm -x tests/slurm
 
 lint: $(STAMP)
 	$(call quietly,ruff check,$(VENV)/lint.log,$(BIN)/ruff check src tests)

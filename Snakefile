@@ -9,6 +9,7 @@ container: "docker://slipscan/slipscan:0.1.0"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/machines.smk"
 include: "workflow/rules/archive.smk"
 include: "workflow/rules/timeseries.smk"
 include: "workflow/rules/noise.smk"
@@ -30,8 +31,9 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules.catalogue.output,
-        rules.report.output,
+        # A shard ends with its regions; `snakemake` without one folds what all have found.
+        [path(region, "increment.json") for region in REGIONS],
+        [] if SETTINGS.shard else [rules.catalogue.output, rules.report.output],
         [path("{region}", "truth.json").format(region=name) for name in WITH_TRUTH],
 
 

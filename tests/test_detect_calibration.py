@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +123,31 @@ def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_pat
     # Epochs past calibration_as_of neither change nor recompute the calibration.
     assert list((tmp_path / "cache").rglob("*")) == entries
     assert (tmp_path / "3.json").read_bytes() == (tmp_path / "4.json").read_bytes()
+
+
+def test_a_calibration_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
+    original, done = calibrate_stage._maximum, []
+
+    def counted(*arguments: Any) -> float:
+        if len(done) == 30:  # in the second of two passes over 16 null stacks each
+            raise KeyboardInterrupt
+        done.append(arguments[-1])
+        return original(*arguments)
+
+    monkeypatch.setattr(calibrate_stage, "_maximum", counted)
+    arguments = {"cache_dir": tmp_path / "cache"}
+    with pytest.raises(KeyboardInterrupt):
+        calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "1.json", FAST, **arguments)
+    assert not (tmp_path / "1.json").exists() and len(done) == 30
+    done.clear()
+    done.extend([None] * 100)  # no more interruptions
+    calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "1.json", FAST, **arguments)
+    # The first pass and a batch of 8 of the second are kept; what was done of its next batch is lost.
+    assert len(done) == 100 + 8
+    monkeypatch.setattr(calibrate_stage, "_maximum", original)
+    calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "2.json", FAST)
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 
 
 def test_more_than_a_handful_of_events_do_not_raise_the_threshold() -> None:

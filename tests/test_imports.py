@@ -17,7 +17,7 @@ GROUND = {
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]
 """A stage may import what stands before it."""
-ABOVE_ALL = {"__main__", "api", "cli", "ending", "versions", "reference", "export", "project"}
+ABOVE_ALL = {"__main__", "api", "cli", "ending", "fleet", "versions", "reference", "export", "project"}
 """May import everything."""
 BESIDE = ("slipbench", "slipscan_loopback")
 """Packages of their own, which import slipscan; of slipscan, the command line alone knows them."""

@@ -20,6 +20,7 @@ from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, 
 from slipscan.catalogue import commands as catalogue_commands  # noqa: E402
 from slipscan.ending import run_app  # noqa: E402
 from slipscan.errors import SlipscanError  # noqa: E402
+from slipscan.fleet import commands as fleet_commands  # noqa: E402
 from slipscan.gnss import commands as gnss_commands  # noqa: E402
 from slipscan.project import commands as project_commands  # noqa: E402
 
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
+app.add_typer(fleet_commands.cluster_app, name="cluster")
+app.add_typer(fleet_commands.regions_app, name="regions")
 app.add_typer(bench_app, name="bench")
 app.add_typer(gnss_commands.app, name="gnss")
 
@@ -243,7 +246,8 @@ def score(
 
 
 app.command()(project_commands.summary)
-app.command()(project_commands.status)
+app.command()(fleet_commands.status)
+app.command()(fleet_commands.plan)
 
 
 @app.command()

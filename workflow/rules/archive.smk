@@ -5,11 +5,12 @@ rule manifest:
         path("logs", "{region}", "{track}", "manifest.log"),
     benchmark:
         path("benchmarks", "{region}", "{track}", "manifest.tsv")
+    localrule: is_local("manifest")
     threads: 1
     resources:
         archive=1,
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=again(1000),
+        runtime=again(60),
     params:
         options=options("archive"),
         settings=settings("archive"),
@@ -32,11 +33,12 @@ rule archive:
         path("logs", "{region}", "{track}", "archive.log"),
     benchmark:
         path("benchmarks", "{region}", "{track}", "archive.tsv")
+    localrule: is_local("archive")
     threads: 1
     resources:
         archive=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=again(8000),
+        runtime=again(720),
     params:
         options=options("archive"),
         settings=settings("archive"),
@@ -56,13 +58,14 @@ rule stations:
         path("logs", "{region}", "stations.log"),
     benchmark:
         path("benchmarks", "{region}", "stations.tsv")
+    localrule: is_local("stations")
     wildcard_constraints:
         region=one_of(name for name in REGIONS if name not in FETCHED),
     threads: 1
     resources:
         archive=1,
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=again(1000),
+        runtime=again(60),
     params:
         options=options("archive"),
         settings=settings("archive"),
@@ -111,10 +114,11 @@ rule truth:
         path("logs", "{region}", "truth.log"),
     benchmark:
         path("benchmarks", "{region}", "truth.tsv")
+    localrule: True
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=again(1000),
+        runtime=again(10),
     params:
         options=options("archive"),
         settings=settings("archive"),

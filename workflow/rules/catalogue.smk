@@ -10,8 +10,8 @@ rule increment:
         path("benchmarks", "{region}", "increment.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=again(1000),
+        runtime=again(10),
     params:
         # Increments are immutable and outlive every run: they are no output that Snakemake may remove.
         directory=path("{region}", "increments"),
@@ -43,8 +43,8 @@ rule catalogue:
         path("benchmarks", "catalogue.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=again(4000),
+        runtime=again(30),
     params:
         options=options("catalogue"),
         settings=settings("catalogue"),

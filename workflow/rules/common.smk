@@ -3,6 +3,7 @@ import os
 import shlex
 import sys
 import hashlib
+import inspect
 
 from snakemake.exceptions import WorkflowError
 
@@ -61,15 +62,23 @@ def per_track(name):
 
 def tracks_of(name):
     """An input function: a file of every track of the rule's region."""
-    return lambda wildcards: [
-        path(wildcards.region, track.id, name)
-        for track in REGIONS[wildcards.region].tracks
-    ]
+    return signed(
+        lambda wildcards: [
+            path(wildcards.region, track.id, name)
+            for track in REGIONS[wildcards.region].tracks
+        ]
+    )
+
+
+def signed(function):
+    """The function with its signature beside it, for which Snakemake asks many times a job: a sixth of a dry run."""
+    function.__signature__ = inspect.signature(function)
+    return function
 
 
 def plain(value):
     """A value of the configuration as it is: Snakemake takes braces in a text, not in a function's, for wildcards."""
-    return lambda wildcards: value
+    return signed(lambda wildcards: value)
 
 
 def options(stage):
@@ -93,6 +102,7 @@ def code(stage):
     return code_identity(stage)
 
 
+@signed
 def region_entry(wildcards):
     """The rule's region (and its track alone) as a digest: an edit of another region reruns nothing."""
     region = REGIONS[wildcards.region]

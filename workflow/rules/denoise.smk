@@ -11,8 +11,8 @@ rule denoise:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(20, 2),
     params:
         options=options("denoise"),
         settings=settings("denoise"),

@@ -10,8 +10,8 @@ rule calibrate:
         path("benchmarks", "{region}", "{track}", "calibrate.tsv")
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory(3000),
+        runtime=minutes(60, 0.15),
     params:
         options=options("detect"),
         settings=settings("detect"),
@@ -41,8 +41,8 @@ rule detect:
         path("benchmarks", "{region}", "{track}", "detect.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(3000),
+        runtime=minutes(20, 2),
     params:
         options=options("detect"),
         settings=settings("detect"),

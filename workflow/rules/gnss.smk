@@ -11,8 +11,8 @@ rule gnss:
         path("benchmarks", "{region}", "gnss.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=again(2000),
+        runtime=again(60),
     params:
         options=options("gnss"),
         settings=settings("gnss"),

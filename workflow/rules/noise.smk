@@ -9,8 +9,8 @@ rule noise:
         path("benchmarks", "{region}", "{track}", "noise.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(10, 10),
     params:
         options=options("noise"),
         settings=settings("noise"),

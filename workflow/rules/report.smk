@@ -19,8 +19,8 @@ rule report:
         path("benchmarks", "report.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=again(4000),
+        runtime=again(60),
     params:
         options=options("report"),
         settings=settings("report"),

@@ -9,8 +9,8 @@ rule source:
         path("benchmarks", "{region}", "source.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=again(4000),
+        runtime=again(120),
     params:
         options=options("source"),
         settings=settings("source"),

@@ -9,8 +9,8 @@ rule timeseries:
         path("benchmarks", "{region}", "{track}", "timeseries.tsv")
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(30, 0.5),
     params:
         options=options("timeseries"),
         settings=settings("timeseries"),

@@ -12,8 +12,8 @@ rule train:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=again(8000),
+        runtime=again(720),
     params:
         options=options("train"),
         settings=settings("train"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,8 @@ VERSION: Final = 5
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 FIRST_PASS_NULLS: Final = 32
 """Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""
+BATCH: Final = 8
+"""Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
 MAX_SUSPECTS: Final = 12
 """A volcano's series of years holds more than a handful of events, and each that stays makes the nulls its own."""
 P_OF_EVENTS_REMOVED: Final = 1e-3
@@ -60,7 +63,7 @@ def write_calibration(
         log.info("calibration from the cache, key %s", key[:12])
         calibration = calibration_module.read(stored)
     else:
-        calibration = calibrate_track(track, settings, threads)
+        calibration = calibrate_track(track, settings, threads, partial(Kept, cache_dir, key))
         if cache_dir is not None:
             with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
                 calibration_module.write(beside, calibration)
@@ -76,29 +79,41 @@ def write_calibration(
     calibration_module.write(out, calibration)
 
 
-def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Calibration:
+def calibrate_track(
+    track: Track, settings: DetectSettings, threads: int, keep: Callable[[str], Kept] | None = None
+) -> Calibration:
     """Two passes over null stacks, the second without the events that stand out in the first.
 
     An event shuffled in time is noise of its own shape and would hide itself. The first pass therefore
     judges the strongest candidates against nulls that they are not in; those that are not significant
-    there go back into the residual of the second pass, which sets the threshold.
+    there go back into the residual of the second pass, which sets the threshold. `keep` makes what holds the maxima
+    of a pass, so that a run that was stopped goes on where it was.
     """
+    kept = keep or partial(Kept, None, "")
     search = registry.build(settings.method).search(track, settings)
     exposure = exposure_of(track, settings)
     suspects = search.find(floor=0.0, at_most=MAX_SUSPECTS)
-    first = _calibrate(track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads)
+    first = _calibrate(
+        track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads, kept("first")
+    )
     p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects]
     significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
     log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
-    return _calibrate(track, search.without(significant), settings, settings.nulls, threads)
+    return _calibrate(track, search.without(significant), settings, settings.nulls, threads, kept("second"))
 
 
-def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
+def _calibrate(
+    track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int, kept: Kept
+) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
     time = track.epochs.time
     tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
     maximum = partial(_maximum, noise, time, settings.seed)
-    values = np.array(list(in_order(maximum, tasks, threads, f"{len(tasks)} null stacks")))
+    known = kept.read()[: len(tasks)]
+    for value in in_order(maximum, tasks[len(known) :], threads, f"{len(tasks) - len(known)} null stacks"):
+        known.append(value)
+        kept.write(known)
+    values = np.array(known)
     maxima = {kind: values[i * nulls : (i + 1) * nulls] for i, kind in enumerate(KINDS)}
     return calibrate(
         maxima,
@@ -107,6 +122,29 @@ def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int
         settings.seed,
         str(time[-1].astype("datetime64[D]")),
     )
+
+
+class Kept:
+    """Maxima of a pass that were found before the run was stopped, in the cache, a batch an entry."""
+
+    def __init__(self, cache_dir: Path | None, key: str, passed: str) -> None:
+        self._cache_dir, self._key, self._pass = cache_dir, key, passed
+
+    def read(self) -> list[float]:
+        """The maxima of the batches that are there, in the order of the null stacks."""
+        found: list[float] = []
+        while (entry := cache.find(self._cache_dir, "nulls", self._entry(len(found)))) is not None:
+            found += [float.fromhex(word) for word in entry.read_text(encoding="ascii").split()]
+        return found
+
+    def write(self, known: list[float]) -> None:
+        """Keep the last batch where it is complete."""
+        if self._cache_dir is not None and len(known) % BATCH == 0:
+            with cache.written(cache.path(self._cache_dir, "nulls", self._entry(len(known) - BATCH))) as beside:
+                beside.write_text("\n".join(value.hex() for value in known[-BATCH:]), encoding="ascii")
+
+    def _entry(self, first: int) -> str:
+        return cache.key(f"nulls {self._pass} {first}", self._key)
 
 
 def _maximum(noise: Search, time: NDArray[np.datetime64], seed: int, task: tuple[str, int]) -> float:

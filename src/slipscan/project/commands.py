@@ -1,4 +1,4 @@
-"""The subcommands about a project: begin one, say how it stands and what it found, bound its cache.
+"""The subcommands about a project: begin one, say what it found, bound its cache.
 
 `slipscan.cli` gives them their places in the help; what is heavy is imported inside.
 """
@@ -25,16 +25,6 @@ def summary(
     from slipscan.catalogue.summary import summarise
 
     print(summarise(results))
-
-
-def status(
-    config: Annotated[Path | None, typer.Option(help="configuration file; default: config/config.yaml")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="only what ran before and would run again")] = False,
-) -> None:
-    """Say what Snakemake would run in this project, and why; nothing is run."""
-    from slipscan.project.stale import status as describe
-
-    print(describe(config, Path.cwd(), stale))
 
 
 def init(
