@@ -210,6 +210,31 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
             for part in ("cos", "sin")
         ),
         Variable("evidence", _YX, "1", "energy that data and events have in common near by, noise being 1"),
+        Variable(
+            "candidate_map",
+            ("candidate", "y", "x"),
+            "m",
+            "displacement by one candidate of an event from the first to the last epoch; 0 where it was not looked for",
+            TOWARD,
+            required=False,
+        ),
+        Variable("candidate_std", ("candidate", "y", "x"), "m", "standard deviation of candidate_map", required=False),
+        Variable(
+            "candidate_history",
+            ("candidate", "time"),
+            "1",
+            "fraction of candidate_map reached at an epoch",
+            dtype="float64",
+            required=False,
+        ),
+        Variable(
+            "candidate_evidence",
+            ("candidate",),
+            "1",
+            "energy that candidate and data have in common, noise being 1",
+            dtype="float64",
+            required=False,
+        ),
     ),
     "transients": (
         Variable("map", ("transient", "y", "x"), "m", "total displacement of the transient", TOWARD),
