@@ -16,6 +16,8 @@ from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
+from slipscan.detect.registry import reads_field
+from slipscan.detect.simulated import SIMULATED, can_simulate, simulated
 from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
@@ -23,9 +25,9 @@ from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
-FIRST_PASS_NULLS: Final = 32
+FIRST_PASS_NULLS: Final = 16
 """Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""
 MAX_SUSPECTS: Final = 12
 """A volcano's series of years holds more than a handful of events, and each that stays makes the nulls its own."""
@@ -39,6 +41,7 @@ def write_calibration(
     settings: DetectSettings,
     *,
     denoised: Path | None = None,
+    noise: Path | None = None,
     until: str | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
@@ -48,13 +51,14 @@ def write_calibration(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
     change or recompute it.
     """
-    check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, cache_dir) if path)])
-    _, track = open_track(stack, settings, denoised, until)
+    check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, noise, cache_dir) if path)])
+    _, track = open_track(stack, settings, denoised, until, noise)
     key = cache.key(
         f"calibrate {VERSION} {track.label}",
         track.coarse.values,
         track.epochs.time.astype("int64"),
         settings.model_dump_json(),
+        str(track.coarse.noise.to_dict()) if track.coarse.noise is not None and reads_field(settings.method) else "",
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
@@ -87,7 +91,7 @@ def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Cal
     exposure = exposure_of(track, settings)
     suspects = search.find(floor=0.0, at_most=MAX_SUSPECTS)
     first = _calibrate(track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads)
-    p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects]
+    p_values = [first.tail_p_value(event.statistic, exposure) for event in suspects]
     significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
     log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
     return _calibrate(track, search.without(significant), settings, settings.nulls, threads)
@@ -96,19 +100,32 @@ def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Cal
 def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
     time = track.epochs.time
-    tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
-    maximum = partial(_maximum, noise, time, settings.seed)
-    values = np.array(list(in_order(maximum, tasks, threads, f"{len(tasks)} null stacks")))
-    maxima = {kind: values[i * nulls : (i + 1) * nulls] for i, kind in enumerate(KINDS)}
+    kinds = (*KINDS, SIMULATED) if reads_field(settings.method) and can_simulate(track) else KINDS
+    tasks = [(kind, index) for kind in kinds for index in range(nulls)]
+    maxima = partial(_maxima, noise, track, settings.seed)
+    found = list(in_order(maxima, tasks, threads, f"{len(tasks)} null stacks"))
+    inner, edge = ({kind: _of_kind(found, kinds, kind, nulls, at_edge) for kind in kinds} for at_edge in (False, True))
     return calibrate(
-        maxima,
-        exposure_of(track, settings),
+        inner,
+        exposure_of(track, settings) / len(found[0]),
         settings.false_alarms_per_1e4km2_yr,
         settings.seed,
         str(time[-1].astype("datetime64[D]")),
+        edge,
     )
 
 
-def _maximum(noise: Search, time: NDArray[np.datetime64], seed: int, task: tuple[str, int]) -> float:
-    """The strongest statistic of one null stack: kind and number."""
-    return noise.null_maximum(null_order(task[0], time, seed, task[1]))
+def _of_kind(
+    found: list[list[tuple[float, bool]]], kinds: tuple[str, ...], kind: str, nulls: int, at_edge: bool
+) -> NDArray[np.float64]:
+    """Maxima of all tiles of the nulls of a kind, those inside the series or those at its edges; 0 for the others."""
+    first = kinds.index(kind) * nulls
+    return np.array([s if e == at_edge else 0.0 for tiles in found[first : first + nulls] for s, e in tiles])
+
+
+def _maxima(noise: Search, track: Track, seed: int, task: tuple[str, int]) -> list[tuple[float, bool]]:
+    """The strongest statistic of every tile of one null stack: kind and number."""
+    kind, index = task
+    if kind == SIMULATED:
+        return noise.null_maxima(np.arange(len(track.epochs)), simulated(track, seed, index))
+    return noise.null_maxima(null_order(kind, track.epochs.time, seed, index))
