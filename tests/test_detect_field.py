@@ -10,7 +10,7 @@ from simulated import dates  # tests/simulated.py
 from slipscan.detect import registry
 from slipscan.detect.calibration import calibrate
 from slipscan.detect.composite import CYCLE_M, is_residue, reached_day, shares_of
-from slipscan.detect.crossfit import power_of_map, tested
+from slipscan.detect.crossfit import cross_fitted, power_of_map
 from slipscan.detect.histories import timing_of, tried_histories
 from slipscan.detect.law import NoiseLaw
 from slipscan.detect.octaves import band_windows, octaves
@@ -76,12 +76,14 @@ def test_octaves_and_bands_add_up() -> None:
 
 def test_a_candidate_of_noise_is_noise_and_one_of_an_event_has_its_signal_to_noise_ratio() -> None:
     course, field = torch.from_numpy(STEP.column(TIME)), torch.from_numpy(lobes(0.02).astype("f4"))
-    quiet = [tested(w, power_of_map(w, field), course, NOTHING) for w in (window(seed, 0.0) for seed in range(12))]
+    quiet = [
+        cross_fitted(w, power_of_map(w, field), course, NOTHING) for w in (window(seed, 0.0) for seed in range(12))
+    ]
     values = [one.statistic for one in quiet if one is not None]
     # Both products of halves are of nearly the same numbers: their sum has a standard deviation of up to sqrt(2).
     assert len(values) == 12 and abs(np.mean(values)) < 1.5 and np.std(values) < 2.0
     moved = window(0, 0.02)
-    found = tested(moved, power_of_map(moved, field), course, NOTHING)
+    found = cross_fitted(moved, power_of_map(moved, field), course, NOTHING)
     assert found is not None and found.statistic > 8
     truth = lobes(0.02)
     peak = np.abs(truth).max()
@@ -89,7 +91,7 @@ def test_a_candidate_of_noise_is_noise_and_one_of_an_event_has_its_signal_to_noi
     mask, true = footprint_of(found.map, found.std), np.abs(truth) > 0.3 * peak
     assert (mask & true).sum() / (mask | true).sum() > 0.5
     # Beside another of the same history nothing is left to test.
-    assert tested(moved, power_of_map(moved, field), course, course[:, None]) is None
+    assert cross_fitted(moved, power_of_map(moved, field), course, course[:, None]) is None
 
 
 def test_the_other_half_does_not_know_the_red_noise_of_the_first() -> None:

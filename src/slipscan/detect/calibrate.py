@@ -17,8 +17,9 @@ from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.registry import reads_field
-from slipscan.detect.simulated import SIMULATED, can_simulate, simulated
+from slipscan.detect.simulated import SIMULATED, simulated, simulator_of
 from slipscan.detect.track import Track, exposure_of, open_track
+from slipscan.noise.simulate import NoiseModel
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
 from slipscan.workers import in_order
@@ -100,9 +101,10 @@ def calibrate_track(track: Track, settings: DetectSettings, threads: int) -> Cal
 def _calibrate(track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
     time = track.epochs.time
-    kinds = (*KINDS, SIMULATED) if reads_field(settings.method) and can_simulate(track) else KINDS
+    model = simulator_of(track) if reads_field(settings.method) else None
+    kinds = KINDS if model is None else (*KINDS, SIMULATED)
     tasks = [(kind, index) for kind in kinds for index in range(nulls)]
-    maxima = partial(_maxima, noise, track, settings.seed)
+    maxima = partial(_maxima, noise, track, model, settings.seed)
     found = list(in_order(maxima, tasks, threads, f"{len(tasks)} null stacks"))
     inner, edge = ({kind: _of_kind(found, kinds, kind, nulls, at_edge) for kind in kinds} for at_edge in (False, True))
     return calibrate(
@@ -123,9 +125,11 @@ def _of_kind(
     return np.array([s if e == at_edge else 0.0 for tiles in found[first : first + nulls] for s, e in tiles])
 
 
-def _maxima(noise: Search, track: Track, seed: int, task: tuple[str, int]) -> list[tuple[float, bool]]:
+def _maxima(
+    noise: Search, track: Track, model: NoiseModel | None, seed: int, task: tuple[str, int]
+) -> list[tuple[float, bool]]:
     """The strongest statistic of every tile of one null stack: kind and number."""
     kind, index = task
-    if kind == SIMULATED:
-        return noise.null_maxima(np.arange(len(track.epochs)), simulated(track, seed, index))
+    if kind == SIMULATED and model is not None:
+        return noise.null_maxima(np.arange(len(track.epochs)), simulated(track, model, seed, index))
     return noise.null_maxima(null_order(kind, track.epochs.time, seed, index))

@@ -58,7 +58,7 @@ def power_of_map(window: Window, field: Tensor, noise_variance: float = 0.0) -> 
     return torch.stack([(one - own).clamp(min=0) for one, own in zip(out, noise, strict=True)])
 
 
-def tested(window: Window, power: Tensor, history: Tensor, beside: Tensor) -> Tested | None:
+def cross_fitted(window: Window, power: Tensor, history: Tensor, beside: Tensor) -> Tested | None:
     """Test a candidate.
 
     Parameters

@@ -14,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from slipscan.detect.crossfit import tested
+from slipscan.detect.crossfit import cross_fitted
 from slipscan.detect.law import law_of
 from slipscan.detect.proposals import Proposal, footprint_of
 from slipscan.detect.track import Track
@@ -47,7 +47,7 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
         history = torch.from_numpy(one.ramp.column(track.epochs.time))
         beside = _beside(track, [other for i, other in enumerate(found) if i != number])
         power = Proposal(history, "scan", taper=taper).power(window, history, beside)
-        seen = None if power is None else tested(window, power, history, beside)
+        seen = None if power is None else cross_fitted(window, power, history, beside)
         if seen is None:
             out.append(one)
             continue

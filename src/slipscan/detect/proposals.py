@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from slipscan.detect.crossfit import Tested, power_of_map, tested
+from slipscan.detect.crossfit import Tested, cross_fitted, power_of_map
 from slipscan.detect.histories import Histories, Timing, timing_of
 from slipscan.detect.window import Window, blurred
 
@@ -75,7 +75,7 @@ def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor)
     history = proposal.history
     for _ in range(2):
         power = proposal.power(window, history, beside)
-        found = None if power is None else tested(window, power, history, beside)
+        found = None if power is None else cross_fitted(window, power, history, beside)
         if found is None:
             break
         timing = timing_of(found.course, window.law, _shares(window, found), tried, beside)

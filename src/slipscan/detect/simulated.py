@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from slipscan.detect.track import Track
 from slipscan.errors import SlipscanError
 from slipscan.noise.parameters import model_of
+from slipscan.noise.simulate import NoiseModel
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
 Float32 = NDArray[np.float32]
@@ -26,24 +27,22 @@ FAULTS_A_STACK: Final = 3.0
 RADIUS_KM: Final = (1.0, 4.0)
 
 
-def can_simulate(track: Track) -> bool:
-    """Whether the region's noise is known well enough."""
+def simulator_of(track: Track) -> NoiseModel | None:
+    """The simulator of the region's noise; None where that is not known well enough."""
     if track.coarse.noise is None:
-        return False
+        return None
     try:
-        model_of(track.coarse.noise)
+        return model_of(track.coarse.noise)
     except SlipscanError:
-        return False
-    return True
+        return None
 
 
-def simulated(track: Track, seed: int, index: int) -> Float32:
+def simulated(track: Track, model: NoiseModel, seed: int, index: int) -> Float32:
     """A series (time, y, x) without events on the coarse grid, m; depends on (seed, index) alone."""
     coarse = track.coarse
-    assert coarse.noise is not None, "can_simulate"
     generator = np.random.default_rng([seed, 2, index])
     height = np.zeros(coarse.shape) if coarse.height is None else np.nan_to_num(coarse.height)
-    series = model_of(coarse.noise).simulate(generator, track.epochs.days, height, coarse.pixel_m)
+    series = model.simulate(generator, track.epochs.days, height, coarse.pixel_m)
     for _ in range(generator.poisson(FAULTS_A_STACK)):
         series += _fault(generator, len(series), coarse.shape, coarse.pixel_m)
     return series

@@ -30,7 +30,7 @@ from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient, joined_parts
 from slipscan.detect.window import Window, window_of
 from slipscan.errors import SlipscanError
-from slipscan.field import Candidate, Denoiser, Observation
+from slipscan.field import Candidate, Denoiser
 from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
 
@@ -42,7 +42,7 @@ STEP: Final = 192
 SEEDS: Final = 6
 """That the scan of a window proposes at a time."""
 FAINTEST: Final = 4.0
-"""Statistic of a transient that is looked for in any case."""
+"""Statistic below which nothing is looked for but what is strongest."""
 
 
 class FieldCandidates:
@@ -103,7 +103,7 @@ class FieldSearch:
         """Transients whose statistic reaches `floor`, strongest first."""
         found: list[Transient] = []
         for place, own in self._windows():
-            found += self._pursued(place, own, max(floor, FAINTEST), at_most)
+            found += self._pursued(place, own, max(floor, FAINTEST if at_most > 1 else 0.0), at_most)
         whole = joined_parts(found, self.around)
         return sorted((one for one in whole if one.statistic >= floor), key=lambda one: -one.statistic)[:at_most]
 
@@ -263,11 +263,6 @@ def _strongest_of(
         elif reached >= floor:
             left.append((reached, one))
     return (None if best is None else best[0]), left
-
-
-def transient_of(seen: Observation, method: Denoiser) -> Float32:
-    """What a denoiser says happened, (time, y, x) m."""
-    return np.nan_to_num(denoise(seen, method).transient)
 
 
 def _slices(size: int) -> list[slice]:
