@@ -132,7 +132,7 @@ def _wholes(track: Track, settings: DetectSettings, found: Sequence[Described]) 
 
 def _dates(wholes: Sequence[Whole], fraction: float) -> NDArray[np.datetime64]:
     reached = np.array([one.day(fraction) for one in wholes], float)
-    return np.asarray(ORIGIN + (reached * 86400e9).round().astype("timedelta64[ns]"))
+    return np.asarray(ORIGIN + (reached * 86400).round().astype("timedelta64[s]"))
 
 
 def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[str, Any]:
