@@ -33,7 +33,8 @@ def test_a_planted_event_is_found_once_and_an_empty_stack_is_empty() -> None:
     assert 0.018 < out["map"].values[0, 18, 26] < 0.042 and -0.042 < out["map"].values[0, 30, 26] < -0.018
     footprint = out["footprint"].values[0]
     assert footprint[18, 26] and footprint[30, 26] and not footprint[45, 3]
-    assert out["p_value"].values[0] < 0.01
+    # Of 8 nulls no smaller one is believed, and that is said.
+    assert out["p_value"].values[0] < 0.013 and out["p_is_bound"].values[0]
     dataset = stack_dataset(epochs=40, seed=3, missing=0.05)
     quiet = track_of(observation_of(dataset), FAST)
     calibration = calibrate_stage.calibrate_track(quiet, FAST, threads=1)
@@ -113,9 +114,8 @@ def test_the_field_detector_asks_the_denoiser_and_says_so() -> None:
     assert isinstance(strongest, Transient)
     assert abs(strongest.ramp.middle_d - (days_since_2014(dates(120))[60] - 6)) <= 48
     noise = search.without([strongest])
-    nulls = [noise.null_maximum(null_order("permutation", track.epochs.time, 1, index)) for index in range(3)]
-    assert strongest.statistic > 1.5 * max(nulls)
-    with pytest.raises(SlipscanError, match="give the denoised product too"):
-        registry.build("field").search(track_of(observation_of(dataset), settings), settings)
+    orders = [null_order("permutation", track.epochs.time, 1, index) for index in range(3)]
+    nulls = [value for order in orders for value, _ in noise.null_maxima(order)]
+    assert search.candidates and strongest.statistic > 1.5 * max(nulls)
     with pytest.raises(SlipscanError, match="there is no detector 'none': slipscan knows scan, field"):
         registry.build("none")

@@ -127,15 +127,15 @@ def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_pat
 
 def test_a_calibration_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
-    original, done = calibrate_stage._maximum, []
+    original, done = calibrate_stage._maxima, []
 
-    def counted(*arguments: Any) -> float:
+    def counted(*arguments: Any) -> calibrate_stage.Maxima:
         if len(done) == 30:  # in the second of two passes over 16 null stacks each
             raise KeyboardInterrupt
         done.append(arguments[-1])
         return original(*arguments)
 
-    monkeypatch.setattr(calibrate_stage, "_maximum", counted)
+    monkeypatch.setattr(calibrate_stage, "_maxima", counted)
     arguments = {"cache_dir": tmp_path / "cache"}
     with pytest.raises(KeyboardInterrupt):
         calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "1.json", FAST, **arguments)
@@ -145,7 +145,7 @@ def test_a_calibration_that_was_stopped_goes_on_where_it_was(tmp_path: Path, mon
     calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "1.json", FAST, **arguments)
     # The first pass and a batch of 8 of the second are kept; what was done of its next batch is lost.
     assert len(done) == 100 + 8
-    monkeypatch.setattr(calibrate_stage, "_maximum", original)
+    monkeypatch.setattr(calibrate_stage, "_maxima", original)
     calibrate_stage.write_calibration(tmp_path / "stack.zarr", tmp_path / "2.json", FAST)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 

@@ -110,7 +110,7 @@ def check_dike(results: Path, peak_mm: tuple[float, float]) -> None:
     track = results / "ERTA" / "014A"
     events = pd.read_parquet(results / "ERTA" / "events.parquet")
     dike = events.loc[events["statistic"].idxmax()]
-    assert dike["p_value"] < 1e-6
+    assert dike["p_value"] < 0.013  # a bound: 8 nulls tell no smaller one
     middle = pd.Timestamp(dike["t50"])
     assert pd.Timestamp(BEFORE) - EPOCH < middle < pd.Timestamp(AFTER) + EPOCH
     assert dike["duration_d"] < 48 and not dike["ongoing"]

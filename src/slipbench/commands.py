@@ -84,6 +84,24 @@ def gnss(
     print(measure(row or list(ALL), Places(stations, steps), rows, page))
 
 
+@app.command("detect")
+def detect(
+    plan: Annotated[Path, typer.Option("--plan", help="definition of a set")] = Path("benchmarks/skill/long.yaml"),
+    events: Annotated[int, typer.Option(min=1, help="scenes with one event")] = 60,
+    nulls: Annotated[
+        int, typer.Option(min=1, help="scenes without one, for the threshold, and others to test it")
+    ] = 60,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+    workers: Workers = None,
+) -> None:
+    """Print what the detectors find at a false-alarm rate: the field's candidates, and the classical scan."""
+    from slipbench.detection import measure_detection
+    from slipbench.frozen import one_thread
+
+    one_thread()
+    print(measure_detection(plan, events, nulls, workers or os.cpu_count() or 1, page))
+
+
 @app.command("denoise")
 def denoise(
     weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,

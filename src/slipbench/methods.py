@@ -90,7 +90,7 @@ METHODS: dict[str, Method] = {
         partial(with_detector, name="slipnet", detector="field"),
         "slow",
         "this work, detector 'field'",
-        version=4,
+        version=5,
     ),
     "slipscan": Method(
         "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-2", version=5

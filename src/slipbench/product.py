@@ -9,11 +9,9 @@ import numpy as np
 from slipbench.estimate import Estimate
 from slipscan.detect import registry
 from slipscan.detect.maps import amplitude_maps
-from slipscan.detect.methods.field import transient_of
 from slipscan.detect.stage import describe
 from slipscan.detect.track import track_of
 from slipscan.field import Denoiser, Observation
-from slipscan.fit.model import transient_column
 from slipscan.settings import DetectSettings
 
 EDGE_EPOCHS: Final = 2
@@ -23,7 +21,7 @@ EDGE_EPOCHS: Final = 2
 def answer_of_detector(observation: Observation, denoiser: Denoiser | None, detector: str) -> Estimate:
     """The strongest transient of a scene: score and time are the detector's.
 
-    Its map is the denoiser's where there is one, else the amplitude in the footprint.
+    Its map is the detector's where it makes one, else the amplitude in the footprint.
     """
     settings = DetectSettings(method=detector, edge_epochs=EDGE_EPOCHS)
     track = track_of(observation, settings, denoiser)
@@ -32,13 +30,12 @@ def answer_of_detector(observation: Observation, denoiser: Denoiser | None, dete
         nothing = np.zeros((len(observation.time), *observation.shape), np.float32)
         return Estimate(nothing[0], nothing, 0.0, float("nan"))
     ramp = describe(track, found[0]).history
-    if denoiser is not None:
-        transient = transient_of(observation, denoiser)
-        total = transient[-1] - transient[0]
+    rows, cols = observation.shape
+    if found[0].map is not None:
+        total = found[0].map.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols]
     else:
         footprint = found[0].footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)
-        rows, cols = observation.shape
         total = np.nan_to_num(amplitude_maps(track, [ramp])[0][0]) * footprint[:rows, :cols]
-        course = transient_column(observation.time, ramp.start_d, ramp.duration_d)
-        transient = ((course - course.mean())[:, None, None] * total).astype(np.float32)
+    course = ramp.column(observation.time)
+    transient = ((course - course.mean())[:, None, None] * total).astype(np.float32)
     return Estimate(total.astype(np.float32), transient, found[0].statistic, ramp.middle_d)

@@ -124,7 +124,12 @@ def denoise(
 
 
 def detect(
-    stack: xr.Dataset, denoised: xr.Dataset | None = None, *, threads: int = 1, **settings: Any
+    stack: xr.Dataset,
+    denoised: xr.Dataset | None = None,
+    *,
+    noise: xr.Dataset | None = None,
+    threads: int = 1,
+    **settings: Any,
 ) -> gpd.GeoDataFrame:
     """Detect transients in a stack at a stated false-alarm rate; the stack itself calibrates the threshold.
 
@@ -134,6 +139,8 @@ def detect(
         product 'stack'; other variables are left aside
     denoised
         of `denoise`, for a detector that reads it
+    noise
+        product 'noise' of the stack, for such a detector: how noise is correlated in time; None: it is white
     threads
         null stacks that are worked on at once
     settings
@@ -166,7 +173,7 @@ def detect(
     chosen = validate(DetectSettings, settings, "slipscan.detect")
     bare = stacks.as_stack(stack)
     product = None if denoised is None else stacks.checked_denoised(denoised, bare)
-    dataset, track = track_in(bare, chosen, product)
+    dataset, track = track_in(bare, chosen, product, noise=noise)
     return table_of(transients_of(dataset, track, chosen, calibrate_track(track, chosen, threads)))
 
 

@@ -97,7 +97,7 @@ def denoise(
 @app.command()
 def calibrate(
     stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1,
-    denoised: Denoised = None,
+    denoised: Denoised = None, noise: Noise = None,
     until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
     cache: CacheDir = None,
 ) -> None:  # fmt: skip
@@ -109,14 +109,15 @@ def calibrate(
     _one_thread()
     write_calibration(
         stack, out, stage_settings(DetectSettings, config, options),
-        denoised=denoised, until=_until(until, config), cache_dir=_cache_dir(cache, config), threads=threads,
+        denoised=denoised, noise=noise, until=_until(until, config), cache_dir=_cache_dir(cache, config),
+        threads=threads,
     )  # fmt: skip
 
 
 @app.command()
 def detect(
     stack: In, out: Out, config: Config = None, options: Options = None, threads: Threads = 1,
-    denoised: Denoised = None,
+    denoised: Denoised = None, noise: Noise = None,
     calibration: Annotated[Path | None, typer.Option(help="of `slipscan calibrate`; default: made here")] = None,
 ) -> None:  # fmt: skip
     """Detect transients in a stack, by the displacement or by what the denoiser says."""
@@ -127,7 +128,7 @@ def detect(
     _one_thread()
     write_transients(
         stack, out, stage_settings(DetectSettings, config, options),
-        denoised=denoised, calibration=calibration, threads=threads,
+        denoised=denoised, noise=noise, calibration=calibration, threads=threads,
     )  # fmt: skip
 
 

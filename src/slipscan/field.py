@@ -147,12 +147,15 @@ class Candidate:
     evidence
         energy that map and data have in common, noise being 1: about the square of a matched filter's
         signal-to-noise ratio
+    place
+        rows and columns of a scene that the map covers; None: all of what was observed
     """
 
     map: Float32
     std: Float32
     history: Float
     evidence: float
+    place: tuple[slice, slice] | None = None
 
 
 @dataclass(frozen=True)

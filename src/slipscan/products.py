@@ -59,6 +59,22 @@ _STACK = (
     *_GEOMETRY,
 )
 
+_OF_TRANSIENT = tuple(
+    Variable(name, ("transient",), units, long_name, dtype=dtype, required=False)
+    for name, units, long_name, dtype in (
+        ("p_is_bound", "1", "1 where p_value is an upper bound: the nulls tell no smaller one", "int8"),
+        ("false_discovery_rate", "1", "expected share of false alarms among what is as strong in this scan", "float64"),
+        ("found_by_field", "1", "1 where the denoiser proposed it, 0 where the scan alone did", "int8"),
+        ("residue", "1", "1 where it looks like an unwrapping fault: whole cycles in a compact patch", "int8"),
+        ("peak_positive", "m", "largest displacement toward the satellite in the footprint", "float64"),
+        ("peak_negative", "m", "largest displacement away from the satellite in the footprint, negative", "float64"),
+        ("area", "km2", "of the footprint", "float64"),
+        ("t05_error", "d", "standard error of t05", "float64"),
+        ("t50_error", "d", "standard error of t50", "float64"),
+        ("t95_error", "d", "standard error of t95", "float64"),
+    )
+)
+
 _NOISE_NUMBERS = tuple(
     Variable(name, (), units, long_name, dtype="float64", required=False)
     for name, units, long_name in (
@@ -210,6 +226,31 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
             for part in ("cos", "sin")
         ),
         Variable("evidence", _YX, "1", "energy that data and events have in common near by, noise being 1"),
+        Variable(
+            "candidate_map",
+            ("candidate", "y", "x"),
+            "m",
+            "displacement by one candidate of an event from the first to the last epoch; 0 where it was not looked for",
+            TOWARD,
+            required=False,
+        ),
+        Variable("candidate_std", ("candidate", "y", "x"), "m", "standard deviation of candidate_map", required=False),
+        Variable(
+            "candidate_history",
+            ("candidate", "time"),
+            "1",
+            "fraction of candidate_map reached at an epoch",
+            dtype="float64",
+            required=False,
+        ),
+        Variable(
+            "candidate_evidence",
+            ("candidate",),
+            "1",
+            "energy that candidate and data have in common, noise being 1",
+            dtype="float64",
+            required=False,
+        ),
     ),
     "transients": (
         Variable("map", ("transient", "y", "x"), "m", "total displacement of the transient", TOWARD),
@@ -226,6 +267,7 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
             "probability of a false alarm this strong anywhere in the scan",
             dtype="float64",
         ),
+        *_OF_TRANSIENT,
         *_GEOMETRY,
     ),
 }

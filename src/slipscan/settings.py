@@ -88,7 +88,9 @@ class DetectSettings(Frozen):
     """Transients at a stated false-alarm rate."""
 
     method: str = Field(
-        "scan", min_length=1, description="detector: scan (of the displacement) or field (candidates of the denoiser)"
+        "scan",
+        min_length=1,
+        description="detector: scan (of the displacement) or field (candidates of the denoiser, tested in the data)",
     )
     false_alarms_per_1e4km2_yr: float = Field(
         0.1, ge=0.0001, le=10, description="expected false alarms per 10,000 km2 and year, all tracks apart"

@@ -14,7 +14,7 @@ import slipscan
 from slipscan import vocabulary
 from slipscan.conform import conform
 from slipscan.errors import SlipscanError
-from slipscan.field import Observation
+from slipscan.field import Candidate, Observation
 from slipscan.fit.model import check_length, design_matrix
 from slipscan.geometry import check_los, read_grid
 from slipscan.metric import check_metric, pixel_area_km2
@@ -125,6 +125,24 @@ def checked_denoised(dataset: xr.Dataset, stack: xr.Dataset, where: str = "(in m
         if not np.array_equal(dataset[axis].values, stack[axis].values):
             raise SlipscanError(f"the denoised product {where} is of another stack (other '{axis}'): run denoise again")
     return dataset
+
+
+def candidates_of(denoised: xr.Dataset) -> tuple[Candidate, ...]:
+    """What a denoised product says happened, strongest first, each over the rows and columns where it is not 0."""
+    if "candidate_map" not in denoised:
+        return ()
+    out = []
+    for number in range(denoised.sizes["candidate"]):
+        one = denoised.isel(candidate=number)
+        whole, std = (one[f"candidate_{name}"].values for name in ("map", "std"))
+        known = (whole != 0) | (std != 0)
+        if not known.any():
+            continue
+        rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
+        place = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        history = np.asarray(one["candidate_history"].values, float)
+        out.append(Candidate(whole[place], std[place], history, float(one["candidate_evidence"]), place))
+    return tuple(out)
 
 
 def with_denoised(stack: xr.Dataset, denoised: xr.Dataset) -> xr.Dataset:

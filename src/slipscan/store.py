@@ -18,8 +18,8 @@ from slipscan.outputs import SNAKEMAKE_TIMESTAMP, Kind, sha256_file, store_kind
 
 log = logging.getLogger(__name__)
 
-CHUNK = {"time": 64, "pair": 64, "y": 256, "x": 256}
-SHARD = {"time": 64, "pair": 64, "y": 2048, "x": 2048}
+CHUNK = {"time": 64, "pair": 64, "candidate": 1, "y": 256, "x": 256}
+SHARD = {"time": 64, "pair": 64, "candidate": 1, "y": 2048, "x": 2048}
 
 
 def write_csv(path: Path, table: pd.DataFrame, kind: Kind) -> None:

@@ -2,6 +2,7 @@ rule calibrate:
     input:
         stack=path("{region}", "{track}", "stack.zarr"),
         denoised=path("{region}", "{track}", "denoised.zarr"),
+        noise=path("{region}", "{track}", "noise.zarr"),
     output:
         path("{region}", "{track}", "calibration.json"),
     log:
@@ -24,14 +25,15 @@ rule calibrate:
         cache=plain(SETTINGS.cache_dir),
         code=code("calibrate"),
     shell:
-        "slipscan calibrate {input.stack:q} {output:q} --denoised {input.denoised:q} {params.until:q} --cache {params.cache:q}"
-        " --threads {threads} {params.options:q} 2> {log:q}"
+        "slipscan calibrate {input.stack:q} {output:q} --denoised {input.denoised:q} --noise {input.noise:q}"
+        " {params.until:q} --cache {params.cache:q} --threads {threads} {params.options:q} 2> {log:q}"
 
 
 rule detect:
     input:
         stack=path("{region}", "{track}", "stack.zarr"),
         denoised=path("{region}", "{track}", "denoised.zarr"),
+        noise=path("{region}", "{track}", "noise.zarr"),
         calibration=path("{region}", "{track}", "calibration.json"),
     output:
         directory(path("{region}", "{track}", "transients.zarr")),
@@ -48,5 +50,5 @@ rule detect:
         settings=settings("detect"),
         code=code("detect"),
     shell:
-        "slipscan detect {input.stack:q} {output:q} --denoised {input.denoised:q}"
+        "slipscan detect {input.stack:q} {output:q} --denoised {input.denoised:q} --noise {input.noise:q}"
         " --calibration {input.calibration:q} --threads {threads} {params.options:q} 2> {log:q}"

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from slipscan.denoise import registry, tiles
+from slipscan.denoise.join import Piece, joined
 from slipscan.errors import SlipscanError
-from slipscan.field import Denoiser, Field, Observation
+from slipscan.field import Candidate, Denoiser, Field, Observation
 from slipscan.fit import background
 from slipscan.fit.masks import count_valid
 from slipscan.outofcore import Empty, release
@@ -24,6 +25,7 @@ Float32 = NDArray[np.float32]
 Place = tuple[slice, slice, Float32, Float32]
 """Rows and columns of a tile, and its share of the value of each row and column."""
 Parts = tuple[Float32, ...]
+Tile = tuple[Parts, tuple[Candidate, ...]]
 
 EPOCHS: Final = 16
 """Of which the variance is in memory at once."""
@@ -52,6 +54,8 @@ class Denoised:
         (y, x) temporal mean of the data, m: what the background is relative to
     evidence
         (y, x) energy that data and events have in common near by, noise being 1
+    candidates
+        what the transient is made of, strongest first, each over its own place
     """
 
     transient: Float32
@@ -59,6 +63,7 @@ class Denoised:
     parameters: Float32
     mean: Float32
     evidence: Float32
+    candidates: tuple[Candidate, ...] = ()
 
 
 def denoise(
@@ -92,17 +97,19 @@ def denoise(
     epochs, columns = seen.design.shape
     rows, cols = seen.shape
     wholes = [empty((number, rows, cols), np.float32) for number in (epochs, epochs, columns, 1, 1)]
+    pieces: list[Piece] = []
     seen_any = False
-    for (y, x, *_), parts in _tiles(seen, method, threads, description):
+    for number, ((y, x, *share), found) in enumerate(_tiles(seen, method, threads, description)):
         if x.start == 0:  # a row of tiles begins
             for whole in wholes:
                 release(whole)
-        if parts is None:
+        if found is None:
             for whole in wholes[:-1]:
                 whole[:, y, x] = np.nan
             continue
-        for whole, part in zip(wholes, parts, strict=True):
+        for whole, part in zip(wholes, found[0], strict=True):
             whole[:, y, x] += part
+        pieces += [Piece(number, (y, x), (share[0], share[1]), one) for one in found[1]]
         seen_any = True
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
@@ -110,13 +117,13 @@ def denoise(
     for first in range(0, epochs, EPOCHS):
         np.sqrt(variance[first : first + EPOCHS], out=variance[first : first + EPOCHS])
         release(variance)
-    return Denoised(transient, variance, parameters, mean[0], evidence[0])
+    return Denoised(transient, variance, parameters, mean[0], evidence[0], joined(pieces, seen.design))
 
 
 def _tiles(
     whole: Observation, method: Denoiser, threads: int, description: str | None
-) -> Iterator[tuple[Place, Parts | None]]:
-    """Every tile in a fixed order: where it lies, and its share of what is found."""
+) -> Iterator[tuple[Place, Tile | None]]:
+    """Every tile in a fixed order: where it lies, its share of what is found, and its candidates."""
     down, across = tiles.tiles(whole.shape[0]), tiles.tiles(whole.shape[1])
     groups: list[list[Place]] = []
     of_rows, of_columns = tiles.shares(down, whole.shape[0]), tiles.shares(across, whole.shape[1])
@@ -137,10 +144,10 @@ class _Group:
     whole: Observation
     method: Denoiser
 
-    def __call__(self, group: Sequence[Place]) -> list[Parts | None]:
+    def __call__(self, group: Sequence[Place]) -> list[Tile | None]:
         y, first, last = group[0][0], group[0][1], group[-1][1]
         read = self.whole.tile(y, slice(first.start, last.stop))
-        out: list[Parts | None] = [None] * len(group)
+        out: list[Tile | None] = [None] * len(group)
         batch: list[tuple[int, Observation]] = []
         for number, (_, x, _, _) in enumerate(group):
             seen = read.tile(slice(None), slice(x.start - first.start, x.stop - first.start))
@@ -150,7 +157,7 @@ class _Group:
             if batch and (len(batch) == most or number == len(group) - 1):
                 fields = self.method.fields([one for _, one in batch])
                 for (at, one), field in zip(batch, fields, strict=True):
-                    out[at] = parts_of(one, field, np.multiply.outer(*group[at][2:]))
+                    out[at] = parts_of(one, field, np.multiply.outer(*group[at][2:])), field.candidates
                 batch = []
         return out
 

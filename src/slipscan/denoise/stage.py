@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import dask
+import dask.array
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from slipscan import vocabulary
 from slipscan.configuration import to_options
 from slipscan.denoise import registry
 from slipscan.denoise.run import Denoised, denoise
-from slipscan.field import Denoiser
+from slipscan.field import Candidate, Denoiser
 from slipscan.fit.model import design_matrix
 from slipscan.outofcore import Empty, in_shards, scratch_arrays, sharded
 from slipscan.outputs import check_outputs, store_kind
@@ -98,4 +103,40 @@ def product_of(dataset: xr.Dataset, parts: Denoised, names: list[str]) -> xr.Dat
     for number, name in enumerate(names[offsets:], offsets):
         out[name] = (("y", "x"), np.asarray(parts.parameters[number]))
     out["evidence"] = (("y", "x"), np.asarray(parts.evidence))
+    out = _with_candidates(out, parts.candidates)
     return vocabulary.annotate(in_shards(out), "denoised")
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Maps (candidate, y, x) of a whole scene, of which one is made where it is sliced: most of it is empty."""
+
+    candidates: Sequence[Candidate]
+    name: Literal["map", "std"]
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.float32] = field(default_factory=lambda: np.dtype(np.float32))
+    ndim: int = 3
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[np.float32]:
+        chosen = self.candidates[key[0]]
+        whole = np.zeros((len(chosen), *self.shape[1:]), np.float32)
+        for number, one in enumerate(chosen):
+            whole[(number, *(one.place or (slice(None), slice(None))))] = getattr(one, self.name)
+        return whole[(slice(None), *key[1:])]
+
+
+def _with_candidates(dataset: xr.Dataset, candidates: Sequence[Candidate]) -> xr.Dataset:
+    """The product with maps, histories and evidence of candidates, none included."""
+    shape = (len(candidates), dataset.sizes["y"], dataset.sizes["x"])
+    maps = {}
+    names: tuple[Literal["map", "std"], ...] = ("map", "std")
+    for name in names:
+        lazy = dask.array.from_array(_Maps(candidates, name, shape), chunks=(1, *shape[1:]), name=False)
+        empty = np.zeros(shape, np.float32)
+        maps[f"candidate_{name}"] = (("candidate", "y", "x"), lazy if candidates else empty)
+    histories = np.array([one.history for one in candidates], float).reshape(-1, dataset.sizes["time"])
+    evidence = np.array([one.evidence for one in candidates], float)
+    out = dataset.assign(maps)
+    out["candidate_history"] = (("candidate", "time"), histories)
+    out["candidate_evidence"] = (("candidate",), evidence)
+    return out.assign_coords(candidate=np.arange(len(candidates)))

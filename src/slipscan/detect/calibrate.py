@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -17,16 +18,22 @@ from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import KINDS, null_order
+from slipscan.detect.registry import reads_field
+from slipscan.detect.simulated import SIMULATED, simulated, simulator_of
 from slipscan.detect.track import Track, exposure_of, open_track
+from slipscan.noise.simulate import NoiseModel
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
 from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 5
+Maxima = list[tuple[float, bool]]
+"""Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
+
+VERSION: Final = 6
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
-FIRST_PASS_NULLS: Final = 32
+FIRST_PASS_NULLS: Final = 16
 """Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
@@ -42,6 +49,7 @@ def write_calibration(
     settings: DetectSettings,
     *,
     denoised: Path | None = None,
+    noise: Path | None = None,
     until: str | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
@@ -51,13 +59,14 @@ def write_calibration(
     The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
     change or recompute it.
     """
-    check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, cache_dir) if path)])
-    _, track = open_track(stack, settings, denoised, until)
+    check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, noise, cache_dir) if path)])
+    _, track = open_track(stack, settings, denoised, until, noise)
     key = cache.key(
         f"calibrate {VERSION} {track.label}",
         track.coarse.values,
         track.epochs.time.astype("int64"),
         settings.model_dump_json(),
+        str(track.coarse.noise.to_dict()) if track.coarse.noise is not None and reads_field(settings.method) else "",
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
@@ -96,7 +105,7 @@ def calibrate_track(
     first = _calibrate(
         track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads, kept("first")
     )
-    p_values = [float(first.p_value(event.statistic, exposure)) for event in suspects]
+    p_values = [first.tail_p_value(event.statistic, exposure) for event in suspects]
     significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
     log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
     return _calibrate(track, search.without(significant), settings, settings.nulls, threads, kept("second"))
@@ -106,21 +115,22 @@ def _calibrate(
     track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int, kept: Kept
 ) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
-    time = track.epochs.time
-    tasks = [(kind, index) for kind in KINDS for index in range(nulls)]
-    maximum = partial(_maximum, noise, time, settings.seed)
-    known = kept.read()[: len(tasks)]
-    for value in in_order(maximum, tasks[len(known) :], threads, f"{len(tasks) - len(known)} null stacks"):
-        known.append(value)
-        kept.write(known)
-    values = np.array(known)
-    maxima = {kind: values[i * nulls : (i + 1) * nulls] for i, kind in enumerate(KINDS)}
+    model = simulator_of(track) if reads_field(settings.method) else None
+    kinds = KINDS if model is None else (*KINDS, SIMULATED)
+    tasks = [(kind, index) for kind in kinds for index in range(nulls)]
+    maxima = partial(_maxima, noise, track, model, settings.seed)
+    found = kept.read()[: len(tasks)]
+    for tiles in in_order(maxima, tasks[len(found) :], threads, f"{len(tasks) - len(found)} null stacks"):
+        found.append(tiles)
+        kept.write(found)
+    inner, edge = ({kind: _of_kind(found, kinds, kind, nulls, at_edge) for kind in kinds} for at_edge in (False, True))
     return calibrate(
-        maxima,
-        exposure_of(track, settings),
+        inner,
+        exposure_of(track, settings) / len(found[0]),
         settings.false_alarms_per_1e4km2_yr,
         settings.seed,
-        str(time[-1].astype("datetime64[D]")),
+        str(track.epochs.time[-1].astype("datetime64[D]")),
+        edge,
     )
 
 
@@ -130,23 +140,34 @@ class Kept:
     def __init__(self, cache_dir: Path | None, key: str, passed: str) -> None:
         self._cache_dir, self._key, self._pass = cache_dir, key, passed
 
-    def read(self) -> list[float]:
+    def read(self) -> list[Maxima]:
         """The maxima of the batches that are there, in the order of the null stacks."""
-        found: list[float] = []
+        found: list[Maxima] = []
         while (entry := cache.find(self._cache_dir, "nulls", self._entry(len(found)))) is not None:
-            found += [float.fromhex(word) for word in entry.read_text(encoding="ascii").split()]
+            batch = json.loads(entry.read_text(encoding="ascii"))
+            found += [[(float.fromhex(size), at_edge) for size, at_edge in tiles] for tiles in batch]
         return found
 
-    def write(self, known: list[float]) -> None:
+    def write(self, known: list[Maxima]) -> None:
         """Keep the last batch where it is complete."""
         if self._cache_dir is not None and len(known) % BATCH == 0:
+            batch = [[(float(size).hex(), bool(at_edge)) for size, at_edge in tiles] for tiles in known[-BATCH:]]
             with cache.written(cache.path(self._cache_dir, "nulls", self._entry(len(known) - BATCH))) as beside:
-                beside.write_text("\n".join(value.hex() for value in known[-BATCH:]), encoding="ascii")
+                beside.write_text(json.dumps(batch), encoding="ascii")
 
     def _entry(self, first: int) -> str:
         return cache.key(f"nulls {self._pass} {first}", self._key)
 
 
-def _maximum(noise: Search, time: NDArray[np.datetime64], seed: int, task: tuple[str, int]) -> float:
-    """The strongest statistic of one null stack: kind and number."""
-    return noise.null_maximum(null_order(task[0], time, seed, task[1]))
+def _of_kind(found: list[Maxima], kinds: tuple[str, ...], kind: str, nulls: int, at_edge: bool) -> NDArray[np.float64]:
+    """Maxima of all tiles of the nulls of a kind, those inside the series or those at its edges; 0 for the others."""
+    first = kinds.index(kind) * nulls
+    return np.array([s if e == at_edge else 0.0 for tiles in found[first : first + nulls] for s, e in tiles])
+
+
+def _maxima(noise: Search, track: Track, model: NoiseModel | None, seed: int, task: tuple[str, int]) -> Maxima:
+    """The strongest statistic of every tile of one null stack: kind and number."""
+    kind, index = task
+    if kind == SIMULATED and model is not None:
+        return noise.null_maxima(np.arange(len(track.epochs)), simulated(track, model, seed, index))
+    return noise.null_maxima(null_order(kind, track.epochs.time, seed, index))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ TAIL_FRACTION = 0.5
 BOOTSTRAP_DRAWS = 100
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
+REACH = 10.0
+"""The fitted tail is believed to one false alarm in so many times the nulls' exposure."""
 KIND = json_kind("a calibration", "id", "tails", "threshold")
 
 
@@ -67,6 +69,8 @@ class Calibration:
         threshold of the blocks over that of the permutations
     exposure
         null data behind each tail, in 10,000 km2 x years
+    edge_tails, edge_threshold
+        of what lies in the first or last epochs or in a gap
     """
 
     tails: dict[str, Tail]
@@ -79,16 +83,40 @@ class Calibration:
     nulls: int
     seed: int
     data_until: str
+    edge_tails: dict[str, Tail] = field(default_factory=dict)
+    edge_threshold: float = 0.0
 
     @property
     def id(self) -> str:
         """Content-addressed identifier."""
         return "cal-" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
-    def p_value(self, statistic: Float | float, exposure: float) -> Float:
+    def threshold_of(self, at_edge: bool) -> float:
+        """Of a transient with a baseline on both sides, or of one without."""
+        return max(self.threshold, self.edge_threshold) if at_edge else self.threshold
+
+    def rate_above(self, statistic: Float | float, at_edge: bool = False) -> Float:
+        """False alarms per 10,000 km2 and year that are as strong, not below what the nulls can tell."""
+        tails = self.edge_tails if at_edge and self.edge_tails else self.tails
+        rates = np.max([tail.rate_above(statistic) for tail in tails.values()], axis=0)
+        return np.maximum(rates, self.least_rate)
+
+    def tail_p_value(self, statistic: float, exposure: float) -> float:
+        """The same by the fitted tail alone, however far it reaches."""
+        return float(-np.expm1(-max(tail.rate_above(statistic) for tail in self.tails.values()) * exposure))
+
+    @property
+    def least_rate(self) -> float:
+        """A smaller rate is not told by the nulls, whatever the fitted tail says."""
+        return 1 / (REACH * self.exposure)
+
+    def is_bound(self, statistic: float, at_edge: bool = False) -> bool:
+        """Whether the p-value of a statistic is an upper bound."""
+        return float(self.rate_above(statistic, at_edge)) <= self.least_rate * (1 + 1e-9)
+
+    def p_value(self, statistic: Float | float, exposure: float, at_edge: bool = False) -> Float:
         """Probability of at least one false alarm this strong in a scan of `exposure` (10,000 km2 x years)."""
-        rates = np.max([tail.rate_above(statistic) for tail in self.tails.values()], axis=0)
-        return np.asarray(-np.expm1(-rates * exposure))
+        return np.asarray(-np.expm1(-self.rate_above(statistic, at_edge) * exposure))
 
 
 def fit_tail(maxima: Float, exposure_each: float) -> Tail:
@@ -123,9 +151,20 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
     return Tail(start, rate, max(float(shape), 0.0), scale if shape < 0 else float(fitted))
 
 
-def calibrate(maxima: dict[str, Float], exposure_each: float, rate: float, seed: int, data_until: str) -> Calibration:
-    """The calibration from the maxima of each kind of null (docs/science.md section 10, 7 and 8)."""
+def calibrate(
+    maxima: dict[str, Float],
+    exposure_each: float,
+    rate: float,
+    seed: int,
+    data_until: str,
+    at_edges: dict[str, Float] | None = None,
+) -> Calibration:
+    """The calibration from the maxima of each kind of null (docs/science.md section 10, 7 and 8).
+
+    `at_edges` are those that lie in the first or last epochs or in a gap; they have a threshold of their own.
+    """
     tails = {kind: fit_tail(values, exposure_each) for kind, values in maxima.items()}
+    edges = {kind: fit_tail(values, exposure_each) for kind, values in (at_edges or {}).items() if values.any()}
     low, high = np.quantile(_bootstrap(maxima, exposure_each, rate, seed), [0.16, 0.84])
     thresholds = {kind: tail.threshold(rate) for kind, tail in tails.items()}
     lowest = min(thresholds.values())
@@ -141,6 +180,8 @@ def calibrate(maxima: dict[str, Float], exposure_each: float, rate: float, seed:
         nulls=nulls,
         seed=seed,
         data_until=data_until,
+        edge_tails=edges,
+        edge_threshold=max((tail.threshold(rate) for tail in edges.values()), default=0.0),
     )
 
 
@@ -164,8 +205,10 @@ def read(path: Path) -> Calibration:
     content = read_json(path, "calibration", "run slipscan calibrate first")
     try:
         stated = content.pop("id")
-        tails = {kind: Tail(**tail) for kind, tail in content.pop("tails").items()}
-        calibration = Calibration(tails=tails, **content)
+        tails, edges = (
+            {kind: Tail(**tail) for kind, tail in content.pop(name).items()} for name in ("tails", "edge_tails")
+        )
+        calibration = Calibration(tails=tails, edge_tails=edges, **content)
         whole = bool(tails) and calibration.id == stated
     except (KeyError, TypeError, AttributeError) as error:
         raise SlipscanError(f"{path} is no calibration of slipscan ({error}): run slipscan calibrate again") from error

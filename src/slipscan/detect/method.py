@@ -24,8 +24,13 @@ class Search(Protocol):
         """The same as noise: less transients that were found."""
         ...
 
-    def null_maximum(self, order: NDArray[np.intp]) -> float:
-        """The strongest statistic with the epochs in another order, 0 where nothing is found."""
+    def null_maxima(
+        self, order: NDArray[np.intp], added: NDArray[np.float32] | None = None
+    ) -> list[tuple[float, bool]]:
+        """The strongest statistic of every tile of a null stack (0: nothing found), and whether it lies at an edge.
+
+        The residual with its epochs in an order, or a simulated series (time, y, x), m.
+        """
         ...
 
 

@@ -1,9 +1,10 @@
 """Null stacks: what a track's own noise looks like when nothing slips.
 
 The residual of a stack (rate, season and significant events taken out) is put in another order in time.
-Two kinds in this version: single epochs permuted (delay, which is white in time), and blocks of 90 days or
-more in another order (which keeps what is red: interannual residue of the seasonal delay, soil moisture,
-phase bias, persistent unwrapping steps). The stated false-alarm rate is that of the worse of the two.
+Single epochs permuted, in series of some years within their month of the year (delay, whose strength follows the
+season); and blocks of 90 days or more, or whole years, in another order, which keeps what is red: interannual residue
+of the seasonal delay, soil moisture, phase bias, persistent unwrapping steps. A third kind is simulated
+(`detect.simulated`). The stated false-alarm rate is that of the worst kind.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.fit.model import days_since_2014
+from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
 
 KINDS = ("permutation", "blocks")
 BLOCK_D = 90.0
+MONTHS_FROM_YR = 3.0
+"""Series that are as long are permuted within the month, and every other time by whole years: of shorter ones the same
+epochs would come back."""
 
 
 def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -> NDArray[np.intp]:
@@ -30,11 +34,17 @@ def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -
         (time,)
     """
     generator = np.random.default_rng([seed, KINDS.index(kind), index])
-    if kind == "permutation":
-        return generator.permutation(len(time))
     days = days_since_2014(time)
-    shift = generator.uniform(0, BLOCK_D)
-    block = np.floor((days - days[0] + shift) / BLOCK_D).astype(int)
+    is_long = np.ptp(days) >= MONTHS_FROM_YR * DAYS_PER_YEAR
+    if kind == "permutation":
+        month = time.astype("datetime64[M]").astype(int) % 12 if is_long else np.zeros(len(time), int)
+        order = np.arange(len(time))
+        for own in np.unique(month):
+            order[month == own] = generator.permutation(order[month == own])
+        return order
+    length = DAYS_PER_YEAR if is_long and index % 2 else BLOCK_D
+    shift = generator.uniform(0, BLOCK_D) if length == BLOCK_D else 0.0
+    block = np.floor((days - days[0] + shift) / length).astype(int)
     # The first and last block may be short: each joins its neighbour, so that no block is under 90 days.
     block = np.clip(block, 1, max(1, block.max() - 1))
     order = generator.permutation(np.unique(block))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,22 +16,37 @@ from slipscan.fit.model import days_since_2014, design_matrix, transient_column
 
 Float = NDArray[np.float64]
 
+GAP_D = 36.0
+"""Between epochs: an event within has no baseline close by."""
+
 
 @dataclass(frozen=True)
 class Ramp:
-    """A linear ramp from 0 to 1 around `middle_d` (days since 2014-01-01); duration 0 is a step."""
+    """A history from 0 to 1 that is half way at `middle_d` (days since 2014-01-01); duration 0 is a step.
+
+    Linear over its duration; one that relaxes, 1 - exp(-t / tau), reaches 95 % in it.
+    """
 
     middle_d: float
     duration_d: float
+    relaxes: bool = False
 
     @property
     def start_d(self) -> float:
         """When it starts."""
-        return self.middle_d - self.duration_d / 2
+        return self.middle_d - self.duration_d * (math.log(2) / math.log(20) if self.relaxes else 0.5)
 
     def reached(self, fraction: float) -> float:
-        """The day at which it has reached a fraction of its total."""
-        return self.start_d + fraction * self.duration_d
+        """The day at which it has reached a fraction of its total; one that relaxes has reached 1 at 95 %."""
+        share = -math.log1p(-min(fraction, 0.95)) / math.log(20) if self.relaxes else fraction
+        return self.start_d + share * self.duration_d
+
+    def column(self, time: NDArray[np.datetime64]) -> Float:
+        """(time,) what it has reached."""
+        if not self.relaxes:
+            return transient_column(time, self.start_d, self.duration_d)
+        since = np.maximum(days_since_2014(time) - self.start_d, 0.0)
+        return np.asarray(-np.expm1(-since * math.log(20) / self.duration_d))
 
 
 @dataclass(frozen=True)
@@ -52,13 +68,19 @@ class Epochs:
         """(time,) days since 2014-01-01."""
         return days_since_2014(self.time)
 
+    def at_edge(self, ramp: Ramp, edge_epochs: int) -> bool:
+        """Whether a history lacks a baseline on both sides: in the first or last epochs, or in a gap."""
+        days, middle = self.days, ramp.middle_d
+        if middle < days[min(edge_epochs, len(days)) - 1] or middle > days[max(len(days) - edge_epochs, 0)]:
+            return True
+        number = int(np.clip(np.searchsorted(days, middle), 1, len(days) - 1))
+        return bool(ramp.duration_d < GAP_D and days[number] - days[number - 1] > GAP_D)
+
     def columns(self, tried: Sequence[Ramp]) -> Tensor:
         """The histories of ramps, (time, ramp), double precision."""
         if not tried:
             return torch.empty((len(self), 0), dtype=torch.float64)
-        return torch.from_numpy(
-            np.stack([transient_column(self.time, ramp.start_d, ramp.duration_d) for ramp in tried], axis=1)
-        )
+        return torch.from_numpy(np.stack([ramp.column(self.time) for ramp in tried], axis=1))
 
     def design(self, beside: Sequence[Ramp] = ()) -> Tensor:
         """Columns of the background and of the ramps that are estimated beside it, (time, column)."""

@@ -235,6 +235,12 @@ class Scanner:
         cluster = self.shuffled(order).strongest((), order)
         return cluster.statistic if cluster is not None else 0.0
 
+    def null_maxima(
+        self, order: NDArray[np.intp], added: NDArray[np.float32] | None = None
+    ) -> list[tuple[float, bool]]:
+        """That of the whole scene, which is one tile; it looks for nothing at edges, and into no other series."""
+        return [(self.null_maximum(order) if added is None else 0.0, False)]
+
     def shuffled(self, order: NDArray[np.intp]) -> Scanner:
         """The same for a null stack of the epochs in an order, with its own noise of the places."""
         return replace(self, bands=[band.shuffled(order) for band in self.bands])

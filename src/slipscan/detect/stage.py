@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from slipscan.detect import registry
 from slipscan.detect.beside import beside_each
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
-from slipscan.detect.maps import amplitude_maps, coarse_amplitude
+from slipscan.detect.maps import coarse_amplitude
+from slipscan.detect.outline import outlined
+from slipscan.detect.product import Described as Described
+from slipscan.detect.product import arrays
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.refine import projection, refine
 from slipscan.detect.track import Track, exposure_of, open_track, window
 from slipscan.detect.transient import Transient
-from slipscan.fit.model import transient_column
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
@@ -38,26 +39,21 @@ HISTORY_MARGIN_PX = 6.0
 """Pixels of the coarse grid around a footprint that enter the projection for its history."""
 
 
-@dataclass(frozen=True)
-class Described:
-    """A transient with its final history."""
-
-    found: Transient
-    history: Ramp
-
-
 def write_transients(
     stack: Path,
     out: Path,
     settings: DetectSettings,
     *,
     denoised: Path | None = None,
+    noise: Path | None = None,
     calibration: Path | None = None,
     threads: int = 1,
 ) -> None:
     """Detect transients in a stack and write the transients product to `out`."""
-    check_outputs([(out, store_kind("transients"))], [stack, *(path for path in (denoised, calibration) if path)])
-    dataset, track = open_track(stack, settings, denoised)
+    check_outputs(
+        [(out, store_kind("transients"))], [stack, *(path for path in (denoised, noise, calibration) if path)]
+    )
+    dataset, track = open_track(stack, settings, denoised, noise=noise)
     if calibration is None:
         log.info("no calibration given: calibrating on this stack")
         used = calibrate_track(track, settings, threads)
@@ -69,7 +65,14 @@ def write_transients(
 def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
     """The transients product of a stack, and the track made of it, at the calibration's threshold."""
     # The search is as large as the series: it goes before maps are made.
-    transients = registry.build(settings.method).search(track, settings).find(calibration.threshold)
+    least = min(calibration.threshold_of(False), calibration.threshold_of(True))
+    transients = registry.build(settings.method).search(track, settings).find(least)
+    at_edge = [track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.timing is not None for one in transients]
+    kept = [one.statistic >= calibration.threshold_of(e) for one, e in zip(transients, at_edge, strict=True)]
+    transients = [one for one, keep in zip(transients, kept, strict=True) if keep]
+    at_edge = [e for e, keep in zip(at_edge, kept, strict=True) if keep]
+    if any(one.timing is None for one in transients):
+        transients = outlined(track, transients)
     # Twice: beside the ramps of the scan for histories, and beside those for maps.
     others = beside_each(track, settings, [(one.footprint, one.ramp) for one in transients])
     found = [describe(track, *one) for one in zip(transients, others, strict=True)]
@@ -81,8 +84,16 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
         "calibration_id": calibration.id,
         "redness": calibration.redness,
     }
-    p_values = [float(calibration.p_value(t.found.statistic, exposure)) for t in found]
-    return transients_product(dataset, track, settings, found, p_values, calibrated)
+    judged = [(one.found.statistic, e) for one, e in zip(found, at_edge, strict=True)]
+    p_values = [float(calibration.p_value(s, exposure, e)) for s, e in judged]
+    out = transients_product(dataset, track, settings, found, p_values, calibrated)
+    out["p_is_bound"] = ("transient", np.array([calibration.is_bound(s, e) for s, e in judged], bool))
+    alarms = np.array([float(calibration.rate_above(s, e)) * exposure for s, e in judged])
+    # They are sorted: the smallest share of false alarms among any that reach as far down as this one, or further.
+    shares = np.minimum(alarms / np.arange(1, len(judged) + 1), 1.0)
+    lowest = np.minimum.accumulate(shares[::-1])[::-1]
+    out["false_discovery_rate"] = ("transient", lowest)
+    return vocabulary.annotate(out, "transients")
 
 
 def transients_product(
@@ -107,7 +118,7 @@ def transients_product(
         attributes that the calibration gives: threshold, false_alarms_per_1e4km2_yr, calibration_id
     """
     start, end = window(track.epochs.time, settings.edge_epochs)
-    out = _arrays(dataset, track, settings, found, p_values)
+    out = arrays(dataset, track, settings, found, p_values)
     attrs = dataset.attrs
     until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(
@@ -132,6 +143,8 @@ def transients_product(
 
 def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) -> Described:
     """The history of a transient, of the raw series projected on the map of its first one, beside ramps of others."""
+    if transient.timing is not None:
+        return Described(transient, transient.ramp)
     around = distance_transform_edt(~transient.footprint) <= HISTORY_MARGIN_PX
     rows, columns = np.nonzero(around)
     parts = [columns.astype(float), rows.astype(float)]
@@ -140,48 +153,3 @@ def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) ->
     amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside)
     projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
     return Described(transient, refine(projected, track.epochs, transient.ramp, beside))
-
-
-def _arrays(
-    dataset: xr.Dataset, track: Track, settings: DetectSettings, found: Sequence[Described], p_values: Sequence[float]
-) -> xr.Dataset:
-    """Arrays of the transients product."""
-    n, (rows, cols) = len(found), track.seen.shape
-    days = track.epochs.days
-    origin = np.datetime64("2014-01-01", "ns")
-
-    def dates(fraction: float) -> NDArray[np.datetime64]:
-        reached = [t.history.reached(fraction) for t in found]
-        return origin + (np.array(reached, float) * 86400e9).round().astype("timedelta64[ns]")
-
-    ramps = [t.history for t in found]
-    others = beside_each(track, settings, [(t.found.footprint, t.history) for t in found])
-    amplitude, std = amplitude_maps(track, ramps, others)
-    footprints = [
-        t.found.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols] for t in found
-    ]
-    histories = [transient_column(track.epochs.time, ramp.start_d, ramp.duration_d) for ramp in ramps]
-    maps = ("transient", "y", "x")
-    out = xr.Dataset(
-        {
-            "map": (maps, amplitude),
-            "map_std": (maps, std),
-            "footprint": (maps, np.array(footprints, bool).reshape(n, rows, cols)),
-            "history": (("transient", "time"), np.array(histories).reshape(n, len(days))),
-            "ongoing": ("transient", np.array([ramp.reached(0.95) >= days[-1] for ramp in ramps], bool)),
-            "left_censored": ("transient", np.array([ramp.reached(0.05) <= days[0] for ramp in ramps], bool)),
-            "statistic": ("transient", np.array([t.found.statistic for t in found], float)),
-            "p_value": ("transient", np.array(p_values, float)),
-        },
-        coords={
-            "transient": np.arange(n),
-            "time": dataset["time"],
-            "t05": ("transient", dates(0.05)),
-            "t50": ("transient", dates(0.5)),
-            "t95": ("transient", dates(0.95)),
-        },
-    )
-    for name in ("los_east", "los_north", "los_up", "height"):
-        if name in dataset:
-            out[name] = dataset[name]
-    return out.assign_coords({name: dataset[name] for name in ("x", "y", "spatial_ref")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan import vocabulary
 from slipscan.coarse import coarsened
 from slipscan.configuration import from_options
 from slipscan.denoise.registry import build
@@ -18,12 +20,13 @@ from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError
-from slipscan.field import Denoiser, Observation, Sliced
+from slipscan.field import Candidate, Denoiser, Observation
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.masks import any_valid
 from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS
 from slipscan.settings import DenoiseSettings, DetectSettings
-from slipscan.stack import observation_of, open_denoised, open_stack
+from slipscan.stack import candidates_of, observation_of, open_denoised, open_stack
+from slipscan.store import open_zarr
 
 ROUNDED: Final = 0.99
 """Of a pixel: a scale that is smaller is left out."""
@@ -47,8 +50,8 @@ class Track:
         that are scanned
     denoiser
         that may be asked what happened; None where the detector asks none
-    moved
-        (time, y, x) what it said of the whole series, m, read where it is sliced; None: not asked yet
+    candidates
+        of what it said of the whole series, at full resolution; None: not asked yet
     """
 
     seen: Observation
@@ -58,7 +61,7 @@ class Track:
     factor: int
     scales_km: list[float]
     denoiser: Denoiser | None = None
-    moved: Sliced | None = None
+    candidates: tuple[Candidate, ...] | None = None
 
     def bands(self) -> list[Band]:
         """The bands of what delay, rate and season leave."""
@@ -78,12 +81,20 @@ class Track:
 
 
 def open_track(
-    stack: Path, settings: DetectSettings, denoised: Path | None = None, until: str | None = None
+    stack: Path,
+    settings: DetectSettings,
+    denoised: Path | None = None,
+    until: str | None = None,
+    noise: Path | None = None,
 ) -> tuple[xr.Dataset, Track]:
     """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
     product = open_denoised(denoised, dataset) if denoised is not None and reads_field(settings.method) else None
-    return track_in(dataset, settings, product, until, str(stack))
+    law = None
+    if noise is not None:
+        law = open_zarr(noise).load()
+        vocabulary.check(law, "noise", str(noise))
+    return track_in(dataset, settings, product, until, str(stack), law)
 
 
 def track_in(
@@ -92,22 +103,31 @@ def track_in(
     product: xr.Dataset | None = None,
     until: str | None = None,
     where: str = "the stack",
+    noise: xr.Dataset | None = None,
 ) -> tuple[xr.Dataset, Track]:
-    """The epochs of a stack up to a date, and the track made of them; `product` is the denoised one of the stack."""
+    """The epochs of a stack up to a date, and the track made of them.
+
+    `product` is the denoised one of the stack, `noise` its noise: how it is correlated in time.
+    """
     denoiser: Denoiser | None = None
-    moved: Sliced | None = None
+    candidates: tuple[Candidate, ...] | None = None
     if product is not None and reads_field(settings.method):
         denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
-        moved = product["transient"]
+        candidates = candidates_of(product) if "candidate_map" in product else None
     if until is not None:
         dataset = _up_to(dataset, until, where)
         # What the denoiser said of the whole series it did not say of this part.
-        moved = moved if moved is not None and moved.shape[0] == dataset.sizes["time"] else None
-    return dataset, track_of(observation_of(dataset), settings, denoiser, moved)
+        candidates = candidates if product is not None and product.sizes["time"] == dataset.sizes["time"] else None
+        noise = None if noise is None else noise.isel(time=slice(None, dataset.sizes["time"]))
+    seen = dataclasses.replace(observation_of(dataset), noise=noise)
+    return dataset, track_of(seen, settings, denoiser, candidates)
 
 
 def track_of(
-    seen: Observation, settings: DetectSettings, denoiser: Denoiser | None = None, moved: Sliced | None = None
+    seen: Observation,
+    settings: DetectSettings,
+    denoiser: Denoiser | None = None,
+    candidates: tuple[Candidate, ...] | None = None,
 ) -> Track:
     """Bring a series, which need not be in memory, on the grid that the smallest scale can be scanned on.
 
@@ -123,7 +143,7 @@ def track_of(
     factor = coarse_factor(pixel_km, scales)
     coarse = coarsened(seen, factor)
     epochs = Epochs(seen.time, seen.segment, seen.background_known)
-    return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, moved)
+    return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, candidates)
 
 
 def _up_to(dataset: xr.Dataset, until: str, where: str) -> xr.Dataset:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.detect.histories import Timing
 from slipscan.detect.ramp import Ramp
 
 MERGE_GAP_D: Final = 24.0
@@ -30,12 +32,21 @@ class Transient:
         (y, x) bool, pixels of the coarse grid
     remainders
         what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
+    timing
+        errors of its times and whether they lie beyond the series; None: its history is yet to be refined
+    origin
+        'field' or 'scan': who proposed it
+    map
+        (y, x) displacement, less what is likely noise, on the coarse grid, m; None: not made
     """
 
     ramp: Ramp
     statistic: float
     footprint: NDArray[np.bool_]
     remainders: tuple[Transient, ...] = ()
+    timing: Timing | None = None
+    origin: str = "scan"
+    map: NDArray[np.float32] | None = None
 
     @property
     def parts(self) -> tuple[Transient, ...]:
@@ -48,4 +59,25 @@ def is_remainder(new: Transient, whole: Transient, around: NDArray[np.bool_]) ->
     a, b = new.ramp, whole.ramp
     gap = max(a.start_d, b.start_d) - min(a.reached(1), b.reached(1))
     allowed = max(MERGE_GAP_D, min(a.duration_d, b.duration_d) / 2)
+    if new.map is not None and whole.map is not None and float((new.map * whole.map).sum()) <= 0:
+        return False  # what turns back is another event
     return gap < allowed and bool((around & whole.footprint).any())
+
+
+def joined_parts(found: Sequence[Transient], near: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]) -> list[Transient]:
+    """Transients, those that go on where and when another did taken as its remainders; the strongest first.
+
+    Parameters
+    ----------
+    near
+        (y, x) bool around a footprint
+    """
+    out: list[Transient] = []
+    for new in sorted(found, key=lambda one: -one.statistic):
+        around = near(new.footprint)
+        whole = next((i for i, one in enumerate(out) if any(is_remainder(new, p, around) for p in one.parts)), None)
+        if whole is None:
+            out.append(new)
+        else:
+            out[whole] = replace(out[whole], remainders=(*out[whole].remainders, new))
+    return out

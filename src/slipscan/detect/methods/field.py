@@ -1,16 +1,16 @@
-"""The detector that asks the denoiser: every candidate of its field is tested in the raw data, with its own map.
+"""The detector that fills the catalogue: every candidate of the field is tested in the raw data.
 
-A map is tested in data that it was not made from: that of the even epochs in the odd ones, and the other way round.
-What a network draws into noise would else agree with that very noise. Null stacks go through the denoiser too. On a
-coarse grid (see `detect.track`) the denoiser is asked again, so that data and nulls are treated alike.
+Beside them stands what a scan of the data proposes that needs no network. A test is cross-fitted and white in space
+and time (`detect.crossfit`), beside offset, rate, season and the events that were found before. Null stacks go through
+denoiser and detector as the data do; where the smallest scale allows a coarser grid than the stack's, the denoiser is
+asked again on that, for the data as for the nulls.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,37 +20,29 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.denoise.run import denoise
-from slipscan.detect.bands import filtered
-from slipscan.detect.methods.scan import Scan
-from slipscan.detect.ramp import Ramp
-from slipscan.detect.scan import MAX_TRANSIENTS, Scanner
-from slipscan.detect.statistic import filters_of, statistics
+from slipscan.detect.histories import Histories, tried_histories
+from slipscan.detect.law import NoiseLaw, law_of
+from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
+from slipscan.detect.ramp import Epochs, Ramp
+from slipscan.detect.scan import MAX_TRANSIENTS
+from slipscan.detect.seeds import SCANNED_D, seeds
 from slipscan.detect.track import Track
-from slipscan.detect.transient import Transient
+from slipscan.detect.transient import Transient, joined_parts
+from slipscan.detect.window import Window, window_of
 from slipscan.errors import SlipscanError
-from slipscan.field import Denoiser, Observation
+from slipscan.field import Candidate, Denoiser
+from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
 
 Float32 = NDArray[np.float32]
 
-MAX_CANDIDATES: Final = 12
-REGION: Final = 0.03
-"""Of the energy of the strongest pixel: those near it with more belong to the candidate."""
-FAINTEST: Final = 1e-3
-"""Of the energy of the first candidate's pixel: fainter ones are the rest of others."""
-EDGE_PX: Final = 4.0
-"""Standard deviation of the edge of a candidate's map, pixels of the coarse grid."""
-FOOTPRINT: Final = 0.3
-"""Of a map's own peak: where the event is."""
-
-
-@dataclass(frozen=True)
-class FieldEvent:
-    """A map (y, x) m and a ramp that a field is made of, and where (y, x), 0 to 1."""
-
-    map: Float32
-    taper: Float32
-    ramp: Ramp
+SIDE: Final = 256
+STEP: Final = 192
+"""Pixels of the coarse grid: what is looked at together, and from one window to the next."""
+SEEDS: Final = 6
+"""That the scan of a window proposes at a time."""
+FAINTEST: Final = 4.0
+"""Statistic below which nothing is looked for but what is strongest."""
 
 
 class FieldCandidates:
@@ -59,159 +51,238 @@ class FieldCandidates:
     needs_field = True
 
     def search(self, track: Track, settings: DetectSettings) -> FieldSearch:
-        """Take the field of the product, or ask the denoiser on the coarse grid."""
-        method = track.denoiser
-        if method is None:
-            raise SlipscanError("the detector 'field' reads what a denoiser says: give the denoised product too")
-        scanner = Scan().search(track, settings)
-        if track.factor == 1 and track.moved is not None:
-            moved = np.nan_to_num(np.asarray(track.moved[:, :, :], np.float32))
-        else:
-            moved = transient_of(track.coarse, method)
-        residual = track.cleaned.residual().reshape(-1, *track.coarse.shape).numpy()
-        noise = np.where(track.cleaned.valid.numpy().reshape(residual.shape), residual, np.nan)
-        return FieldSearch(scanner, moved, track.coarse, dataclasses.replace(track.coarse, displacement=noise), method)
-
-
-def transient_of(seen: Observation, method: Denoiser) -> Float32:
-    """What a denoiser says happened, (time, y, x) m."""
-    return np.nan_to_num(denoise(seen, method).transient)
+        """Take the candidates of the product, or ask the denoiser on the coarse grid."""
+        cleaned, coarse = track.cleaned, track.coarse
+        law = law_of(track.epochs.days, cleaned.design, cleaned.valid, cleaned.delay.std, coarse.noise)
+        residual = cleaned.residual().reshape(-1, *coarse.shape)
+        candidates: tuple[Candidate, ...] = ()
+        if track.factor == 1 and track.candidates is not None:
+            candidates = track.candidates
+        elif track.denoiser is not None:
+            candidates = denoise(coarse, track.denoiser).candidates
+        return FieldSearch(track, settings, law, residual, candidates)
 
 
 @dataclass(frozen=True)
 class FieldSearch:
-    """A track's field, ready to be searched.
+    """A track, ready to be searched.
 
     Attributes
     ----------
-    scanner
-        bands of the raw data, in which candidates are tested
-    moved
-        (time, y, x) what the denoiser says happened, m
-    noise
-        what null stacks are made of
-    method
-        the denoiser
+    track, settings
+        what is searched, and how
+    law
+        of the noise in time
+    residual
+        (time, y, x) of the coarse grid, less delay, rate and season, m; 0 where there is no data
+    candidates
+        of the field, on the coarse grid
     """
 
-    scanner: Scanner
-    moved: Float32
-    seen: Observation
-    noise: Observation
-    method: Denoiser
+    track: Track
+    settings: DetectSettings
+    law: NoiseLaw
+    residual: Tensor
+    candidates: tuple[Candidate, ...]
+    tried: Histories = field(init=False)
+    scanned: list[Ramp] = field(init=False)
+
+    def __post_init__(self) -> None:
+        epochs = self.track.epochs
+        object.__setattr__(self, "tried", tried_histories(epochs))
+        between = (epochs.days[1:] + epochs.days[:-1]) / 2
+        scanned = [Ramp(float(day), own) for own in SCANNED_D for day in _thinned(between, own / 4)]
+        object.__setattr__(self, "scanned", scanned)
+
+    @property
+    def epochs(self) -> Epochs:
+        """Dates."""
+        return self.track.epochs
 
     def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
-        """Candidates of the field whose statistic in the raw data reaches `floor`, strongest first."""
-        found = self._tested(self.moved, self.seen, None)
-        strong = sorted((one for one in found if one.statistic >= floor), key=lambda one: -one.statistic)
-        return strong[:at_most]
+        """Transients whose statistic reaches `floor`, strongest first."""
+        found: list[Transient] = []
+        for place, own in self._windows():
+            found += self._pursued(place, own, max(floor, FAINTEST if at_most > 1 else 0.0), at_most)
+        whole = joined_parts(found, self.around)
+        return sorted((one for one in whole if one.statistic >= floor), key=lambda one: -one.statistic)[:at_most]
+
+    def around(self, footprint: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Pixels near a footprint: within its own size, and the joining distance."""
+        size = np.sqrt(footprint.sum())
+        distance = min(self.settings.join_distance_km / (self.track.coarse.pixel_m / 1e3), max(size, 2.0))
+        return np.asarray(ndimage.distance_transform_edt(~footprint) <= distance)
 
     def without(self, found: Sequence[Transient]) -> FieldSearch:
-        """The same as noise: less transients that were found, estimated near their footprints."""
-        scanner = self.scanner.without(found)
-        values = self.scanner.epochs.design()
-        noise = self.noise.values.copy()
-        for transient in (part for whole in found for part in whole.parts):
-            around = self.scanner.around(transient.footprint)
-            filters = filters_of(self.scanner.epochs.columns([transient.ramp]), self.scanner.epochs, (), _equal(values))
-            part = np.nan_to_num(noise[:, around])
-            amplitude = (filters.matched[0].numpy() @ part) / float(filters.energy.sum())
-            column = self.scanner.epochs.columns([transient.ramp]).numpy()
-            design = values.numpy()
-            rest = column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
-            noise[:, around] -= (rest * amplitude).astype(np.float32)
-        count = np.isfinite(noise).sum(axis=0)
-        freedom = count - values.shape[1]
-        noise *= np.where(freedom > 0, np.sqrt(count / np.maximum(freedom, 1)), 1.0).astype(np.float32)
-        return dataclasses.replace(self, scanner=scanner, noise=dataclasses.replace(self.noise, displacement=noise))
+        """The same as noise: less transients that were found, estimated with the background near their footprints."""
+        values = self.residual.flatten(1).clone()
+        valid, weight = self.track.cleaned.valid, self.track.cleaned.weight
+        parameters = torch.full((values.shape[1],), float(self.law.design.shape[1]))
+        near = np.stack([np.zeros(values.shape[1], bool), *(
+            self.around(part.footprint).ravel() for one in found for part in one.parts
+        )])  # fmt: skip
+        ramps = [part.ramp for one in found for part in one.parts]
+        for combination in np.unique(near[1:], axis=1).T if ramps else ():
+            if not combination.any():
+                continue
+            pixels = torch.from_numpy(np.flatnonzero((near[1:] == combination[:, None]).all(axis=0)))
+            beside = [ramp for ramp, chosen in zip(ramps, combination, strict=True) if chosen]
+            design = self.epochs.design(beside).float()
+            parameters[pixels] = float(design.shape[1])
+            own = values[:, pixels]
+            values[:, pixels] = (own - fitted(own, valid[:, pixels], design, weight)) * valid[:, pixels]
+        count = valid.sum(0).clamp(min=1).float()
+        scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
+        return dataclasses.replace(self, residual=(values * scale).reshape(self.residual.shape), candidates=())
 
-    def null_maximum(self, order: NDArray[np.intp]) -> float:
-        """The strongest candidate of the denoiser in a null stack."""
-        shuffled = dataclasses.replace(self.noise, displacement=self.noise.values[order])
-        null = dataclasses.replace(self, scanner=self.scanner.shuffled(order))
-        found = null._tested(transient_of(shuffled, self.method), shuffled, order)
-        return max((one.statistic for one in found), default=0.0)
+    def null_maxima(self, order: NDArray[np.intp], added: Float32 | None = None) -> list[tuple[float, bool]]:
+        """The strongest statistic of every window of a null stack, and whether it lies at an edge or a gap.
 
-    def _tested(self, moved: Float32, seen: Observation, order: NDArray[np.intp] | None) -> list[Transient]:
-        """The candidates of a field, each with its signal-to-noise ratio in data that its maps were not made from."""
-        events = events_of(moved, self.scanner)
-        if not events:
-            return []
-        numbers = np.arange(len(seen.time))
-        halves = [numbers % 2 == 0, numbers % 2 == 1]
-        fields = [transient_of(seen.at(half), self.method) for half in halves]
-        out = []
-        for event in events:
-            column = self.scanner.epochs.columns([event.ramp])[:, 0].float()
-            parts = []
-            for half, other, field in zip(halves, halves[::-1], fields, strict=True):
-                own = column[torch.from_numpy(half)]
-                own = own - own.mean()
-                amplitude = torch.tensordot(own, torch.from_numpy(field), 1) / own.square().sum().clamp(min=1e-6)
-                parts.append(self._signal_to_noise(amplitude * torch.from_numpy(event.taper), event.ramp, other, order))
-            size = np.abs(event.map)
-            footprint = size >= FOOTPRINT * size.max()
-            out.append(Transient(event.ramp, max(sum(parts), 0.0) / math.sqrt(2), footprint))
-        return out
+        Parameters
+        ----------
+        order
+            of the epochs
+        added
+            (time, y, x) series that takes the place of the residual, m; None: the residual in that order
+        """
+        coarse = self.track.coarse
+        valid = self.track.cleaned.valid.reshape(self.residual.shape).numpy()
+        if added is None:
+            series, seen, law = self.residual[torch.from_numpy(order)].numpy(), valid[order], self.law.shuffled(order)
+        else:
+            series, seen, law = added, valid, self.law
+        null = dataclasses.replace(
+            coarse, displacement=np.where(seen, series, np.float32(np.nan)), noise=None,
+            background_known=coarse.background_known,
+        )  # fmt: skip
+        residual = null.cleaned().residual().reshape(self.residual.shape)
+        method: Denoiser | None = self.track.denoiser
+        candidates = () if method is None else denoise(null, method).candidates
+        search = dataclasses.replace(self, law=law, residual=residual, candidates=candidates)
+        return [search._strongest(place, own) for place, own in search._windows()]
 
-    def _signal_to_noise(
-        self, pattern: Tensor, ramp: Ramp, epochs: NDArray[np.bool_], order: NDArray[np.intp] | None
-    ) -> float:
-        """Of the raw data of some epochs projected on a map (y, x) and a ramp, whitened by bands."""
-        scanner = self.scanner
-        columns = scanner.epochs.columns([ramp])
-        common = energy = 0.0
-        for band in scanner.bands:
-            filters = filters_of(columns, scanner.epochs, (), band.weight, order, epochs)
-            root = float(filters.energy.sum().clamp(min=0).sqrt())
-            expected = filtered(pattern[None], band, scanner.pixel_km)[0].flatten() * root
-            expected = torch.where(torch.isfinite(band.std), expected / band.std, 0.0)
-            if band.noise_ratio is not None:
-                expected *= band.noise_ratio
-            cells = band.place_km2 / band.cell_km2
-            common += cells * float(expected @ statistics(band, filters)[0])
-            energy += cells * float(expected @ expected)
-        return common / math.sqrt(energy) if energy > 0 else 0.0
+    def _strongest(self, place: tuple[slice, slice], own: NDArray[np.bool_]) -> tuple[float, bool]:
+        window = self._window(place)
+        proposed = [*self._of_field(place, own), *self._scanned(window, own, self._nothing())]
+        every = [judged(window, one, self.tried, self._nothing()) for one in proposed]
+        best = max((one for one in every if one is not None), key=lambda one: one.tested.statistic, default=None)
+        if best is None:
+            return 0.0, False
+        return max(best.tested.statistic, 0.0), self.epochs.at_edge(best.timing.ramp, self.settings.edge_epochs)
+
+    def _windows(self) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+        """Windows, and where in each (y, x) bool what is found there is its own."""
+        rows, cols = self.track.coarse.shape
+        for y in _slices(rows):
+            for x in _slices(cols):
+                if bool(self.track.cleaned.valid.reshape(self.residual.shape)[:, y, x].any()):
+                    inner = np.zeros((y.stop - y.start, x.stop - x.start), bool)
+                    inner[_own(y, rows), _own(x, cols)] = True
+                    yield (y, x), inner
+
+    def _window(self, place: tuple[slice, slice]) -> Window:
+        return window_of(self.residual[:, place[0], place[1]], self.law, self.track.coarse.pixel_m / 1e3)
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(len(self.epochs), 0, dtype=torch.float64)
+
+    def _scanned(self, window: Window, own: NDArray[np.bool_], beside: Tensor) -> Iterator[Proposal]:
+        """What a scan of the window proposes, beside histories (time, n)."""
+        columns = self.epochs.columns(self.scanned)
+        for seed in seeds(window, columns, beside, SEEDS):
+            if own[min(int(seed.row), own.shape[0] - 1), min(int(seed.column), own.shape[1] - 1)]:
+                yield Proposal(columns[:, seed.history], "scan", taper=seed.taper(window.shape))
+
+    def _of_field(self, place: tuple[slice, slice], own: NDArray[np.bool_]) -> Iterator[Proposal]:
+        """Candidates whose strongest part lies in a window's own part."""
+        for one in self.candidates:
+            whole = np.zeros(self.track.coarse.shape, np.float32)
+            whole[one.place or (slice(None), slice(None))] = one.map
+            part = whole[place]
+            row, column = divmod(int(np.abs(part).argmax()), part.shape[1])
+            if own[row, column] and np.abs(part).max() >= 0.99 * np.abs(whole).max():
+                yield Proposal(torch.from_numpy(np.asarray(one.history, float)), "field", map=torch.from_numpy(part))
+
+    def _transient(self, place: tuple[slice, slice], one: Judged) -> Transient:
+        footprint, field = np.zeros(self.track.coarse.shape, bool), np.zeros(self.track.coarse.shape, np.float32)
+        footprint[place] = footprint_of(one.tested.map, one.tested.std)
+        field[place] = one.tested.map.numpy()
+        return Transient(
+            one.timing.ramp, one.tested.statistic, footprint, (), one.timing, one.proposal.origin, field * footprint
+        )
+
+    def _pursued(
+        self, place: tuple[slice, slice], own: NDArray[np.bool_], floor: float, at_most: int
+    ) -> list[Transient]:
+        """The strongest in a window, then, beside it, the next, until none reaches the floor.
+
+        Raises
+        ------
+        SlipscanError
+            more than MAX_TRANSIENTS: the noise is not what was assumed
+        """
+        window, beside = self._window(place), self._nothing()
+        left = [(np.inf, one) for one in self._of_field(place, own)]
+        found: list[Transient] = []
+        while len(found) < at_most:
+            scanned = [(np.inf, one) for one in self._scanned(window, own, beside)]
+            best, left = _strongest_of(window, [*left, *scanned], self.tried, beside, floor)
+            if best is None:
+                return found
+            left = [(value, one) for value, one in left if one.origin == "field"]
+            found.append(self._transient(place, best))
+            ramp = best.timing.ramp
+            beside = torch.cat([beside, torch.from_numpy(ramp.column(self.epochs.time))[:, None]], 1)
+            if len(found) > MAX_TRANSIENTS:
+                raise SlipscanError(
+                    f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not"
+                    " fit this stack; check it for unwrapping errors"
+                )
+        return found
 
 
-def events_of(moved: Float32, scanner: Scanner) -> list[FieldEvent]:
-    """What a field is made of: the strongest place and the ramp that fits around it, taken out, and again."""
-    columns = scanner.columns.float()
-    centred = columns - columns.mean(0)
-    power = centred.square().sum(0)
-    left = torch.from_numpy(moved - moved.mean(axis=0)).clone()
-    rows, cols = scanner.shape
-    reach = scanner.settings.join_distance_km / scanner.pixel_km
-    out: list[FieldEvent] = []
-    first = 0.0
-    for _ in range(MAX_CANDIDATES):
-        energy = left.square().sum(0)
-        peak = float(energy.max())
-        if peak <= FAINTEST * max(first, 1e-12):
-            break
-        first = first or peak
-        at = int(energy.argmax())
-        region = _region(energy, at, reach)
-        series = left[:, region]
-        explained = ((centred.T @ series).square().sum(1)) / power
-        best = int(explained.argmax())
-        # Without a hard edge, which fine scales would take for signal.
-        taper = torch.from_numpy(ndimage.gaussian_filter(region.numpy().astype(np.float32), EDGE_PX, mode="nearest"))
-        total = taper * (centred[:, best] @ left.flatten(1) / power[best]).reshape(rows, cols)
-        left -= centred[:, best, None, None] * total
-        out.append(FieldEvent(total.numpy(), taper.numpy(), scanner.tried[best]))
-    return out
+def _strongest_of(
+    window: Window, proposed: Sequence[tuple[float, Proposal]], tried: Histories, beside: Tensor, floor: float
+) -> tuple[Judged | None, list[tuple[float, Proposal]]]:
+    """The strongest proposal that reaches the floor, and the others with what they reached, here or before.
+
+    Beside more events a proposal is weaker, as a rule: those that are weaker than the best so far are not tested again.
+    """
+    best: tuple[Judged, Proposal] | None = None
+    left: list[tuple[float, Proposal]] = []
+    for value, one in sorted(proposed, key=lambda pair: -pair[0]):
+        if best is not None and value <= best[0].tested.statistic:
+            left.append((value, one))
+            continue
+        again = judged(window, one, tried, beside)
+        reached = -np.inf if again is None else again.tested.statistic
+        if again is not None and reached >= floor and (best is None or reached > best[0].tested.statistic):
+            if best is not None:
+                left.append((best[0].tested.statistic, best[1]))
+            best = again, one
+        elif reached >= floor:
+            left.append((reached, one))
+    return (None if best is None else best[0]), left
 
 
-def _region(energy: Tensor, at: int, reach: float) -> Tensor:
-    """Pixels (y, x) within reach of one, or connected to it, whose energy is a fair share of its own."""
-    strong = (energy > REGION * energy.flatten()[at]).numpy()
-    label, _ = ndimage.label(strong, structure=np.ones((3, 3), int))
-    row, column = divmod(at, energy.shape[1])
-    y, x = np.indices(strong.shape)
-    near = np.hypot(y - row, x - column) <= reach
-    return torch.from_numpy(strong & (near | (label == label[row, column])))
+def _slices(size: int) -> list[slice]:
+    if size <= SIDE:
+        return [slice(0, size)]
+    return [slice(start, start + SIDE) for start in [*range(0, size - SIDE, STEP), size - SIDE]]
 
 
-def _equal(design: Tensor) -> Tensor:
-    return torch.ones(len(design), dtype=torch.float64)
+def _own(part: slice, size: int) -> slice:
+    """What of a window is nearer to its middle than to that of a neighbour."""
+    every = _slices(size)
+    number = every.index(part)
+    first = part.start if number == 0 else (every[number - 1].stop + part.start) // 2
+    last = part.stop if number == len(every) - 1 else (every[number + 1].start + part.stop) // 2
+    return slice(first - part.start, last - part.start)
+
+
+def _thinned(days: NDArray[np.floating], least: float) -> list[float]:
+    kept = [float(days[0])]
+    for day in days[1:]:
+        if day - kept[-1] >= least:
+            kept.append(float(day))
+    return kept

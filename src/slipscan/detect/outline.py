@@ -1,0 +1,68 @@
+"""Where a transient of the scan is: its map in the whitened data, around the cluster that was found.
+
+A cluster holds the places of one band above a threshold, which is where noise is low rather than where the event is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from slipscan.detect.crossfit import cross_fitted
+from slipscan.detect.law import law_of
+from slipscan.detect.proposals import Proposal, footprint_of
+from slipscan.detect.track import Track
+from slipscan.detect.transient import Transient
+from slipscan.detect.window import window_of
+
+REACH: Final = 0.5
+"""Of the cluster's diameter: how far beyond it the map is looked at, at least `REACH_PX`."""
+REACH_PX: Final = 4.0
+SIDE: Final = 320
+"""Pixels of the coarse grid: of the window around a cluster, at most unless the cluster is larger."""
+
+
+def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
+    """Transients with the footprints of their maps; a cluster that is larger, or elsewhere, is kept."""
+    if not found:
+        return []
+    law = law_of(
+        track.epochs.days, track.cleaned.design, track.cleaned.valid, track.cleaned.delay.std, track.coarse.noise
+    )
+    residual = track.cleaned.residual().reshape(-1, *track.coarse.shape)
+    out = []
+    for number, one in enumerate(found):
+        rows, columns = np.nonzero(one.footprint)
+        reach = max(REACH * 2 * np.sqrt(len(rows) / np.pi), REACH_PX)
+        place = _around(rows, track.coarse.shape[0]), _around(columns, track.coarse.shape[1])
+        window = window_of(residual[:, place[0], place[1]], law, track.coarse.pixel_m / 1e3)
+        distance = ndimage.distance_transform_edt(~one.footprint)[place]
+        taper = torch.from_numpy(np.exp(-0.5 * (distance / reach) ** 2).astype(np.float32))
+        history = torch.from_numpy(one.ramp.column(track.epochs.time))
+        beside = _beside(track, [other for i, other in enumerate(found) if i != number])
+        power = Proposal(history, "scan", taper=taper).power(window, history, beside)
+        seen = None if power is None else cross_fitted(window, power, history, beside)
+        if seen is None:
+            out.append(one)
+            continue
+        footprint = np.zeros_like(one.footprint)
+        footprint[place] = footprint_of(seen.map, seen.std)
+        meets = (footprint & one.footprint).any() and footprint.sum() >= one.footprint.sum()
+        out.append(replace(one, footprint=footprint) if meets else one)
+    return out
+
+
+def _around(at: np.ndarray, size: int) -> slice:
+    middle = (int(at.min()) + int(at.max())) // 2
+    half = max(SIDE // 2, int(np.ptp(at)))
+    return slice(max(middle - half, 0), min(middle + half, size))
+
+
+def _beside(track: Track, others: Sequence[Transient]) -> Tensor:
+    return track.epochs.columns([other.ramp for other in others])
