@@ -1,6 +1,7 @@
 rule source:
     input:
-        tracks_of("transients.zarr"),
+        transients=tracks_of("transients.zarr"),
+        noise=tracks_of("noise.zarr"),
     output:
         path("{region}", "events.parquet"),
     log:
@@ -13,7 +14,10 @@ rule source:
         runtime=120,
     params:
         options=options("source"),
+        noise=lambda wildcards, input: [
+            word for path in input.noise for word in ("--noise", path)
+        ],
         settings=settings("source"),
         code=code("source"),
     shell:
-        "slipscan source {input:q} --out {output:q} {params.options:q} 2> {log:q}"
+        "slipscan source {input.transients:q} --out {output:q} {params.noise:q} {params.options:q} 2> {log:q}"
