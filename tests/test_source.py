@@ -19,6 +19,8 @@ from slipscan.geometry import Grid, from_lonlat, utm_crs
 from slipscan.settings import SourceSettings
 from slipscan.source import stage
 from slipscan.source.join import TrackTransient, footprint_polygons, join, linked_in_time
+from slipscan.source.maps import open_track
+from slipscan.source.residual import residual_map
 from slipscan.source.sources import Fault, Sheet, VolumeSource, displacement, local_crs, moment_magnitude, predict
 from slipscan.store import open_zarr, write_zarr
 from transient_builders import CENTRE, transients
@@ -93,6 +95,15 @@ def test_slip_is_recovered_with_its_sense(tmp_path, thrust, fault, rake, attrs):
     assert event["mw"] == pytest.approx(moment_magnitude(event["potency_m3"]))
     area = 1e6 * event["length_km"] * event["width_km"]
     assert event["potency_m3"] == pytest.approx(1e-3 * event["slip_mm"] * area)
+
+
+def test_residual_map_holds_the_noise_alone(tmp_path, thrust):
+    table, _ = explained(thrust, tmp_path)
+    tracks = [open_track(path, number) for number, path in enumerate(thrust)]
+    left = residual_map(tracks[0], list(tracks[0].transients), table.iloc[0], SourceSettings(**SMALL))
+    change = tracks[0].total([0])[0]
+    assert np.nanstd(change - np.nanmedian(change)) > 5e-3
+    assert np.nanstd(left) < 2.5e-3  # noise of 1 mm, and what a rectangle that is a little off leaves
 
 
 def test_volume_change_is_told_from_slip(tmp_path):

@@ -49,7 +49,10 @@ def run_scenes(keys: Iterable[SourceKey], plan: SkillPlan, rows: Path, workers: 
     missing = [key for name, key in wanted.items() if name not in done]
     rows.parent.mkdir(parents=True, exist_ok=True)
     work = partial(measure, plan=plan)
+    torn = rows.exists() and not rows.read_bytes().endswith(b"\n")
     with rows.open("a") as file:
+        if torn:
+            file.write("\n")
         if workers == 1:
             for key in missing:
                 _keep(file, work(key))

@@ -29,6 +29,8 @@ SHARES: Final = (0.65, 0.2, 0.15)
 jumps within a pixel: of a scene with creep, 250 points kept a signal-to-noise ratio of 4, 1000 one of 12 (measured)."""
 BROAD: Final = 0.25
 """Of the points, in a footprint that is wider than its points would lie close in: what is broad is smooth."""
+WIDE: Final = 6.0
+"""Pixels a point from which a footprint is wide."""
 EDGE: Final = 0.15
 """Of a diameter, and two pixels at least: what counts as the edge."""
 FAR_LIMIT_KM: Final = 100.0
@@ -111,7 +113,7 @@ def _rings(
     for share, reach in zip(SHARES, reaches, strict=True):
         ring = valid & (distance_km > inner) & (distance_km <= reach)
         wanted = share * max_points
-        if inner < 0 and ring.sum() > 4 * wanted:
+        if inner < 0 and ring.sum() > WIDE * wanted:
             wanted = BROAD * max_points
         taken = lattice(ring, round(wanted))
         chosen |= taken
