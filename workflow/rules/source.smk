@@ -2,6 +2,12 @@ rule source:
     input:
         transients=tracks_of("transients.zarr"),
         noise=tracks_of("noise.zarr"),
+        # Named in the settings: an edit of them reruns the stage.
+        files=[
+            file
+            for file in (SETTINGS.source.earthquakes, SETTINGS.source.faults)
+            if file is not None
+        ],
     output:
         path("{region}", "events.parquet"),
     log:
@@ -15,7 +21,7 @@ rule source:
     params:
         options=options("source"),
         noise=lambda wildcards, input: [
-            word for path in input.noise for word in ("--noise", path)
+            word for product in input.noise for word in ("--noise", product)
         ],
         settings=settings("source"),
         code=code("source"),
