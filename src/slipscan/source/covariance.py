@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,6 +31,8 @@ OUTER_SCALES_M: Final = (4e3, 8e3, 16e3, 32e3, 80e3)
 EXPONENT: Final = 8 / 3
 """Of the 2-D spectrum (Hanssen 2001); with the outer scale free, another one changes little."""
 WHITE_SHARES: Final = (0.003, 0.03, 0.12, 0.4, 1.0)
+STRETCHES: Final = (1.8, 3.5)
+AZIMUTHS_DEG: Final = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
 FEWEST: Final = 60
 """Points far from an event that tell the spectrum of its map."""
 SHRUNK_BY: Final = 30.0
@@ -159,20 +161,25 @@ def law_of_map(
     if len(value) < FEWEST:
         outer, share = _ASSUMED
         return NoiseLaw(_spectrum(EXPONENT, outer), (1 - share) * level, share * level, told_by="assumed")
-    best = (-math.inf, _ASSUMED, level)
-    for tried in itertools.product(OUTER_SCALES_M, WHITE_SHARES):
-        outer, share = tried
-        law = NoiseLaw(_spectrum(EXPONENT, outer), 1 - share, share)
-        found = _restricted(law.covariance(rows, columns, pixel_m, std), value, nuisance)
-        if found is None:
-            continue
+    best = (-math.inf, _spectrum(EXPONENT, _ASSUMED[0]), _ASSUMED[1], level)
+
+    def better(spectrum: TurbulenceSpectrum, share: float) -> tuple[float, TurbulenceSpectrum, float, float]:
+        covariance = NoiseLaw(spectrum, 1 - share, share).covariance(rows, columns, pixel_m, std)
+        found = _restricted(covariance, value, nuisance)
+        if found is None or found[0] <= best[0]:
+            return best
         likelihood, variance, count = found
         # Points that are correlated say less of the level than their number.
         variance = math.exp((count * math.log(variance) + SHRUNK_BY * math.log(level)) / (count + SHRUNK_BY))
-        if likelihood > best[0]:
-            best = (likelihood, tried, variance)
-    outer, share = best[1]
-    return NoiseLaw(_spectrum(EXPONENT, outer), (1 - share) * best[2], share * best[2])
+        return likelihood, spectrum, share, variance
+
+    for outer, share in itertools.product(OUTER_SCALES_M, WHITE_SHARES):
+        best = better(_spectrum(EXPONENT, outer), share)
+    round_, share = best[1], best[2]
+    if share < 1:
+        for ratio, azimuth in itertools.product(STRETCHES, AZIMUTHS_DEG):
+            best = better(replace(round_, anisotropy=ratio, azimuth_deg=azimuth), share)
+    return NoiseLaw(best[1], (1 - best[2]) * best[3], best[2] * best[3])
 
 
 def _spectrum(exponent: float, outer_scale_m: float) -> TurbulenceSpectrum:

@@ -97,7 +97,7 @@ def nearest_fault(path: Path, origin: tuple[float, float], within_km: float) -> 
                 shapely.Point(*origin).buffer(within_km / 30)
             ):
                 continue
-            trace = np.column_stack(from_lonlat(lonlat[:, 0], lonlat[:, 1], frame))
+            trace = np.asarray(np.column_stack(from_lonlat(lonlat[:, 0], lonlat[:, 1], frame)), np.float64)
             distance = shapely.LineString(trace).distance(shapely.Point(0.0, 0.0))
             if distance <= 1e3 * within_km and (best is None or distance < best[0]):
                 dip = properties.get("dip")

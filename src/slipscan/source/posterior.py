@@ -34,10 +34,13 @@ SIZES: Final = 32
 """Nodes of the integral over the size."""
 SPAN: Final = 6.0
 """Standard deviations that it reaches over."""
-MOVES: Final = 4
-LAST_MOVES: Final = 15
+MOVES: Final = (3, 10, 1.5)
+LAST_MOVES: Final = (8, 30, 5.0)
+"""Rounds of a step, and of the last one: at least, at most, and the moves a particle took on average by then."""
 JUMP: Final = 0.1
 """Share of the moves that go the whole way from one particle to another: from mode to mode."""
+JITTER: Final = 1e-3
+"""Of the particles' standard deviation, added to every move: equal particles part."""
 LN10: Final = math.log(10.0)
 HOPELESS: Final = 25.0
 """Log evidence by which a kind must be behind another one, at the likelihood of its best particle, to be given up."""
@@ -154,7 +157,7 @@ def sample(problem: Problem, particles: int, searched: int, seed: int, rival: fl
     generator = torch.Generator().manual_seed(seed)
     z = _prior(problem.kind.dimensions, max(searched, particles), seed)
     likelihood, b, a = (
-        torch.cat(part) for part in zip(*[problem.log_likelihood(s) for s in z.split(1024)], strict=True)
+        torch.cat(part) for part in zip(*[problem.log_likelihood(s) for s in torch.split(z, 1024)], strict=True)
     )
     log_evidence, power = 0.0, 0.0
     while power < 1.0:
@@ -168,8 +171,13 @@ def sample(problem: Problem, particles: int, searched: int, seed: int, rival: fl
         if power > 0.1 and reachable + HOPELESS < rival:
             log_evidence = reachable
             break
-        for _ in range(MOVES if power < 1.0 else LAST_MOVES):
-            z, likelihood, b, a = _move(problem, z, likelihood, b, a, power, generator)
+        least, most, wanted = MOVES if power < 1.0 else LAST_MOVES
+        taken = 0.0
+        for turn in range(most):
+            z, likelihood, b, a, share = _move(problem, z, likelihood, b, a, power, generator)
+            taken += share
+            if turn + 1 >= least and taken >= wanted:
+                break
     shape = problem.kind.shape(z, problem.area)
     size = problem.draw_size(shape, b, a, torch.rand(len(z), generator=generator, dtype=torch.float64))
     chi_square = problem.data.energy - 2 * size * b + size.square() * a
@@ -215,10 +223,12 @@ def _resampled(log_weight: Tensor, count: int, generator: torch.Generator) -> Te
 
 def _move(
     problem: Problem, z: Tensor, likelihood: Tensor, b: Tensor, a: Tensor, power: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Offer each half of the particles a place made of differences of the other half."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
+    """Offer each half of the particles a place made of differences of the other half; and the share that took it."""
+    moved = 0
     z, likelihood, b, a = z.clone(), likelihood.clone(), b.clone(), a.clone()
     order = torch.randperm(len(z), generator=generator)
+    spread = z.std(dim=0)
     half = len(z) // 2
     for own, other in ((order[:half], order[half:]), (order[half:], order[:half])):
         one = other[torch.randint(len(other), (len(own),), generator=generator)]
@@ -228,10 +238,12 @@ def _move(
         step = scale * (z[one] - z[two])
         # Some coordinates at a time: where few matter, larger steps are taken.
         chosen = torch.rand(step.shape, generator=generator) < 0.3 + 0.7 * torch.rand(len(own), 1, generator=generator)
-        new = z[own] + step * chosen + 0.02 * torch.randn(step.shape, generator=generator)
+        # A trace of noise alone: at a high signal-to-noise ratio a posterior is a hundred times as narrow as its prior.
+        new = z[own] + step * chosen + JITTER * spread * torch.randn(step.shape, generator=generator)
         found, new_b, new_a = problem.log_likelihood(new)
         ratio = power * (found - likelihood[own]) + 0.5 * (z[own].square().sum(1) - new.square().sum(1)).double()
         taken = torch.log(torch.rand(len(own), generator=generator, dtype=torch.float64)) < ratio
         rows = own[taken]
+        moved += len(rows)
         z[rows], likelihood[rows], b[rows], a[rows] = new[taken], found[taken], new_b[taken], new_a[taken]
-    return z, likelihood, b, a
+    return z, likelihood, b, a, moved / len(z)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pyproj import Geod
 
 from slipscan.errors import SlipscanError
@@ -108,7 +109,7 @@ def read_quakes(path: Path) -> tuple[Quake, ...]:
     return quakes_of(frame.sort_values("time", kind="stable").to_dict("records"))
 
 
-def quakes_of(rows: Iterable[dict[str, Any]]) -> tuple[Quake, ...]:
+def quakes_of(rows: Iterable[Mapping[Any, Any]]) -> tuple[Quake, ...]:
     """Earthquakes of rows with the names of `Quake`."""
     return tuple(
         Quake(
@@ -127,7 +128,7 @@ def moment(magnitude: float) -> float:
 def quake_facts(
     quakes: Sequence[Quake] | None,
     times: tuple[np.datetime64, np.datetime64],
-    epochs: Sequence[np.datetime64],
+    epochs: Sequence[np.datetime64] | NDArray[np.datetime64],
     place: tuple[float, float],
     potency_m3: float,
     within_km: float,
@@ -152,7 +153,7 @@ def quake_facts(
     if quakes is None:
         return QuakeFacts()
     near = [q for q in quakes if _GEOD.inv(q.longitude, q.latitude, *place)[2] <= 1e3 * within_km]
-    begin, end = (np.datetime64(t, "s") for t in times)
+    begin, end = (t.astype("datetime64[s]") for t in times)
     before, after = _bracket(epochs, begin, end)
     tolerance = (after - before) if (after - before) < 60 * _DAY else 12 * _DAY
     geodetic = moment(moment_magnitude(potency_m3)) if potency_m3 > 0 else math.nan
@@ -167,12 +168,12 @@ def quake_facts(
     soon = [q for q in preceding if (begin - q.time) / _DAY <= AFTER_D]
     if soon and geodetic > 0:
         share = max(moment(q.magnitude) for q in soon) / geodetic
-    one_interval = sum(bool(before < np.datetime64(e, "s") < after) for e in epochs) == 0
+    one_interval = not any(before < epoch < after for epoch in np.asarray(epochs, "datetime64[s]"))
     return QuakeFacts(to_next, from_last, ratio, one_interval and bool(during), share, True)
 
 
 def _bracket(
-    epochs: Sequence[np.datetime64], begin: np.datetime64, end: np.datetime64
+    epochs: Sequence[np.datetime64] | NDArray[np.datetime64], begin: np.datetime64, end: np.datetime64
 ) -> tuple[np.datetime64, np.datetime64]:
     """The last epoch before a span and the first one after it."""
     times = np.asarray(epochs, "datetime64[s]")

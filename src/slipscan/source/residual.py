@@ -48,7 +48,7 @@ def residual_map(
     block = track_block(track, numbers, origin, settings.max_points, noise)
     rows, columns = np.indices(track.grid.shape).reshape(2, -1)
     lon, lat = to_lonlat(track.grid.x[columns], track.grid.y[rows], track.grid.crs)
-    moved = predict(event, lon, lat, settings.poisson_ratio)
+    moved = predict(event, np.asarray(lon, float), np.asarray(lat, float), settings.poisson_ratio)
     if block is None or track.los is None:
         return value
     rest = value
@@ -57,7 +57,7 @@ def residual_map(
         rest = value - (moved * track.los[rows, columns]).sum(axis=1).reshape(value.shape)
         east, north = block.east, block.north
         point_lon, point_lat = to_lonlat(east, north, local_crs(*origin))
-        near = predict(event, np.asarray(point_lon), np.asarray(point_lat), settings.poisson_ratio)
+        near = predict(event, np.asarray(point_lon, float), np.asarray(point_lat, float), settings.poisson_ratio)
         assert near is not None, "the event has a source"
         at_points = block.value - (near * block.direction).sum(axis=1)
     if block.nuisance is None:
