@@ -165,6 +165,8 @@ def test_two_events_stay_two(tmp_path):
     table, _ = explained(paths, tmp_path, **FEW)
     assert table["tracks"].tolist() == ["087A", "065D,087A"]
     assert table["t50"].is_monotonic_increasing
+    # Without its noise product nobody knows what the track that has no transient of it would have seen.
+    assert "065D:no_data" in table["track_verdicts"][0]
 
 
 def test_no_transient_is_an_empty_table_with_its_scans(tmp_path):

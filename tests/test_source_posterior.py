@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from slipscan.errors import SlipscanError
 from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 from slipscan.settings import SourceSettings
-from slipscan.source.covariance import NoiseLaw, change_weights, law_of_map
+from slipscan.source.covariance import NoiseLaw, change_weights, law_of_map, law_of_product
 from slipscan.source.data import Block, Data
 from slipscan.source.explain import FAMILIES, explain_data, family_quantiles, left_of, weighted_quantiles
 from slipscan.source.faults import MappedFault
@@ -78,6 +79,41 @@ def test_weights_give_the_size_of_a_history_beside_rate_and_season():
     background = 3 + 0.2 * years + np.cos(2 * np.pi * years)
     assert weight @ (background + 0.7 * course) == pytest.approx(0.7)
     assert change_weights(time, years, np.ones(80)) is None
+
+
+def noise_product(red):
+    """Turbulence of 5 mm an epoch, single pixels of 1 mm, and a random walk."""
+    time = np.datetime64("2018-01-01", "ns") + np.arange(80) * np.timedelta64(12 * 86400, "s")
+    numbers = {"white_std": 1e-3, "exponent": 8 / 3, "outer_scale": 20e3, "turbulence_std": 5e-3}
+    return xr.Dataset(
+        {
+            **{name: ((), value) for name, value in numbers.items()},
+            "turbulence_epoch_std": ("time", np.full(80, 5e-3)),
+            "band_white_std": (("time", "band"), np.full((80, 2), 4e-3)),
+            "red_variance": ("band", np.array([0.0, red])),
+        },
+        coords={"time": time, "band": ("band", [1.0, 8.0])},
+    )
+
+
+def test_the_noise_product_tells_the_covariance_of_a_change():
+    course = np.clip((np.arange(80) - 35) / 8, 0, 1)
+    product = noise_product(0.0)
+    law = law_of_product(product, product["time"].values, course)
+    weight = change_weights(product["time"].values, course, np.ones(80))
+    assert law.told_by == "noise product"
+    assert law.variance == pytest.approx(25e-6 * (weight**2).sum())
+    assert law.white == pytest.approx(1e-6 * (weight**2).sum())
+    # What walks in time adds to the long waves, not to the short ones.
+    walking = law_of_product(noise_product(1.0), product["time"].values, course)
+    rows, columns = np.array([0, 0, 0]), np.array([0, 1, 30])
+    spread = []
+    for one in (law, walking):
+        found = one.covariance(rows, columns, (PIXEL_M, PIXEL_M), np.ones(3))
+        spread.append([found[0, 0] + found[i, i] - 2 * found[0, i] for i in (1, 2)])
+    near, far = (walked / white for white, walked in zip(*spread, strict=True))
+    assert far > near > 0.99 and far > 1.1
+    assert law_of_product(product, product["time"].values, np.zeros(80)) is None
 
 
 def test_posterior_of_a_volume_source_holds_the_truth_as_often_as_it_says():

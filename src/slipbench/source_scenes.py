@@ -22,13 +22,10 @@ from slipbench.bound import TEMPORAL, epoch_nuisance, temporal_columns
 from slipbench.families import FamilyNoise, draw_noise
 from slipbench.plan import EventClass, Family, SkillPlan
 from slipbench.scenes import SEED_TAG, Geometry, draw_geometry, draw_source
-from slipscan import vocabulary
-from slipscan.fit.model import DAYS_PER_YEAR, transient_column
+from slipbench.source_product import transients_of
+from slipbench.source_truth import before_half, quakes_of, truth_of
 from slipscan.forward.history import history
-from slipscan.geometry import Grid, from_lonlat, to_lonlat, utm_crs, write_grid
 from slipscan.noise.simulate import missing_pixels
-from slipscan.source.covariance import change_weights
-from slipscan.source.sources import SHEAR_MODULUS_PA, moment_magnitude
 from slipscan.synthetic.backdrop import draw_relief
 from slipscan.synthetic.distribution import raise_relief
 from slipscan.synthetic.sources import Source, ground_displacement
@@ -49,11 +46,8 @@ TYPES: Final = {
 SNR: Final = (10.0, 60.0)
 """Matched-filter signal-to-noise ratio, of the track that sees more, log-uniform: of what is found in 8 years of data,
 rate and season unknown, half of all events have 22 or more (docs/benchmarks/skill.md)."""
-PLACE: Final = (32.6, 40.8)
 LARGEST_M: Final = 0.3
 CYCLE_M: Final = 0.02773
-QUAKES_PER_YEAR: Final = 0.7
-"""Of magnitude 5 to 6 within 80 km, with nothing to do with the event."""
 T50_ERROR_D, DURATION_LOG_ERROR = 8.0, 0.2
 """Of detection: standard deviations."""
 _FOOTPRINT: Final = 0.35
@@ -150,9 +144,11 @@ def draw_source_scene(key: SourceKey, plan: SkillPlan) -> SourceScene:
         seen = grown + noises[track].delay
         if track == order[0]:  # what nothing but one track's processing made
             seen = seen + extra * (places[track].days >= ramp[0])[:, None, None]
-        tracks.append(_product(seen, ~gaps[track], mask, height, places[track], ramp, f"T{track}", each[track] * size))
-    truth = _truth(key, source, size, cls) | {"snr": float(each.max() * size), "type": key.type}
-    return SourceScene(key, source, tuple(tracks), _quakes(generator, key, source, truth, places[0]), truth)
+        tracks.append(
+            transients_of(seen, ~gaps[track], mask, height, places[track], ramp, f"T{track}", each[track] * size)
+        )
+    truth = truth_of(key.type, source, size, cls) | {"snr": float(each.max() * size), "type": key.type}
+    return SourceScene(key, source, tuple(tracks), quakes_of(generator, key.type, source, truth, places[0]), truth)
 
 
 def _other_side(generator: np.random.Generator, one: Geometry, other: Geometry) -> Geometry:
@@ -243,16 +239,10 @@ def _found(generator: np.random.Generator, source: Source, place: Geometry) -> t
     length = source.duration_d / 0.9 * math.exp(DURATION_LOG_ERROR * wander[1])
     if source.history == "log":
         # Of a decaying history a ramp finds the fast part: from its beginning to about twice its half.
-        start = source.t50_d - _before_half(source)
+        start = source.t50_d - before_half(source)
         return start, 2.0 * (t50 - start)
     del place
     return t50 - length / 2, length
-
-
-def _before_half(source: Source) -> float:
-    """Days from the beginning of a logarithmic history to its half."""
-    early, middle, late = ((100.0**f - 1) / 99 for f in (0.05, 0.5, 0.95))
-    return middle * source.duration_d / (late - early)
 
 
 def _residue(
@@ -268,122 +258,3 @@ def _residue(
     edge = radius * (1 + 0.25 * np.sin(2 * turn + generator.uniform(0, 6)) + 0.15 * np.sin(5 * turn))
     block = np.hypot(y - centre[0], x - centre[1]) < edge
     return CYCLE_M * float(generator.choice((-1, 1))) * block, block
-
-
-def _product(
-    seen: Float32, valid: NDArray[np.bool_], footprint: NDArray[np.bool_], height: Float32, place: Geometry,
-    ramp: tuple[float, float], name: str, statistic: float,
-) -> xr.Dataset:  # fmt: skip
-    """The transients product of one track, and in `noise_series` the residual of its epochs."""
-    time = np.datetime64("2014-01-01", "ns") + (place.days * 86400e9).astype("timedelta64[ns]")
-    course = transient_column(time, *ramp)
-    weight = change_weights(time, course, np.ones(len(time)))
-    if weight is None:
-        weight = np.zeros(len(time))
-    change = np.tensordot(weight, seen, (0, 0))
-    design = np.column_stack([temporal_columns(place.days - place.days.mean(), TEMPORAL), course])
-    basis = np.linalg.qr(design)[0].astype(np.float32)
-    flat = seen.reshape(len(time), -1) - seen.reshape(len(time), -1).mean(axis=1, keepdims=True)
-    rest = flat - basis @ (basis.T @ flat)
-    std = np.sqrt((rest**2).sum(axis=0) / max(1, len(time) - basis.shape[1])) * math.sqrt(float((weight**2).sum()))
-    maps = ("transient", "y", "x")
-    value = np.where(valid, change, np.nan)[None]
-    grid = _grid(place)
-    days = [ramp[0] + f * ramp[1] for f in (0.05, 0.5, 0.95)]
-    t05, t50, t95 = (np.datetime64("2014-01-01", "ns") + np.timedelta64(int(d * 86400), "s") for d in days)
-    attrs = {
-        "region": "BENCH", "track": name, "window_start": str(time[0])[:10], "window_end": str(time[-1])[:10],
-        "data_until": str(time[-1])[:10], "area_km2": 4096.0, "threshold": 8.0, "false_alarms_per_1e4km2_yr": 0.1,
-        "calibration_id": "bench", "weights": "none", "inventory_sha256": "", "slipscan_version": "bench",
-    }  # fmt: skip
-    out = xr.Dataset(
-        {
-            "map": (maps, value.astype(np.float32)),
-            "map_std": (maps, np.where(valid, std.reshape(valid.shape), np.nan)[None].astype(np.float32)),
-            "footprint": (maps, footprint[None].astype("int8")),
-            "history": (("transient", "time"), course[None].astype(np.float32)),
-            "ongoing": ("transient", np.array([days[2] >= place.days[-1]], "int8")),
-            "left_censored": ("transient", np.array([days[0] <= place.days[0]], "int8")),
-            "statistic": ("transient", np.array([max(statistic, 8.5)])),
-            "p_value": ("transient", np.array([1e-3])),
-            "height": (("y", "x"), height),
-            **{
-                f"los_{axis}": (("y", "x"), np.full(valid.shape, part, np.float32))
-                for axis, part in zip(("east", "north", "up"), place.los, strict=True)
-            },
-        },
-        coords={
-            "transient": [0], "time": time, "t05": ("transient", np.array([t05])),
-            "t50": ("transient", np.array([t50])), "t95": ("transient", np.array([t95])),
-        },
-        attrs=attrs,
-    )  # fmt: skip
-    return vocabulary.annotate(write_grid(out, grid), "transients")
-
-
-def _grid(place: Geometry) -> Grid:
-    crs = utm_crs(*PLACE)
-    x0, y0 = (float(value) for value in from_lonlat(np.array(PLACE[0]), np.array(PLACE[1]), crs))
-    return Grid(x0 + place.frame.east[0].astype(float), y0 + place.frame.north[:, 0].astype(float), crs)
-
-
-def _truth(key: SourceKey, source: Source, size: float, cls: str) -> dict[str, Any]:
-    names = ("mw", "depth_km", "slip_mm", "length_km", "width_km", "strike_deg", "dip_deg", "rake_deg")
-    out: dict[str, Any] = dict.fromkeys((*names, "volume_change_m3", "longitude", "latitude"), math.nan)
-    out["class"] = cls if key.type != "residue" else "none"
-    if key.type == "residue":
-        return out
-    sine = math.sin(math.radians(source.dip_deg))
-    top = source.kind not in ("volume", "crack", "sill", "reservoir")
-    out["depth_km"] = (source.depth + (0.5 * source.width * sine if top else 0.0)) / 1e3
-    across = 0.5 * source.width * math.cos(math.radians(source.dip_deg)) if top else 0.0
-    right = math.radians(source.strike_deg + 90.0)
-    frame = utm_crs(*PLACE)
-    x0, y0 = (float(value) for value in from_lonlat(np.array(PLACE[0]), np.array(PLACE[1]), frame))
-    middle = (x0 + source.east + across * math.sin(right), y0 + source.north + across * math.cos(right))
-    lon, lat = to_lonlat(np.array(middle[0]), np.array(middle[1]), frame)
-    out |= {"longitude": float(lon), "latitude": float(lat)}
-    if source.family != "fault":
-        unit = 1e6 if source.kind in ("volume", "crack") else source.length * source.width
-        unit *= math.pi / 4 if source.kind == "reservoir" else 1.0
-        return out | {"volume_change_m3": source.sign * size * unit}
-    rake = source.rake_deg + (180.0 if source.sign < 0 else 0.0)
-    return out | {
-        "mw": moment_magnitude(size * source.length * source.width), "slip_mm": 1e3 * size,
-        "length_km": source.length / 1e3, "width_km": source.width / 1e3, "strike_deg": source.strike_deg,
-        "dip_deg": source.dip_deg, "rake_deg": (rake + 180.0) % 360.0 - 180.0,
-    }  # fmt: skip
-
-
-def _quakes(
-    generator: np.random.Generator, key: SourceKey, source: Source, truth: dict[str, Any], place: Geometry
-) -> list[dict[str, Any]]:
-    """Earthquakes of the region: some by chance, and the one that an earthquake's event or afterslip belongs to."""
-    span = np.ptp(place.days) + DAYS_PER_YEAR
-    count = int(generator.poisson(QUAKES_PER_YEAR * span / DAYS_PER_YEAR))
-    rows = [
-        (float(place.days[0] + generator.uniform(-0.5 * DAYS_PER_YEAR, span)), *generator.uniform(-80e3, 80e3, 2),
-         float(generator.uniform(2, 15)), 5.0 + float(generator.exponential(1 / math.log(10))))
-        for _ in range(count)
-    ]  # fmt: skip
-    at = (source.east + generator.normal(0, 3e3), source.north + generator.normal(0, 3e3), float(truth["depth_km"]))
-    if key.type == "coseismic":
-        rows.append((source.t50_d - 0.5, *at, float(truth["mw"] + generator.normal(0, 0.1))))
-    if key.type == "afterslip":
-        # Afterslip is some tenths of its earthquake's moment.
-        larger = generator.uniform(0.2, 0.7)
-        rows.append((source.t50_d - _before_half(source) - 0.5, *at, max(5.0, float(truth["mw"] + larger))))
-    frame = utm_crs(*PLACE)
-    x0, y0 = (float(value) for value in from_lonlat(np.array(PLACE[0]), np.array(PLACE[1]), frame))
-    out = []
-    for day, east, north, depth, magnitude in sorted(rows):
-        lon, lat = to_lonlat(np.array(x0 + east), np.array(y0 + north), frame)
-        when = np.datetime64("2014-01-01", "s") + np.timedelta64(int(day * 86400), "s")
-        out.append({
-            "time": str(when), "longitude": round(float(lon), 4), "latitude": round(float(lat), 4),
-            "depth_km": round(depth, 1), "magnitude": round(min(magnitude, 7.5), 2),
-        })  # fmt: skip
-    return out
-
-
-assert SHEAR_MODULUS_PA == 30e9, "magnitudes of the truth are at 30 GPa"

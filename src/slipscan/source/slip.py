@@ -66,6 +66,40 @@ class SlipModel:
     mw: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class _Plane:
+    """Patches (patch,) of a plane, metres: centres, middles of the top edges, and distances along the plane."""
+
+    strike: float
+    dip: float
+    length: float
+    width: float
+    east: Float
+    north: Float
+    depth: Float
+    top_east: Float
+    top_north: Float
+    top: Float
+    distance: Float
+
+
+def _plane(fault: MappedFault, dip: float, half: float) -> _Plane:
+    """The plane below a trace, `half` metres to either side of its nearest point."""
+    strike, east0, north0 = fault.nearest
+    sine, cosine = math.sin(math.radians(dip)), math.cos(math.radians(dip))
+    length, width = 2 * half / ALONG, min(DEEPEST_M / max(sine, 0.17), 3 * half) / DOWN
+    along, down = (np.arange(ALONG) + 0.5) * length - half, (np.arange(DOWN) + 0.5) * width
+    u, v = (axis.ravel() for axis in np.meshgrid(along, down))
+    e, n = math.sin(math.radians(strike)), math.cos(math.radians(strike))
+    # Down dip is to the right of the strike.
+    east, north = east0 + u * e + v * cosine * n, north0 + u * n - v * cosine * e
+    up = 0.5 * width
+    return _Plane(
+        strike, dip, length, width, east, north, v * sine, east - up * cosine * n, north + up * cosine * e,
+        np.maximum(0.0, (v - up) * sine), np.hypot(u[:, None] - u, v[:, None] - v),
+    )  # fmt: skip
+
+
 def distribute(
     blocks: Sequence[Block],
     fault: MappedFault,
@@ -91,38 +125,25 @@ def distribute(
     seed
         of the draws that the magnitude's quantiles are taken of
     """
-    strike, east0, north0 = fault.nearest
-    dip = fault.dip_deg if fault.dip_deg is not None else dip_deg
-    half = 1.5 * reach_m
-    length, width = 2 * half / ALONG, min(DEEPEST_M / math.sin(math.radians(max(dip, 10.0))), 3 * half) / DOWN
-    along = (np.arange(ALONG) + 0.5) * length - half
-    down = (np.arange(DOWN) + 0.5) * width
-    u, v = (axis.ravel() for axis in np.meshgrid(along, down))
-    azimuth, cosine = math.radians(strike), math.cos(math.radians(dip))
-    east = east0 + u * math.sin(azimuth) + v * cosine * math.cos(azimuth)
-    north = north0 + u * math.cos(azimuth) - v * cosine * math.sin(azimuth)
-    depth = v * math.sin(math.radians(dip))
-    up = 0.5 * width
-    top_e, top_n = east - up * cosine * math.cos(azimuth), north + up * cosine * math.sin(azimuth)
-    top = np.maximum(0.0, depth - up * math.sin(math.radians(dip)))
+    plane = _plane(fault, fault.dip_deg if fault.dip_deg is not None else dip_deg, 1.5 * reach_m)
     response, value = [], []
     for block in blocks:
         moved = okada_surface(
-            torch.from_numpy(block.east), torch.from_numpy(block.north), east0=torch.from_numpy(top_e),
-            north0=torch.from_numpy(top_n), depth_top=torch.from_numpy(top), strike_deg=strike, dip_deg=dip,
-            length=length, width=width, rake_deg=rake_deg, slip=1.0, poisson_ratio=poisson_ratio,
+            torch.from_numpy(block.east), torch.from_numpy(block.north), east0=torch.from_numpy(plane.top_east),
+            north0=torch.from_numpy(plane.top_north), depth_top=torch.from_numpy(plane.top), strike_deg=plane.strike,
+            dip_deg=plane.dip, length=plane.length, width=plane.width, rake_deg=rake_deg, slip=1.0,
+            poisson_ratio=poisson_ratio,
         ).numpy()  # fmt: skip
         response.append(block.whitened(np.einsum("spc,pc->ps", moved, block.direction)))
         value.append(block.whitened(block.value))
-    distance = np.hypot(u[:, None] - u, v[:, None] - v)
-    found = _posterior(np.concatenate(response), np.concatenate(value), distance)
-    mean, covariance, best, log_evidence = found
+    mean, covariance, best, log_evidence = _posterior(np.concatenate(response), np.concatenate(value), plane.distance)
     drawn = np.random.default_rng(seed).multivariate_normal(mean, covariance, DRAWS, method="eigh")
-    potency = np.maximum(drawn.sum(axis=1) * length * width, 1.0)
+    potency = np.maximum(drawn.sum(axis=1) * plane.length * plane.width, 1.0)
     quantiles = np.quantile([moment_magnitude(p) for p in potency], (0.16, 0.5, 0.84))
     return SlipModel(
-        east, north, depth, length, width, strike, dip, rake_deg, mean, np.sqrt(np.diag(covariance)), best[0], best[1],
-        log_evidence, (float(quantiles[0]), float(quantiles[1]), float(quantiles[2])),
+        plane.east, plane.north, plane.depth, plane.length, plane.width, plane.strike, plane.dip, rake_deg,
+        mean, np.sqrt(np.diag(covariance)), best[0], best[1], log_evidence,
+        (float(quantiles[0]), float(quantiles[1]), float(quantiles[2])),
     )  # fmt: skip
 
 
