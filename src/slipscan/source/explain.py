@@ -63,6 +63,10 @@ class Explained:
         return max(FAMILIES[family], key=lambda name: self.posteriors[name].log_evidence)
 
 
+FITS: Final = 1.15
+"""Level of the noise above which a source does not fit."""
+
+
 def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) -> Explained:
     """Sample the posterior of every kind of source.
 
@@ -80,13 +84,27 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
     # The point first: it takes next to nothing, and what is far behind it or the fault is given up early.
     for number, kind in enumerate((POINT, *(k for k in KINDS.values() if k is not POINT))):
         rival = max((p.log_evidence for p in found.values()), default=-math.inf)
-        share, searched = (1.0, 1.0) if kind.name == "fault" else OTHERS
-        problem = Problem(kind, data, area, settings.poisson_ratio)
-        found[kind.name] = sample(
-            problem, max(50, round(share * settings.particles)), max(64, round(searched * settings.searched)),
-            settings.seed + number, rival,
-        )  # fmt: skip
+        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, 1, rival)
+    # Where even the best does not fit, the search may have ended in a wrong place: once more, with more of all.
+    best = max(found.values(), key=lambda p: p.log_evidence)
+    if level_of(best, data, representative(best)) > FITS:
+        number = len(found) + list(found).index(best.kind.name)
+        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, 2, -math.inf)
+        if again.log_evidence > best.log_evidence:
+            found[best.kind.name] = again
     return Explained(data, area, found, settings.poisson_ratio)
+
+
+def _sampled(problem: Problem, settings: SourceSettings, number: int, times: int, rival: float) -> Posterior:
+    """Sample a kind with its own seed, `number`, and `times` the particles of the settings."""
+    share, searched = (1.0, 1.0) if problem.kind.name == "fault" else OTHERS
+    particles, shapes = round(times * share * settings.particles), round(times * searched * settings.searched)
+    return sample(problem, max(50, particles), max(64, shapes), settings.seed + number, rival)
+
+
+def level_of(posterior: Posterior, data: Data, row: int) -> float:
+    """Root of the reduced chi-square of a particle: 1 where source and noise are right."""
+    return math.sqrt(float(posterior.chi_square[row]) / data.degrees)
 
 
 def likelihood_ratio(data: Data, energy: float) -> float:
