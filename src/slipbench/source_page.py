@@ -39,8 +39,7 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
     parts = [
         "# slipbench: what made an event",
         f"Written by `{command}`. {scenes} scenes of the test ({counts}), frozen by their ids"
-        f" (`slipbench.source_scenes`); {len({r['id'] for r in tuned})} other scenes of family {TUNED_ON} are those"
-        " that the stage was developed with, and stand apart. A scene: 64 x 64 km, 120 epochs of 12 d, rate and season"
+        f" (`slipbench.source_scenes`). A scene: 64 x 64 km, 120 epochs of 12 d, rate and season"
         f" unknown, relief, one event of SNR {SNR[0]:g} to {SNR[1]:g} in the track that sees it better. The change map"
         " is a least-squares fit of a ramp whose t50 is off by 8 d and whose duration by 20 % (standard deviations), as"
         " detection's may be; the footprint is where the true displacement exceeds 0.35 of its peak, so that"
@@ -60,9 +59,13 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
         _confusion([r for r in test if r["tracks"] == 2 and (r["truth"]["snr"] >= STRONG or _is_residue(r))]),
         "Is the stated probability true? All scenes, one track and two:",
         _reliability(test),
-        "## Scenes that the stage was developed with",
-        _aims(tuned),
     ]
+    if tuned:
+        parts += [
+            "## Scenes that the stage was developed with",
+            f"{len({row['id'] for row in tuned})} other scenes of family {TUNED_ON}; no figure above holds them.",
+            _aims(tuned),
+        ]
     text = "\n\n".join(parts) + "\n"
     write_text(page, text, PAGE)
     return text
