@@ -70,7 +70,7 @@ def region(tmp_path_factory):
         transients(directory / "d.zarr", "065D", [FAULT], [DATES], orbit="descending", seed=2),
     ]
     source_stage.write_event_table(
-        paths, directory / "events.parquet", SourceSettings(max_points=100, particles=80, searched=512)
+        paths, directory / "events.parquet", SourceSettings(max_points=250)
     )
     return directory / "events.parquet", paths
 
