@@ -119,8 +119,8 @@ def detect(_: Path) -> Numbers:
 def source(directory: Path) -> Numbers:
     """What made the transient of one track."""
     path = transients(directory / "a.zarr", "087A", [FAULT], [DATES], pixels=60)
-    events, _ = explain([open_track(path, 0)], SourceSettings(max_points=100))
-    names = ("longitude", "latitude", "depth_km", "potency_m3", "mw", "variance_explained", "area_km2")
+    events, _ = explain([open_track(path, 0)], SourceSettings(max_points=60, particles=50, searched=128))
+    names = ("longitude", "latitude", "depth_km", "potency_m3", "mw_50", "log_evidence", "area_km2")
     return {"type": list(events["type"]), **key_numbers(**{name: events[name] for name in names})}
 
 

@@ -20,6 +20,7 @@ from slipscan.source.stage import write_event_table
 from slipscan.store import open_zarr, write_zarr
 
 NULLS = 8
+FEW = {"max_points": 60, "particles": 50, "searched": 64}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_it_says_what_the_stages_say(stack, tmp_path: Path) -> None:
     write_zarr(stack.drop_vars("events"), files["stack"])
     write_denoised(files["stack"], files["denoised"], DenoiseSettings(method="classical"))
     write_transients(files["stack"], files["transients"], DetectSettings(nulls=NULLS), denoised=files["denoised"])
-    write_event_table([files["transients"]], tmp_path / "events.parquet", SourceSettings(max_points=100))
+    write_event_table([files["transients"]], tmp_path / "events.parquet", SourceSettings(**FEW))
 
     denoised = slipscan.denoise(stack, "classical")
     assert denoised.equals(open_zarr(files["denoised"]).load())
@@ -79,7 +80,7 @@ def test_it_says_what_the_stages_say(stack, tmp_path: Path) -> None:
     assert np.array_equal(transients["statistic"], product["statistic"])
     assert set(transients["threshold"]) == {product.attrs["threshold"]}
     events, _ = read_events(tmp_path / "events.parquet")
-    again = slipscan.invert(stack, transients, max_points=100)
+    again = slipscan.invert(stack, transients, **FEW)
     assert list(again.columns) == list(events.columns)
     for column in ("type", "t05", "region", "calibration_id"):
         assert list(again[column]) == list(events[column])

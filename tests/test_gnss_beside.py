@@ -15,16 +15,16 @@ from slipscan.gnss.agreement import agreement
 from slipscan.gnss.offsets import lay
 from slipscan.png import PNG_AUTHOR
 from slipscan.report import gnss_figures, words
-from slipscan.settings import GnssSettings
-from slipscan.source.joint import NO_POINTS, Offsets, invert_joint
-from slipscan.source.projection import Observations
+from slipscan.settings import GnssSettings, SourceSettings
+from slipscan.source.data import Block
+from slipscan.source.explain import quantities
+from slipscan.source.joint import Offsets, joint_fault
+from slipscan.source.models import Area
 from slipscan.source.sources import Fault, displacement, moment_magnitude
 from station_builders import DATES, station
 from transient_builders import CENTRE, daily
 
 TRUE = Fault(1e3, -1e3, 4e3, 261.5, 85.0, 10e3, 4e3, -0.12, 0.0)
-START = Fault(2.5e3, 0.5e3, 6e3, 255.0, 80.0, 8e3, 5e3, -0.05, 0.0)
-"""What InSAR alone might say."""
 
 
 def offsets(std=0.5e-3):
@@ -39,27 +39,29 @@ def points():
     los = np.tile(los_from_incidence_heading(np.array(37.0), np.array(-13.0)), (len(east), 1))
     value = (displacement(TRUE, east, north) * los).sum(axis=1) + 4e-3
     value = value + 2e-3 * np.random.default_rng(6).standard_normal(len(east))
-    std, track = np.full(len(east), 2e-3), np.zeros(len(east), np.int64)
-    return Observations(east, north, value, std, los, track, np.hypot(east, north) < 8e3)
+    return Block(east, north, los, value, 2e-3**2 * np.eye(len(east)), np.full((len(east), 1), 0.02))
+
+
+AREA = Area(0.0, 0.0, 8e3)
+FEW = SourceSettings(particles=120, searched=4096)
+
+
+def middle(posterior, name):
+    return float(np.median(quantities(posterior)[name]))
 
 
 def test_stations_draw_the_joint_source_to_the_truth():
-    found = invert_joint(points(), offsets(), START, 0.25)
-    assert moment_magnitude(found.potency_m3) == pytest.approx(moment_magnitude(TRUE.potency_m3), abs=0.05)
-    assert (found.depth == pytest.approx(TRUE.depth, abs=800) and found.rake_deg == pytest.approx(180, abs=8)) or (
-        found.rake_deg < -172
-    )
-    assert np.hypot(found.east - TRUE.east, found.north - TRUE.north) < 800
-    loose = invert_joint(points(), offsets(std=50e-3), START, 0.25)  # stations that know nothing move nothing
-    apart = displacement(found, *(np.array([v]) for v in (3e3, 3e3))) - displacement(
-        loose, *(np.array([v]) for v in (3e3, 3e3))
-    )
-    assert np.abs(apart).max() < 6e-3
+    both, maps_alone = (joint_fault([points()], offsets(std), AREA, FEW) for std in (0.5e-3, 50e-3))
+    assert middle(both, "mw") == pytest.approx(moment_magnitude(TRUE.potency_m3), abs=0.1)
+    assert middle(both, "depth_km") == pytest.approx(TRUE.depth / 1e3, abs=1)
+    assert np.hypot(np.median(both.shape["east"]) - TRUE.east, np.median(both.shape["north"]) - TRUE.north) < 1e3
+    spread = [np.std(quantities(one)["depth_km"]) for one in (both, maps_alone)]
+    assert spread[0] < 0.8 * spread[1]
 
 
 def test_gnss_alone_gives_a_magnitude_near_insars_fault():
-    found = invert_joint(NO_POINTS, offsets(), START, 0.25)
-    assert moment_magnitude(found.potency_m3) == pytest.approx(moment_magnitude(TRUE.potency_m3), abs=0.1)
+    found = joint_fault([], offsets(), AREA, FEW)
+    assert middle(found, "mw") == pytest.approx(moment_magnitude(TRUE.potency_m3), abs=0.15)
 
 
 MOVED = np.array([12e-3, -8e-3, 5e-3])

@@ -24,6 +24,7 @@ SMALL = {
     "timeseries": {"pixel_m": 1000},
     "denoise": {"method": "classical"},
     "detect": {"nulls": 8},
+    "source": {"particles": 50, "searched": 64},
 }
 
 

@@ -102,6 +102,30 @@ def detect(
     print(measure_detection(plan, events, nulls, workers or os.cpu_count() or 1, page))
 
 
+@app.command("source")
+def source(
+    scenes: Annotated[
+        int, typer.Option(min=1, max=4000, help="of each noise family, and of those developed with")
+    ] = 20,
+    rows: Annotated[Path, typer.Option(help="a line a scene: a run goes on there")] = Path(
+        "results/bench/source/rows.jsonl"
+    ),
+    page: Annotated[Path | None, typer.Option(help="Markdown page; default: source.md beside the rows")] = None,
+    plan: Annotated[Path, typer.Option("--plan", help="whose noise the scenes have")] = Path(
+        "benchmarks/skill/long.yaml"
+    ),
+    measured_only: Annotated[bool, typer.Option("--measured-only", help="run nothing: what is there")] = False,
+    workers: Workers = None,
+) -> None:
+    """Print errors, coverage and types of the source stage on frozen scenes."""
+    from slipbench.frozen import one_thread
+    from slipbench.source_run import measure_source
+
+    one_thread()
+    words = f"slipscan bench source --scenes {scenes}" + (f" --page {page}" if page else "")
+    print(measure_source(scenes, plan, rows, page, workers or os.cpu_count() or 1, measured_only, words))
+
+
 @app.command("denoise")
 def denoise(
     weights: Annotated[str | None, typer.Option(help="name or path; default: the shipped ones")] = None,

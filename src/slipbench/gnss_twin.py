@@ -101,7 +101,7 @@ def twin_row(networks: int, simulated_yr: float) -> Row:
 
     (strong, n_strong), (middle, n_middle), (weak, n_weak) = recall(6.5, 99), recall(5, 6), recall(0, 5)
     error = float(np.median([t.error_d for t in out if t.found] or [np.nan]))
-    shown = 100 * float(np.mean([t.published for t in out if t.found] or [np.nan]))
+    shown = 100 * float(np.mean([float(t.published) for t in out if t.found] or [np.nan]))
     return Row(
         "twin, 16 stations, 6 years: recall at optimal SNR >= 6.5 / 5-6; error of the middle, median",
         "0.95 / 0.7; 4 d", "1.0 / 0.8; 2 d",

@@ -193,7 +193,7 @@ def invert(stack: xr.Dataset, transients: gpd.GeoDataFrame, **settings: Any) -> 
     -------
     events
         the event table (docs/products.md), a row a transient, in the order of their times: type, longitude, latitude,
-        depth_km, strike_deg, slip_mm, volume_change_m3, mw, variance_explained, ..., footprints in EPSG:4326
+        depth_km, strike_deg, slip_mm, volume_change_m3, mw_16, mw_50, mw_84, ..., footprints in EPSG:4326
 
     Raises
     ------
@@ -204,7 +204,7 @@ def invert(stack: xr.Dataset, transients: gpd.GeoDataFrame, **settings: Any) -> 
     --------
     >>> import slipscan
     >>> stack = slipscan.simulate(seed=3, epochs=30, pixels=32, peak_m=0.2)
-    >>> events = slipscan.invert(stack, slipscan.detect(stack, nulls=8).head(1), max_points=100)
+    >>> events = slipscan.invert(stack, slipscan.detect(stack, nulls=8).head(1), particles=50, searched=64)
     >>> events.crs.to_epsg(), "variance_explained" in events
     (4326, True)
     """

@@ -138,14 +138,17 @@ def source(
     out: Annotated[Path, typer.Option("--out", help="event table (.parquet)")],
     config: Config = None,
     options: Options = None,
+    noise: Annotated[
+        list[Path] | None, typer.Option(help="noise product of every track, in their order; once for each")
+    ] = None,
 ) -> None:
-    """Join the tracks of a region and invert what made each transient."""
+    """Join the tracks of a region and say what made each event, with its errors."""
     from slipscan.configuration import stage_settings
     from slipscan.settings import SourceSettings
     from slipscan.source.stage import write_event_table
 
     _one_thread()
-    write_event_table(transients, out, stage_settings(SourceSettings, config, options))
+    write_event_table(transients, out, stage_settings(SourceSettings, config, options), noise or [])
 
 
 @gnss_commands.app.command("compare")

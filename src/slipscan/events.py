@@ -23,6 +23,7 @@ from shapely.errors import ShapelyError
 
 from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
+from slipscan.events_source import POSTERIOR_COLUMNS
 from slipscan.outputs import parquet_kind
 
 EVENT_TYPES = (
@@ -74,6 +75,7 @@ SOURCE_COLUMNS = (
     Column("weights", "str", "weights of the denoiser: name and first digits of the sha256"),
     Column("data_until", "str", "last acquisition of the scan"),
     Column("slipscan_version", "str", "version that found it"),
+    *(Column(*column) for column in POSTERIOR_COLUMNS),
 )  # fmt: skip
 
 GNSS_COLUMNS = (

@@ -22,6 +22,7 @@ from slipscan.settings_catalogue import CatalogueSettings as CatalogueSettings
 from slipscan.settings_catalogue import PrecursorSettings as PrecursorSettings
 from slipscan.settings_gnss import GnssDetectSettings as GnssDetectSettings
 from slipscan.settings_gnss import NglSettings as NglSettings
+from slipscan.settings_source import SourceSettings as SourceSettings
 
 
 class TimeseriesSettings(Frozen):
@@ -116,17 +117,6 @@ class DetectSettings(Frozen):
     )
     join_correlation: float = Field(0.7, ge=-1, le=1, description="of the histories of two lobes of one event")
     edge_epochs: int = Field(4, ge=1, le=50, description="epochs at each end without a two-sided baseline")
-
-
-class SourceSettings(Frozen):
-    """What made a transient."""
-
-    max_points: int = Field(500, ge=50, le=20000, description="pixels per track in the inversion")
-    poisson_ratio: float = Field(0.25, ge=0.01, le=0.49)
-    min_variance_explained: float = Field(
-        0.5, ge=0, le=1, description="below it no source fits and the type is residue"
-    )
-    join_gap_d: float = Field(24.0, ge=0, le=3650, description="transients of two tracks closer in time are one event")
 
 
 Flicker = Annotated[float, Field(ge=0, le=1000)]

@@ -1,6 +1,13 @@
 rule source:
     input:
-        tracks_of("transients.zarr"),
+        transients=tracks_of("transients.zarr"),
+        noise=tracks_of("noise.zarr"),
+        # Named in the settings: an edit of them reruns the stage.
+        files=[
+            file
+            for file in (SETTINGS.source.earthquakes, SETTINGS.source.faults)
+            if file is not None
+        ],
     output:
         path("{region}", "events.parquet"),
     log:
@@ -13,7 +20,10 @@ rule source:
         runtime=again(120),
     params:
         options=options("source"),
+        noise=lambda wildcards, input: [
+            word for product in input.noise for word in ("--noise", product)
+        ],
         settings=settings("source"),
         code=code("source"),
     shell:
-        "slipscan source {input:q} --out {output:q} {params.options:q} 2> {log:q}"
+        "slipscan source {input.transients:q} --out {output:q} {params.noise:q} {params.options:q} 2> {log:q}"

@@ -7,26 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from slipscan.geometry import from_lonlat, to_lonlat
+from slipscan.geometry import from_lonlat
 from slipscan.gnss.event import Comparison
 from slipscan.gnss.line_of_sight import matching_transients
-from slipscan.source.joint import NO_POINTS, Offsets, invert_joint
-from slipscan.source.maps import TrackMaps, observations
-from slipscan.source.sources import Fault, local_crs, moment_magnitude, source_of
+from slipscan.settings import SourceSettings
+from slipscan.source.change import blocks_of
+from slipscan.source.explain import quantities
+from slipscan.source.joint import Offsets, joint_fault
+from slipscan.source.maps import TrackMaps
+from slipscan.source.place import area_of, place_of
+from slipscan.source.posterior import Posterior
+from slipscan.source.sources import Fault, local_crs, source_of
 
-MAX_POINTS = 400
-POISSON_RATIO = 0.25
+SETTINGS = SourceSettings()
 
 
 def joint_columns(event: Mapping[str, Any], tracks: Sequence[TrackMaps], comparison: Comparison) -> dict[str, float]:
-    """Magnitude, depth and place of the joint source, and the magnitude of GNSS alone.
+    """Magnitude, depth and place of the joint source, and the magnitude of GNSS alone: medians.
 
-    Nothing where the event has no fault (a volume source, a residue) or no station.
+    Nothing where the event has no fault (a volume source, a residue), no station, or no transient of its own.
     """
-    fault, measured = source_of(event), comparison.measured
-    if not isinstance(fault, Fault) or measured is None:
+    measured = comparison.measured
+    members = [
+        transient for track in tracks if track.name in str(event["tracks"]).split(",")
+        for transient in track.transients if transient.number in matching_transients(event, track)
+    ]  # fmt: skip
+    if not isinstance(source_of(event), Fault) or measured is None or not members:
         return {}
-    origin = float(event["longitude"]), float(event["latitude"])
+    _, origin, area = area_of(members)
     lon, lat = (np.array([getattr(s, n) for s in measured.stations]) for n in ("longitude", "latitude"))
     east, north = from_lonlat(lon, lat, local_crs(*origin))
     offsets = Offsets(
@@ -34,25 +42,19 @@ def joint_columns(event: Mapping[str, Any], tracks: Sequence[TrackMaps], compari
         np.asarray(north, float),
         *measured.weighted(comparison.judgement.weight, with_step=True),
     )
-    alone = invert_joint(NO_POINTS, offsets, fault, POISSON_RATIO)
-    columns = {"gnss_only_mw": _magnitude(alone)}
-    members = [
-        transient for track in tracks if track.name in str(event["tracks"]).split(",")
-        for transient in track.transients if transient.number in matching_transients(event, track)
-    ]  # fmt: skip
-    points = observations(tracks, members, origin, MAX_POINTS) if members else None
-    if points is None:
+    columns = {"gnss_only_mw": _median(joint_fault([], offsets, area, SETTINGS), "mw")}
+    blocks = list(blocks_of(tracks, members, origin, SETTINGS.max_points, [None] * len(tracks)).values())
+    if not blocks:
         return columns
-    both = invert_joint(points, offsets, fault, POISSON_RATIO)
-    longitude, latitude = to_lonlat(np.array(both.east), np.array(both.north), local_crs(*origin))
+    both = joint_fault(blocks, offsets, area, SETTINGS)
+    places = [place_of(both, row, origin) for row in range(len(both.size))]
     return columns | {
-        "joint_mw": _magnitude(both),
-        "joint_depth_km": both.depth / 1e3,
-        "joint_longitude": float(longitude),
-        "joint_latitude": float(latitude),
+        "joint_mw": _median(both, "mw"),
+        "joint_depth_km": _median(both, "depth_km"),
+        "joint_longitude": float(np.median([place["longitude"] for place in places])),
+        "joint_latitude": float(np.median([place["latitude"] for place in places])),
     }
 
 
-def _magnitude(fault: Fault) -> float:
-    """Moment magnitude; NaN of no slip."""
-    return moment_magnitude(fault.potency_m3) if fault.potency_m3 > 0 else float("nan")
+def _median(posterior: Posterior, quantity: str) -> float:
+    return float(np.median(quantities(posterior)[quantity]))

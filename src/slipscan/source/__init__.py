@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 3
+VERSION = 4
 """Raised when results change (`slipscan.versions`)."""

@@ -1,79 +1,100 @@
-"""What type a transient is, and the columns of the event table that its source fills.
+"""What type an event is: a posterior over the seven types, from the evidence of its sources, its times and earthquakes.
 
-This first version tells slow_slip, volumetric and residue apart by their maps alone. Afterslip and
-coseismic need an earthquake catalogue, creep_rate_change a longer memory, hydrological the season of
-pumping and rain: an event of those kinds is called here by its geometry.
+Evidence tells slip from a change of volume, water and what is none of them; among slip, times and earthquakes tell the
+types apart (docs/science.md section 10.5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
-import numpy as np
+from slipscan.events import EVENT_TYPES
+from slipscan.source.quakes import QuakeFacts
 
-from slipscan.geometry import to_lonlat
-from slipscan.source.inversion import Inversion
-from slipscan.source.sources import Fault, local_crs, moment_magnitude
+PRIOR: Final = {"slip": 0.55, "volumetric": 0.25, "hydrological": 0.1, "null": 0.08, "cycle": 0.02}
+"""Of families a priori, among what detection hands over."""
+TRUST: Final = 0.5
+"""Power of the evidence: the law of a map's noise is an estimate, and sources are simpler than the Earth."""
+SELECTED: Final = 6.0
+"""Log evidence that the best of many places in noise has of some source: detection looked for it."""
+EDGE: Final = 12.0
+"""Log likelihood that a patch of a whole cycle gets from being drawn after the map."""
+MOMENT_LIMIT: Final = 1 / 3
+"""Coseismic: the geodetic moment is at most three times the summed seismic one."""
+LONG_D: Final = 120.0
+SURE: Final = 0.94
+"""Probability of the type that times and earthquakes speak for; the others of slip share the rest."""
+FAMILY_OF: Final = {
+    "slow_slip": "slip", "afterslip": "slip", "creep_rate_change": "slip", "coseismic": "slip",
+    "volumetric": "volumetric", "hydrological": "hydrological", "residue": None,
+}  # fmt: skip
+"""Family of sources of a type; None: no source."""
 
-SOURCE_PARAMETERS = (
-    "longitude", "latitude", "depth_km", "strike_deg", "dip_deg", "rake_deg", "length_km", "width_km",
-    "slip_mm", "volume_change_m3", "potency_m3", "mw",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class History:
+    """Times of an event.
+
+    Attributes
+    ----------
+    duration_d
+        t95 - t05
+    ongoing
+        t95 may lie past the last epoch
+    """
+
+    duration_d: float
+    ongoing: bool
 
 
-def choose(inversions: Sequence[Inversion], min_variance_explained: float) -> Inversion | None:
-    """The source of lowest criterion among those that explain enough; None where none does."""
-    enough = [i for i in inversions if i.variance_explained >= min_variance_explained]
-    return min(enough, key=lambda i: i.criterion) if enough else None
-
-
-def source_columns(
-    chosen: Inversion | None, frame_origin: tuple[float, float], tried: Sequence[Inversion] = ()
-) -> dict[str, Any]:
-    """Columns 'type', 'variance_explained' and SOURCE_PARAMETERS of one event.
+def type_posterior(evidence: Mapping[str, float], history: History, quakes: QuakeFacts) -> dict[str, float]:
+    """Probability of each of `events.EVENT_TYPES`.
 
     Parameters
     ----------
-    chosen
-        what `choose` chose
-    frame_origin
-        longitude, latitude of the inversion's local frame; the place of an event without a source
-    tried
-        what it chose from: the best variance explained is stated of a residue too
-
-    Returns
-    -------
-    columns
-        NaN where a parameter does not apply; the magnitude of a volumetric event is left open
+    evidence
+        log evidence of 'slip', 'volumetric', 'hydrological' and 'cycle' over that of no source
+    history, quakes
+        of the event
     """
-    columns: dict[str, Any] = dict.fromkeys(SOURCE_PARAMETERS, float("nan"))
-    if chosen is None:
-        explained = max((i.variance_explained for i in tried), default=float("nan"))
-        longitude, latitude = frame_origin
-        return {
-            **columns, "type": "residue", "variance_explained": explained, "longitude": longitude,
-            "latitude": latitude,
-        }  # fmt: skip
-    source = chosen.source
-    lon, lat = to_lonlat(np.array(source.east), np.array(source.north), local_crs(*frame_origin))
-    columns |= {
-        "variance_explained": chosen.variance_explained,
-        "longitude": float(lon),
-        "latitude": float(lat),
-        "depth_km": source.depth / 1e3,
-    }
-    if not isinstance(source, Fault):
-        return {**columns, "type": "volumetric", "volume_change_m3": source.volume_change}
-    return {
-        **columns,
-        "type": "slow_slip",
-        "strike_deg": source.strike_deg,
-        "dip_deg": source.dip_deg,
-        "rake_deg": source.rake_deg,
-        "length_km": source.length / 1e3,
-        "width_km": source.width / 1e3,
-        "slip_mm": source.slip * 1e3,
-        "potency_m3": source.potency_m3,
-        "mw": moment_magnitude(source.potency_m3),
-    }
+    log_family = {family: TRUST * evidence[family] for family in ("slip", "volumetric", "hydrological")}
+    log_family |= {"null": TRUST * SELECTED, "cycle": TRUST * (evidence["cycle"] - EDGE)}
+    total = {family: value + math.log(PRIOR[family]) for family, value in log_family.items()}
+    highest = max(total.values())
+    share = {family: math.exp(value - highest) for family, value in total.items()}
+    norm = sum(share.values())
+    share = {family: value / norm for family, value in share.items()}
+    among = _among_slip(history, quakes)
+    out = dict.fromkeys(EVENT_TYPES, 0.0)
+    for name, part in among.items():
+        out[name] = share["slip"] * part
+    out |= {"volumetric": share["volumetric"], "hydrological": share["hydrological"]}
+    out["residue"] = share["null"] + share["cycle"]
+    return out
+
+
+def _among_slip(history: History, quakes: QuakeFacts) -> dict[str, float]:
+    """Probability of the types of slip, given that it is slip."""
+    names = ("slow_slip", "afterslip", "creep_rate_change", "coseismic")
+    if quakes.bracketed and quakes.seismic_moment_ratio >= MOMENT_LIMIT:
+        favoured = "coseismic"
+    elif quakes.follows_share >= MOMENT_LIMIT:
+        favoured = "afterslip"
+    elif history.ongoing and history.duration_d >= LONG_D:
+        favoured = "creep_rate_change"
+    else:
+        favoured = "slow_slip"
+    out = {name: SURE if name == favoured else (1 - SURE) / 3 for name in names}
+    if not (quakes.bracketed and quakes.seismic_moment_ratio >= MOMENT_LIMIT):
+        # Never without an earthquake that epochs bracket (section 10.5); slow slip takes its share.
+        out["slow_slip"] += out["coseismic"]
+        out["coseismic"] = 0.0
+    return out
+
+
+def most_likely(posterior: Mapping[str, float]) -> str:
+    """The type of the highest probability."""
+    return max(EVENT_TYPES, key=lambda name: posterior[name])

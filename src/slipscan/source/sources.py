@@ -1,4 +1,4 @@
-"""The two sources that slipscan fits, and the displacement of the ground that they predict.
+"""The sources that slipscan fits, and the displacement of the ground that they predict.
 
 A source is described by its CENTRE in a local metric frame (transverse Mercator about a point, so that its
 north is true north and lengths are true); the event table gives the centre in longitude and latitude.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS
 
 from slipscan.geometry import from_lonlat
+from slipscan.source.frames import local_crs as local_crs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float64]
 
@@ -76,14 +79,22 @@ class VolumeSource:
     volume_change: float
 
 
-Source = Fault | VolumeSource
+@dataclass(frozen=True)
+class Sheet:
+    """A sill, dike or aquifer (`models.KINDS`): centre, lengths in metres, volume change in m3, + inflation."""
+
+    model: str
+    east: float
+    north: float
+    depth: float
+    strike_deg: float
+    dip_deg: float
+    length: float
+    width: float
+    volume_change: float
 
 
-def local_crs(longitude: float, latitude: float) -> CRS:
-    """Make the metric frame about a point: transverse Mercator, scale 1, true north at the point."""
-    return CRS.from_proj4(
-        f"+proj=tmerc +lat_0={latitude!r} +lon_0={longitude!r} +k=1 +x_0=0 +y_0=0 +ellps=WGS84 +units=m +type=crs"
-    )
+Source = Fault | VolumeSource | Sheet
 
 
 def moment_magnitude(potency_m3: float) -> float:
@@ -121,6 +132,8 @@ def displacement(source: Source, east: Float, north: Float, poisson_ratio: float
             volume_change=source.volume_change, poisson_ratio=poisson_ratio,
         )  # fmt: skip
         return np.asarray(moved[0].numpy())
+    if isinstance(source, Sheet):
+        return _sheet_displacement(source, *points, poisson_ratio)
     half_height = 0.5 * source.width * math.sin(math.radians(source.dip_deg))
     # Rounding of the table's kilometres must not lift the top edge above the ground.
     depth_top = max(0.0, source.depth - half_height)
@@ -135,6 +148,22 @@ def displacement(source: Source, east: Float, north: Float, poisson_ratio: float
     return np.asarray(moved[0].numpy())
 
 
+def _sheet_displacement(source: Sheet, east: Tensor, north: Tensor, poisson_ratio: float) -> Float:
+    import torch
+
+    from slipscan.source.models import KINDS
+
+    half_height = 0.5 * source.width * math.sin(math.radians(source.dip_deg))
+    numbers = {
+        "east": source.east, "north": source.north, "depth": source.depth, "strike": source.strike_deg,
+        "dip": source.dip_deg, "length": source.length, "width": source.width,
+        "depth_top": max(0.0, source.depth - half_height),
+    }  # fmt: skip
+    shape = {name: torch.tensor([value], dtype=torch.float64) for name, value in numbers.items()}
+    moved = KINDS[source.model].moved(east, north, shape, poisson_ratio)
+    return source.volume_change * np.asarray(moved[0].numpy())
+
+
 def source_of(event: Mapping[str, Any]) -> Source | None:
     """The source of a row of the event table, in the local frame about its own centre; None without one."""
     depth = 1e3 * float(event["depth_km"])
@@ -144,6 +173,12 @@ def source_of(event: Mapping[str, Any]) -> Source | None:
             0.0, 0.0, depth, float(event["strike_deg"]), float(event["dip_deg"]),
             1e3 * float(event["length_km"]), 1e3 * float(event["width_km"]),
             slip * math.cos(rake), slip * math.sin(rake),
+        )  # fmt: skip
+    model = str(event.get("source_model", ""))
+    if model in ("sill", "dike", "aquifer"):
+        return Sheet(
+            model, 0.0, 0.0, depth, float(event["strike_deg"]), float(event["dip_deg"]),
+            1e3 * float(event["length_km"]), 1e3 * float(event["width_km"]), float(event["volume_change_m3"]),
         )  # fmt: skip
     if math.isfinite(float(event["volume_change_m3"])):
         return VolumeSource(0.0, 0.0, depth, float(event["volume_change_m3"]))

@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import shapely
+import xarray as xr
 
 from slipscan import events
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs
 from slipscan.progress import progress
 from slipscan.settings import SourceSettings
-from slipscan.source.classify import choose, source_columns
-from slipscan.source.inversion import Inversion, invert_fault, invert_volume
-from slipscan.source.join import TrackTransient, in_metres, join, multi, strongest
-from slipscan.source.maps import TrackMaps, observations, open_track
-from slipscan.source.projection import Observations
+from slipscan.source.change import blocks_of
+from slipscan.source.explain import explain_data
+from slipscan.source.faults import nearest_fault
+from slipscan.source.join import TrackTransient, in_metres, join, strongest
+from slipscan.source.maps import TrackMaps, open_track
+from slipscan.source.place import area_of
+from slipscan.source.quakes import Quake, read_quakes
+from slipscan.source.row import Event, source_columns, unexplained_columns
+from slipscan.store import open_zarr
 
 log = logging.getLogger(__name__)
 
-MIN_POINTS = 30
-"""Fewer valid points do not determine a source."""
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beside the transients of a region.
+
+    Attributes
+    ----------
+    noises
+        noise product of every track, in the order of the tracks; None: not given
+    quakes
+        earthquakes; None: no list was given
+    """
+
+    noises: tuple[xr.Dataset | None, ...]
+    quakes: tuple[Quake, ...] | None = None
 
 
-def write_event_table(transients: list[Path], out: Path, settings: SourceSettings) -> None:
+def write_event_table(transients: list[Path], out: Path, settings: SourceSettings, noises: Sequence[Path] = ()) -> None:
     """Write the event table of a region.
 
     Parameters
@@ -39,30 +57,53 @@ def write_event_table(transients: list[Path], out: Path, settings: SourceSetting
         event table (Parquet): columns events.SOURCE_COLUMNS, one scan per track
     settings
         of this stage
+    noises
+        noise products, one a track, in the order of `transients`; none: the maps themselves tell their noise
 
     Raises
     ------
     SlipscanError
-        no store, a broken contract, stores of two regions or twice the same track
+        no store, a broken contract, stores of two regions or twice the same track, noise products of other tracks
     """
     if not transients:
         raise SlipscanError("there is no transients store to explain: give one per track of the region")
-    check_outputs([(out, events.KIND)], transients)
+    if noises and len(noises) != len(transients):
+        raise SlipscanError(
+            f"{len(noises)} noise products came with {len(transients)} transients stores: give one a track"
+        )
+    check_outputs([(out, events.KIND)], [*transients, *noises])
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
-    table, scans = explain(tracks, settings)
+    products = [open_zarr(path) for path in noises]
+    for track, product in zip(tracks, products, strict=False):
+        if str(product.attrs.get("track", track.name)) != track.name:
+            raise SlipscanError(
+                f"the noise product of track {product.attrs['track']} stands where that of {track.name} should: give"
+                " noise products in the order of the transients"
+            )
+    table, scans = explain(tracks, settings, products)
     events.write_events(out, table, scans)
 
 
-def explain(tracks: Sequence[TrackMaps], settings: SourceSettings) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
+def explain(
+    tracks: Sequence[TrackMaps], settings: SourceSettings, noises: Sequence[xr.Dataset | None] = ()
+) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
     """The event table of a region's tracks, and the scans behind it; raises as `write_event_table` does."""
     scans = [events.scan_of(track.dataset.attrs) for track in tracks]
     _check_one_region(scans)
+    known = Known(tuple(noises) or (None,) * len(tracks), _quakes(settings))
     groups = join([t for track in tracks for t in track.transients], settings.join_gap_d)
-    rows = [event_row(tracks, group, settings) for group in progress(groups, "sources")]
+    rows = [event_row(tracks, group, settings, known) for group in progress(groups, "sources")]
     rows.sort(key=lambda row: (row["t50"], row["longitude"], row["latitude"]))
     table = events.event_table(rows, events.SOURCE_COLUMNS)
     log.info("%d transients of %d tracks are %d events", sum(len(t.transients) for t in tracks), len(tracks), len(rows))
     return table, scans
+
+
+def _quakes(settings: SourceSettings) -> tuple[Quake, ...] | None:
+    if settings.earthquakes is None:
+        log.info("no list of earthquakes is given (source.earthquakes): no event is called coseismic or afterslip")
+        return None
+    return read_quakes(Path(settings.earthquakes))
 
 
 def _check_one_region(scans: Sequence[dict[str, Any]]) -> None:
@@ -74,48 +115,33 @@ def _check_one_region(scans: Sequence[dict[str, Any]]) -> None:
         raise SlipscanError(f"two transients stores are of the same track ({', '.join(names)}): give each once")
 
 
-def event_row(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient], settings: SourceSettings) -> dict[str, Any]:
+def event_row(
+    tracks: Sequence[TrackMaps], group: Sequence[TrackTransient], settings: SourceSettings, known: Known
+) -> dict[str, Any]:
     """One row of the event table, with its geometry, from the transients that make the event."""
-    footprint = multi(shapely.union_all([member.footprint for member in group]))
-    origin = (float(footprint.centroid.x), float(footprint.centroid.y))
-    points = observations(tracks, group, origin, settings.max_points)
-    area_km2 = float(in_metres(footprint, *origin).area) / 1e6
-    inversions = _inversions(tracks, group, points, area_km2, settings)
-    chosen = choose(inversions, settings.min_variance_explained)
+    strike = tracks[group[0].track].dataset.attrs.get("fault_strike_deg")
+    footprint, origin, area = area_of(group, None, None if strike is None else float(strike))
+    if settings.faults is not None:
+        fault = nearest_fault(Path(settings.faults), origin, settings.fault_distance_km)
+        area = replace(area, fault=fault)
+    event = Event(tuple(tracks), tuple(group), origin)
+    blocks = blocks_of(tracks, group, origin, settings.max_points, known.noises)
+    if blocks:
+        explained = explain_data(list(blocks.values()), area, settings)
+        columns = source_columns(event, explained, blocks, settings, known.noises, known.quakes)
+    else:
+        when = np.datetime_as_string(strongest(group).t50, "D")
+        log.warning(
+            "event of %s: no track has a line of sight and 10 valid points, so no source is fitted: type residue", when
+        )
+        columns = unexplained_columns(event)
     return {
         **_times_and_scan(tracks, group),
-        **source_columns(chosen, origin, inversions),
+        **columns,
         **_peaks(tracks, group),
-        "area_km2": area_km2,
+        "area_km2": float(in_metres(footprint, *origin).area) / 1e6,
         "geometry": footprint,
     }
-
-
-def _inversions(
-    tracks: Sequence[TrackMaps],
-    group: Sequence[TrackTransient],
-    points: Observations | None,
-    area_km2: float,
-    settings: SourceSettings,
-) -> list[Inversion]:
-    """The best fault and the best volume source, or nothing (said in the log) where data do not allow any."""
-    when = np.datetime_as_string(strongest(group).t50, "D")
-    if points is None:
-        log.warning("event of %s: no track has a line of sight, so no source is fitted: type residue", when)
-        return []
-    if len(points.value) < MIN_POINTS:
-        log.warning("event of %s: only %d valid points, so no source is fitted: type residue", when, len(points.value))
-        return []
-    size_km = 2.0 * float(np.sqrt(area_km2 / np.pi))
-    strike = tracks[group[0].track].dataset.attrs.get("fault_strike_deg")
-    fault = invert_fault(points, settings.poisson_ratio, size_km, None if strike is None else float(strike))
-    volume = invert_volume(points, settings.poisson_ratio, size_km)
-    log.info(
-        "event of %s: a fault explains %.2f of the variance, a volume source %.2f (criterion %.1f better for the %s)",
-        when, fault.variance_explained, volume.variance_explained, abs(volume.criterion - fault.criterion),
-        "fault" if fault.criterion < volume.criterion else "volume source",
-    )  # fmt: skip
-    return [fault, volume]
 
 
 def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""What a source is held against: displacements in stated directions with their covariance, whitened.
+
+A track's change is one `Block` (line of sight, one value a point); the offsets of GNSS stations are another (three
+values a station, directions east, north, up): any number of blocks of independent noise are explained jointly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from torch import Tensor
+
+from slipscan.errors import SlipscanError
+
+Float = NDArray[np.float64]
+JITTER = 1e-6
+"""Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Displacements whose noise is that of no other block.
+
+    Attributes
+    ----------
+    east, north
+        (value,) metres, in the local frame; a place may occur more than once
+    direction
+        (value, 3) unit vector east, north, up that the displacement is seen along
+    value
+        (value,) metres, positive along `direction`
+    covariance
+        (value, value) of the noise, m2
+    nuisance
+        (value, column) what is unknown beside the source (offset, ramp, height), metres for one standard deviation of
+        its prior; (value, 0): nothing
+    near
+        (value,) bool, where the event is; None: everywhere
+    cycle
+        (value,) m, what an unwrapping error of a whole cycle would look like; None: none is thought of
+
+    Raises
+    ------
+    SlipscanError
+        shapes that do not match, a value or covariance that is not finite
+    """
+
+    east: Float
+    north: Float
+    direction: Float
+    value: Float
+    covariance: Float
+    nuisance: Float | None = None
+    near: NDArray[np.bool_] | None = None
+    cycle: Float | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.value)
+        shapes = (self.east.shape, self.north.shape, self.direction.shape, self.covariance.shape)
+        if shapes != ((count,), (count,), (count, 3), (count, count)):
+            raise SlipscanError(f"{count} values of a block came with positions, directions, covariance of {shapes}")
+        if not (np.isfinite(self.value).all() and np.isfinite(self.covariance).all()):
+            raise SlipscanError("a value or covariance of a block is not finite: leave such points out")
+
+    @cached_property
+    def root(self) -> Float:
+        """(value, value) lower triangle L: L L' is the covariance of the noise and of what is unknown beside it."""
+        whole = self.covariance.copy()
+        if self.nuisance is not None:
+            whole += self.nuisance @ self.nuisance.T
+        whole[np.diag_indices(len(whole))] += JITTER * float(np.mean(np.diag(self.covariance)))
+        try:
+            return np.asarray(cholesky(whole, lower=True))
+        except np.linalg.LinAlgError as error:
+            raise SlipscanError(
+                "the covariance of a change is not positive definite: give that of a real noise"
+            ) from error
+
+    @property
+    def unknowns(self) -> int:
+        """Number of nuisance columns."""
+        return 0 if self.nuisance is None else self.nuisance.shape[1]
+
+    def whitened(self, values: Float) -> Float:
+        """L^-1 times values (value, ...)."""
+        return np.asarray(solve_triangular(self.root, values, lower=True))
+
+
+class Data:
+    """Blocks, whitened: what one source is to explain.
+
+    Parameters
+    ----------
+    blocks
+        one or more
+
+    Attributes
+    ----------
+    east, north
+        (point,) places at which a source is evaluated, each once, metres, float32
+    degrees
+        of freedom of the noise: values less nuisance columns
+    energy
+        of the data in units of the noise: chi-square without a source
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        if not blocks:
+            raise SlipscanError("there are no data to hold a source against")
+        self.blocks = tuple(blocks)
+        places = np.concatenate([np.column_stack([b.east, b.north]) for b in blocks])
+        unique, index = np.unique(places, axis=0, return_inverse=True)
+        self.east, self.north = (torch.from_numpy(unique[:, axis].astype(np.float32)) for axis in (0, 1))
+        self._index = torch.from_numpy(index.reshape(-1))
+        self._direction = torch.from_numpy(np.concatenate([b.direction for b in blocks]).astype(np.float32))
+        # Transposed: rows of predictions are multiplied from the right.
+        self._whitener = [torch.from_numpy(b.whitened(np.eye(len(b.value))).T.astype(np.float32)) for b in blocks]
+        self.value = torch.from_numpy(np.concatenate([b.whitened(b.value) for b in blocks]).astype(np.float32))
+        self.degrees = len(places) - sum(b.unknowns for b in blocks)
+        self.energy = float(self.value.double().square().sum())
+
+    def cycle_energy(self) -> float:
+        """The least chi-square that an unwrapping error of a whole cycle in one block leaves; inf: there is none."""
+        least = math.inf
+        for block in self.blocks:
+            if block.cycle is not None and block.cycle.any():
+                white = block.whitened(np.column_stack([block.value, block.value - block.cycle]))
+                before, after = (white**2).sum(axis=0)
+                least = min(least, self.energy - float(before - after))
+        return least
+
+    def predicted(self, moved: Tensor) -> Tensor:
+        """Displacements (source, point, 3) in the directions of the values, (source, value), metres."""
+        return (moved[:, self._index] * self._direction).sum(dim=-1)
+
+    def whiten(self, values: Tensor) -> Tensor:
+        """Values (source, value), metres, in units of the noise."""
+        sizes = [len(b.value) for b in self.blocks]
+        parts = torch.split(values, sizes, dim=1)
+        return torch.cat([part @ root for part, root in zip(parts, self._whitener, strict=True)], dim=1)
+
+    def products(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Of unit sources (source, point, 3) the products with the data and with themselves, (source,) each."""
+        white = self.whiten(self.predicted(moved))
+        return (white @ self.value).double(), white.square().sum(dim=1).double()

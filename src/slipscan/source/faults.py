@@ -1,0 +1,132 @@
+"""Mapped faults: the nearest one of a GeoJSON file, and how it bears on the prior of a source."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import shapely
+import torch
+from numpy.typing import NDArray
+from shapely.geometry import shape as geometry_of
+from torch import Tensor
+
+from slipscan.errors import SlipscanError
+from slipscan.geometry import from_lonlat
+from slipscan.source.frames import local_crs
+from slipscan.texts import read_text
+
+Float = NDArray[np.float64]
+
+ON_IT: Final = 0.7
+"""Probability a priori that a source lies on the mapped fault and not on one that nobody drew."""
+STRIKE_DEG: Final = 12.0
+TRACE_M: Final = 1.5e3
+"""Standard deviations of a source's strike and of its plane's outcrop about a mapped one."""
+DIP_DEG: Final = 12.0
+REGIONAL: Final = 0.5
+REGIONAL_DEG: Final = 20.0
+"""Share of a region's sources whose strike lies about that of its main fault, and how closely."""
+AWAY_M: Final = 20e3
+"""Spread of outcrops of faults that nobody drew, for the same place prior."""
+
+
+@dataclass(frozen=True)
+class MappedFault:
+    """The part of a fault near an event.
+
+    Attributes
+    ----------
+    name
+        as mapped
+    trace
+        (vertex, 2) east, north, metres, in the event's local frame
+    dip_deg
+        where the map tells it: the fault dips to the right of the direction in which the trace is drawn
+    """
+
+    name: str
+    trace: Float
+    dip_deg: float | None = None
+
+    @cached_property
+    def nearest(self) -> tuple[float, float, float]:
+        """Strike (degrees, 0 to 360, as the trace is drawn) and east, north of its point nearest to the origin."""
+        line = shapely.LineString(self.trace)
+        along = line.project(shapely.Point(0.0, 0.0))
+        reach = min(2e3, line.length / 2)
+        one = line.interpolate(max(0.0, along - reach))
+        other = line.interpolate(min(line.length, along + reach))
+        point = line.interpolate(along)
+        return math.degrees(math.atan2(other.x - one.x, other.y - one.y)) % 360.0, point.x, point.y
+
+
+def nearest_fault(path: Path, origin: tuple[float, float], within_km: float) -> MappedFault | None:
+    """The mapped fault nearest to a place (longitude, latitude), in the local frame about it; None: none within.
+
+    Parameters
+    ----------
+    path
+        GeoJSON of LineStrings or MultiLineStrings in longitude and latitude, drawn along the strike (the fault dips to
+        the right); properties `name` and `dip` (degrees) are used where they are
+
+    Raises
+    ------
+    SlipscanError
+        no such file, or no GeoJSON of lines
+    """
+    try:
+        features = json.loads(read_text(path, "GeoJSON file of mapped faults", "check source.faults"))["features"]
+        lines = [(f.get("properties") or {}, geometry_of(f["geometry"])) for f in features if f.get("geometry")]
+    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise SlipscanError(f"{path} is no GeoJSON of mapped faults ({error}): give LineStrings") from error
+    best: tuple[float, MappedFault] | None = None
+    frame = local_crs(*origin)
+    for properties, geometry in lines:
+        for part in shapely.get_parts(geometry):
+            if not isinstance(part, shapely.LineString):
+                raise SlipscanError(f"{path} holds a {part.geom_type}: mapped faults are LineStrings")
+            lonlat = np.asarray(part.coords, float)[:, :2]
+            # A degree is 111 km or less: faults far away are not projected.
+            if np.abs(lonlat - origin).min(axis=0).max() * 30 > within_km and not part.intersects(
+                shapely.Point(*origin).buffer(within_km / 30)
+            ):
+                continue
+            trace = np.asarray(np.column_stack(from_lonlat(lonlat[:, 0], lonlat[:, 1], frame)), np.float64)
+            distance = shapely.LineString(trace).distance(shapely.Point(0.0, 0.0))
+            if distance <= 1e3 * within_km and (best is None or distance < best[0]):
+                dip = properties.get("dip")
+                named = str(properties.get("name") or "unnamed")
+                best = distance, MappedFault(named, trace, None if dip is None else float(dip))
+    return None if best is None else best[1]
+
+
+def fault_log_prior(shape: dict[str, Tensor], fault: MappedFault) -> Tensor:
+    """Log of a factor of a fault's prior: near the mapped one with probability `ON_IT`, (source,)."""
+    strike, east, north = fault.nearest
+    off = (shape["strike"] - strike + 90.0) % 180.0 - 90.0
+    # Where the plane, continued upward, meets the ground.
+    up = shape["depth"] / torch.tan(torch.deg2rad(shape["dip"].clamp(min=5.0)))
+    right = torch.deg2rad(shape["strike"] + 90.0)
+    e0, n0 = shape["east"] - up * torch.sin(right), shape["north"] - up * torch.cos(right)
+    azimuth = math.radians(strike)
+    distance = (e0 - east) * math.cos(azimuth) - (n0 - north) * math.sin(azimuth)
+    log_near = (
+        -0.5 * (off / STRIKE_DEG) ** 2 - math.log(math.sqrt(2 * math.pi) * STRIKE_DEG / 180.0)
+        - 0.5 * (distance / TRACE_M) ** 2 - math.log(TRACE_M / AWAY_M)
+    )  # fmt: skip
+    if fault.dip_deg is not None:
+        log_near = log_near - 0.5 * ((shape["dip"] - fault.dip_deg) / DIP_DEG) ** 2 - math.log(DIP_DEG / 34.0)
+    return torch.logaddexp(log_near + math.log(ON_IT), torch.full_like(log_near, math.log(1 - ON_IT)))
+
+
+def strike_log_prior(strike: Tensor, regional_deg: float) -> Tensor:
+    """Log of a factor of a fault's prior: half of a region's sources strike about as its main fault does, (source,)."""
+    off = (strike - regional_deg + 90.0) % 180.0 - 90.0
+    near = 180.0 / (math.sqrt(2 * math.pi) * REGIONAL_DEG) * torch.exp(-0.5 * (off / REGIONAL_DEG) ** 2)
+    return torch.log(1 - REGIONAL + REGIONAL * near)
