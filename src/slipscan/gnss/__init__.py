@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 4
+VERSION = 5
 """Raised when results change (`slipscan.versions`)."""
