@@ -73,7 +73,7 @@ def test_the_background_of_a_pixel_is_fitted_over_its_own_epochs(seed: int, miss
 def step_image(prepared: Prepared) -> Image:
     """The image of a step in the middle."""
     step = (torch.arange(len(prepared.days)) >= len(prepared.days) // 2).float()
-    return image_of(prepared, begun(prepared).levels, step)
+    return image_of(prepared, begun(prepared, True).levels, step)
 
 
 @pytest.mark.parametrize("red", [0.0, 0.5])

@@ -35,7 +35,7 @@ def step() -> np.ndarray:
 
 def working(series: np.ndarray) -> TileState:
     seen = observe(series)
-    return begun(prepare(seen.cleaned(), seen.days, seen.pixel_m))
+    return begun(prepare(seen.cleaned(), seen.days, seen.pixel_m), True)
 
 
 def edge_of(tile: TileState) -> Found | None:

@@ -39,7 +39,7 @@ def tile_of(series: np.ndarray) -> Prepared:
 
 
 def found_in(tile: Prepared, beside: Tensor | None = None) -> Found:
-    working = begun(tile)
+    working = begun(tile, True)
     found = search(in_bands_of(working), working.tried, tile.design[:, :0] if beside is None else beside)
     assert found is not None
     return found

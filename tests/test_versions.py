@@ -26,7 +26,7 @@ def test_every_rule_carries_the_version_of_its_stage() -> None:
 
 def test_weights_are_known_without_importing_the_network() -> None:
     shipped = versions.weights_identity(DenoiseSettings())
-    assert len(shipped) == 64 and shipped == versions.weights_identity(DenoiseSettings(weights="slipscan-2"))
+    assert len(shipped) == 64 and shipped == versions.weights_identity(DenoiseSettings(weights="slipscan-1"))
     assert shipped != versions.weights_identity(DenoiseSettings(method="rouet_leduc_2021"))
     assert versions.weights_identity(DenoiseSettings(method="classical")) == ""
     assert versions.weights_identity(DenoiseSettings(weights="none")) == "missing"

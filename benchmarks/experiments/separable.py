@@ -81,7 +81,7 @@ def probed(network: SlipNet, seed: int, count: int) -> tuple[Tensor, Tensor, Ten
 def features_of(network: SlipNet, seen: Observation) -> tuple[Tensor, float]:
     """Features of either sign averaged over the event, its relief with them; and the root of the energy that it has."""
     with torch.inference_mode():
-        tile = begun(padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE))
+        tile = begun(padded(prepare(seen.cleaned(), seen.days, seen.pixel_m), MULTIPLE), network.whitened)
         image = image_of(tile.prepared, tile.levels, best_course(tile))
         (mean,), _ = odd_prediction(network, [image])
         signs = torch.ones_like(image.features[:, :1, :1])

@@ -12,7 +12,7 @@ from slipbench.summary import ALL
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {
-    "slipscan-2, rate and season known": ("slipscan", "known"),
+    "slipscan-1, rate and season known": ("slipscan", "known"),
     "unknown": ("slipscan", "unknown"),
     "scan, known": ("scan", "known"),
     "prototype of 2021, known": ("rouet_leduc_2021", "known"),

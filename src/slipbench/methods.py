@@ -93,7 +93,7 @@ METHODS: dict[str, Method] = {
         version=5,
     ),
     "slipscan": Method(
-        "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-2", version=5
+        "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1", version=5
     ),
     **{name: method for name, method in BASELINES.items() if method.is_bound},
 }

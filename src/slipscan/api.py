@@ -242,9 +242,9 @@ def from_pretrained(name: str, *, device: str = "auto", **options: Any) -> Metho
     Examples
     --------
     >>> import slipscan
-    >>> denoiser = slipscan.from_pretrained("slipscan-2", device="cpu")
+    >>> denoiser = slipscan.from_pretrained("slipscan-1", device="cpu")
     >>> denoiser.name, denoiser.label.split(":")[0]
-    ('slipnet', 'slipscan-2')
+    ('slipnet', 'slipscan-1')
     """
     from slipscan.denoise import cards
     from slipscan.denoise.registry import build

@@ -164,6 +164,9 @@ class TrainSettings(Frozen):
     batch: int = Field(4, ge=1, le=4096, description="scenes a step (of each process, where several train together)")
     workers: int = Field(1, ge=1, le=128, description="processes that draw scenes, beside each that trains")
     width: int = Field(48, ge=4, le=256, description="channels on coarse pixels (the prototype: at full resolution)")
+    whitened: bool = Field(
+        True, description="slipnet: images are whitened by the spectrum of their noise in two dimensions"
+    )
     pixels: int = Field(96, ge=32, le=512, multiple_of=16, description="side of a training scene")
     epochs: int = Field(56, ge=20, le=500, description="median number of epochs of a training scene (prototype)")
     learning_rate: float = Field(1e-3, gt=0, le=1)

@@ -68,7 +68,7 @@ def train(settings: TrainSettings, out: Path) -> dict[str, Any] | None:
         **own,
         "validation": skill(denoiser, settings),
     }
-    cards.save(task.network, out, card, method.name, {"width": settings.width})
+    cards.save(task.network, out, card, method.name, task.arguments or {"width": settings.width})
     return card
 
 
@@ -76,15 +76,23 @@ def _task(method: type[TrainedDenoiser], settings: TrainSettings) -> Task:
     """What is learnt; for a region, from the shipped weights on."""
     torch.manual_seed(settings.seed)
     region, start = settings.finetune_region, settings.start
-    task = method.task(settings) if region is None else method.task(settings, model_of(open_zarr(Path(region))))
     if region is not None and start is None:
         start = method.shipped
         if start is None:
             raise SlipscanError(f"the denoiser {method.name!r} ships no weights that could go on for a region")
-    if start is not None:
-        network, _, card = cards.load(start, method)
-        width = card["architecture"]["arguments"]["width"]
-        if width != settings.width:
-            raise SlipscanError(f"the weights {start} have width {width}: set train.width to it to go on from them")
-        task.network.load_state_dict(network.state_dict())
+    if start is None:
+        return method.task(settings)
+    network, _, card = cards.load(start, method)
+    arguments = card["architecture"]["arguments"]
+    if arguments["width"] != settings.width:
+        raise SlipscanError(
+            f"the weights {start} have width {arguments['width']}: set train.width to it to go on from them"
+        )
+    noise = None
+    if region is not None:
+        noise = model_of(open_zarr(Path(region)))
+        # What is only made for a region goes on with images as it knows them.
+        settings = settings.model_copy(update={"whitened": arguments.get("whitened", settings.whitened)})
+    task = method.task(settings, noise)
+    task.network.load_state_dict(network.state_dict())
     return task

@@ -12,7 +12,7 @@ import logging
 import math
 import pickle
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -62,12 +62,15 @@ class Task:
         (network, batch) to the loss, and the share of the truth's power that is explained
     card
         (trained network, settings) to what its card holds beside skill, say a calibration of its sigma
+    arguments
+        that the network is made with again; None: the width of the settings
     """
 
     network: nn.Module
     batches: Callable[[TrainSettings, int], Iterator[tuple[int, Any]]]
     loss: Callable[[nn.Module, Any], tuple[Tensor, float]]
     card: Callable[[nn.Module, TrainSettings], dict[str, Any]] | None = None
+    arguments: Mapping[str, Any] | None = None
 
 
 @dataclass

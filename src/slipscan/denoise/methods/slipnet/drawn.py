@@ -20,6 +20,7 @@ from scipy import fft
 
 from slipscan.denoise.methods.slipnet.examples import Example
 from slipscan.denoise.methods.slipnet.image import MIN_KEPT, Amplitudes, image_from, levels_from
+from slipscan.denoise.methods.slipnet.spectrum import no_whitening
 from slipscan.denoise.training.scenes import EASY_FACTOR, HUGE_SHARE, HUGE_SNR, MIN_SNR
 from slipscan.noise.simulate import random_fields
 from slipscan.settings import TrainSettings
@@ -155,7 +156,8 @@ def drawn_example(settings: TrainSettings, index: int) -> Example:
     std = torch.tensor(math.exp(generator.uniform(*np.log(STD))), dtype=torch.float32)
     maps = [torch.from_numpy(np.asarray(part, np.float32)) for part in (pair, kept, removed, height)]
     amplitudes = Amplitudes(maps[0], maps[1], maps[2], maps[3], std)
-    levels = levels_from(torch.from_numpy(noise[2:] * seen), torch.from_numpy(seen))
+    whitening = None if settings.whitened else no_whitening(std.device)
+    levels = levels_from(torch.from_numpy(noise[2:] * seen), torch.from_numpy(seen), whitening)
     rms = float(np.sqrt((events**2).mean()))
     return Example(
         image_from(amplitudes, levels, pixel_m, epochs, torch.zeros(epochs)),

@@ -29,7 +29,7 @@ from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE, Levels
 from slipscan.denoise.methods.slipnet.search import APART, search
-from slipscan.denoise.methods.slipnet.spectrum import whitening_of
+from slipscan.denoise.methods.slipnet.spectrum import Whitening, no_whitening, whitening_of
 from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 12
@@ -79,8 +79,10 @@ class TileState:
     ----------
     prepared
         the series
-    broad, even, fine
-        (time, y, x) on coarse pixels, complete; the same with noise alike in all directions; detail of the first
+    broad, whitening
+        (time, y, x) on coarse pixels, complete, and the spectrum of its noise
+    even, fine
+        (time, y, x) the same with noise alike in all directions, and the detail of `broad`
     used
         (y, x) coarse pixels that have data
     levels, tried
@@ -95,6 +97,7 @@ class TileState:
 
     prepared: Prepared
     broad: Tensor
+    whitening: Whitening
     even: Tensor
     fine: Tensor
     used: Tensor
@@ -133,7 +136,7 @@ def tile_events(
         in a tile
     """
     with torch.inference_mode():
-        working = [begun(padded(tile, MULTIPLE)) for tile in tiles]
+        working = [begun(padded(tile, MULTIPLE), bool(network.whitened)) for tile in tiles]
         open_tiles = working
         while open_tiles:
             chosen = [_next_steps(tile, gate) for tile in open_tiles]
@@ -165,16 +168,16 @@ def tile_events(
         ]
 
 
-def begun(tile: Prepared) -> TileState:
-    """A tile of which nothing is known yet."""
+def begun(tile: Prepared, whitened: bool) -> TileState:
+    """A tile of which nothing is known yet; whether its images are `whitened`, as the network has learnt them."""
     broad, share = scales.complete(tile.residual, tile.valid)
     fine = scales.detail(tile.residual, broad, tile.valid)
     whitening = whitening_of(change_of(broad))
+    levels = levels_of(tile, whitening if whitened else no_whitening(broad.device))
     used = share.mean(0) > USED_SHARE
     return TileState(
-        tile, broad, whitening.even(broad), fine, used, levels_of(tile, whitening), candidates(tile.days),
-        0.0, [], [], [], [],
-    )  # fmt: skip
+        tile, broad, whitening, whitening.even(broad), fine, used, levels, candidates(tile.days), 0.0, [], [], [], []
+    )
 
 
 def _beside(tile: TileState, found: Sequence[Moved]) -> Tensor:
@@ -188,7 +191,7 @@ def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     for one in found:
         left = left_of(prepared, one.course)[:, None, None]
         coarse = scales.coarse(one.map[None])
-        even = even - left * tile.levels.whitening.even(coarse)
+        even = even - left * tile.whitening.even(coarse)
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
     return in_bands(even, fine, tile.used, prepared)
 

@@ -48,11 +48,11 @@ class Example:
         )
 
 
-def example_of(scene: LabelledScene, generator: np.random.Generator) -> Example:
+def example_of(scene: LabelledScene, generator: np.random.Generator, whitened: bool = True) -> Example:
     """Make an example of a labelled scene: the image of the true history, or of the one that is found."""
     observed = scene.observation
     prepared = prepare(observed.cleaned(), observed.days, observed.pixel_m)
-    tile = begun(prepared)
+    tile = begun(prepared, whitened)
     gain, true = 0.0, None
     if scene.snr > 0:
         total = np.tensordot(scene.courses[-1], scene.maps, 1)

@@ -39,12 +39,12 @@ class SlipNetDenoiser(TrainedDenoiser):
     """slipscan's own network."""
 
     name = "slipnet"
-    shipped = "slipscan-2"
+    shipped = "slipscan-1"
     options_model = Options
 
     @classmethod
     def network_of(cls, arguments: Mapping[str, Any]) -> nn.Module:
-        """An untrained network; `width` channels."""
+        """An untrained network; `width` channels, of images that are `whitened`."""
         return SlipNet(**arguments)
 
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
@@ -61,8 +61,9 @@ class SlipNetDenoiser(TrainedDenoiser):
     def task(cls, settings: TrainSettings, noise: NoiseModel | None = None) -> Task:
         """To clean the image of a history, and how sure of it to be; in a region's `noise` where there is one."""
         validate(Options, dict(settings.options), "train.options")
-        network = cls.network_of({"width": settings.width})
-        return Task(network, partial(batches, make=make_example, noise=noise), loss, calibration_card)
+        arguments = {"width": settings.width, "whitened": settings.whitened}
+        made = partial(batches, make=make_example, noise=noise)
+        return Task(cls.network_of(arguments), made, loss, calibration_card, arguments)
 
 
 def _field_of(seen: Observation, events: Sequence[TileEvent]) -> Field:

@@ -87,11 +87,14 @@ class SlipNet(nn.Module):
     ----------
     width
         channels on coarse pixels; twice and two and a half times as many at the next scales
+    whitened
+        its images are whitened by the spectrum of their noise in two dimensions; else their bands are in units of noise
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, whitened: bool = True) -> None:
         super().__init__()
         self.width = width
+        self.whitened = whitened
         self.half_precision = True
         self.trunk = UNet(CHANNELS, (width, 2 * width, 5 * width // 2, 5 * width // 2))
         self.band_head = nn.Conv2d(width, 2 * BANDS + 2, 1)

@@ -80,6 +80,11 @@ def mirrored(fields: Tensor) -> Tensor:
     return pad(fields[:, None], (across, across, down, down), mode="reflect")[:, 0]
 
 
+def no_whitening(device: torch.device) -> Whitening:
+    """That of noise which is white already: it leaves fields as they are."""
+    return Whitening(torch.zeros(len(OCTAVES), 1 + 2 * len(TURNS), device=device))
+
+
 def whitening_of(fields: Tensor) -> Whitening:
     """Fit the spectrum of fields (n, y, x) of noise, complete; their strengths may differ.
 
@@ -91,7 +96,7 @@ def whitening_of(fields: Tensor) -> Whitening:
     told = size > 0
     width = 1 + 2 * len(TURNS)
     if not bool(told.any()) or min(fields.shape[1:]) < 2 * MARGIN:
-        return Whitening(fields.new_zeros(len(OCTAVES), width))
+        return no_whitening(fields.device)
     fields = fields[told] / size[told, None, None]
     rows, columns = fields.shape[1:]
     taper = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -23,4 +24,4 @@ def make_example(settings: TrainSettings, index: int, noise: NoiseModel | None) 
     share = float(np.random.default_rng([settings.seed, EXAMPLE_STREAM, index]).random())
     if noise is None and settings.noise == "full" and share >= SERIES_SHARE:
         return drawn_example(settings, index)
-    return scene_example(settings, index, noise, of=example_of)
+    return scene_example(settings, index, noise, of=partial(example_of, whitened=settings.whitened))
