@@ -90,8 +90,9 @@ bench-skill: $(STAMP)
 	@$(BIN)/slipscan bench skill --plan benchmarks/skill/slipbench.yaml --plan benchmarks/skill/long.yaml \
 		--method all --out benchmarks/skill/results --page docs/benchmarks/skill.md
 
-# A slice of 75 minutes of the training of the shipped weights (config/train.yaml).
+# A slice of 75 minutes of the training under way (config/train.yaml), from where the last one stopped.
 weights: $(STAMP)
+	@mkdir -p weights && { test -e weights/slipscan-2.checkpoint || cp benchmarks/training/slipscan-2.c* weights/; }
 	@$(BIN)/slipscan train weights/slipscan-2.safetensors --config config/train.yaml
 
 # Into a file first: a pip that fails must not empty the lock.
