@@ -14,13 +14,14 @@ import pandas as pd
 from pyproj import Geod
 from shapely.geometry import Polygon
 
+from slipscan.archive.registry import has_truth
 from slipscan.detect.nulls import KINDS
-from slipscan.fleet.rates import LONG, Rates
+from slipscan.fleet.rates import LONG, SERIES, Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
 
 SENTINEL_BEGAN: Final = datetime.date(2014, 10, 1)
-FIRST_PASS_NULLS: Final = 32
+FIRST_PASS_NULLS: Final = 16
 """Null stacks of each kind in the first pass of calibrate, at most (`detect.calibrate`)."""
 OF_A_TRACK: Final = ("manifest", "archive", "timeseries", "noise", "denoise", "calibrate", "detect")
 OF_A_REGION: Final = ("stations", "source", "gnss", "increment")
@@ -114,11 +115,11 @@ def works(regions: Iterable[Region], settings: Settings, rates: Rates) -> list[W
     for region in regions:
         km2 = abs(EARTH.geometry_area_perimeter(Polygon(region.polygon))[0]) / 1e6
         epochs, per_epoch = rates.found * days / rates.revisit_d, rates.pairs_per_epoch
-        if region.archive == "simulated":
+        if has_truth(region):
             simulated = settings.archive.simulated
             until = _epochs_until(settings)
             epochs, per_epoch = until * (1 - simulated.missing_epoch_fraction), simulated.pairs_per_epoch
-        pairs = epochs * (1 if region.archive == "opera" else per_epoch)
+        pairs = epochs * (1 if region.archive in SERIES else per_epoch)
         beside = Counter(track.orbit_direction for track in region.tracks)
         for track in region.tracks:
             # Each of several tracks of one direction sees a part of a region.
@@ -194,7 +195,7 @@ def plan(regions: list[Region], settings: Settings, rates: Rates, machines: Mach
 
 def _values(work: Work) -> float:
     """Float32 values of the stores of a track: pairs with coherence; displacement, its sigma, transient, its sigma."""
-    pairs = 0 if work.archive == "opera" else 2 * work.million_pairs
+    pairs = 0 if work.archive in SERIES else 2 * work.million_pairs
     return 1e6 * (pairs + 4 * work.million_epochs)
 
 

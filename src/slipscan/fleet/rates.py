@@ -17,6 +17,10 @@ LONG: Final = 300
 """Epochs of the series that the rates were measured on."""
 
 
+SERIES: Final = frozenset({"opera"})
+"""Archives whose granules are epochs of a series, not pairs."""
+
+
 class Rates(Frozen):
     """Processor time, bytes and prices; million pixel-epochs are those of a stack, or pairs times pixels.
 

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from slipscan.archive.stations import series_files, steps_file
 from slipscan.atomic import written_beside
 from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, Column, read_events, read_table
-from slipscan.gnss.both import joint_columns
 from slipscan.gnss.event import Comparison, Network, compare_event, network_of
 from slipscan.gnss.line_of_sight import COMPONENTS
 from slipscan.gnss.offsets import prepare
@@ -78,6 +77,8 @@ def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: 
     network = read_network(Path(stations))
     log.info("%d events, %d stations", len(table), len(network.stations))
     records: list[dict[str, Any]] = table.to_dict("records")
+    if records:
+        from slipscan.gnss.both import joint_columns  # brings torch
     rows: list[dict[str, Any]] = []
     for number, event in enumerate(progress(records, "GNSS comparison")):
         others = [other for i, other in enumerate(records) if i != number]

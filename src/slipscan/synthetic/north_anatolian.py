@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from slipscan.forward.history import history
 from slipscan.synthetic import ismetpasa
 from slipscan.synthetic.ismetpasa import SlowSlipEvent, Station
 from slipscan.synthetic.movers import Mover, days_of
@@ -52,6 +51,8 @@ class Bowl:
 
     def course(self, days: ArrayLike) -> Float:
         """What was reached (time,) at days since 2014-01-01: transient, rate and season, 1 for the transient's end."""
+        from slipscan.forward.history import history  # loads torch, which takes seconds
+
         t = np.asarray(days, float)
         size = math.hypot(*self.enu_m)
         going_on = (self.rate_m_yr * t + self.annual_m * np.cos(2 * np.pi * t / _DAYS_PER_YEAR) * _DAYS_PER_YEAR) / size
