@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from event_builders import event, scan
-from increment_builders import held
+from increment_builders import folded, held
 from slipbench.known import COLUMNS, read_known, score_known
 from slipscan.catalogue import geopackage
-from slipscan.catalogue.fold import fold, newest_scans
 from slipscan.errors import SlipscanError
 from slipscan.regions import read_regions
 
@@ -38,7 +37,7 @@ def test_the_shipped_list_names_sources_and_regions_that_are_there():
 def test_published_events_are_found_missed_or_not_scanned(tmp_path):
     increments = [held(event(lon=32.1, lat=40.05), scans=[scan()])]
     path = tmp_path / "catalogue.gpkg"
-    geopackage.write(path, fold(increments, 24.0), newest_scans(increments))
+    geopackage.write(path, folded(*increments))
     known = listed(
         tmp_path / "known.csv", ROW, changed(id="E2", longitude="33.0"),
         changed(id="E3", start="2019-04-10", end="2019-04-20"),
@@ -47,7 +46,7 @@ def test_published_events_are_found_missed_or_not_scanned(tmp_path):
     text = score_known(path, known)
     assert text.startswith("1 of 3 published events that lie in a scan were found; 2 lie in none")
     results = {line.split()[0]: line for line in text.splitlines()[4:]}
-    assert " found " in results["E1"] and "AAAA-2019-001" in results["E1"]
+    assert " found " in results["E1"] and "SSE-2019" in results["E1"]
     assert all(" missed " in results[name] for name in ("E2", "E3"))
     assert all(" not scanned " in results[name] for name in ("E4", "E5"))
 

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from event_builders import event
-from increment_builders import held
+from increment_builders import folded, held
 from report_builders import gnss_table
 from slipbench.score import score
 from slipbench.twin import slope_of, write_page
 from slipscan.archive.simulated.archive import Simulated
 from slipscan.archive.simulated.files import check_bounds
 from slipscan.catalogue import geopackage
-from slipscan.catalogue.fold import fold, newest_scans
 from slipscan.configuration import read_settings
 from slipscan.errors import SlipscanError
 from slipscan.events import SOURCE_COLUMNS, event_table
@@ -120,7 +119,7 @@ def test_the_page_sets_results_beside_the_truth(tmp_path):
     results, directory = tmp_path / "results", tmp_path / "results" / "AAAA"
     directory.mkdir(parents=True)
     increments = [held(event(t50="2018-06-15", lon=32.63, lat=40.87), event(t50="2018-09-20", lon=32.67, lat=40.89))]
-    geopackage.write(results / "catalogue.gpkg", fold(increments, 24.0), newest_scans(increments))
+    geopackage.write(results / "catalogue.gpkg", folded(*increments))
     write_comparison(directory / "gnss.parquet", gnss_table())
     one = {"type": "slow_slip", "depth_km": 3.0, "length_km": 9.0, "longitude": 32.63, "latitude": 40.87, "mw": 4.95}
     planted = [

@@ -106,10 +106,14 @@ def export(
     status: Annotated[list[str] | None, typer.Option(help="active (default), retracted or merged")] = None,
 ) -> None:
     """Write events for other tools."""
+    from slipscan.catalogue.export import KINDS
     from slipscan.catalogue.export import export as write
     from slipscan.catalogue.geopackage import read_layers
     from slipscan.catalogue.query import Question, select
+    from slipscan.outputs import check_outputs
 
+    if kind in KINDS:
+        check_outputs([(out, KINDS[kind])], [catalogue])
     events = select(read_layers(catalogue, "events")["events"], Question(view=view, statuses=status or ("active",)))
     print(f"{write(events, kind, out)} events in {out}")
 
