@@ -12,7 +12,6 @@ from denoised import observe, random_method, random_network, run, shipped  # tes
 from simulated import PIXEL_M, dates, turbulence  # tests/simulated.py
 from slipscan.denoise import tiles
 from slipscan.denoise.methods.slipnet.candidates import candidates
-from slipscan.denoise.methods.slipnet.events import begun
 from slipscan.denoise.methods.slipnet.image import (
     Image,
     Orientation,
@@ -24,6 +23,7 @@ from slipscan.denoise.methods.slipnet.image import (
 from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
 from slipscan.denoise.methods.slipnet.predict import ORIENTATIONS, odd_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded, prepare
+from slipscan.denoise.methods.slipnet.steps import begun
 from slipscan.fit import background
 from slipscan.fit.clean import clean
 from slipscan.fit.delay import spatial_columns

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from denoised import observe  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
-from slipscan.denoise.methods.slipnet.events import GATE, TileState, begun, in_bands_of, pixels_of
+from slipscan.denoise.methods.slipnet.events import GATE
 from slipscan.denoise.methods.slipnet.lines import clipped_amplitude, edge_score, search_lines
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.search import APART, Found, search
+from slipscan.denoise.methods.slipnet.steps import TileState, begun, in_bands_of, pixels_of
 
 SHAPE, EPOCHS = (96, 96), 60
 STEP = 30

@@ -11,9 +11,10 @@ from torch import Tensor
 from denoised import observe, shipped  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet.candidates import candidates
-from slipscan.denoise.methods.slipnet.events import GATE, begun, in_bands_of
+from slipscan.denoise.methods.slipnet.events import GATE
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
+from slipscan.denoise.methods.slipnet.steps import begun, in_bands_of
 from slipscan.field import Candidate
 
 SHAPE = (96, 96)

@@ -17,13 +17,13 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from slipbench.frozen import one_thread
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.events import begun, best_course
 from slipscan.denoise.methods.slipnet.image import SIGNED, image_of
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE, SlipNet
 from slipscan.denoise.methods.slipnet.predict import odd_prediction
 from slipscan.denoise.methods.slipnet.prepare import padded, prepare
 from slipscan.denoise.methods.slipnet.scales import COARSE
+from slipscan.denoise.methods.slipnet.steps import begun, best_course
 from slipscan.denoise.registry import build
 from slipscan.denoise.training.scenes import PIXELS_M, draw_labelled
 from slipscan.field import Observation

@@ -58,9 +58,9 @@ rule stations:
         path("logs", "{region}", "stations.log"),
     benchmark:
         path("benchmarks", "{region}", "stations.tsv")
-    localrule: is_local("stations")
     wildcard_constraints:
         region=one_of(name for name in REGIONS if name not in FETCHED),
+    localrule: is_local("stations")
     threads: 1
     resources:
         archive=1,

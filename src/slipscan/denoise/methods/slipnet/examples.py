@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slipscan.denoise.methods.slipnet.events import begun, best_course
 from slipscan.denoise.methods.slipnet.image import Image, filter_of, image_of
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.scales import Levels
+from slipscan.denoise.methods.slipnet.steps import begun, best_course
 from slipscan.denoise.training.scenes import LabelledScene, strongest
 
 TAUGHT_SHARE: Final = 0.5
