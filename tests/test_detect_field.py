@@ -12,12 +12,12 @@ from slipscan.detect.calibration import calibrate
 from slipscan.detect.composite import CYCLE_M, is_residue, reached_day, shares_of
 from slipscan.detect.crossfit import cross_fitted, power_of_map
 from slipscan.detect.histories import timing_of, tried_histories
-from slipscan.detect.law import NoiseLaw
 from slipscan.detect.octaves import band_windows, octaves
 from slipscan.detect.proposals import footprint_of
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.seeds import seeds
 from slipscan.detect.simulated import _fault
+from slipscan.detect.temporal import TemporalModel
 from slipscan.detect.track import track_of
 from slipscan.detect.window import Window, window_of
 from slipscan.field import Observation
@@ -29,11 +29,11 @@ TIME = dates(60)
 NOTHING = torch.zeros(60, 0, dtype=torch.float64)
 
 
-def law(red: float = 0.0) -> NoiseLaw:
+def temporal(red: float = 0.0) -> TemporalModel:
     design = torch.from_numpy(design_matrix(TIME)[0])
     days = torch.from_numpy(days_since_2014(TIME))
     one = torch.ones(1, 60, dtype=torch.float64)
-    return NoiseLaw(days, design, one, red * one[:, 0], torch.ones(1, dtype=torch.float64))
+    return TemporalModel(days, design, one, red * one[:, 0], torch.ones(1, dtype=torch.float64))
 
 
 def residual(series: np.ndarray) -> torch.Tensor:
@@ -63,7 +63,7 @@ STEP = Ramp(float(days_since_2014(TIME)[40]) - 6, 0.0)
 
 
 def window(seed: int, peak: float) -> Window:
-    return window_of(residual(noise(seed) + STEP.column(TIME)[:, None, None] * lobes(peak)), law(), 0.5)
+    return window_of(residual(noise(seed) + STEP.column(TIME)[:, None, None] * lobes(peak)), temporal(), 0.5)
 
 
 def test_octaves_and_bands_add_up() -> None:
@@ -95,18 +95,18 @@ def test_a_candidate_of_noise_is_noise_and_one_of_an_event_has_its_signal_to_noi
 
 
 def test_the_other_half_does_not_know_the_red_noise_of_the_first() -> None:
-    walk = law(red=2.0)
+    walk = temporal(red=2.0)
     even, odd = (walk.filters(torch.from_numpy(STEP.column(TIME)), NOTHING, half) for half in walk.halves)
     assert even is not None and odd is not None
     common = float(walk.covariance(even, odd))
     assert 0.1 < common / float((even.variance * odd.variance).sqrt()) < 0.95
-    white = law()
+    white = temporal()
     even, odd = (white.filters(torch.from_numpy(STEP.column(TIME)), NOTHING, half) for half in white.halves)
     assert even is not None and odd is not None and abs(float(white.covariance(even, odd))) < 1e-9
 
 
 def test_the_scan_proposes_where_and_when_it_was() -> None:
-    tried = [Ramp(float(day), 0.0) for day in (law().days[1:] + law().days[:-1]) / 2]
+    tried = [Ramp(float(day), 0.0) for day in (temporal().days[1:] + temporal().days[:-1]) / 2]
     best = seeds(window(1, 0.015), Epochs(TIME).columns(tried), NOTHING, 3)[0]
     assert abs(tried[best.history].middle_d - STEP.middle_d) <= 24
     assert np.hypot(best.row - 20, best.column - 22) < 8
@@ -117,7 +117,7 @@ def test_a_relaxation_has_its_times_and_errors_that_hold_them() -> None:
     assert abs(truth.reached(0.5) - truth.middle_d) < 1e-6 and abs(truth.reached(0.95) - truth.start_d - 150) < 1e-6
     series = 40 * truth.column(TIME) + np.random.default_rng(0).normal(size=60)
     found = timing_of(
-        torch.from_numpy(series), law(), torch.ones(1, dtype=torch.float64), tried_histories(epochs), NOTHING
+        torch.from_numpy(series), temporal(), torch.ones(1, dtype=torch.float64), tried_histories(epochs), NOTHING
     )
     assert found is not None and found.statistic > 8
     for share, error in zip((0.05, 0.5, 0.95), found.errors_d, strict=True):

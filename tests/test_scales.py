@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.spectrum import whitening_of
+from slipscan.fit.spectrum import whitening_of
 
 VALID = torch.ones(128, 128, dtype=torch.bool)
 
@@ -47,7 +47,7 @@ def test_the_projection_of_all_blocks_is_the_sum_over_all_pixels() -> None:
     fine = scales.detail(field, broad, VALID)
     levels = scales.noise_levels(broad, fine, VALID, whitening_of(broad))
     template = scales.template(field[0], VALID, levels)
-    white = levels.whitening.white(broad)
+    white = levels.whitening.whitened(broad)
     found = scales.projection(white, fine, template).sum((1, 2))
     expected = (white * template[0]).sum((1, 2)) + (fine * template[1]).sum((1, 2))
     torch.testing.assert_close(found, expected, atol=0.05, rtol=1e-3)

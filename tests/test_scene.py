@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from simulated import LOS
 from slipscan import geometry
 from slipscan.errors import SlipscanError
-from slipscan.noise.simulate import TurbulenceSpectrum
+from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 from slipscan.synthetic import pool
 from slipscan.synthetic.backdrop import Frame, draw_background, draw_ground, draw_relief
 from slipscan.synthetic.distribution import draw_noise
+from slipscan.synthetic.pool import windows
 from slipscan.synthetic.scene import draw_scene, draw_scenes
 from slipscan.synthetic.sources import source_map
 from slipscan.synthetic.symmetry import Symmetry
@@ -224,3 +225,14 @@ def test_relief_has_its_spread_and_its_slope():
     frame = Frame.square(64, 500.0)
     spreads = [draw_relief(np.random.default_rng(i), frame).std() for i in range(40)]
     assert 29 < min(spreads) < 80 and 250 < max(spreads) < 601
+
+
+def test_noise_of_one_direction_keeps_it_whatever_window_is_drawn() -> None:
+    spectrum = TurbulenceSpectrum(anisotropy=4.0, azimuth_deg=90.0)  # streaks run from west to east
+    torus = turbulence(np.random.default_rng(0), (128, 128), 500.0, 4, spectrum)
+    drawn = windows(np.random.default_rng(1), torus, (64, 64), 60, directed=True)
+    down, across = (float(np.diff(drawn, axis=axis).std()) for axis in (1, 2))
+    assert down > 1.5 * across
+    mixed = windows(np.random.default_rng(1), torus, (64, 64), 60)
+    down, across = (float(np.diff(mixed, axis=axis).std()) for axis in (1, 2))
+    assert 0.7 < down / across < 1.4

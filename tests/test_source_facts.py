@@ -86,15 +86,6 @@ def test_slip_that_follows_an_earthquake_is_afterslip(quakes):
     assert most_likely(type_posterior(SLIP, History(107.0, False), found)) == "afterslip"
 
 
-def test_on_a_known_fault_a_volume_needs_more_evidence():
-    either = {"slip": 10.0, "volumetric": 13.0, "hydrological": 0.0, "cycle": -1000.0}
-    nothing = facts(None, "2019-03-05", "2019-06-20")
-    types = [most_likely(type_posterior(either, History(100.0, False), nothing, known)) for known in (False, True)]
-    assert types == ["volumetric", "slow_slip"]
-    either["volumetric"] = 20.0
-    assert most_likely(type_posterior(either, History(100.0, False), nothing, True)) == "volumetric"
-
-
 def test_without_a_list_nothing_is_said_of_earthquakes():
     found = facts(None, "2019-03-05", "2019-06-20")
     assert math.isnan(found.days_to_next_m5) and not found.listed

@@ -10,7 +10,7 @@ import xarray as xr
 from slipscan.errors import SlipscanError
 from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 from slipscan.settings import SourceSettings
-from slipscan.source.covariance import NoiseLaw, change_weights, law_of_map, law_of_product
+from slipscan.source.covariance import MapNoise, change_weights, noise_of_map, noise_of_product
 from slipscan.source.data import Block, Data
 from slipscan.source.explain import FAMILIES, explain_data, family_quantiles, left_of, weighted_quantiles
 from slipscan.source.faults import MappedFault
@@ -21,7 +21,7 @@ from slipscan.source.sources import Fault, VolumeSource, displacement, moment_ma
 
 ASCENDING = np.array([-0.58, -0.13, 0.80])
 PIXEL_M = 1000.0
-LAW = NoiseLaw(TurbulenceSpectrum(outer_scale_m=10e3), 9e-6, 1e-6)
+LAW = MapNoise(TurbulenceSpectrum(outer_scale_m=10e3), 9e-6, 1e-6)
 SMALL = SourceSettings(particles=80, searched=512)
 
 
@@ -48,7 +48,7 @@ def test_covariance_is_that_of_simulated_turbulence():
     spectrum = TurbulenceSpectrum(outer_scale_m=8e3)
     fields = turbulence(np.random.default_rng(3), (40, 40), PIXEL_M, 400, spectrum)
     rows, columns = np.array([5, 5, 5, 20]), np.array([5, 8, 20, 5])
-    law = NoiseLaw(spectrum, 1.0, 1e-9)
+    law = MapNoise(spectrum, 1.0, 1e-9)
     found = law.covariance(rows, columns, (PIXEL_M, PIXEL_M), np.ones(4))
     seen = np.cov(fields[:, rows, columns].T)
     # Differences: a common offset is no part of a map.
@@ -63,10 +63,10 @@ def test_the_map_itself_tells_its_noise():
     rows, columns = np.indices((15, 15)).reshape(2, -1) * 4
     pairs = np.concatenate([rows, rows]), np.concatenate([columns, columns + 1])
     unknown = np.column_stack([np.ones(len(pairs[0])), pairs[0], pairs[1]])
-    law = law_of_map(field[pairs], np.full(len(pairs[0]), 5e-3), *pairs, (PIXEL_M, PIXEL_M), unknown)
+    law = noise_of_map(field[pairs], np.full(len(pairs[0]), 5e-3), *pairs, (PIXEL_M, PIXEL_M), unknown)
     assert law.white < 0.2 * law.variance
     white = generator.normal(0, 2e-3, len(pairs[0]))
-    law = law_of_map(white, np.full(len(white), 2e-3), *pairs, (PIXEL_M, PIXEL_M), unknown)
+    law = noise_of_map(white, np.full(len(white), 2e-3), *pairs, (PIXEL_M, PIXEL_M), unknown)
     assert law.variance < 0.2 * law.white
     assert law.white == pytest.approx(4e-6, rel=0.4)
 
@@ -99,13 +99,13 @@ def noise_product(red):
 def test_the_noise_product_tells_the_covariance_of_a_change():
     course = np.clip((np.arange(80) - 35) / 8, 0, 1)
     product = noise_product(0.0)
-    law = law_of_product(product, product["time"].values, course)
+    law = noise_of_product(product, product["time"].values, course)
     weight = change_weights(product["time"].values, course, np.ones(80))
     assert law.told_by == "noise product"
     assert law.variance == pytest.approx(25e-6 * (weight**2).sum())
     assert law.white == pytest.approx(1e-6 * (weight**2).sum())
     # What walks in time adds to the long waves, not to the short ones.
-    walking = law_of_product(noise_product(1.0), product["time"].values, course)
+    walking = noise_of_product(noise_product(1.0), product["time"].values, course)
     rows, columns = np.array([0, 0, 0]), np.array([0, 1, 30])
     spread = []
     for one in (law, walking):
@@ -113,7 +113,7 @@ def test_the_noise_product_tells_the_covariance_of_a_change():
         spread.append([found[0, 0] + found[i, i] - 2 * found[0, i] for i in (1, 2)])
     near, far = (walked / white for white, walked in zip(*spread, strict=True))
     assert far > near > 0.99 and far > 1.1
-    assert law_of_product(product, product["time"].values, np.zeros(80)) is None
+    assert noise_of_product(product, product["time"].values, np.zeros(80)) is None
 
 
 def test_posterior_of_a_volume_source_holds_the_truth_as_often_as_it_says():

@@ -43,7 +43,7 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
         f" unknown, relief, one event of SNR {SNR[0]:g} to {SNR[1]:g} in the track that sees it better. The change map"
         " is a least-squares fit of a ramp whose t50 is off by 8 d and whose duration by 20 % (standard deviations), as"
         " detection's may be; the footprint is where the true displacement exceeds 0.35 of its peak, so that"
-        " detection's own errors of place are in no figure here. The noise's law is estimated from the map itself (no"
+        " detection's own errors of place are in no figure here. The noise is estimated from the map (no"
         " noise product)."
         " Brackets: 90 % bootstrap intervals, or Wilson's.",
         "## Against the aims",

@@ -17,7 +17,7 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
-from slipscan.detect.nulls import KINDS, null_order
+from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, null_order
 from slipscan.detect.registry import reads_field
 from slipscan.detect.simulated import SIMULATED, simulated, simulator_of
 from slipscan.detect.track import Track, exposure_of, open_track
@@ -31,10 +31,8 @@ log = logging.getLogger(__name__)
 Maxima = list[tuple[float, bool]]
 """Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
-FIRST_PASS_NULLS: Final = 16
-"""Fewer leave it to chance whether an event of p near P_OF_EVENTS_REMOVED goes."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
 MAX_SUSPECTS: Final = 12

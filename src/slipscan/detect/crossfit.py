@@ -73,13 +73,13 @@ def cross_fitted(window: Window, power: Tensor, history: Tensor, beside: Tensor)
     tested
         None where background and other events leave too little of the history
     """
-    law = window.law
-    subsets = (*law.halves, law.every)
-    even, odd, whole = (law.filters(history, beside, subset) for subset in subsets)
+    temporal = window.temporal
+    subsets = (*temporal.halves, temporal.every)
+    even, odd, whole = (temporal.filters(history, beside, subset) for subset in subsets)
     if even is None or odd is None or whole is None:
         return None
     (u, s), (v, r), (w, q) = (window.amplitude(filters) for filters in (even, odd, whole))
-    common = (window.spread(law.covariance(even, odd)) / (s * r)).clamp(-0.95, 0.95)
+    common = (window.spread(temporal.covariance(even, odd)) / (s * r)).clamp(-0.95, 0.95)
     own = (1 - common.square()).rsqrt()
     halves = (
         _projection(window, _template(window, power, u, s), window.back((v - common * u) * own)),

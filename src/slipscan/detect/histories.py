@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slipscan.detect.law import NoiseLaw
 from slipscan.detect.ramp import Epochs, Ramp
+from slipscan.detect.temporal import TemporalModel
 
 DURATIONS_D: Final = (0.0, 12.0, 24.0, 36.0, 48.0, 72.0, 96.0, 144.0, 192.0, 288.0, 384.0, 576.0, 768.0, 1095.0)
 RELAXATIONS_D: Final = (75.0, 150.0, 300.0, 600.0, 1095.0)
@@ -87,13 +87,15 @@ def _spaced(days: NDArray[np.float64], least: float) -> list[float]:
     return kept
 
 
-def timing_of(course: Tensor, law: NoiseLaw, shares: Tensor, tried: Histories, beside: Tensor) -> Timing | None:
+def timing_of(
+    course: Tensor, temporal: TemporalModel, shares: Tensor, tried: Histories, beside: Tensor
+) -> Timing | None:
     """The history of a course (time,), jointly with background and other events; None where nothing is left.
 
     Parameters
     ----------
     course
-        white series projected on a map, its noise being that of `law`
+        white series projected on a map, its noise being that of `temporal`
     shares
         (band,) of its bands
     tried
@@ -101,11 +103,13 @@ def timing_of(course: Tensor, law: NoiseLaw, shares: Tensor, tried: Histories, b
     beside
         (time, n) histories of other events
     """
-    white = torch.where(torch.isfinite(law.white), law.white, torch.inf)
+    white = torch.where(torch.isfinite(temporal.white), temporal.white, torch.inf)
     mixed = (white * shares[:, None]).sum(0)
-    own = NoiseLaw(law.days, law.design, mixed[None], (law.red * shares).sum()[None], law.width_km[:1])
+    own = TemporalModel(
+        temporal.days, temporal.design, mixed[None], (temporal.red * shares).sum()[None], temporal.width_km[:1]
+    )
     whitener = own.every.whiteners[0]
-    basis = whitener @ torch.cat([law.design, beside], 1)
+    basis = whitener @ torch.cat([temporal.design, beside], 1)
     basis = basis / basis.square().sum(0).sqrt().clamp(min=1e-30)
     left, size, _ = torch.linalg.svd(basis, full_matrices=False)
     left = left[:, size > 1e-6 * size[0]]

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
 
 KINDS = ("permutation", "blocks")
+FIRST_PASS_NULLS = 32
+"""Of each kind, in the pass that judges what is taken out: fewer leave an event of p near the limit to chance."""
 BLOCK_D = 90.0
 MONTHS_FROM_YR = 3.0
 """Series that are as long are permuted within the month, and every other time by whole years: of shorter ones the same

@@ -15,8 +15,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.detect.crossfit import cross_fitted
-from slipscan.detect.law import law_of
 from slipscan.detect.proposals import Proposal, footprint_of
+from slipscan.detect.temporal import temporal_model_of
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient
 from slipscan.detect.window import window_of
@@ -32,7 +32,7 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
     """Transients with the footprints of their maps; a cluster that is larger, or elsewhere, is kept."""
     if not found:
         return []
-    law = law_of(
+    temporal = temporal_model_of(
         track.epochs.days, track.cleaned.design, track.cleaned.valid, track.cleaned.delay.std, track.coarse.noise
     )
     residual = track.cleaned.residual().reshape(-1, *track.coarse.shape)
@@ -41,7 +41,7 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
         rows, columns = np.nonzero(one.footprint)
         reach = max(REACH * 2 * np.sqrt(len(rows) / np.pi), REACH_PX)
         place = _around(rows, track.coarse.shape[0]), _around(columns, track.coarse.shape[1])
-        window = window_of(residual[:, place[0], place[1]], law, track.coarse.pixel_m / 1e3)
+        window = window_of(residual[:, place[0], place[1]], temporal, track.coarse.pixel_m / 1e3)
         distance = ndimage.distance_transform_edt(~one.footprint)[place]
         taper = torch.from_numpy(np.exp(-0.5 * (distance / reach) ** 2).astype(np.float32))
         history = torch.from_numpy(one.ramp.column(track.epochs.time))

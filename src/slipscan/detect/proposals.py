@@ -46,7 +46,7 @@ class Proposal:
         """Power (octave, y, x) that its test looks for; None where nothing is left of the history."""
         if self.map is not None:
             return power_of_map(window, self.map)
-        filters = window.law.filters(history, beside, window.law.every)
+        filters = window.temporal.filters(history, beside, window.temporal.every)
         if filters is None or self.taper is None:
             return None
         modes, size = window.amplitude(filters)
@@ -78,7 +78,7 @@ def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor)
         found = None if power is None else cross_fitted(window, power, history, beside)
         if found is None:
             break
-        timing = timing_of(found.course, window.law, _shares(window, found), tried, beside)
+        timing = timing_of(found.course, window.temporal, _shares(window, found), tried, beside)
         if timing is None:
             break
         best = Judged(proposal, found, timing)
@@ -87,7 +87,7 @@ def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor)
 
 
 def _shares(window: Window, found: Tested) -> Tensor:
-    """Share (band,) of every band of the law in a map."""
+    """Share (band,) of every band of `temporal` in a map."""
     power = (window.transformed(found.map[None])[0] * window.whitening).abs().square()
     shares = (window.bands * power).sum(dim=(1, 2)).double()
     return shares / shares.sum().clamp(min=1e-30)

@@ -97,11 +97,11 @@ def _places(window: Window, octave: int) -> tuple[Tensor, int]:
 
 def _units(window: Window, octave: int, histories: Tensor, beside: Tensor) -> Tensor:
     """Filters (candidate, time) of the amplitude over its standard deviation; 0 where nothing is left of a history."""
-    law = window.law
+    temporal = window.temporal
     strength = (window.octaves[octave].square() * window.bands).sum(dim=(1, 2))
     band = int(strength.argmax())
-    whitener = law.every.whiteners[band]
-    basis = whitener @ torch.cat([law.design, beside], 1)
+    whitener = temporal.every.whiteners[band]
+    basis = whitener @ torch.cat([temporal.design, beside], 1)
     left, size, _ = torch.linalg.svd(basis / basis.square().sum(0).sqrt().clamp(min=1e-30), full_matrices=False)
     left = left[:, size > 1e-6 * size[0]]
     columns = whitener @ histories

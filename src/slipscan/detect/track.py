@@ -90,11 +90,11 @@ def open_track(
     """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
     product = open_denoised(denoised, dataset) if denoised is not None and reads_field(settings.method) else None
-    law = None
+    temporal = None
     if noise is not None:
-        law = open_zarr(noise).load()
-        vocabulary.check(law, "noise", str(noise))
-    return track_in(dataset, settings, product, until, str(stack), law)
+        temporal = open_zarr(noise).load()
+        vocabulary.check(temporal, "noise", str(noise))
+    return track_in(dataset, settings, product, until, str(stack), temporal)
 
 
 def track_in(

@@ -1,7 +1,7 @@
 """A window of a track in wavenumbers: what makes its noise white in space, and every epoch's modes.
 
 Beyond its edges a window is mirrored and fades: no edge is taken for signal. The spectrum is that of the window's own
-noise, 2-D with its orientation: the median over epochs of what consecutive ones differ by, in which no event is.
+noise, 2-D with its orientation (`fit.spectrum`): of what consecutive epochs differ by, in which no event is.
 """
 
 from __future__ import annotations
@@ -12,23 +12,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from slipscan.detect.law import Filters, NoiseLaw
-from slipscan.detect.octaves import SHORTEST_PX, band_windows, octaves, wavenumbers
+from slipscan.detect.octaves import SHORTEST_PX, band_windows, octaves
+from slipscan.detect.temporal import Filters, TemporalModel
+from slipscan.fit.spectrum import whitening_of
 
 MARGIN: Final = 0.2
 """Of the window's side that is mirrored beyond each edge."""
-STEEP: Final = 3.0
-"""Exponent of the spectrum that is taken out before it is averaged: turbulence's on a map."""
-ANGLES: Final = 6
-"""Bins of the modes' directions."""
-MODES: Final = 12
-"""A bin of direction and radius with so many is half believed, beside the average over directions."""
-RADII_AN_OCTAVE: Final = 2
 PAIRS: Final = 32
 """Of consecutive epochs, whose whitened differences say how strong noise is from place to place."""
 QUIET_M2: Final = 1e-14
@@ -46,7 +39,7 @@ class Window:
 
     Attributes
     ----------
-    law
+    temporal
         noise in time
     modes
         (time, ky, kx) of the residual, orthonormal transform of the mirrored window
@@ -55,14 +48,14 @@ class Window:
     shape, edge
         (y, x) pixels; what is mirrored beyond each edge (y, x)
     bands
-        (band, ky, kx) share of every band of the law in a mode
+        (band, ky, kx) share of every band of `temporal` in a mode
     place
         (octave, y, x) variance of what is white, near by, over that of a typical place
     changes
         (pair, ky, kx) white modes of what some consecutive epochs differ by
     """
 
-    law: NoiseLaw
+    temporal: TemporalModel
     modes: Tensor
     whitening: Tensor
     shape: tuple[int, int]
@@ -110,16 +103,17 @@ class Window:
         return (by_band * self.bands).sum(0) * self.whitening / size, size
 
 
-def window_of(residual: Tensor, law: NoiseLaw, pixel_km: float) -> Window:
+def window_of(residual: Tensor, temporal: TemporalModel, pixel_km: float) -> Window:
     """The window of a residual (time, y, x), m, less delay, rate and season; 0 where there is no data."""
     shape = (residual.shape[1], residual.shape[2])
     edge = (_edge(shape[0]), _edge(shape[1]))
     modes = torch.fft.rfft2(_faded(residual, edge), norm="ortho")
     padded = (shape[0] + 2 * edge[0], shape[1] + 2 * edge[1])
-    bands = band_windows(padded, law.width_km / pixel_km)
-    draft = Window(law, modes, torch.ones(modes.shape[1:]), shape, edge, bands, torch.ones(1), modes[:0])
+    bands = band_windows(padded, temporal.width_km / pixel_km)
+    draft = Window(temporal, modes, torch.ones(modes.shape[1:]), shape, edge, bands, torch.ones(1), modes[:0])
     changes = _changes(draft)
-    power = _smooth(changes.abs().square().median(0).values / math.log(2), padded)
+    fields = draft.back(changes)
+    power = whitening_of(fields).log_power_of(padded).exp() * fields.square().mean((1, 2)).median()
     whitening = power.clamp(min=max(1e-6 * float(power.max()), QUIET_M2)).rsqrt()
     changes = changes[torch.linspace(0, len(changes) - 1, min(PAIRS, len(changes))).long()] * whitening
     kept = octaves(padded).square()
@@ -127,7 +121,7 @@ def window_of(residual: Tensor, law: NoiseLaw, pixel_km: float) -> Window:
     strength = math.sqrt(float(inside) / float(kept.sum(0).mean()))
     changes = changes / max(strength, 1e-12)
     place = _place(replace(draft, whitening=whitening), changes)
-    return Window(law, modes, whitening / max(strength, 1e-12), shape, edge, bands, place, changes)
+    return Window(temporal, modes, whitening / max(strength, 1e-12), shape, edge, bands, place, changes)
 
 
 def _place(window: Window, changes: Tensor) -> Tensor:
@@ -176,47 +170,9 @@ def _faded(fields: Tensor, edge: tuple[int, int]) -> Tensor:
 
 def _changes(window: Window) -> Tensor:
     """What consecutive epochs that count differ by, over its standard deviation in time, (pair, ky, kx)."""
-    counted = torch.nonzero(torch.isfinite(window.law.white).all(0))[:, 0]
+    counted = torch.nonzero(torch.isfinite(window.temporal.white).all(0))[:, 0]
     out = []
     for first, second in itertools.pairwise(counted.tolist()):
-        variance = window.law.white[:, first] + window.law.white[:, second]
+        variance = window.temporal.white[:, first] + window.temporal.white[:, second]
         out.append((window.modes[second] - window.modes[first]) * window.spread(variance).clamp(min=1e-12).rsqrt())
     return torch.stack(out)
-
-
-def _smooth(power: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Means over rings and directions of what the typical slope leaves of the power (ky, kx)."""
-    radius, angle = wavenumbers(shape)
-    lowest = 1 / max(shape)
-    flat = power * (radius.clamp(min=lowest) / lowest) ** STEEP
-    ring = torch.log2(radius.clamp(min=lowest) / lowest) * RADII_AN_OCTAVE
-    count = int(ring.max()) + 2
-    direction = (angle / math.pi * ANGLES).long().clamp(max=ANGLES - 1)
-    nearest = ring.round().long()
-    key = nearest * ANGLES + direction
-    of_direction = _means(flat, key, count * ANGLES)
-    of_ring = _means(flat, nearest, count)
-    # Between rings linear, or steps from ring to ring would be sharp.
-    low = ring.floor().long()
-    share = ring - low
-    known = torch.from_numpy(_filled(of_ring[0].numpy()))
-    level = known[low] * (1 - share) + known[(low + 1).clamp(max=count - 1)] * share
-    turned = (of_direction[0] * of_direction[1] / of_ring[0].clamp(min=1e-30).repeat_interleave(ANGLES) + MODES) / (
-        of_direction[1] + MODES
-    )
-    return level * turned[key] / (radius.clamp(min=lowest) / lowest) ** STEEP
-
-
-def _means(values: Tensor, key: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    number = torch.zeros(count).index_add_(0, key.flatten(), torch.ones(key.numel()))
-    total = torch.zeros(count).index_add_(0, key.flatten(), values.flatten())
-    return total / number.clamp(min=1), number
-
-
-def _filled(values: np.ndarray) -> np.ndarray:
-    """Rings without modes take the value of the next below."""
-    out = values.copy()
-    for number in range(1, len(out)):
-        if out[number] <= 0:
-            out[number] = out[number - 1]
-    return out

@@ -9,6 +9,8 @@ from torch import Tensor
 
 ABSORBED: Final = 1e-6
 """Share of a history's energy that must be left beside the background for it to be estimable."""
+ALIKE: Final = 1e-6
+"""Singular values of a basis over the largest that are rounding: of single precision, too."""
 SHORTEST_D: Final = 1e-3
 """A shorter ramp is a step."""
 
@@ -59,6 +61,8 @@ def filters(columns: Tensor, design: Tensor, weight: Tensor) -> Tensor:
 
 
 def without(columns: Tensor, basis: Tensor) -> Tensor:
-    """What of columns (..., time, n) is orthogonal to a basis (..., time, k), both whitened."""
-    directions = torch.linalg.qr(basis)[0]
+    """What of columns (..., time, n) is orthogonal to a whitened basis (..., time, k), whose columns may be alike."""
+    scaled = basis / torch.linalg.vector_norm(basis, dim=-2, keepdim=True).clamp(min=1e-30)
+    directions, sizes, _ = torch.linalg.svd(scaled, full_matrices=False)
+    directions = directions * (sizes > ALIKE * sizes[..., :1])[..., None, :]
     return columns - directions @ (directions.transpose(-1, -2) @ columns)

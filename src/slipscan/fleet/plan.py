@@ -15,14 +15,12 @@ from pyproj import Geod
 from shapely.geometry import Polygon
 
 from slipscan.archive.registry import has_truth
-from slipscan.detect.nulls import KINDS
+from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS
 from slipscan.fleet.rates import LONG, SERIES, Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
 
 SENTINEL_BEGAN: Final = datetime.date(2014, 10, 1)
-FIRST_PASS_NULLS: Final = 16
-"""Null stacks of each kind in the first pass of calibrate, at most (`detect.calibrate`)."""
 OF_A_TRACK: Final = ("manifest", "archive", "timeseries", "noise", "denoise", "calibrate", "detect")
 OF_A_REGION: Final = ("stations", "source", "gnss", "increment")
 ONCE: Final = ("catalogue", "report")

@@ -42,6 +42,10 @@ MOST_PARTS: Final = 4
 """Windows of which a part is looked at for scales below a block."""
 PART: Final = 64
 """Pixels of a side of such a part."""
+TOLD: Final = 2.0
+"""Standard errors from which a random walk is told,"""
+SMALL_ERROR: Final = 0.1
+"""or so small an error, 1/yr."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,16 @@ def covariance_of(
     std = torch.as_tensor(noise["band_white_std"].values[:, band], dtype=dtype, device=device)
     white = torch.where(torch.isfinite(std), std.square(), torch.inf)
     return TemporalCovariance.relative(white, float(noise["red_variance"][band]))
+
+
+def told_red(noise: xr.Dataset) -> Float:
+    """Variance of the random walk (band,) of a noise product, 1/yr; NaN of a band that does not tell it.
+
+    Of a series of less than 2.5 years the product holds a guess.
+    """
+    red, error = (noise[name].values.astype(float) for name in ("red_variance", "red_variance_error"))
+    told = np.isfinite(red) & ((red > TOLD * error) | (error < SMALL_ERROR))
+    return np.where(told, red, np.nan)
 
 
 def averaging(red: Float, days: Float) -> Float:

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 4
+VERSION = 5
 """Raised when results change (`slipscan.versions`)."""

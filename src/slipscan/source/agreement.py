@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slipscan.geometry import from_lonlat, to_lonlat
 from slipscan.source.change import STD_FLOOR_M, lattice, nuisance
-from slipscan.source.covariance import law_of_product
+from slipscan.source.covariance import noise_of_product
 from slipscan.source.data import Block
 from slipscan.source.explain import moved_by
 from slipscan.source.join import TrackTransient
@@ -94,8 +94,8 @@ def _expected(
         return None
     span = max(float((end - begin) / np.timedelta64(1, "D")), 0.5)
     history = np.clip((time - begin) / np.timedelta64(1, "D") / span, 0.0, 1.0)
-    law = law_of_product(noise, time, history)
-    if law is None:
+    noise_model = noise_of_product(noise, time, history)
+    if noise_model is None:
         return None
     rows, columns = _points(track, source, origin)
     if len(rows) < 10:
@@ -104,8 +104,8 @@ def _expected(
     kind, shape, size = source
     predicted = (moved_by(kind, shape, size, east, north, poisson_ratio) * track.los[rows, columns]).sum(axis=1)
     spacing = track.grid.spacing
-    std = np.full(len(rows), max(STD_FLOOR_M, law.white**0.5))
-    covariance = law.covariance(rows, columns, (spacing[1], spacing[0]), std)
+    std = np.full(len(rows), max(STD_FLOOR_M, noise_model.white**0.5))
+    covariance = noise_model.covariance(rows, columns, (spacing[1], spacing[0]), std)
     block = Block(
         east, north, track.los[rows, columns].astype(float), predicted, covariance, nuisance(track, rows, columns)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,9 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
+from slipscan.fit.robust import MAD_TO_STD
 from slipscan.geometry import from_lonlat, to_lonlat
 from slipscan.noise.simulate import CYCLE_M
-from slipscan.source.covariance import FEWEST, NoiseLaw, law_of_map, law_of_product
+from slipscan.source.covariance import FEWEST, MapNoise, Pixels, noise_of_map, noise_of_product
 from slipscan.source.data import Block
 from slipscan.source.join import TrackTransient
 from slipscan.source.maps import TrackMaps, diameter_km
@@ -34,6 +36,13 @@ WIDE: Final = 6.0
 EDGE: Final = 0.15
 """Of a diameter, and two pixels at least: what counts as the edge."""
 FAR_LIMIT_KM: Final = 100.0
+PREDICTION_ERROR: Final = 0.1
+"""Standard deviation of what a simple source in a half space predicts wrongly, over the displacement: the Earth is not
+homogeneous, and no source is a rectangle (Duputel et al. 2014, doi 10.1093/gji/ggt517)."""
+SPIKE: Final = 5.0
+"""Standard deviations by which a pixel must differ from the median of those around it to be no part of a source."""
+ERROR_LENGTH: Final = 0.25
+"""Distance over which that error stays alike, over the footprint's diameter."""
 UNKNOWN_M: Final = (0.05, 0.05, 0.02)
 """Prior standard deviation of offset, of a ramp over half the map, and of the slope with height over its deviation."""
 LAW_ANCHORS: Final = 60
@@ -94,14 +103,42 @@ def track_block(
     lon, lat = to_lonlat(track.grid.x[columns], track.grid.y[rows], track.grid.crs)
     east, north = from_lonlat(lon, lat, local_crs(*origin))
     deviation = np.maximum(std[rows, columns], STD_FLOOR_M)
-    law = noise_law(track, transients, value, std, valid & (distance_km > 0.5 * size), noise)
+    far = valid & (distance_km > 0.5 * size)
+    noise_model = map_noise(track, transients, value, std, far, noise)
+    moved = value[rows, columns] - (float(np.median(value[far])) if far.any() else 0.0)
+    covariance = noise_model.covariance(rows, columns, (spacing[1], spacing[0]), deviation)
+    covariance[np.diag_indices(len(rows))] += spikes(value, valid, rows, columns, far[rows, columns]) ** 2
+    covariance += prediction_error(moved, np.asarray(east), np.asarray(north), 1e3 * ERROR_LENGTH * size)
     return Block(
         np.asarray(east), np.asarray(north), track.los[rows, columns].astype(float), value[rows, columns],
-        law.covariance(rows, columns, (spacing[1], spacing[0]), deviation),
+        covariance,
         nuisance(track, rows, columns),
         distance_km[rows, columns] <= max(size / 4, 2 * max(spacing) / 1e3),
         cycle_pattern(value, valid, footprint)[rows, columns],
     )  # fmt: skip
+
+
+def spikes(value: Float, valid: NDArray[np.bool_], rows: Pixels, columns: Pixels, far: NDArray[np.bool_]) -> Float:
+    """What single pixels of a map (y, x) differ by from the median of those around them (point,), m; 0: as others do.
+
+    A pixel unlike all its neighbours (fresh lava, a cycle lost) would else rule the fit: noise between neighbours is
+    small. The rupture of a fault is no spike: half of the neighbours lie on the same side. How pixels differ is learnt
+    `far` (point,) from the event.
+    """
+    known = np.pad(np.where(valid, value, np.nan), 1, constant_values=np.nan)
+    around = np.stack([known[rows + i, columns + j] for i in range(3) for j in range(3) if (i, j) != (1, 1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a pixel without neighbours
+        apart = np.nan_to_num(value[rows, columns] - np.nanmedian(around, axis=0))
+    usual = MAD_TO_STD * float(np.median(np.abs(apart[far if far.any() else slice(None)])))
+    return np.where(np.abs(apart) > SPIKE * max(usual, STD_FLOOR_M), apart, 0.0)
+
+
+def prediction_error(moved: Float, east: Float, north: Float, length_m: float) -> Float:
+    """Covariance (point, point), m2, of what a source predicts wrongly at points that `moved` (point,), m."""
+    apart = np.hypot(east[:, None] - east, north[:, None] - north)
+    size = PREDICTION_ERROR * np.abs(moved)
+    return np.asarray(size[:, None] * size * np.exp(-apart / max(length_m, 1.0)))
 
 
 def _rings(
@@ -151,35 +188,35 @@ def nuisance(track: TrackMaps, rows: NDArray[np.integer], columns: NDArray[np.in
     return np.stack(parts, axis=1)
 
 
-def noise_law(
+def map_noise(
     track: TrackMaps,
     transients: Sequence[int],
     value: Float,
     std: Float,
     quiet: NDArray[np.bool_],
     noise: xr.Dataset | None,
-) -> NoiseLaw:
-    """The law of a map's noise: of the noise product if there is one that knows it, else of the map where it is quiet.
+) -> MapNoise:
+    """The noise of a map: by the noise product if there is one that knows it, else of the map where it is quiet.
 
     `quiet` (y, x) lies far from the event.
     """
     if noise is not None:
         history = track.dataset["history"].values[list(transients)].astype(float)
         # Several transients of one event: the sum of their histories is what its map multiplies.
-        law = law_of_product(noise, track.dataset["time"].values, history.mean(axis=0))
-        if law is not None:
-            return law
+        noise_model = noise_of_product(noise, track.dataset["time"].values, history.mean(axis=0))
+        if noise_model is not None:
+            return noise_model
         log.warning("the noise product of track %s knows too little: its noise is that of the map", track.name)
     if int(quiet.sum()) < FEWEST:
         level = np.maximum(std[np.isfinite(std)], STD_FLOOR_M)
-        return law_of_map(np.empty(0), level, np.empty(0, int), np.empty(0, int), (1.0, 1.0), np.empty((0, 3)))
+        return noise_of_map(np.empty(0), level, np.empty(0, int), np.empty(0, int), (1.0, 1.0), np.empty((0, 3)))
     rows, columns = _clusters(quiet)
     spacing = track.grid.spacing
     unknown = nuisance(track, rows, columns)
     y, x = unknown[:, 1] / UNKNOWN_M[1], unknown[:, 2] / UNKNOWN_M[1]
     # What a large source does far away is smooth: it is no noise.
     bent = np.column_stack([unknown, x * x, x * y, y * y])
-    return law_of_map(
+    return noise_of_map(
         value[rows, columns], np.maximum(std[rows, columns], STD_FLOOR_M), rows, columns, (spacing[1], spacing[0]), bent
     )
 

@@ -16,10 +16,8 @@ from slipscan.source.quakes import QuakeFacts
 
 PRIOR: Final = {"slip": 0.55, "volumetric": 0.25, "hydrological": 0.1, "null": 0.08, "cycle": 0.02}
 """Of families a priori, among what detection hands over."""
-ON_A_FAULT: Final = {"slip": 0.77, "volumetric": 0.05, "hydrological": 0.08, "null": 0.08, "cycle": 0.02}
-"""The same where the region is that of a fault whose strike is stated, or a mapped fault runs near by."""
 TRUST: Final = 0.5
-"""Power of the evidence: the law of a map's noise is an estimate, and sources are simpler than the Earth."""
+"""Power of the evidence: the covariance of a map's noise is an estimate, and sources are simpler than the Earth."""
 SELECTED: Final = 6.0
 """Log evidence that the best of many places in noise has of some source: detection looked for it."""
 EDGE: Final = 12.0
@@ -52,9 +50,7 @@ class History:
     ongoing: bool
 
 
-def type_posterior(
-    evidence: Mapping[str, float], history: History, quakes: QuakeFacts, on_a_fault: bool = False
-) -> dict[str, float]:
+def type_posterior(evidence: Mapping[str, float], history: History, quakes: QuakeFacts) -> dict[str, float]:
     """Probability of each of `events.EVENT_TYPES`.
 
     Parameters
@@ -63,13 +59,10 @@ def type_posterior(
         log evidence of 'slip', 'volumetric', 'hydrological' and 'cycle' over that of no source
     history, quakes
         of the event
-    on_a_fault
-        a fault is known where it happened
     """
-    prior = ON_A_FAULT if on_a_fault else PRIOR
     log_family = {family: TRUST * evidence[family] for family in ("slip", "volumetric", "hydrological")}
     log_family |= {"null": TRUST * SELECTED, "cycle": TRUST * (evidence["cycle"] - EDGE)}
-    total = {family: value + math.log(prior[family]) for family, value in log_family.items()}
+    total = {family: value + math.log(PRIOR[family]) for family, value in log_family.items()}
     highest = max(total.values())
     share = {family: math.exp(value - highest) for family, value in total.items()}
     norm = sum(share.values())

@@ -41,7 +41,7 @@ _ASSUMED: Final = (16e3, 0.1)
 
 
 @dataclass(frozen=True)
-class NoiseLaw:
+class MapNoise:
     """Noise of a change map.
 
     Attributes
@@ -97,8 +97,8 @@ class NoiseLaw:
         return 1.0 + np.interp(at, np.log(wavelength), factor)
 
 
-def law_of_product(noise: xr.Dataset, time: NDArray[np.datetime64], history: Float) -> NoiseLaw | None:
-    """The law of a change from the noise product of its stack; None where the product knows too little.
+def noise_of_product(noise: xr.Dataset, time: NDArray[np.datetime64], history: Float) -> MapNoise | None:
+    """The noise of a change from the noise product of its stack; None where the product knows too little.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def law_of_product(noise: xr.Dataset, time: NDArray[np.datetime64], history: Flo
     red = float(weight @ walk @ weight) / white
     gains = tuple((wavelength, gain * red) for wavelength, gain in model.red)
     pixel = model.white_std_m**2 * float((weight**2).sum())
-    return NoiseLaw(model.spectrum, model.turbulence_std_m**2 * white, max(pixel, 1e-8), gains, "noise product")
+    return MapNoise(model.spectrum, model.turbulence_std_m**2 * white, max(pixel, 1e-8), gains, "noise product")
 
 
 def _strengths(noise: xr.Dataset, model: NoiseModel, time: NDArray[np.datetime64]) -> Float:
@@ -143,10 +143,10 @@ def change_weights(time: NDArray[np.datetime64], history: Float, strength: Float
     return None if energy < 1e-6 else left / energy / strength
 
 
-def law_of_map(
+def noise_of_map(
     value: Float, std: Float, rows: Pixels, columns: Pixels, pixel_m: tuple[float, float], nuisance: Float
-) -> NoiseLaw:
-    """The law of a change from points of its map where nothing happened, by restricted likelihood.
+) -> MapNoise:
+    """The noise of a change from points of its map where nothing happened, by restricted likelihood.
 
     Parameters
     ----------
@@ -160,11 +160,11 @@ def law_of_map(
     level = float(np.median(std)) ** 2
     if len(value) < FEWEST:
         outer, share = _ASSUMED
-        return NoiseLaw(_spectrum(EXPONENT, outer), (1 - share) * level, share * level, told_by="assumed")
+        return MapNoise(_spectrum(EXPONENT, outer), (1 - share) * level, share * level, told_by="assumed")
     best = (-math.inf, _spectrum(EXPONENT, _ASSUMED[0]), _ASSUMED[1], level)
 
     def better(spectrum: TurbulenceSpectrum, share: float) -> tuple[float, TurbulenceSpectrum, float, float]:
-        covariance = NoiseLaw(spectrum, 1 - share, share).covariance(rows, columns, pixel_m, std)
+        covariance = MapNoise(spectrum, 1 - share, share).covariance(rows, columns, pixel_m, std)
         found = _restricted(covariance, value, nuisance)
         if found is None or found[0] <= best[0]:
             return best
@@ -179,7 +179,7 @@ def law_of_map(
     if share < 1:
         for ratio, azimuth in itertools.product(STRETCHES, AZIMUTHS_DEG):
             best = better(replace(round_, anisotropy=ratio, azimuth_deg=azimuth), share)
-    return NoiseLaw(best[1], (1 - best[2]) * best[3], best[2] * best[3])
+    return MapNoise(best[1], (1 - best[2]) * best[3], best[2] * best[3])
 
 
 def _spectrum(exponent: float, outer_scale_m: float) -> TurbulenceSpectrum:

@@ -87,8 +87,7 @@ def source_columns(
     """
     out = empty_columns(event)
     facts = _facts(event, explained, settings, quakes)
-    known_fault = explained.area.fault is not None or event.tracks[0].dataset.attrs.get("fault_strike_deg") is not None
-    types = type_posterior(explained.evidence, event.history, facts, known_fault)
+    types = type_posterior(explained.evidence, event.history, facts)
     chosen = most_likely(types)
     out |= {f"p_{name}": share for name, share in types.items()} | {"type": chosen}
     family = FAMILY_OF[chosen]

@@ -108,11 +108,18 @@ def gap_fields(generator: np.random.Generator, size: tuple[int, int], shape: tup
     return np.asarray(fft.irfft2(fft.rfft2(white) * np.exp(-(k**2)), s=size), dtype=np.float32)[None]
 
 
-def windows(generator: np.random.Generator, fields: Float32, shape: tuple[int, int], count: int) -> Float32:
-    """Random windows (count, y, x) of random ones of some fields, flipped, transposed and signed at random."""
+def windows(
+    generator: np.random.Generator, fields: Float32, shape: tuple[int, int], count: int, directed: bool = False
+) -> Float32:
+    """Random windows (count, y, x) of random ones of some fields, flipped, transposed and signed at random.
+
+    Of `directed` fields, say anisotropic noise, only half turns: others would change their direction.
+    """
     out = np.empty((count, *shape), np.float32)
     drawn = generator.random((count, 3)) * (len(fields), 1, 1)
     flips = generator.integers(2, size=(count, 4))
+    if directed:
+        flips[:, 0], flips[:, 1] = 0, flips[:, 2]
     for number, ((field, row, column), (turned, down, across, sign)) in enumerate(zip(drawn, flips, strict=True)):
         rows, columns = shape[::-1] if turned else shape
         torus = fields[int(field)]
@@ -155,7 +162,9 @@ class PooledMaterial:
     def turbulence(self, generator: np.random.Generator, count: int) -> tuple[TurbulenceSpectrum, Float32]:
         """Spectrum and fields (count, y, x) of unit variance."""
         number = int(generator.integers(SPECTRA))
-        return self._block.spectra[number], windows(generator, self._block.turbulence[number], self.frame.shape, count)
+        spectrum = self._block.spectra[number]
+        fields = self._block.turbulence[number]
+        return spectrum, windows(generator, fields, self.frame.shape, count, directed=spectrum.anisotropy > 1)
 
 
 class FreshMaterial:

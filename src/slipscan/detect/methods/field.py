@@ -21,11 +21,11 @@ from torch import Tensor
 
 from slipscan.denoise.run import denoise
 from slipscan.detect.histories import Histories, tried_histories
-from slipscan.detect.law import NoiseLaw, law_of
 from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.scan import MAX_TRANSIENTS
 from slipscan.detect.seeds import SCANNED_D, seeds
+from slipscan.detect.temporal import TemporalModel, temporal_model_of
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient, joined_parts
 from slipscan.detect.window import Window, window_of
@@ -53,14 +53,14 @@ class FieldCandidates:
     def search(self, track: Track, settings: DetectSettings) -> FieldSearch:
         """Take the candidates of the product, or ask the denoiser on the coarse grid."""
         cleaned, coarse = track.cleaned, track.coarse
-        law = law_of(track.epochs.days, cleaned.design, cleaned.valid, cleaned.delay.std, coarse.noise)
+        temporal = temporal_model_of(track.epochs.days, cleaned.design, cleaned.valid, cleaned.delay.std, coarse.noise)
         residual = cleaned.residual().reshape(-1, *coarse.shape)
         candidates: tuple[Candidate, ...] = ()
         if track.factor == 1 and track.candidates is not None:
             candidates = track.candidates
         elif track.denoiser is not None:
             candidates = denoise(coarse, track.denoiser).candidates
-        return FieldSearch(track, settings, law, residual, candidates)
+        return FieldSearch(track, settings, temporal, residual, candidates)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class FieldSearch:
     ----------
     track, settings
         what is searched, and how
-    law
+    temporal
         of the noise in time
     residual
         (time, y, x) of the coarse grid, less delay, rate and season, m; 0 where there is no data
@@ -81,7 +81,7 @@ class FieldSearch:
 
     track: Track
     settings: DetectSettings
-    law: NoiseLaw
+    temporal: TemporalModel
     residual: Tensor
     candidates: tuple[Candidate, ...]
     tried: Histories = field(init=False)
@@ -117,7 +117,7 @@ class FieldSearch:
         """The same as noise: less transients that were found, estimated with the background near their footprints."""
         values = self.residual.flatten(1).clone()
         valid, weight = self.track.cleaned.valid, self.track.cleaned.weight
-        parameters = torch.full((values.shape[1],), float(self.law.design.shape[1]))
+        parameters = torch.full((values.shape[1],), float(self.temporal.design.shape[1]))
         near = np.stack([np.zeros(values.shape[1], bool), *(
             self.around(part.footprint).ravel() for one in found for part in one.parts
         )])  # fmt: skip
@@ -148,9 +148,13 @@ class FieldSearch:
         coarse = self.track.coarse
         valid = self.track.cleaned.valid.reshape(self.residual.shape).numpy()
         if added is None:
-            series, seen, law = self.residual[torch.from_numpy(order)].numpy(), valid[order], self.law.shuffled(order)
+            series, seen, temporal = (
+                self.residual[torch.from_numpy(order)].numpy(),
+                valid[order],
+                self.temporal.shuffled(order),
+            )
         else:
-            series, seen, law = added, valid, self.law
+            series, seen, temporal = added, valid, self.temporal
         null = dataclasses.replace(
             coarse, displacement=np.where(seen, series, np.float32(np.nan)), noise=None,
             background_known=coarse.background_known,
@@ -158,7 +162,7 @@ class FieldSearch:
         residual = null.cleaned().residual().reshape(self.residual.shape)
         method: Denoiser | None = self.track.denoiser
         candidates = () if method is None else denoise(null, method).candidates
-        search = dataclasses.replace(self, law=law, residual=residual, candidates=candidates)
+        search = dataclasses.replace(self, temporal=temporal, residual=residual, candidates=candidates)
         return [search._strongest(place, own) for place, own in search._windows()]
 
     def _strongest(self, place: tuple[slice, slice], own: NDArray[np.bool_]) -> tuple[float, bool]:
@@ -181,7 +185,7 @@ class FieldSearch:
                     yield (y, x), inner
 
     def _window(self, place: tuple[slice, slice]) -> Window:
-        return window_of(self.residual[:, place[0], place[1]], self.law, self.track.coarse.pixel_m / 1e3)
+        return window_of(self.residual[:, place[0], place[1]], self.temporal, self.track.coarse.pixel_m / 1e3)
 
     def _nothing(self) -> Tensor:
         return torch.zeros(len(self.epochs), 0, dtype=torch.float64)

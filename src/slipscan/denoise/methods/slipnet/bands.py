@@ -62,12 +62,12 @@ class BandSeries:
     design: Tensor
 
 
-def in_bands(even: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> BandSeries:
+def in_bands(isotropic: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> BandSeries:
     """Detail and bands of a series with the noise of every epoch in each.
 
     Parameters
     ----------
-    even, fine
+    isotropic, fine
         (time, y, x) coarse pixels, complete: holes are filled, with noise alike in all directions; and detail of
         pixels, 0 where there is no data
     used
@@ -79,7 +79,7 @@ def in_bands(even: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) -> Ba
     share = avg_pool2d(used.float()[None], CELL)[0]
     inside = _by_cells(used[None].repeat_interleave(COARSE, 1).repeat_interleave(COARSE, 2), CELL * COARSE)[0]
     parts = [(_by_cells(fine, CELL * COARSE), inside)]
-    for band, side in zip(scales.bands(even), THINNED, strict=True):
+    for band, side in zip(scales.bands(isotropic), THINNED, strict=True):
         seen = avg_pool2d(used.float()[None], side)[0] > MIN_USED
         thinned = avg_pool2d(band[None], side)[0] if side > 1 else band
         parts.append((_by_cells(thinned, CELL // side), _by_cells(seen[None], CELL // side)[0]))

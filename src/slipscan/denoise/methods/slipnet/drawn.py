@@ -20,8 +20,8 @@ from scipy import fft
 
 from slipscan.denoise.methods.slipnet.examples import Example
 from slipscan.denoise.methods.slipnet.image import MIN_KEPT, Amplitudes, image_from, levels_from
-from slipscan.denoise.methods.slipnet.spectrum import no_whitening
 from slipscan.denoise.training.scenes import EASY_FACTOR, HUGE_SHARE, HUGE_SNR, MIN_SNR
+from slipscan.fit.spectrum import no_whitening
 from slipscan.noise.simulate import random_fields
 from slipscan.settings import TrainSettings
 from slipscan.synthetic.backdrop import Frame

@@ -101,7 +101,7 @@ def tile_events(
                 tile.found.append(Moved(mean * image.std, steps.courses))
                 tile.stds.append(std)
                 tile.images.append(image)
-                tile.edges.append(steps.edge)
+                tile.ruptures.append(steps.rupture)
                 if len(tile.found) < most_events:
                     open_tiles.append(tile)
         for tile in working:
@@ -119,15 +119,15 @@ def _prune(tile: TileState) -> None:
     bands = in_bands_of(tile)
     while len(tile.found) > 1:
         scores = []
-        for one, edge in zip(tile.found, tile.edges, strict=True):
+        for one, rupture in zip(tile.found, tile.ruptures, strict=True):
             others = beside_of(tile, [other for other in tile.found if other is not one])
             best = search(bands, only(one.course), others, apart=0.0)
-            # What an edge tells has little energy.
-            scores.append(math.inf if edge else 0.0 if best is None else best.score)
+            # A surface rupture has little energy.
+            scores.append(math.inf if rupture else 0.0 if best is None else best.score)
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        for part in (tile.found, tile.stds, tile.images, tile.edges):
+        for part in (tile.found, tile.stds, tile.images, tile.ruptures):
             del part[weakest]
 
 

@@ -15,8 +15,8 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.prepare import Prepared, step_statistics
 from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE, Levels
-from slipscan.denoise.methods.slipnet.spectrum import Whitening, whitening_of
 from slipscan.fit.ramps import projected, without
+from slipscan.fit.spectrum import Whitening, whitening_of
 from slipscan.fit.temporal import TemporalCovariance
 
 HEIGHT_UNIT_M: Final = 500.0
@@ -212,8 +212,8 @@ def image_from(seen: Amplitudes, levels: Levels, pixel_m: float, epochs: int, ow
     usable = seen.kept > 0
     broad = scales.complete(seen.pair, usable.expand_as(seen.pair))[0]
     detail = scales.detail(seen.pair, broad, usable)
-    white = levels.whitening.white(broad)
-    quiet = levels.whitening.quiet(broad[:1])
+    white = levels.whitening.whitened(broad)
+    quiet = levels.whitening.low_noise(broad[:1])
     bands = torch.stack(scales.bands(white))
     split = torch.stack([*scales.bands(quiet), *scales.bands(broad[:1] - quiet)])[:, 0]
     ground = torch.stack([seen.height / HEIGHT_UNIT_M, seen.kept, seen.std.log().expand(seen.kept.shape)])

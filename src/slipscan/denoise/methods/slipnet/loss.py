@@ -62,7 +62,7 @@ def whitened_energy(field: Tensor, example: Example) -> Tensor:
     levels, seen = example.levels, example.seen[None]
     broad = scales.complete(field[None] * seen, seen)[0]
     energy = scales.detail(field[None], broad, example.seen).square().sum() / levels.detail
-    for band, level in zip(scales.bands(levels.whitening.white(broad)), levels.bands, strict=True):
+    for band, level in zip(scales.bands(levels.whitening.whitened(broad)), levels.bands, strict=True):
         energy = energy + band.square().sum() / level
     return energy
 

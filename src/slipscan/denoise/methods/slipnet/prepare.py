@@ -25,12 +25,10 @@ from slipscan.fit.background import fitted
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.masks import any_valid
 from slipscan.fit.ramps import projected
+from slipscan.noise.temporal import told_red
 
 BINS: Final = 12
 """Candidate histories of the scan: linear ramps over as many bins of equal numbers of epochs."""
-TOLD: Final = 2.0
-SMALL_ERROR: Final = 0.1
-"""A red part of the noise is told where it is so many errors, or its error is below that, 1/yr."""
 MIN_SHARE: Final = 1e-2
 """Of the information in all epochs: a pixel with less of it says nothing."""
 
@@ -136,8 +134,8 @@ def red_of(noise: xr.Dataset | None, pixel_m: float) -> NDArray[np.float64]:
     nothing = np.zeros(len(width_km))
     if noise is None or "red_variance" not in noise:
         return nothing
-    red, error = noise["red_variance"].values, noise["red_variance_error"].values
-    told = np.isfinite(red) & ((red > TOLD * error) | (error < SMALL_ERROR))
+    red = told_red(noise)
+    told = np.isfinite(red)
     return np.interp(np.log(width_km), np.log(noise["band"].values[told]), red[told]) if told.any() else nothing
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from slipscan.denoise.methods.slipnet.spectrum import Whitening
 from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.spectrum import Whitening
 
 COARSE: Final = 2
 """Pixels of the scene per side of a coarse pixel."""
@@ -127,7 +127,7 @@ def noise_levels(broad: Tensor, fine: Tensor, valid: Tensor, whitening: Whitenin
     known = avg_pool2d(valid.float()[None], COARSE)[0] > 0
     powers = [
         (MAD_TO_STD * band[:, known].abs().median()) ** 2 / energy
-        for band, energy in zip(bands(whitening.white(broad)), band_energies(), strict=True)
+        for band, energy in zip(bands(whitening.whitened(broad)), band_energies(), strict=True)
     ]
     seen = fine[:, valid]
     faint = (MAD_TO_STD * seen.abs().median()) ** 2 / DETAIL_MODES if seen.numel() else fine.new_tensor(1.0)
@@ -144,7 +144,9 @@ def template(field: Tensor, valid: Tensor, levels: Levels) -> tuple[Tensor, Tens
     """
     broad = coarse(field[None])
     fine = detail(field[None], broad, valid)[0] / levels.detail
-    scaled = [band[0] / level for band, level in zip(bands(levels.whitening.white(broad)), levels.bands, strict=True)]
+    scaled = [
+        band[0] / level for band, level in zip(bands(levels.whitening.whitened(broad)), levels.bands, strict=True)
+    ]
     return torch.stack(scaled).sum(0), fine
 
 

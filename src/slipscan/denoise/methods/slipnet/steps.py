@@ -1,4 +1,4 @@
-"""The next history of a tile: the search goes over what was found before, by blocks of energy and by edges."""
+"""The next history of a tile: the search goes over what was found before, by energy and by surface ruptures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from slipscan.denoise.methods.slipnet.candidates import (
     steps_of,
 )
 from slipscan.denoise.methods.slipnet.image import Image, Moved, left_of, levels_of
-from slipscan.denoise.methods.slipnet.lines import search_lines
 from slipscan.denoise.methods.slipnet.prepare import Prepared
+from slipscan.denoise.methods.slipnet.ruptures import search_ruptures
 from slipscan.denoise.methods.slipnet.scales import Levels
 from slipscan.denoise.methods.slipnet.search import APART, search
-from slipscan.denoise.methods.slipnet.spectrum import Whitening, no_whitening, whitening_of
+from slipscan.fit.spectrum import Whitening, no_whitening, whitening_of
 
 SLOW_D: Final = 200.0
 PAIR: Final = 1.02
@@ -45,7 +45,7 @@ class TileState:
         the series
     broad, whitening
         (time, y, x) on coarse pixels, complete, and the spectrum of its noise
-    even, fine
+    isotropic, fine
         (time, y, x) the same with noise alike in all directions, and the detail of `broad`
     used
         (y, x) coarse pixels that have data
@@ -55,14 +55,14 @@ class TileState:
         score that a history must reach
     found, stds, images
         what happened, strongest first; std (y, x) over the image's error, and what the map was made of
-    edges
-        whether each was found by an edge, not by its energy
+    ruptures
+        whether each was found as a surface rupture, not by its energy
     """
 
     prepared: Prepared
     broad: Tensor
     whitening: Whitening
-    even: Tensor
+    isotropic: Tensor
     fine: Tensor
     used: Tensor
     levels: Levels
@@ -71,7 +71,7 @@ class TileState:
     found: list[Moved]
     stds: list[Tensor]
     images: list[Image]
-    edges: list[bool]
+    ruptures: list[bool]
 
 
 def begun(tile: Prepared, whitened: bool) -> TileState:
@@ -82,7 +82,19 @@ def begun(tile: Prepared, whitened: bool) -> TileState:
     levels = levels_of(tile, whitening if whitened else no_whitening(broad.device))
     used = share.mean(0) > USED_SHARE
     return TileState(
-        tile, broad, whitening, whitening.even(broad), fine, used, levels, candidates(tile.days), 0.0, [], [], [], []
+        tile,
+        broad,
+        whitening,
+        whitening.isotropic(broad),
+        fine,
+        used,
+        levels,
+        candidates(tile.days),
+        0.0,
+        [],
+        [],
+        [],
+        [],
     )
 
 
@@ -93,20 +105,20 @@ def beside_of(tile: TileState, found: Sequence[Moved]) -> Tensor:
 
 def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
-    prepared, even, fine = tile.prepared, tile.even, tile.fine
+    prepared, isotropic, fine = tile.prepared, tile.isotropic, tile.fine
     for one in found:
         left = left_of(prepared, one.course)[:, None, None]
         coarse = scales.coarse(one.map[None])
-        even = even - left * tile.whitening.even(coarse)
+        isotropic = isotropic - left * tile.whitening.isotropic(coarse)
         fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    return in_bands(even, fine, tile.used, prepared)
+    return in_bands(isotropic, fine, tile.used, prepared)
 
 
 class Steps(NamedTuple):
-    """A history, as the courses (time, step) that it is the mean of, and whether an edge told it."""
+    """A history, as the courses (time, step) that it is the mean of, and whether a surface rupture tells it."""
 
     courses: Tensor
-    edge: bool = False
+    rupture: bool = False
 
 
 def next_steps(tile: TileState, gate: float) -> Steps | None:
@@ -116,7 +128,7 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
     bands, beside = in_bands_of(tile, tile.found), beside_of(tile, tile.found)
     best = search(bands, tile.tried, beside, gate)
     if best is None:
-        course = _course_of_edge(tile, bands, beside)
+        course = _course_of_rupture(tile, bands, beside)
         return None if course is None else Steps(course, True)
     tile.least = gate * best.noise
     finer = near(tile.prepared.days, tile.tried, best.number)
@@ -131,14 +143,14 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
     return Steps(finer.columns[:, [better.number]])
 
 
-def _course_of_edge(tile: TileState, bands: BandSeries, beside: Tensor) -> Tensor | None:
-    """Course (time, 1) of the strongest edge that rises above noise."""
+def _course_of_rupture(tile: TileState, bands: BandSeries, beside: Tensor) -> Tensor | None:
+    """Course (time, 1) of the strongest surface rupture that rises above noise."""
     pixels = pixels_of(tile)
-    best = search_lines(pixels, bands, tile.tried, beside, APART)
+    best = search_ruptures(pixels, bands, tile.tried, beside, APART)
     if best is None:
         return None
     finer = near(tile.prepared.days, tile.tried, best.number)
-    better = search_lines(pixels, bands, finer, beside, APART)
+    better = search_ruptures(pixels, bands, finer, beside, APART)
     tried, number = (tile.tried, best.number) if better is None else (finer, better.number)
     return tried.columns[:, [number]]
 

@@ -1,4 +1,4 @@
-"""The law of a region's noise in time: per band of scales every epoch's own white variance, and a random walk."""
+"""Noise in time: per band of scales every epoch's own white variance, and a random walk."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slipscan.fit.masks import count_valid
+from slipscan.fit.ramps import without
 from slipscan.fit.temporal import TemporalCovariance
-from slipscan.noise.temporal import covariance_of
+from slipscan.noise.temporal import covariance_of, told_red
 
 MIN_COVER: Final = 0.3
 """Share of the pixels with data that an epoch must have to count."""
 LEAST: Final = 1e-3
 """Share of a history's information that background and other events must leave."""
-TOLD: Final = 2.0
-SMALL_ERROR: Final = 0.1
-"""A red part is told where it is so many errors, or its error is below that, 1/yr; of a short series it is a guess."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class NoiseLaw:
+class TemporalModel:
     """Noise in time.
 
     Attributes
@@ -78,7 +76,7 @@ class NoiseLaw:
     red: Tensor
     width_km: Tensor
 
-    def shuffled(self, order: NDArray[np.intp]) -> NoiseLaw:
+    def shuffled(self, order: NDArray[np.intp]) -> TemporalModel:
         """Of a null stack of the epochs in another order: every epoch keeps its variance."""
         return replace(self, white=self.white[:, torch.from_numpy(order)])
 
@@ -107,7 +105,7 @@ class NoiseLaw:
         Of generalized least squares under the covariance of the noise.
         """
         columns = subset.whiteners @ history
-        rest = _without(columns[:, :, None], subset.whiteners @ torch.cat([self.design, beside], 1))[:, :, 0]
+        rest = without(columns[:, :, None], subset.whiteners @ torch.cat([self.design, beside], 1))[:, :, 0]
         information = rest.square().sum(1)
         if bool((information <= LEAST * columns.square().sum(1)).any()):
             return None
@@ -117,30 +115,17 @@ class NoiseLaw:
     def covariance(self, one: Filters, other: Filters) -> Tensor:
         """Covariance (band,) of the amplitudes of two filters."""
         out = []
-        for law, f, g in zip(self.covariances(), one.weights, other.weights, strict=True):
-            matrix = law.matrix(self.days)
-            used = torch.isfinite(law.white)
+        for temporal, f, g in zip(self.covariances(), one.weights, other.weights, strict=True):
+            matrix = temporal.matrix(self.days)
+            used = torch.isfinite(temporal.white)
             out.append(f[used] @ matrix[used][:, used] @ g[used])
         return torch.stack(out)
 
 
-def _without(columns: Tensor, basis: Tensor) -> Tensor:
-    """What of columns (band, time, n) is orthogonal to a basis (band, time, k) whose columns may be alike."""
-    scaled = basis / basis.square().sum(1, keepdim=True).sqrt().clamp(min=1e-30)
-    directions, sizes, _ = torch.linalg.svd(scaled, full_matrices=False)
-    kept = directions * (sizes > 1e-6 * sizes[:, :1])[:, None]
-    return columns - kept @ (kept.transpose(1, 2) @ columns)
-
-
-def _told(noise: xr.Dataset, band: int) -> float:
-    red, error = float(noise["red_variance"][band]), float(noise["red_variance_error"][band])
-    return red if red > TOLD * error or error < SMALL_ERROR else 0.0
-
-
-def law_of(
+def temporal_model_of(
     days: NDArray[np.floating], design: Tensor, valid: Tensor, std: Tensor, noise: xr.Dataset | None
-) -> NoiseLaw:
-    """The law of the noise product, or, without one, white noise of the strength that every epoch has.
+) -> TemporalModel:
+    """That of the noise product, or, without one, white noise of the strength that every epoch has.
 
     Parameters
     ----------
@@ -160,19 +145,21 @@ def law_of(
     if not counts.any():
         counts = torch.ones_like(counts)
     white, red, width = [], [], []
-    for band in range(0 if noise is None or "red_variance" not in noise else noise.sizes["band"]):
+    measured_bands = 0 if noise is None or "red_variance" not in noise else noise.sizes["band"]
+    told = np.zeros(0) if noise is None or not measured_bands else np.nan_to_num(told_red(noise))
+    for band in range(measured_bands):
         assert noise is not None
         if np.isfinite(noise["band_white_std"].values[:, band]).any() and np.isfinite(noise["red_variance"][band]):
             measured = covariance_of(noise, band, dtype=torch.float64)
             level = float(measured.white[torch.isfinite(measured.white)].median())
             white.append(measured.white / level)
-            red.append(_told(noise, band))
+            red.append(float(told[band]))
             width.append(float(noise["band"][band]))
     if not white:
         own = std.double().square()
         white, red, width = [own / own[counts].median()], [0.0], [1.0]
     variances = torch.stack(white)
-    return NoiseLaw(
+    return TemporalModel(
         torch.as_tensor(days, dtype=torch.float64),
         design.double(),
         torch.where(counts & (variances > 0), variances, torch.inf),

@@ -1,4 +1,4 @@
-"""Slip that breaks the surface along a line is found by its edge, where its energy is not told from noise."""
+"""Slip that breaks the surface along a line is found by its rupture, where its energy is not told from noise."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from torch import Tensor
 from denoised import observe  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet.events import GATE
-from slipscan.denoise.methods.slipnet.lines import clipped_amplitude, edge_score, search_lines
 from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.ruptures import clipped_amplitude, rupture_score, search_ruptures
 from slipscan.denoise.methods.slipnet.search import APART, Found, search
 from slipscan.denoise.methods.slipnet.steps import TileState, begun, in_bands_of, pixels_of
 
@@ -39,8 +39,8 @@ def working(series: np.ndarray) -> TileState:
     return begun(prepare(seen.cleaned(), seen.days, seen.pixel_m), True)
 
 
-def edge_of(tile: TileState) -> Found | None:
-    return search_lines(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
+def rupture_of(tile: TileState) -> Found | None:
+    return search_ruptures(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
 
 
 def right(tile: TileState, found: Found) -> bool:
@@ -52,22 +52,22 @@ def nothing(tile: TileState) -> Tensor:
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 35.0, 100.0])
-def test_the_edge_of_a_thin_fault_tells_when_it_slipped(angle_deg: float) -> None:
+def test_the_rupture_of_a_thin_fault_tells_when_it_slipped(angle_deg: float) -> None:
     tile = working(noise(4) + creep(angle_deg) * step())
     energy = search(in_bands_of(tile), tile.tried, nothing(tile), GATE)
     assert energy is None or not right(tile, energy)
-    found = edge_of(tile)
+    found = rupture_of(tile)
     assert found is not None and right(tile, found)
 
 
-def test_noise_has_no_edges() -> None:
-    assert sum(edge_of(working(noise(40 + seed))) is not None for seed in range(3)) == 0
+def test_noise_has_no_ruptures() -> None:
+    assert sum(rupture_of(working(noise(40 + seed))) is not None for seed in range(3)) == 0
 
 
 def test_a_wrong_block_of_one_epoch_is_no_slip() -> None:
     series = noise(5)
     series[25, 30:60, 20:50] += 0.0277
-    assert edge_of(working(series)) is None
+    assert rupture_of(working(series)) is None
 
 
 def test_an_epoch_that_is_wrong_hardly_counts() -> None:
@@ -81,6 +81,6 @@ def test_an_epoch_that_is_wrong_hardly_counts() -> None:
     assert float(clipped_amplitude(series + 12 * unit, unit)) == pytest.approx(12, abs=2.5)
 
 
-def test_the_score_of_an_edge_is_that_of_one_gaussian_value() -> None:
-    assert edge_score(0.5) == 0.0
-    assert edge_score(6.0) == pytest.approx(0.5 * (36 - 1) - np.log(6.0))
+def test_the_score_of_a_rupture_is_that_of_one_gaussian_value() -> None:
+    assert rupture_score(0.5) == 0.0
+    assert rupture_score(6.0) == pytest.approx(0.5 * (36 - 1) - np.log(6.0))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from slipscan.denoise.methods.slipnet.spectrum import MARGIN, Whitening, whitening_of
+from slipscan.fit.spectrum import MARGIN, Whitening, whitening_of
 from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 
 
@@ -38,14 +38,14 @@ def test_noise_becomes_white_in_scale_and_direction(anisotropy: float, azimuth_d
     fields = noise(anisotropy, azimuth_deg)
     before = power_by_direction(fields)
     assert before.max() / before.min() > 30
-    after = power_by_direction(whitening_of(fields[:20]).white(fields[20:]))
+    after = power_by_direction(whitening_of(fields[:20]).whitened(fields[20:]))
     assert after.min() > 0.6 and after.max() < 1.5
 
 
 def test_the_quiet_part_has_little_of_the_streaks_and_half_of_round_noise() -> None:
     for anisotropy, low, high in ((1.0, 0.9, 1.1), (5.0, 0.2, 0.6)):
         fields = noise(anisotropy, 40.0)
-        quiet = whitening_of(fields[:20]).quiet(fields[20:])
+        quiet = whitening_of(fields[:20]).low_noise(fields[20:])
         assert low < float(quiet.std() / (fields[20:] - quiet).std()) < high
 
 
@@ -54,7 +54,7 @@ def test_a_spectrum_turns_with_the_tile() -> None:
     own = whitening_of(fields)
     for move in (lambda f: f.transpose(-1, -2), lambda f: f.flip(-1), lambda f: f.flip(-2)):
         torch.testing.assert_close(
-            whitening_of(move(fields)).white(move(fields)), move(own.white(fields)), atol=0.02, rtol=0
+            whitening_of(move(fields)).whitened(move(fields)), move(own.whitened(fields)), atol=0.02, rtol=0
         )
 
 
@@ -72,6 +72,6 @@ def test_nothing_and_a_small_tile_are_left_as_they_are() -> None:
     for fields in (torch.zeros(4, 48, 48), torch.randn(4, 8, 48)):
         whitening = whitening_of(fields)
         assert isinstance(whitening, Whitening)
-        torch.testing.assert_close(whitening.white(fields), fields, atol=1e-5, rtol=0)
-        torch.testing.assert_close(whitening.quiet(fields), fields / 2, atol=1e-5, rtol=0)
+        torch.testing.assert_close(whitening.whitened(fields), fields, atol=1e-5, rtol=0)
+        torch.testing.assert_close(whitening.low_noise(fields), fields / 2, atol=1e-5, rtol=0)
     assert math.isfinite(float(whitening_of(torch.randn(1, 40, 40)).log_power.sum()))

@@ -1,4 +1,4 @@
-"""The spectrum of a tile's noise in two dimensions, and what makes that noise white.
+"""The 2-D spectrum of noise on a grid, orientation included, and the filter that whitens it.
 
 Atmospheric noise is red, and often stretched: streaks along a coast or a front. Its power per mode is a smooth function
 of wavenumber and direction, fitted to the periodograms of many fields of noise. Their logarithms are averaged, so that
@@ -25,12 +25,14 @@ STIFFNESS: Final = 3.0
 """Weight of equal directions in neighbouring octaves, in modes: the lowest octave has few."""
 EULER: Final = 0.5772156649
 """The mean logarithm of the periodogram of a mode lies this much below that of its power."""
+SMALLEST: Final = 12
+"""Pixels of a side of a grid whose spectrum is estimated; of a smaller one noise is taken as white."""
 MOST_FIELDS: Final = 64
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """What makes noise on the coarse pixels of a tile white.
+    """The spectrum of noise, and filters made of it.
 
     Attributes
     ----------
@@ -40,15 +42,15 @@ class Whitening:
 
     log_power: Tensor
 
-    def white(self, fields: Tensor) -> Tensor:
+    def whitened(self, fields: Tensor) -> Tensor:
         """Fields (n, y, x), each mode over the standard deviation of noise in it."""
         return self._filtered(fields, (-0.5 * self._log_power(fields)).exp())
 
-    def even(self, fields: Tensor) -> Tensor:
+    def isotropic(self, fields: Tensor) -> Tensor:
         """Fields (n, y, x) whose noise is as strong in all directions: its spectrum stays as red as it is."""
         return self._filtered(fields, (0.5 * (self._of_wavenumber(fields) - self._log_power(fields))).exp())
 
-    def quiet(self, fields: Tensor) -> Tensor:
+    def low_noise(self, fields: Tensor) -> Tensor:
         """The part of fields (n, y, x) whose direction has less noise than others; half of each where all are alike."""
         return self._filtered(fields, torch.sigmoid(self._of_wavenumber(fields) - self._log_power(fields)))
 
@@ -95,7 +97,7 @@ def whitening_of(fields: Tensor) -> Whitening:
     size = fields.square().mean((1, 2)).sqrt()
     told = size > 0
     width = 1 + 2 * len(TURNS)
-    if not bool(told.any()) or min(fields.shape[1:]) < 2 * MARGIN:
+    if not bool(told.any()) or min(fields.shape[1:]) < SMALLEST:
         return no_whitening(fields.device)
     fields = fields[told] / size[told, None, None]
     rows, columns = fields.shape[1:]

@@ -1,9 +1,9 @@
-"""Thin faults: a step of the ground along a line tells of itself in few pixels, whatever moves the rest.
+"""Slip that breaks the surface: a displacement discontinuity along a line, in a few pixels beside it.
 
-Blocks of energy (`search`) dilute slip that breaks the surface: among a thousand modes of the finest scale are a dozen
-pixels of it. So edges of one length are looked for in all directions, by a matched filter that is whitened in space by
-the spectrum of single pixels in two dimensions, and in time as the detail of a tile is. Candidate histories span few
-directions in time, so that few fields need to be filtered.
+The energy of a block (`search`) dilutes it: a dozen pixels among a thousand modes of the finest scale. So a matched
+filter looks for surface ruptures of one length in all directions, whitened in space by the 2-D spectrum of single
+pixels, and in time as the finest band is. Candidate histories span a space of few dimensions, so few fields need to be
+filtered.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch.nn.functional import avg_pool2d
 from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.denoise.methods.slipnet.search import Found, random_signs, units_of
-from slipscan.denoise.methods.slipnet.spectrum import MARGIN, Whitening, mirrored, whitening_of, wide
 from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.spectrum import MARGIN, Whitening, mirrored, whitening_of, wide
 
 DIRECTIONS: Final = 12
 LENGTH_PX, DEPTH_PX = 12.0, 2.0
-"""Length of an edge, and distance over which the displacement beside it falls to 1/e."""
+"""Length of a rupture, and distance over which the displacement beside it falls to 1/e."""
 STRIDE: Final = 2
 LOST: Final = 0.02
 """Share of the energy of histories that the directions in time may leave out."""
@@ -33,21 +33,21 @@ AXES, NEAR, LEAST = 3, 9, 0.5
 SIGNS, EVERY = 2, 4
 """Times that the signs of epochs are changed, and of how many candidates one says what noise gives."""
 GATE: Final = 1.8
-"""Times the score of noise that an edge must have; of Gaussian noise, some 7 standard deviations for 5.3."""
+"""Times the score of noise that a surface rupture must have; of Gaussian noise, some 7 standard deviations for 5.3."""
 CLIP, CLIPPINGS = 3.0, 4
 """Standard deviations by which an epoch may differ: a wrong block of one epoch makes no history."""
 
 
-class Edges(NamedTuple):
-    """The strongest edge of every history: size (candidate,) over its error; its direction and place."""
+class Ruptures(NamedTuple):
+    """The strongest surface rupture of every history: size (candidate,) over its error; its direction and place."""
 
     size: Tensor
     direction: Tensor
     place: Tensor
 
 
-def search_lines(pixels: Tensor, bands: BandSeries, tried: Candidates, beside: Tensor, apart: float) -> Found | None:
-    """The candidate of the strongest edge; None where none rises above noise.
+def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside: Tensor, apart: float) -> Found | None:
+    """The candidate of the strongest surface rupture; None where none rises above noise.
 
     Parameters
     ----------
@@ -74,30 +74,30 @@ def search_lines(pixels: Tensor, bands: BandSeries, tried: Candidates, beside: T
     filters = units @ bands.whiteners[0]
     found = _strongest(filters, pixels, gains, std)
     best = int(found.size.argmax())
-    needed = GATE * edge_score(noise)
-    if edge_score(float(found.size[best])) < needed:
+    needed = GATE * rupture_score(noise)
+    if rupture_score(float(found.size[best])) < needed:
         return None
     at = int(found.place[best])
     series = _filtered(pixels, gains[found.direction[best]]).flatten(1)[:, at]
-    score = edge_score(abs(float(clipped_amplitude(bands.whiteners[0] @ series, units[best]) / std[at])))
+    score = rupture_score(abs(float(clipped_amplitude(bands.whiteners[0] @ series, units[best]) / std[at])))
     return Found(int(numbers[best]), score, needed / GATE) if score >= needed else None
 
 
-def edge_score(size: float) -> float:
+def rupture_score(size: float) -> float:
     """Log likelihood ratio of one Gaussian value of so many standard deviations."""
     return 0.5 * (size**2 - 1 - 2 * math.log(size)) if size > 1 else 0.0
 
 
-def _strongest(filters: Tensor, pixels: Tensor, gains: Tensor, std: Tensor) -> Edges:
+def _strongest(filters: Tensor, pixels: Tensor, gains: Tensor, std: Tensor) -> Ruptures:
     """Of histories with filters (candidate, time), in units of noise std (place,)."""
     share, basis = _few(filters)
     fields = torch.tensordot(basis, pixels, 1)
     waves = torch.fft.rfft2(mirrored(fields))
-    best = Edges(*(filters.new_zeros(len(filters), dtype=kind) for kind in (torch.float32, torch.long, torch.long)))
+    best = Ruptures(*(filters.new_zeros(len(filters), dtype=kind) for kind in (torch.float32, torch.long, torch.long)))
     for direction, gain in enumerate(gains):
         sizes, at = (share @ (_back(waves * gain, fields.shape[1:]).flatten(1) / std)).abs().max(1)
         larger = sizes > best.size
-        best = Edges(
+        best = Ruptures(
             torch.where(larger, sizes, best.size),
             torch.where(larger, direction, best.direction),
             torch.where(larger, at, best.place),
@@ -152,7 +152,7 @@ def _gains(whitening: Whitening, shape: torch.Size) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _templates(shape: tuple[int, int], device: torch.device) -> Tensor:
-    """Edges (direction, ky, kx): displacement of one sign on either side of a line, fading away from it."""
+    """Ruptures (direction, ky, kx): displacement of opposite signs on either side of a line, fading away from it."""
     with torch.inference_mode(False), torch.device("cpu"):
         y, x = (torch.fft.fftfreq(n, 1 / n) for n in shape)
         out = []
