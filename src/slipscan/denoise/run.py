@@ -114,10 +114,15 @@ def denoise(
     if not seen_any:
         raise SlipscanError("the stack has no valid pixel: every displacement is NaN")
     transient, variance, parameters, mean, evidence = wholes
-    for first in range(0, epochs, EPOCHS):
+    _take_root(variance)
+    return Denoised(transient, variance, parameters, mean[0], evidence[0], joined(pieces, seen.design))
+
+
+def _take_root(variance: Float32) -> None:
+    """Make standard deviations of variances (time, y, x) in place, some epochs at a time."""
+    for first in range(0, len(variance), EPOCHS):
         np.sqrt(variance[first : first + EPOCHS], out=variance[first : first + EPOCHS])
         release(variance)
-    return Denoised(transient, variance, parameters, mean[0], evidence[0], joined(pieces, seen.design))
 
 
 def _tiles(

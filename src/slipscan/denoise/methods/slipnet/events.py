@@ -85,25 +85,7 @@ def tile_events(
         working = [begun(padded(tile, MULTIPLE), bool(network.whitened)) for tile in tiles]
         open_tiles = working
         while open_tiles:
-            chosen = [next_steps(tile, gate) for tile in open_tiles]
-            going = [(tile, steps) for tile, steps in zip(open_tiles, chosen, strict=True) if steps is not None]
-            if not going:
-                break
-            images = [
-                image_of(tile.prepared, tile.levels, steps.courses.mean(1), beside_of(tile, tile.found), tile.found)
-                for tile, steps in going
-            ]
-            means, stds = oriented_prediction(network, images, orientations)
-            open_tiles = []
-            for (tile, steps), image, mean, std in zip(going, images, means, stds, strict=True):
-                if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
-                    continue
-                tile.found.append(Moved(mean * image.std, steps.courses))
-                tile.stds.append(std)
-                tile.images.append(image)
-                tile.ruptures.append(steps.rupture)
-                if len(tile.found) < most_events:
-                    open_tiles.append(tile)
+            open_tiles = _one_more(open_tiles, network, orientations, gate, most_events)
         for tile in working:
             if len(tile.found) > 1:
                 _prune(tile)
@@ -112,6 +94,31 @@ def tile_events(
             [event for number in range(len(tile.found)) for event in _events(tile, number, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
         ]
+
+
+def _one_more(
+    tiles: Sequence[TileState], network: nn.Module, orientations: int, gate: float, most_events: int
+) -> list[TileState]:
+    """Find the next event of each tile; the tiles in which there may be another one."""
+    going = [(tile, steps) for tile in tiles if (steps := next_steps(tile, gate)) is not None]
+    if not going:
+        return []
+    images = [
+        image_of(tile.prepared, tile.levels, steps.courses.mean(1), beside_of(tile, tile.found), tile.found)
+        for tile, steps in going
+    ]
+    means, stds = oriented_prediction(network, images, orientations)
+    left = []
+    for (tile, steps), image, mean, std in zip(going, images, means, stds, strict=True):
+        if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
+            continue
+        tile.found.append(Moved(mean * image.std, steps.courses))
+        tile.stds.append(std)
+        tile.images.append(image)
+        tile.ruptures.append(steps.rupture)
+        if len(tile.found) < most_events:
+            left.append(tile)
+    return left
 
 
 def _prune(tile: TileState) -> None:
