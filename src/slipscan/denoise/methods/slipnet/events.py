@@ -90,6 +90,7 @@ def tile_events(
             if len(tile.found) > 1:
                 _prune(tile)
                 _refit(tile, network, orientations)
+                _leave_out_empty(tile)
         return [
             [event for number in range(len(tile.found)) for event in _events(tile, number, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
@@ -147,6 +148,15 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
             means, stds = oriented_prediction(network, [image], orientations)
             tile.found[number] = replace(one, map=means[0] * image.std)
             tile.stds[number], tile.images[number] = stds[0], image
+
+
+def _leave_out_empty(tile: TileState) -> None:
+    """Leave out what the maps of the others have taken the evidence of."""
+    parts = list(zip(tile.found, tile.stds, tile.images, tile.ruptures, strict=True))
+    kept = [part for part in parts if float(_evidence(tile, part[2], part[0].map / part[2].std).sum()) >= MIN_EVIDENCE]
+    tile.found, tile.stds, tile.images, tile.ruptures = (
+        [part[0] for part in kept], [part[1] for part in kept], [part[2] for part in kept], [part[3] for part in kept],
+    )  # fmt: skip
 
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
