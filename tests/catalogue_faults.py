@@ -12,7 +12,8 @@ from pathlib import Path
 
 from event_builders import event, scan, table
 from increment_builders import NO_GNSS
-from slipscan.catalogue import increment, stage
+from slipscan.catalogue import stage
+from slipscan.catalogue.append import append, with_verdicts
 from slipscan.settings import CatalogueSettings
 
 SETTINGS = CatalogueSettings()
@@ -25,8 +26,8 @@ def add(results: Path, region: str, number: int, who: int = 0) -> None:
         event(region, mw=5 + number / 100 + who / 1000),
         event(region, lon=33 + number / 10 + who, t50="2019-06-01"),
     ]
-    found = increment.with_verdicts(table(*rows), NO_GNSS)
-    increment.append(found, [scan(region, until=until)], results / region / "increments")
+    found = with_verdicts(table(*rows), NO_GNSS)
+    append(found, [scan(region, until=until)], results / region / "increments")
 
 
 def fold(results: Path) -> None:

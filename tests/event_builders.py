@@ -8,6 +8,8 @@ from shapely.geometry import box
 from slipscan.events import SOURCE_COLUMNS, event_table
 
 EMPTY = {"str": "", "float64": np.nan, "bool": False, "int64": 0}
+FAULT = {"strike_deg": 261.5, "dip_deg": 85.0, "length_km": 10.0, "width_km": 4.0, "slip_mm": 20.0}
+"""Columns of a source; its rake is left to the test."""
 
 
 def shifted(date, days):

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from event_builders import scan, table
-from slipscan.catalogue import increment
+from slipscan.catalogue.append import to_table, with_verdicts
 from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment
 from slipscan.events import GNSS_COLUMNS, write_events
@@ -14,7 +14,7 @@ NO_GNSS = pd.DataFrame(columns=["event", "station", *(c.name for c in GNSS_COLUM
 
 def held(*rows, seq=1, scans=None, region="AAAA"):
     """An increment in memory."""
-    events = increment.to_table(increment.with_verdicts(table(*rows), NO_GNSS))
+    events = to_table(with_verdicts(table(*rows), NO_GNSS))
     return Increment(region, seq, f"{seq:012x}", tuple(scans or [scan(region)]), events)
 
 

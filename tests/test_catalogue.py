@@ -17,7 +17,8 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from event_builders import event, scan, table
 from increment_builders import NO_GNSS, folded, held, write_source
-from slipscan.catalogue import checks, geopackage, grades, increment, stage
+from slipscan.catalogue import checks, geopackage, grades, stage
+from slipscan.catalogue.append import append, with_verdicts
 from slipscan.catalogue.footprint import split_at_antimeridian
 from slipscan.catalogue.schema import EVENTS, LAYERS
 from slipscan.errors import SlipscanError
@@ -151,11 +152,11 @@ def test_two_rows_of_one_id_are_not_written():
 
 
 def test_columns_of_later_stages_are_filled_when_they_come(tmp_path):
-    found = increment.with_verdicts(table(event()), NO_GNSS)
+    found = with_verdicts(table(event()), NO_GNSS)
     found["p_slow_slip"] = [0.9]
     found.insert(3, "p_real", [0.97])
     found.insert(3, "unheard_of", [1.0])
-    increment.append(found, [scan()], tmp_path / "AAAA" / "increments")
+    append(found, [scan()], tmp_path / "AAAA" / "increments")
     stage.write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())
     (row,) = geopackage.read_layers(tmp_path / "catalogue.gpkg", "events")["events"].to_dict("records")
     assert (row["p_slow_slip"], row["p_real"], row["view"]) == (0.9, 0.97, "published")

@@ -15,6 +15,7 @@ from shapely.geometry import Polygon
 from event_builders import event, scan, table
 from increment_builders import NO_GNSS, write_source
 from slipscan.catalogue import increment, stage
+from slipscan.catalogue.append import append, with_verdicts
 from slipscan.errors import SlipscanError
 from slipscan.events import WITHOUT_GNSS, write_events
 from slipscan.outputs import sha256_file
@@ -69,7 +70,7 @@ def test_a_gnss_table_must_have_its_columns(tmp_path, gnss, word):
 
 
 def test_an_increment_of_before_the_sizes_is_read(tmp_path):
-    found = increment.with_verdicts(table(event()), NO_GNSS)
+    found = with_verdicts(table(event()), NO_GNSS)
     older = found.drop(columns=[name for name in WITHOUT_GNSS if name.startswith(("gnss_size", "joint"))])
     write_events(tmp_path / "older", older.assign(gnss_verdict="no_data"), [scan()])
     path = (tmp_path / "older").rename(tmp_path / f"00001-{sha256_file(tmp_path / 'older')[:12]}.parquet")
@@ -80,18 +81,18 @@ def test_an_increment_of_before_the_sizes_is_read(tmp_path):
 def test_a_verdict_on_an_unknown_event_is_refused():
     verdicts = pd.DataFrame([WITHOUT_GNSS | {"event": 3, "gnss_verdict": "confirmed"}])
     with pytest.raises(SlipscanError, match="run gnss again"):
-        increment.with_verdicts(table(event()), verdicts)
+        with_verdicts(table(event()), verdicts)
 
 
 def test_events_of_two_regions_or_without_a_scan_or_footprint_are_refused(tmp_path):
-    found = increment.with_verdicts(table(event()), NO_GNSS)
+    found = with_verdicts(table(event()), NO_GNSS)
     with pytest.raises(SlipscanError, match="AAAA, BBBB"):
-        increment.append(found, [scan("BBBB")], tmp_path)
+        append(found, [scan("BBBB")], tmp_path)
     with pytest.raises(SlipscanError, match="no scan"):
-        increment.append(found, [], tmp_path)
-    bare = increment.with_verdicts(table(event(geometry=Polygon())), NO_GNSS)
+        append(found, [], tmp_path)
+    bare = with_verdicts(table(event(geometry=Polygon())), NO_GNSS)
     with pytest.raises(SlipscanError, match="no footprint"):
-        increment.append(bare, [scan()], tmp_path)
+        append(bare, [scan()], tmp_path)
     assert increment.find(tmp_path) == []
 
 
@@ -111,12 +112,12 @@ import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from event_builders import event, scan, table
-from slipscan.catalogue import increment
+from slipscan.catalogue.append import append, with_verdicts
 from increment_builders import NO_GNSS
 print("ready", flush=True)
 for number in range(int(sys.argv[2])):
-    found = increment.with_verdicts(table(event(mw=5.0 + number, weights=sys.argv[1])), NO_GNSS)
-    increment.append(found, [scan()], Path(sys.argv[4]))
+    found = with_verdicts(table(event(mw=5.0 + number, weights=sys.argv[1])), NO_GNSS)
+    append(found, [scan()], Path(sys.argv[4]))
 """
 
 
@@ -137,7 +138,7 @@ def test_two_processes_and_a_kill_leave_whole_increments_with_numbers_of_their_o
     for process in (victim, *others):
         process.stdout.close()
 
-    increment.append(increment.with_verdicts(table(event(mw=1.0)), NO_GNSS), [scan()], tmp_path)
+    append(with_verdicts(table(event(mw=1.0)), NO_GNSS), [scan()], tmp_path)
     read = [increment.read(path) for path in increment.find(tmp_path)]
     numbers = [one.seq for one in read]
     assert len(set(numbers)) == len(numbers) > 41

@@ -26,7 +26,7 @@ from slipscan.gnss.stage import write_comparison
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_tenv3
 from slipscan.regions import read_regions
-from slipscan.synthetic import ismetpasa, positions
+from slipscan.synthetic import ismetpasa, ismetpasa_fault, positions
 from slipscan.synthetic.north_anatolian import BURSTS, DISTRACTORS, SCENARIOS, SLOW_SLIP, STATIONS
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -45,7 +45,7 @@ def test_the_region_of_the_configuration_is_150_by_250_km_with_16_stations(tmp_p
     settings, region = read_settings(CONFIG / "naf.yaml"), read_regions(CONFIG / "regions.geojson")["NAF-TWIN"]
     check_bounds(region)
     lon, lat = (np.array(v) for v in zip(*region.polygon, strict=True))
-    _, _, along, across = ismetpasa.local_coordinates(lon, lat)
+    _, _, along, across = ismetpasa_fault.local_coordinates(lon, lat)
     assert np.ptp(along) > 250e3 and np.ptp(across) > 150e3
     assert len({s.id for s in STATIONS}) == 16
     assert min(abs(s.across_m) for s in STATIONS) >= 500 and max(abs(s.across_m) for s in STATIONS) <= 20e3
@@ -61,7 +61,7 @@ def test_the_small_twin_is_what_it_was():
 
 def test_a_bowl_moves_its_middle_and_goes_on_with_its_rate():
     basin = next(one for one in DISTRACTORS if one.id == "W1")
-    lon, lat = (np.array([v]) for v in ismetpasa.lonlat(basin.along_m, basin.across_m))
+    lon, lat = (np.array([v]) for v in ismetpasa_fault.lonlat(basin.along_m, basin.across_m))
     assert basin.displacement(lon, lat)[0] == pytest.approx([0, 0, -0.02])
     middle = (basin.t50 - datetime.date(2014, 1, 1)).days
     before, after = basin.course([middle - 365.25, middle + 365.25]) * -0.02

@@ -12,7 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from slipscan import geometry
 from slipscan.forward.history import history
 from slipscan.noise.simulate import power_spectrum
-from slipscan.synthetic import ismetpasa, terrain
+from slipscan.synthetic import ismetpasa, ismetpasa_fault, terrain
 
 A, B = ismetpasa.EVENTS
 AZIMUTH = math.radians(81.5)
@@ -30,10 +30,10 @@ def parallel(displacement: np.ndarray) -> float:
 
 
 def test_places_beside_the_fault_come_back_from_longitude_and_latitude():
-    _, _, along, across = ismetpasa.local_coordinates(*at(12e3, -3e3))
+    _, _, along, across = ismetpasa_fault.local_coordinates(*at(12e3, -3e3))
     assert along[0] == pytest.approx(12e3, abs=0.01) and across[0] == pytest.approx(-3e3, abs=0.01)
     _, lat = at(0, 1e3)
-    assert lat[0] > ismetpasa.CENTRE[1]  # across is positive to the north
+    assert lat[0] > ismetpasa_fault.CENTRE[1]  # across is positive to the north
 
 
 def test_creep_and_plates_move_the_north_side_east():
@@ -45,10 +45,10 @@ def test_creep_and_plates_move_the_north_side_east():
 
 def test_event_a_breaks_the_surface_by_its_slip_and_b_does_not():
     for event, slip in ((A, 20e-3), (B, 0.0)):
-        jump = parallel(ismetpasa.event_displacement(*at(event.along_m, 20), event))
-        jump -= parallel(ismetpasa.event_displacement(*at(event.along_m, -20), event))
+        jump = parallel(event.displacement(*at(event.along_m, 20)))
+        jump -= parallel(event.displacement(*at(event.along_m, -20)))
         assert jump == pytest.approx(slip, abs=1e-3)
-    beyond = ismetpasa.event_displacement(*at(A.along_m + 12e3, 20), A)
+    beyond = A.displacement(*at(A.along_m + 12e3, 20))
     assert np.abs(beyond).max() < 1e-3
 
 
@@ -62,8 +62,8 @@ def test_the_ground_is_the_sum_of_its_parts_and_of_the_events_after_them():
     quiet = ismetpasa.ground(lon, lat, days, planted=ismetpasa.events("quiet"))
     moved = whole - quiet
     np.testing.assert_allclose(moved[0], 0, atol=1e-12)
-    np.testing.assert_allclose(moved[1, 0], ismetpasa.event_displacement(lon, lat, A)[0] / 2, atol=1e-6)
-    np.testing.assert_allclose(moved[3], sum(ismetpasa.event_displacement(lon, lat, e) for e in (A, B)), atol=1e-9)
+    np.testing.assert_allclose(moved[1, 0], A.displacement(lon, lat)[0] / 2, atol=1e-6)
+    np.testing.assert_allclose(moved[3], sum(e.displacement(lon, lat) for e in (A, B)), atol=1e-9)
 
 
 def test_the_season_is_a_few_millimetres_and_mostly_vertical():
@@ -78,7 +78,7 @@ def test_the_season_is_a_few_millimetres_and_mostly_vertical():
 
 def test_dates_of_the_truth_hold_5_and_95_per_cent():
     for event in ismetpasa.EVENTS:
-        row = ismetpasa.describe(event)
+        row = event.describe()
         days = [(datetime.date.fromisoformat(row[k]) - datetime.date(2014, 1, 1)).days for k in ("t05", "t50", "t95")]
         reached = history(days, event.history, event.t50_d, event.duration_d)
         np.testing.assert_allclose(reached, [0.05, 0.5, 0.95], atol=0.02)
@@ -91,7 +91,7 @@ def test_dates_of_the_truth_hold_5_and_95_per_cent():
 
 def test_the_centre_of_an_event_lies_on_the_fault():
     lon, lat, depth = B.centre()
-    _, _, along, across = ismetpasa.local_coordinates([lon], [lat])
+    _, _, along, across = ismetpasa_fault.local_coordinates([lon], [lat])
     assert along[0] == pytest.approx(B.along_m, abs=0.1)
     assert across[0] == pytest.approx(depth / math.tan(math.radians(85)), abs=0.1)  # dips to the north
     assert depth == pytest.approx(B.depth_top_m + B.width_m / 2, rel=0.01)
@@ -105,7 +105,7 @@ def test_each_track_alone_can_show_the_buried_event():
     days = (datetime.date(2018, 1, 4) - datetime.date(2014, 1, 1)).days + 12.0 * np.arange(60)
     for direction in ("ascending", "descending"):
         los = terrain.line_of_sight(lon, lat, direction)
-        shape = np.einsum("pc,pc->p", ismetpasa.event_displacement(lon, lat, B), los)
+        shape = np.einsum("pc,pc->p", B.displacement(lon, lat), los)
         left = shape - nuisance @ np.linalg.solve(nuisance.T @ solve(nuisance), nuisance.T @ solve(shape))
         snr = math.sqrt(float(left @ solve(left)) * _time_power(days))
         assert 10 < snr < 16
@@ -137,7 +137,7 @@ def test_terrain_is_fixed_and_has_the_valley_of_the_fault():
     lon, lat = (v.ravel() for v in np.meshgrid(np.linspace(32.28, 32.98, 60), np.linspace(40.6, 41.14, 60)))
     height = terrain.height(lon, lat)
     assert 600 < height.min() < 800 and 1700 < height.max() < 2000
-    _, _, _, across = ismetpasa.local_coordinates(lon, lat)
+    _, _, _, across = ismetpasa_fault.local_coordinates(lon, lat)
     assert height[np.abs(across) < 1500].mean() < height[np.abs(across) > 6e3].mean() - 150
     np.testing.assert_array_equal(terrain.height(lon[:7], lat[:7]), height[:7])  # not a matter of the grid
 
@@ -159,7 +159,5 @@ def test_stations_lie_at_their_distances():
     assert min(distances) >= 0.5 and max(distances) == 20
     for event in ismetpasa.EVENTS:
         near = [s for s in ismetpasa.STATIONS if abs(s.along_m - event.along_m) < event.length_m / 2]
-        moved = [
-            np.linalg.norm(ismetpasa.event_displacement(*(np.array([v]) for v in s.lonlat()), event)) for s in near
-        ]
+        moved = [np.linalg.norm(event.displacement(*(np.array([v]) for v in s.lonlat()))) for s in near]
         assert len(near) == 2 and max(moved) > 4e-3

@@ -26,9 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from slipscan.catalogue import geopackage, increment, stage
+from slipscan.catalogue import geopackage, stage
+from slipscan.catalogue.append import WRITING, to_table
 from slipscan.catalogue.fold import fold
-from slipscan.catalogue.increment import Increment
+from slipscan.catalogue.increment import ABOUT_KEY, SCANS_KEY, SCHEMA, Increment
 from slipscan.events import SOURCE_COLUMNS
 from slipscan.settings import CatalogueSettings
 
@@ -90,7 +91,7 @@ def updates(regions: int, events: int, rounds: int, changed: float) -> None:
             tables[name] = (
                 _revised(tables[name], changed, rng)
                 if number
-                else increment.to_table(region_events(name, region, events, rng))
+                else to_table(region_events(name, region, events, rng))
             )
             _put(tables[name], scan(name, until), results / name / "increments", number + 1)
     _, cpu_first, _ = timed(lambda: read(results))
@@ -120,10 +121,10 @@ def _revised(table: pa.Table, share: float, rng: np.random.Generator) -> pa.Tabl
 
 
 def _put(table: pa.Table, scanned: dict[str, Any], directory: Path, seq: int) -> None:
-    """An increment as `increment.append` writes it, but without flushing it to the disk."""
+    """An increment as `append` writes it, but without flushing it to the disk."""
     buffer = io.BytesIO()
-    told = {b"slipscan_scans": json.dumps([scanned]), b"slipscan_increment": json.dumps({"schema": increment.SCHEMA})}
-    pq.write_table(table.replace_schema_metadata(told), buffer, **increment.WRITING)
+    told = {SCANS_KEY: json.dumps([scanned]), ABOUT_KEY: json.dumps({"schema": SCHEMA})}
+    pq.write_table(table.replace_schema_metadata(told), buffer, **WRITING)
     directory.mkdir(parents=True, exist_ok=True)
     sha = hashlib.sha256(buffer.getvalue()).hexdigest()[:12]
     (directory / f"{seq:05d}-{sha}.parquet").write_bytes(buffer.getvalue())
@@ -152,7 +153,7 @@ def size(total: int) -> None:
                 table.loc[hit, "mw"] = table.loc[hit, "mw"] + 0.01
                 shifted = shapely.transform(table.geometry.to_numpy()[hit], lambda xy: xy + 1e-4)
                 table.loc[hit, "geometry"] = gpd.GeoSeries(shifted, index=hit, crs="EPSG:4326")
-            made.append(Increment(name, seq, f"{seq:012x}", (scan(name, until),), increment.to_table(table)))
+            made.append(Increment(name, seq, f"{seq:012x}", (scan(name, until),), to_table(table)))
     catalogue, cpu_fold, _ = timed(lambda: fold(made, CatalogueSettings()))
     with tempfile.TemporaryDirectory(prefix="slipscan-bench-") as directory:
         file = Path(directory) / "catalogue.gpkg"

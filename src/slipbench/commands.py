@@ -1,4 +1,4 @@
-"""The subcommands of `slipscan bench`; what is heavy is imported inside."""
+"""The subcommands of `slipscan bench`, and `slipscan score`; what is heavy is imported inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from slipscan.arguments import Out, Workers, finite
+from slipscan.arguments import In, Out, Workers, finite
 from slipscan.errors import SlipscanError
 
 app = typer.Typer(help="slipbench: the skill of methods on frozen synthetic scenes.", no_args_is_help=True)
@@ -222,3 +222,20 @@ def verify(
             " them has changed; a frozen benchmark needs a new version"
         )
     print(f"{count} scenes drawn again: {count - len(rounded)} bit for bit, {len(rounded)} but for rounding")
+
+
+def score(
+    catalogue: In,
+    truth: Annotated[Path | None, typer.Argument(help="truth.json of a simulated region")] = None,
+    known: Annotated[Path | None, typer.Option(help="published events, say config/known_events.csv")] = None,
+) -> None:
+    """Print found, missed and false events against a known truth, or which published events were found."""
+    from slipbench.known import score_known
+    from slipbench.score import score_catalogue
+
+    if truth is None and known is None:
+        raise SlipscanError("slipscan score needs something to compare with: a truth.json, or --known FILE")
+    if truth is not None:
+        print(score_catalogue(catalogue, truth))
+    if known is not None:
+        print(score_known(catalogue, known))

@@ -73,18 +73,8 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
     """
     truths = sorted(planted["events"], key=lambda truth: (truth["t50"], truth["id"]))
     ours = events[events["region"] == planted["region"]].drop(columns="geometry").to_dict("records")
-    hits = sorted(
-        (_badness(event, truth), t, e)
-        for t, truth in enumerate(truths)
-        for e, event in enumerate(ours)
-        if _is_hit(event, truth)
-    )
-    match: dict[int, int] = {}
-    for _, t, e in hits:
-        if t not in match and e not in match.values():
-            match[t] = e
+    match, on_a_truth = _matched(truths, ours)
     rows = [_row(truth, ours[match[t]] if t in match else None) for t, truth in enumerate(truths)]
-    on_a_truth = {e for _, _, e in hits}
     for e, event in enumerate(ours):
         if e not in match.values():
             result = "duplicate" if e in on_a_truth else "false"
@@ -106,6 +96,21 @@ def score(events: gpd.GeoDataFrame, planted: Row) -> Row:
         "duplicates": count["duplicate"],
         "rows": rows,
     }
+
+
+def _matched(truths: Sequence[Row], ours: Sequence[Row]) -> tuple[dict[int, int], set[int]]:
+    """Number of the event that each truth is matched with, best pairs first; numbers of all events that hit one."""
+    hits = sorted(
+        (_badness(event, truth), t, e)
+        for t, truth in enumerate(truths)
+        for e, event in enumerate(ours)
+        if _is_hit(event, truth)
+    )
+    match: dict[int, int] = {}
+    for _, t, e in hits:
+        if t not in match and e not in match.values():
+            match[t] = e
+    return match, {e for _, _, e in hits}
 
 
 def format_table(result: Row) -> str:

@@ -13,7 +13,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer  # noqa: E402
 
-from slipbench.commands import app as bench_app  # noqa: E402
+from slipbench import commands as bench_commands  # noqa: E402
 from slipscan import __version__  # noqa: E402
 from slipscan.archive import commands as archive_commands  # noqa: E402
 from slipscan.arguments import CacheDir, Config, In, Options, Out, RegionsFile, Threads  # noqa: E402
@@ -34,7 +34,7 @@ app.add_typer(archive_commands.app, name="archive")
 app.add_typer(project_commands.cache_app, name="cache")
 app.add_typer(fleet_commands.cluster_app, name="cluster")
 app.add_typer(fleet_commands.regions_app, name="regions")
-app.add_typer(bench_app, name="bench")
+app.add_typer(bench_commands.app, name="bench")
 app.add_typer(gnss_commands.app, name="gnss")
 
 Denoised = Annotated[Path | None, typer.Option(help="product of `slipscan denoise` of the same stack")]
@@ -169,19 +169,7 @@ def gnss(
 
 
 app.command()(gnss_commands.agreement)
-
-
-@app.command()
-def increment(
-    events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out,
-    regions: Annotated[Path | None, typer.Option(help="GeoJSON of regions: the outline goes along")] = None,
-) -> None:  # fmt: skip
-    """Append a region's scan as one immutable increment; `out` points to it."""
-    from slipscan.catalogue.stage import write_increment
-
-    write_increment(events, gnss, directory, out, regions)
-
-
+app.command()(catalogue_commands.increment)
 app.add_typer(catalogue_commands.app, name="catalogue")
 
 
@@ -231,24 +219,7 @@ def train(
     print(json.dumps(card, indent=2) if card else f"the slice is over; run it again to go on ({out}: not written yet)")
 
 
-@app.command()
-def score(
-    catalogue: In,
-    truth: Annotated[Path | None, typer.Argument(help="truth.json of a simulated region")] = None,
-    known: Annotated[Path | None, typer.Option(help="published events, say config/known_events.csv")] = None,
-) -> None:
-    """Print found, missed and false events against a known truth, or which published events were found."""
-    from slipbench.known import score_known
-    from slipbench.score import score_catalogue
-
-    if truth is None and known is None:
-        raise SlipscanError("slipscan score needs something to compare with: a truth.json, or --known FILE")
-    if truth is not None:
-        print(score_catalogue(catalogue, truth))
-    if known is not None:
-        print(score_known(catalogue, known))
-
-
+app.command()(bench_commands.score)
 app.command()(project_commands.summary)
 app.command()(fleet_commands.status)
 app.command()(fleet_commands.plan)

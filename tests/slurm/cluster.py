@@ -22,18 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TextIO
 
-STATE: Final = Path("/var/lib/slipscan-slurm")
+from slurm_conf import NODES, PORT, STATE, configuration
+
 LOCK: Final = STATE.with_suffix(".lock")
 """Held by the process whose cluster it is: what lies in `STATE` without it was left by one that was killed."""
 ETC: Final = Path("/etc/slurm")
 OURS: Final = "# Written by the tests of slipscan, which remove it.\n"
 PACKAGES: Final = ("slurmctld", "slurmd", "slurm-client", "slurmdbd", "munge", "mariadb-server")
 POLICY: Final = Path("/usr/sbin/policy-rc.d")
-PORT: Final = 27817
-"""Of slurmctld; those after it belong to slurmdbd, the database and the nodes: not Slurm's own, which may be in use."""
-NODES: Final = ("cpu1", "cpu2", "gpu1")
-CPUS: Final = 4
-"""Of a node, whatever the host has: a job that asks for four threads must find a place."""
 START_S: Final = 300.0
 """A limit that only a hang reaches, also on a busy machine."""
 STOP_S: Final = 20.0
@@ -68,69 +64,6 @@ def check_place() -> None:
             sys.exit(f"{path} is not of these tests, so nothing is touched: run them on a machine without a Slurm")
 
 
-def _configuration(host: str) -> dict[str, str]:
-    """The files of /etc/slurm."""
-    munge = STATE / "munge.socket"
-    nodes = "\n".join(
-        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={PORT + 3 + number} CPUs={CPUS} RealMemory=12000"
-        + (" Gres=gpu:1" if name.startswith("gpu") else "")
-        for number, name in enumerate(NODES)
-    )
-    slurm = f"""ClusterName=slipscan
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={PORT}
-SlurmUser=root
-SlurmdUser=root
-AuthInfo=socket={munge}
-StateSaveLocation={STATE}/ctld
-SlurmdSpoolDir={STATE}/%n
-SlurmctldPidFile={STATE}/slurmctld.pid
-SlurmdPidFile={STATE}/%n.pid
-SlurmctldLogFile={STATE}/slurmctld.log
-SlurmdLogFile={STATE}/%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU_Memory
-# Without cgroups the memory of a job is looked at every second.
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={PORT + 1}
-AccountingStoragePass={munge}
-AccountingStorageEnforce=associations
-AccountingStorageTRES=gres/gpu
-AccountingStoreFlags=job_comment
-GresTypes=gpu
-SlurmdParameters=config_overrides
-SlurmdTimeout=10
-KillWait=2
-ReturnToService=2
-SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
-{nodes}
-PartitionName=cpu Nodes=cpu1,cpu2 Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes=gpu1 MaxTime=INFINITE State=UP
-"""
-    database = f"""AuthType=auth/munge
-AuthInfo=socket={munge}
-DbdHost=localhost
-DbdPort={PORT + 1}
-SlurmUser=root
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={PORT + 2}
-StorageUser=slurm
-StoragePass=slurm
-StorageLoc=slurm
-LogFile={STATE}/slurmdbd.log
-PidFile={STATE}/slurmdbd.pid
-"""
-    return {"slurm.conf": slurm, "slurmdbd.conf": database, "gres.conf": "NodeName=gpu1 Name=gpu File=/dev/null\n"}
-
-
 class Cluster:
     """The daemons of the cluster, as processes of this one."""
 
@@ -150,7 +83,7 @@ class Cluster:
         STATE.mkdir(mode=0o755)
         for name in ("ctld", "database", *NODES):
             (STATE / name).mkdir()
-        for name, text in _configuration(socket.gethostname().partition(".")[0]).items():
+        for name, text in configuration(socket.gethostname().partition(".")[0]).items():
             (ETC / name).write_text(OURS + text)
         (ETC / "slurmdbd.conf").chmod(0o600)
         self._start_munge()
@@ -173,8 +106,7 @@ class Cluster:
         """Lose a node: its daemon and all processes of its jobs, at once."""
         daemon = self.daemons.pop(name)
         for process in (daemon.pid, *_stepds(name)):
-            for each in (process, *_descendants(process)):
-                _signal(each, signal.SIGKILL)
+            _kill_tree(process)
         daemon.wait()
 
     @staticmethod
@@ -187,9 +119,8 @@ class Cluster:
         """Stop the daemons that were started here, newest first, and remove what they wrote."""
         for name in reversed(self.daemons):
             process = self.daemons[name]
-            for each in _stepds(name):
-                for process_of_a_job in (each, *_descendants(each)):
-                    _signal(process_of_a_job, signal.SIGKILL)
+            for stepd in _stepds(name):
+                _kill_tree(stepd)
             process.terminate()
             try:
                 process.wait(STOP_S)
@@ -206,8 +137,8 @@ class Cluster:
         key = STATE / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
-        paths = ("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid")
-        options = [f"--{option}={STATE / name}" for option, name in (*paths, ("seed-file", "munge.seed"))]
+        files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid", "seed-file": "munge.seed"}
+        options = [f"--{option}={STATE / name}" for option, name in files.items()]
         self._daemon("munged", "munged", "-F", "--force", f"--log-file={STATE}/munged.log", *options)
         _until((STATE / "munge.socket").exists, "munge has a socket")
 
@@ -228,8 +159,10 @@ class Cluster:
             "--innodb-flush-log-at-trx-commit=0",
         )  # fmt: skip
         _until(lambda: _answers("mariadb", f"--socket={here}", "-e", "SELECT 1"), "the database answers")
-        statements = "CREATE DATABASE slurm; GRANT ALL ON slurm.* TO 'slurm'@'localhost' IDENTIFIED BY 'slurm';"
-        _run("mariadb", f"--socket={here}", "-e", statements + statements[23:].replace("localhost", "127.0.0.1"))
+        grants = (
+            f"GRANT ALL ON slurm.* TO 'slurm'@'{host}' IDENTIFIED BY 'slurm';" for host in ("localhost", "127.0.0.1")
+        )
+        _run("mariadb", f"--socket={here}", "-e", " ".join(["CREATE DATABASE slurm;", *grants]))
 
     def _daemon(self, name: str, *command: str) -> None:
         with (STATE / f"{name}.out").open("ab") as out:
@@ -245,7 +178,7 @@ def _remove_leftovers() -> None:
         except OSError:
             continue
         if words.startswith(record.read_text().encode() + b"\0"):
-            _signal(int(record.stem), signal.SIGKILL)
+            _kill(int(record.stem))
     shutil.rmtree(STATE, ignore_errors=True)
     for name in ("slurm.conf", "slurmdbd.conf", "gres.conf"):
         if (ETC / name).exists() and (ETC / name).read_text().startswith(OURS):
@@ -296,9 +229,15 @@ def _descendants(process: int) -> list[int]:
     return out
 
 
-def _signal(process: int, number: int) -> None:
+def _kill_tree(process: int) -> None:
+    """End a process and all that it started."""
+    for each in (process, *_descendants(process)):
+        _kill(each)
+
+
+def _kill(process: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)
+        os.kill(process, signal.SIGKILL)
 
 
 def main(command: str) -> None:

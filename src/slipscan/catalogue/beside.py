@@ -11,7 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from slipscan.catalogue.borders import KM_PER_DEGREE
-from slipscan.catalogue.schema import GNSS_CHECKS, GNSS_STATIONS, OBSERVATIONS, SOURCES, Column, Layer
+from slipscan.catalogue.columns import Column, Layer
+from slipscan.catalogue.schema import GNSS_CHECKS, GNSS_STATIONS, OBSERVATIONS, SOURCES
 from slipscan.catalogue.sightings import Sightings
 from slipscan.events import SCAN_KEYS
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -202,8 +201,3 @@ def _alike(sightings: Sightings) -> Ints:
 def first_of(sorted_keys: Ints) -> NDArray[np.bool_]:
     """(row) whether a sorted key is not that of the row before."""
     return np.concatenate([[True], sorted_keys[1:] != sorted_keys[:-1]])[: len(sorted_keys)]
-
-
-def spans(starts: Ints, total: int) -> list[tuple[int, int]]:
-    """Begin and end of groups that begin at `starts`."""
-    return list(pairwise([*starts.tolist(), total]))

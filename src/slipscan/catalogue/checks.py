@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slipscan.catalogue.schema import Column, Layer
+from slipscan.catalogue.columns import Column, Layer
 from slipscan.errors import SlipscanError
 
 _DATE = r"^\d{4}-\d{2}-\d{2}$"

@@ -1,4 +1,7 @@
-"""`slipscan catalogue`: fold increments, tell what changed, ask, export, and learn from it."""
+"""`slipscan catalogue`: fold increments, tell what changed, ask, export, and learn from it; and `slipscan increment`.
+
+What is heavy is imported inside.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,16 @@ app = typer.Typer(
 View = Annotated[
     Literal["published", "candidate"] | None, typer.Option(help="only these; default: both (docs/catalogue.md)")
 ]
+
+
+def increment(
+    events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out,
+    regions: Annotated[Path | None, typer.Option(help="GeoJSON of regions: the outline goes along")] = None,
+) -> None:  # fmt: skip
+    """Append a region's scan as one immutable increment; `out` points to it."""
+    from slipscan.catalogue.stage import write_increment
+
+    write_increment(events, gnss, directory, out, regions)
 
 
 @app.command()

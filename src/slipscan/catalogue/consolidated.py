@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from slipscan.atomic import written_beside
-from slipscan.catalogue.increment import SCHEMA, Increment
+from slipscan.catalogue.increment import DIGITS, SCHEMA, Increment, parsed_name
 from slipscan.catalogue.sightings import COLUMNS, conformed
 from slipscan.errors import SlipscanError
 from slipscan.outputs import OWN
@@ -80,6 +80,6 @@ def save(directory: Path, increments: Sequence[Increment]) -> None:
 def is_whole(path: Path) -> bool:
     """Whether an increment has the bytes that its name states."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12] == path.name[-20:-8]
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS] == parsed_name(path)[1]
     except OSError:
         return False

@@ -15,8 +15,8 @@ from slipscan.catalogue.schema import ACTIVE, EVENTS
 Row = dict[str, Any]
 
 COLUMNS: Final = ("id", "change", "column", "before", "after")
-_SHOWN_AS: Final = {"status", "version", "updated", "data_until", "manifest_sha256"}
-"""Columns that a change of a row brings with it: not listed beside what changed."""
+_GO_ALONG: Final = {"version", "updated", "data_until", "manifest_sha256"}
+"""Columns that any change of a row brings with it: not listed beside what changed."""
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -35,13 +35,10 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     shared = old.index.intersection(new.index)
     one, other = old.loc[shared], new.loc[shared]
     ids, words = [str(name) for name in shared], _words(one, other)
-    for column in (c.name for c in EVENTS.columns if c.name != "id"):
+    for column in (name for name in EVENTS.names if name != "id" and name not in _GO_ALONG):
         a, b = one[column].to_numpy(dtype=object), other[column].to_numpy(dtype=object)
         differ = np.array([_differ(x, y) for x, y in zip(a, b, strict=True)], bool)
-        if column not in _SHOWN_AS:
-            rows += [(ids[i], words[i], column, _text(a[i]), _text(b[i])) for i in np.flatnonzero(differ).tolist()]
-        elif column == "status":
-            rows += [(ids[i], words[i], column, a[i], b[i]) for i in np.flatnonzero(differ).tolist()]
+        rows += [(ids[i], words[i], column, _text(a[i]), _text(b[i])) for i in np.flatnonzero(differ).tolist()]
     moved = ~shapely.equals(one.geometry.to_numpy(), other.geometry.to_numpy())
     rows += [(ids[i], words[i], "footprint", "", "") for i in np.flatnonzero(moved).tolist()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["id", "column"], kind="stable", ignore_index=True)

@@ -18,8 +18,6 @@ from slipscan.catalogue.schema import ACTIVE, CANDIDATE, EVENTS, MERGED, PUBLISH
 from slipscan.catalogue.sightings import FILLED, Ints, Sightings, gather
 from slipscan.settings import CatalogueSettings
 
-MIN_P_REAL = 0.9
-"""Of the published view (docs/science.md section 10.8): a local false discovery rate of at most 10 %."""
 SHEAR_MODULUS_PA = 30e9
 
 
@@ -171,8 +169,8 @@ def _letters(count: int) -> str:
 
 def _events(sightings: Sightings, state: State, entries: history.Entries) -> gpd.GeoDataFrame:
     """The layer of events, sorted by id."""
-    shown = state.last.copy()
-    frame, geometry = _filled(sightings, shown), sightings.footprint[shown].copy()
+    shown = state.last
+    frame, geometry = _filled(sightings, shown), sightings.footprint[shown]
     frame["id"] = state.id
     frame["region"] = [state.regions[number] for number in state.region]
     frame["regions"] = frame["region"]
@@ -188,7 +186,8 @@ def _events(sightings: Sightings, state: State, entries: history.Entries) -> gpd
         _join(frame, geometry, state)
     potency = frame["potency_m3"].to_numpy(dtype=float)
     frame["moment_nm"] = np.where(frame["moment_nm"].isna(), potency * SHEAR_MODULUS_PA, frame["moment_nm"])
-    frame["view"] = np.where(frame["p_real"].to_numpy(dtype=float) >= MIN_P_REAL, PUBLISHED, CANDIDATE).astype(object)
+    sure = frame["p_real"].to_numpy(dtype=float) >= grades.MIN_P_REAL
+    frame["view"] = np.where(sure, PUBLISHED, CANDIDATE).astype(object)
     frame["grade"], frame["grade_reason"] = grades.grade(frame)
     out = gpd.GeoDataFrame(frame[EVENTS.names], geometry=geometry, crs="EPSG:4326")
     return out.sort_values("id", ignore_index=True)

@@ -22,8 +22,9 @@ import pyogrio
 from slipscan.atomic import written_beside
 from slipscan.catalogue import users_work
 from slipscan.catalogue.checks import check, conformed
+from slipscan.catalogue.columns import Layer
 from slipscan.catalogue.fold import Catalogue
-from slipscan.catalogue.schema import ACTIVE, EVENTS, LAYERS, RETRACTED, RUNS, Layer
+from slipscan.catalogue.schema import ACTIVE, EVENTS, LAYERS, RETRACTED, RUNS
 from slipscan.catalogue.styles import style_table
 from slipscan.errors import SlipscanError
 from slipscan.outputs import file_kind, resolved

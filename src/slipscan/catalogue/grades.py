@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Texts = NDArray[np.object_]
 
 MIN_P_REAL = 0.9
+"""Of what is sure, and published (docs/science.md section 10.8): a local false discovery rate of at most 10 %."""
 MAX_P_VALUE = 0.01
 """Of an event whose p_real is not known."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from slipscan.catalogue.columns import Column
 from slipscan.catalogue.grades import RULES
-from slipscan.catalogue.schema import LAYERS, Column
+from slipscan.catalogue.schema import LAYERS
 
 _HEAD = """\
 # The catalogue

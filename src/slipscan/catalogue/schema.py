@@ -1,18 +1,24 @@
-"""The catalogue's layers and columns: the one table that writing, checking, exports and docs/catalogue.md follow.
+"""The catalogue's layers: the one table that writing, checking, exports and docs/catalogue.md follow.
 
-The unit is in the column's name; dates are ISO texts (UTC); geometry is EPSG:4326. What a stage does not deliver yet
-stays empty (NULL), and is filled from the day on when its event table has the column.
+Geometry is EPSG:4326.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypedDict
+from typing import Final
 
-from slipscan.events import EVENT_TYPES, GNSS_COLUMNS, GNSS_VERDICTS
-
-Kind = Literal["text", "date", "number", "integer", "truth"]
-_KINDS: Final[dict[str, Kind]] = {"str": "text", "float64": "number", "int64": "integer"}
+from slipscan.catalogue.columns import (
+    CERTAINTY,
+    POSITIVE,
+    PROVENANCE,
+    SHARE,
+    SOURCE,
+    SURROUNDINGS,
+    TIMES,
+    Column,
+    Layer,
+)
+from slipscan.events import EVENT_TYPES
 
 ACTIVE, RETRACTED, MERGED = "active", "retracted", "merged"
 STATUSES: Final = (ACTIVE, RETRACTED, MERGED)
@@ -21,147 +27,16 @@ GRADES: Final = ("A", "B", "C", "D")
 CHANGES: Final = ("found", "revised", "grown", "closed", "retracted", "restored", "joined", "merged")
 REFUSED: Final = "refused"
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a layer.
-
-    Attributes
-    ----------
-    name
-        with the unit
-    kind
-        of its values
-    meaning
-        for docs/catalogue.md
-    required
-        never NULL
-    of
-        the event table's column (`slipscan.events`) that it is filled from, where the name is another
-    choices, low, high
-        what is allowed
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    required: bool = False
-    of: str = ""
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def source(self) -> str:
-        """Name in the event table."""
-        return self.of or self.name
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer (or table) of the GeoPackage.
-
-    Attributes
-    ----------
-    geometry
-        type in the GeoPackage; empty for a table without one
-    unique
-        columns whose values together name a row
-    """
-
-    name: str
-    geometry: str
-    description: str
-    columns: tuple[Column, ...]
-    unique: tuple[str, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of its columns."""
-        return [column.name for column in self.columns]
-
-
-def _posterior(kind: str) -> Column:
-    return Column(f"p_{kind}", "number", f"posterior probability of type {kind}", low=0, high=1)
-
-
-class _Range(TypedDict, total=False):
-    low: float
-    high: float
-
-
-_DEGREES: Final[_Range] = {"low": -360.0, "high": 360.0}
-_SHARE: Final[_Range] = {"low": 0.0, "high": 1.0}
-_POSITIVE: Final[_Range] = {"low": 0.0}
-
-TIMES: Final = (
-    Column("t05", "date", "5 % of the moment released", required=True),
-    Column("t50", "date", "50 % of the moment released", required=True),
-    Column("t95", "date", "95 % of the moment released", required=True),
-    Column("t05_err_days", "number", "standard deviation of t05", **_POSITIVE),
-    Column("t50_err_days", "number", "standard deviation of t50", **_POSITIVE),
-    Column("t95_err_days", "number", "standard deviation of t95", **_POSITIVE),
-    Column("duration_days", "number", "t95 - t05", of="duration_d", **_POSITIVE),
-    Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),
-    Column("left_censored", "truth", "t05 may lie before the first epoch", required=True),
-)
-SOURCE: Final = (
-    Column("type", "text", "the most probable type", required=True, choices=EVENT_TYPES),
-    *(_posterior(kind) for kind in EVENT_TYPES),
-    Column("source_model", "text", "kind of source that explains it best, as fault or mogi"),
-    Column("mapped_fault", "text", "name of the mapped fault in the prior"),
-    Column("longitude", "number", "of the source's centroid, degrees east", required=True, low=-180, high=180),
-    Column("latitude", "number", "of the source's centroid, degrees north", required=True, low=-90, high=90),
-    Column("depth_km", "number", "of the centroid, positive down"),
-    Column("depth_km_16", "number", "16 % quantile of depth_km"),
-    Column("depth_km_84", "number", "84 % quantile of depth_km"),
-    Column("mw", "number", "moment magnitude at a shear modulus of 30 GPa", low=-10, high=11),
-    Column("mw_16", "number", "16 % quantile of mw", low=-10, high=11),
-    Column("mw_84", "number", "84 % quantile of mw", low=-10, high=11),
-    Column("moment_nm", "number", "moment in N m: potency_m3 times 30 GPa", **_POSITIVE),
-    Column("potency_m3", "number", "slip times area", **_POSITIVE),
-    Column("mean_slip_mm", "number", "slip of the rectangle", of="slip_mm", **_POSITIVE),
-    Column("strike_deg", "number", "Aki & Richards: the fault dips to the right of it", **_DEGREES),
-    Column("dip_deg", "number", "from the horizontal", low=0, high=90),
-    Column("rake_deg", "number", "0 left-lateral, 90 thrust, 180 right-lateral", **_DEGREES),
-    Column("length_km", "number", "along strike", **_POSITIVE),
-    Column("width_km", "number", "down dip", **_POSITIVE),
-    Column("volume_change_m3", "number", "of a volume source, positive for inflation"),
-    Column("variance_explained", "number", "by the source, all tracks together", high=1),
-    Column("reduced_chi2", "number", "of the source; about 1 where source and noise are right", **_POSITIVE),
-    Column("area_km2", "number", "of the footprint", **_POSITIVE),
-    Column("peak_positive_mm", "number", "largest displacement toward the satellite, any track"),
-    Column("peak_negative_mm", "number", "largest displacement away from the satellite, any track (negative)"),
-)
-CERTAINTY: Final = (
-    Column("snr", "number", "signal-to-noise ratio of the event in all tracks", **_POSITIVE),
-    Column("statistic", "number", "cluster statistic, the largest of the tracks"),
-    Column("threshold", "number", "of the statistic, in that track"),
-    Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **_SHARE),
-    Column("p_real", "number", "one minus the local false discovery rate", **_SHARE),
-    Column(
-        "far_per_1e4km2_yr", "number", "false alarms per 10,000 km2 and year that the threshold stands for",
-        of="false_alarms_per_1e4km2_yr", **_POSITIVE,
-    ),
-    Column("mc_local", "number", "magnitude of completeness at this place, depth and duration", low=-10, high=11),
-)  # fmt: skip
-SURROUNDINGS: Final = (
-    Column("seismic_moment_ratio", "number", "summed moment of earthquakes near by, over its own", **_POSITIVE),
-    Column("days_to_next_M5", "number", "from t05 to the next earthquake of M >= 5 near the source", **_POSITIVE),
-    Column("days_from_last_M5", "number", "from the last earthquake of M >= 5 near the source to t05", **_POSITIVE),
-    Column("track_verdicts", "text", "track:verdict, comma-separated (layer observations: agreement)"),
-    Column("gnss_verdict", "text", "what GNSS says of the InSAR-only source", choices=GNSS_VERDICTS),
-    *(Column(one.name, _KINDS[one.dtype], one.meaning) for one in GNSS_COLUMNS if one.name != "gnss_verdict"),
-)
-PROVENANCE: Final = (
-    Column("calibration_id", "text", "calibration that set the threshold"),
-    Column("weights", "text", "weights of the denoiser: name and first digits of the SHA-256"),
-    Column("slipscan_version", "text", "code that found it in this version"),
-    Column("manifest_sha256", "text", "first 12 digits of the SHA-256 of each track's inventory"),
-)
 _ID: Final = Column("event_id", "text", "id of the event", required=True)
 _REGION: Final = Column("region", "text", "region of interest", required=True)
 _UNTIL: Final = Column("data_until", "date", "data cut-off: last acquisition of the scan", required=True)
+_INVENTORY: Final = Column("inventory_sha256", "text", "SHA-256 of the track's inventory")
+
+
+def _some(group: tuple[Column, ...], *names: str) -> list[Column]:
+    """Columns of a group, in its order."""
+    return [column for column in group if column.name in names]
+
 
 EVENTS: Final = Layer(
     "events",
@@ -204,8 +79,8 @@ OBSERVATIONS: Final = Layer(
         Column("threshold", "number", "of the statistic, in this track"),
         Column("far_per_1e4km2_yr", "number", "that the threshold stands for", of="false_alarms_per_1e4km2_yr"),
         Column("statistic", "number", "of the event, in this track"),
-        Column("p_value", "number", "of the event, in this track", **_SHARE),
-        Column("snr", "number", "of the event, in this track", **_POSITIVE),
+        Column("p_value", "number", "of the event, in this track", **SHARE),
+        Column("snr", "number", "of the event, in this track", **POSITIVE),
         Column("peak_positive_mm", "number", "toward the satellite, in this track"),
         Column("peak_negative_mm", "number", "away from the satellite, in this track"),
         Column(
@@ -214,7 +89,7 @@ OBSERVATIONS: Final = Layer(
         ),
         Column("calibration_id", "text", "calibration that set the threshold"),
         Column("weights", "text", "weights of the denoiser"),
-        Column("inventory_sha256", "text", "SHA-256 of the track's inventory"),
+        _INVENTORY,
     ),
     ("event_id", "region", "track"),
 )  # fmt: skip
@@ -230,10 +105,10 @@ SOURCES: Final = Layer(
         Column("status", "text", "of the event", required=True, choices=STATUSES),
         Column("top_km", "number", "depth of the upper edge"),
         Column("bottom_km", "number", "depth of the lower edge"),
-        *(column for column in SOURCE if column.name in (
-            "depth_km", "mw", "moment_nm", "mean_slip_mm", "strike_deg", "dip_deg", "rake_deg", "length_km",
+        *_some(
+            SOURCE, "depth_km", "mw", "moment_nm", "mean_slip_mm", "strike_deg", "dip_deg", "rake_deg", "length_km",
             "width_km", "volume_change_m3",
-        )),
+        ),
     ),
     ("event_id",),
 )  # fmt: skip
@@ -259,11 +134,11 @@ GNSS_CHECKS: Final = Layer(
         _REGION,
         Column("station", "text", "name", required=True),
         Column("track", "text", "in whose line of sight", required=True),
-        Column("distance_km", "number", "from the footprint, 0 inside", **_POSITIVE),
+        Column("distance_km", "number", "from the footprint, 0 inside", **POSITIVE),
         Column("insar_mm", "number", "median of the event's map around the station"),
-        Column("insar_std_mm", "number", "its standard deviation", **_POSITIVE),
+        Column("insar_std_mm", "number", "its standard deviation", **POSITIVE),
         Column("gnss_mm", "number", "transient of the station in the line of sight"),
-        Column("gnss_std_mm", "number", "its standard deviation", **_POSITIVE),
+        Column("gnss_std_mm", "number", "its standard deviation", **POSITIVE),
         Column("predicted_mm", "number", "by the event's source"),
         Column("reference_station", "text", "subtracted from all (double difference)"),
     ),
@@ -280,8 +155,8 @@ REGIONS: Final = Layer(
         Column("tracks", "text", "tracks scanned, comma-separated", required=True),
         Column("scanned_from", "date", "first date of any track's scan", required=True),
         Column("scanned_through", "date", "last date that every track's scan reaches", required=True),
-        Column("area_km2", "number", "of the largest track's scan", **_POSITIVE),
-        Column("far_per_1e4km2_yr", "number", "largest of the tracks", of="false_alarms_per_1e4km2_yr", **_POSITIVE),
+        Column("area_km2", "number", "of the largest track's scan", **POSITIVE),
+        Column("far_per_1e4km2_yr", "number", "largest of the tracks", of="false_alarms_per_1e4km2_yr", **POSITIVE),
         Column("mc", "number", "magnitude of completeness of the region", low=-10, high=11),
         Column("events", "integer", "active events found first here", required=True),
         Column("published", "integer", "those of view published", required=True),
@@ -305,11 +180,11 @@ RUNS: Final = Layer(
         Column("window_start", "date", "first date of the scan"),
         Column("window_end", "date", "last date of the scan"),
         Column("data_until", "date", "last acquisition"),
-        Column("area_km2", "number", "scanned", **_POSITIVE),
+        Column("area_km2", "number", "scanned", **POSITIVE),
         Column("threshold", "number", "of the statistic"),
-        Column("far_per_1e4km2_yr", "number", "that it stands for", of="false_alarms_per_1e4km2_yr", **_POSITIVE),
-        *(column for column in PROVENANCE if column.name != "manifest_sha256"),
-        Column("inventory_sha256", "text", "SHA-256 of the track's inventory"),
+        Column("far_per_1e4km2_yr", "number", "that it stands for", of="false_alarms_per_1e4km2_yr", **POSITIVE),
+        *_some(PROVENANCE, "calibration_id", "weights", "slipscan_version"),
+        _INVENTORY,
         Column(REFUSED, "text", "why the file was not read; NULL where it was"),
     ),
     ("region", "increment", "track"),
@@ -327,12 +202,10 @@ HISTORY: Final = Layer(
         Column("seq", "integer", "number of the region's increment", required=True),
         _UNTIL,
         Column("status", "text", "from this cut-off on", required=True, choices=STATUSES),
-        *(column for column in TIMES if column.name in ("t05", "t50", "t95", "ongoing")),
-        *(column for column in SOURCE if column.name in (
-            "type", "longitude", "latitude", "depth_km", "mw", "area_km2",
-        )),
-        *(column for column in CERTAINTY if column.name in ("p_value", "p_real", "threshold")),
-        *(column for column in SURROUNDINGS if column.name == "gnss_verdict"),
+        *_some(TIMES, "t05", "t50", "t95", "ongoing"),
+        *_some(SOURCE, "type", "longitude", "latitude", "depth_km", "mw", "area_km2"),
+        *_some(CERTAINTY, "p_value", "p_real", "threshold"),
+        *_some(SURROUNDINGS, "gnss_verdict"),
         *PROVENANCE,
     ),
     ("event_id", "version"),

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
+from slipscan.catalogue.columns import Column
 from slipscan.catalogue.footprint import split_at_antimeridian
 from slipscan.catalogue.increment import Increment
-from slipscan.catalogue.schema import EVENTS, Column
+from slipscan.catalogue.schema import EVENTS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

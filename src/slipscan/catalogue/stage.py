@@ -14,6 +14,7 @@ from typing import Any
 
 from slipscan.atomic import write_text
 from slipscan.catalogue import consolidated, geopackage, increment, users_work
+from slipscan.catalogue.append import append, with_verdicts
 from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment, NewerIncrementError
 from slipscan.catalogue.schema import ACTIVE, RETRACTED
@@ -59,10 +60,10 @@ def write_increment(events: Path, gnss: Path, directory: Path, out: Path, region
     check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
     found, scans = read_events(events)
     verdicts, _ = read_table(gnss, "GNSS table", (EVENT_NUMBER, *GNSS_COLUMNS))
-    held = increment.with_verdicts(found, verdicts)
+    held = with_verdicts(found, verdicts)
     name = str(scans[0]["region"]) if scans else ""
     region = read_regions(regions).get(name) if regions else None
-    path = increment.append(held, scans, Path(directory), verdicts, _told(region) if region else None)
+    path = append(held, scans, Path(directory), verdicts, _told(region) if region else None)
     pointer = {"region": name, "increment": path.name, "sha256": sha256_file(path)}
     write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, name, len(found))

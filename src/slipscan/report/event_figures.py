@@ -123,7 +123,7 @@ def _stations(axes: Axes, grid: Grid, gnss: pd.DataFrame) -> None:
     west, east, south, north = extent(grid)
     for name, east_m, north_m in zip(stations["station"], x, y, strict=True):
         if west < east_m < east and south < north_m < north:
-            axes.plot(east_m, north_m, "^", ms=6, mfc="#f0e442", mec=style.INK, mew=0.8, zorder=7)
+            axes.plot(east_m, north_m, "^", ms=6, mfc=style.STATION_COLOUR, mec=style.INK, mew=0.8, zorder=7)
             axes.annotate(
                 name, (east_m, north_m), xytext=(5, 2), textcoords="offset points", fontsize=7,
                 path_effects=style.halo(), zorder=7,
@@ -168,7 +168,7 @@ def history(stores: TrackStores, seen: Sighting, event: dict[str, Any]) -> Pictu
 
 def _mark_times(axes: Axes, event: dict[str, Any]) -> None:
     t05, t50, t95 = (np.datetime64(event[name][:10]) for name in ("t05", "t50", "t95"))
-    axes.axvspan(t05, t95, color="#f2dfb4", alpha=0.7, lw=0, zorder=0)  # type: ignore[arg-type]
+    axes.axvspan(t05, t95, color=style.WINDOW_COLOUR, alpha=0.7, lw=0, zorder=0)  # type: ignore[arg-type]
     axes.axvline(t50, color="#b8860b", lw=1, zorder=1)  # type: ignore[arg-type]
 
 
@@ -189,7 +189,7 @@ def gnss_comparison(table: pd.DataFrame, event_id: str) -> Picture:
         axes.axvline(0, color=style.QUIET, lw=0.8)
         for name, label, marker, colour, shift in (
             ("insar", "InSAR", "o", style.AWAY_COLOUR, 0.14),
-            ("gnss", "GNSS", "s", "#e69f00", -0.14),
+            ("gnss", "GNSS", "s", style.GNSS_COLOUR, -0.14),
         ):
             axes.errorbar(
                 rows[f"{name}_mm"], place + shift, xerr=rows[f"{name}_std_mm"], fmt=marker, ms=5, lw=1.2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,6 @@ from slipscan.report.track_figures import date_axis
 from slipscan.source.sources import local_crs
 
 Float = NDArray[np.float64]
-OBSERVED: Final = "#e69f00"
 MAX_STATIONS = 6
 """Series that are drawn: of the stations where the source predicts most."""
 AROUND_D = 400.0
@@ -52,27 +51,13 @@ def vector_map(table: pd.DataFrame, event: dict[str, Any]) -> Picture | None:
     places = from_lonlat(rows["longitude"].to_numpy(float), rows["latitude"].to_numpy(float), frame)
     x, y = (v.astype(np.float64) / 1e3 for v in places)
     width = max(20.0, 1.3 * float(max(np.ptp(x), np.ptp(y), 2 * np.abs(x).max(), 2 * np.abs(y).max())))
-    moved, std, predicted = (
-        rows[[f"{kind.format(c)}" for c in ("east", "north")]].to_numpy(float)
-        for kind in ("gnss_{}_mm", "gnss_{}_std_mm", "predicted_{}_mm")
-    )
-    longest = style.round_up(max(float(np.abs(moved).max()), float(np.abs(predicted).max()), 1.0))
-    km_per_mm = ARROW_SHARE * width / longest
     with style.new_figure(5.6, 5.2) as figure:
         axes = figure.add_subplot()
         corners = fault_corners(event)
         if corners is not None:
             ex, ny = (v / 1e3 for v in from_lonlat(corners[:, 0], corners[:, 1], frame))
             axes.plot(np.append(ex, ex[0]), np.append(ny, ny[0]), color=style.FAULT_COLOUR, lw=1, ls=(0, (3, 2)))
-        _arrows(axes, x, y, km_per_mm * predicted, style.INK, "source predicts (InSAR alone)")
-        _arrows(axes, x, y, km_per_mm * moved, OBSERVED, "GNSS, ellipse of one standard deviation")
-        for i, name in enumerate(rows["station"]):
-            tip = (x[i] + km_per_mm * moved[i, 0], y[i] + km_per_mm * moved[i, 1])
-            axes.add_patch(Ellipse(tip, *(2 * km_per_mm * std[i]), fill=False, color=OBSERVED, lw=0.8))
-            axes.annotate(name, (x[i], y[i]), xytext=(4, 4), textcoords="offset points", fontsize=7)
-        axes.plot(x, y, "^", ms=4, mfc="#f0e442", mec=style.INK, mew=0.7)
-        axes.plot([-0.45 * width, -0.45 * width + km_per_mm * longest], [-0.47 * width] * 2, color=style.INK, lw=2)
-        axes.annotate(f"{longest:g} mm", (-0.45 * width, -0.46 * width), fontsize=7.5, va="bottom")
+        _vectors(axes, rows, x, y, width)
         axes.set(xlim=(-width / 2, width / 2), ylim=(-width / 2, width / 2), aspect="equal")
         axes.set_xlabel("km east of the source")
         axes.set_ylabel("km north")
@@ -84,6 +69,25 @@ def vector_map(table: pd.DataFrame, event: dict[str, Any]) -> Picture | None:
         " Dashed: the source at the surface."
     )
     return Picture(png, f"GNSS displacement vectors of event {event['event_id']}", caption)
+
+
+def _vectors(axes: Axes, rows: pd.DataFrame, x: Float, y: Float, width: float) -> None:
+    """Draw stations at places (km) with both arrows each, and the scale of the arrows, on a map of a width (km)."""
+    moved, std, predicted = (
+        rows[[kind.format(c) for c in ("east", "north")]].to_numpy(float)
+        for kind in ("gnss_{}_mm", "gnss_{}_std_mm", "predicted_{}_mm")
+    )
+    longest = style.round_up(max(float(np.abs(moved).max()), float(np.abs(predicted).max()), 1.0))
+    km_per_mm = ARROW_SHARE * width / longest
+    _arrows(axes, x, y, km_per_mm * predicted, style.INK, "source predicts (InSAR alone)")
+    _arrows(axes, x, y, km_per_mm * moved, style.GNSS_COLOUR, "GNSS, ellipse of one standard deviation")
+    for i, name in enumerate(rows["station"]):
+        tip = (x[i] + km_per_mm * moved[i, 0], y[i] + km_per_mm * moved[i, 1])
+        axes.add_patch(Ellipse(tip, *(2 * km_per_mm * std[i]), fill=False, color=style.GNSS_COLOUR, lw=0.8))
+        axes.annotate(name, (x[i], y[i]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axes.plot(x, y, "^", ms=4, mfc=style.STATION_COLOUR, mec=style.INK, mew=0.7)
+    axes.plot([-0.45 * width, -0.45 * width + km_per_mm * longest], [-0.47 * width] * 2, color=style.INK, lw=2)
+    axes.annotate(f"{longest:g} mm", (-0.45 * width, -0.46 * width), fontsize=7.5, va="bottom")
 
 
 def _arrows(axes: Axes, x: Float, y: Float, vectors: Float, colour: str, label: str) -> None:
@@ -136,8 +140,7 @@ def station_series(
             name = str(rows["station"].iloc[row])
             way = predicted[row] / max(float(np.linalg.norm(predicted[row])), 1e-9)
             series, course = _along(daily, names.index(name), way, events)
-            for other in events:
-                axes.axvspan(*(np.datetime64(other[k][:10]) for k in ("t05", "t95")), color="#f2dfb4", alpha=0.7, lw=0)
+            _shade(axes, events)
             axes.plot(time, series[shown], ".", ms=2.5, mew=0, color=style.AWAY_COLOUR, alpha=0.6)
             axes.plot(time, course[shown], color=style.INK, lw=1.2)
             axes.set_ylabel(f"{name}, mm")
@@ -151,6 +154,14 @@ def station_series(
         f" {AVERAGED_D} days (dots), and the events fitted beside them (line). Bands: events of the region, t05 to t95."
     )
     return Picture(png, f"GNSS series around event {event['event_id']}", caption)
+
+
+def _shade(axes: Axes, events: Sequence[dict[str, Any]]) -> None:
+    """Shade the events from t05 to t95."""
+    for event in events:
+        axes.axvspan(
+            *(np.datetime64(event[name][:10]) for name in ("t05", "t95")), color=style.WINDOW_COLOUR, alpha=0.7, lw=0
+        )
 
 
 def _along(daily: Daily, number: int, way: Float, events: Sequence[dict[str, Any]]) -> tuple[Float, Float]:

@@ -73,11 +73,7 @@ def write_report(
     """
     check_outputs([(out_html, PAGE), (out_map, MAP)], [catalogue, results_dir, regions_file])
     regions = _select(read_regions(regions_file), region_ids, regions_file)
-    layers = geopackage.read(catalogue)
-    events, retracted, scans = (layer[layer["region"].isin(region_ids)].reset_index(drop=True) for layer in layers)
-    for region in regions:
-        if region.id not in set(scans["region"]):
-            raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {region.id}: run it first")
+    events, retracted, scans = _read_catalogue(catalogue, region_ids)
     stores = {region.id: _open_tracks(Path(results_dir), region) for region in regions}
     png = map.overview(regions, events, [r for tracks in stores.values() for r in _reliefs(tracks)])
     content = page.Page(
@@ -103,6 +99,16 @@ def _select(regions: dict[str, Region], region_ids: list[str], regions_file: Pat
     if not region_ids:
         raise SlipscanError("a report needs at least one region")
     return [regions[region_id] for region_id in region_ids]
+
+
+def _read_catalogue(catalogue: Path, region_ids: list[str]) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, pd.DataFrame]:
+    """Events, retracted events and scans of regions, each of which the catalogue must hold a scan of."""
+    layers = geopackage.read(catalogue)
+    events, retracted, scans = (layer[layer["region"].isin(region_ids)].reset_index(drop=True) for layer in layers)
+    for region_id in region_ids:
+        if region_id not in set(scans["region"]):
+            raise SlipscanError(f"the catalogue {catalogue} holds no scan of region {region_id}: run it first")
+    return events, retracted, scans
 
 
 def _open_tracks(results_dir: Path, region: Region) -> list[TrackStores]:

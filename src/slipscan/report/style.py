@@ -24,6 +24,11 @@ TOWARD_COLOUR = "#b2182b"
 AWAY_COLOUR = "#2166ac"
 NO_DATA = "#d4d6d9"
 FAULT_COLOUR = "#111111"
+GNSS_COLOUR = "#e69f00"
+"""Of what GNSS measured, beside InSAR and the source."""
+STATION_COLOUR = "#f0e442"
+WINDOW_COLOUR = "#f2dfb4"
+"""Of the span from t05 to t95."""
 # Okabe & Ito's palette: told apart by readers with any colour vision.
 TYPE_COLOURS = {
     "slow_slip": "#d55e00",

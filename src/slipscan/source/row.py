@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from slipscan.events_source import POSTERIOR_COLUMNS, QUANTILES, SHARES
 from slipscan.settings import SourceSettings
@@ -61,7 +62,12 @@ def unexplained_columns(event: Event) -> dict[str, Any]:
     """Columns of an event that no source could be held against."""
     out = empty_columns(event)
     out |= {name: 0.0 for name in out if name.startswith("p_")} | {"p_residue": 1.0, "type": "residue"}
-    return out | {"track_verdicts": ",".join(f"{name}:no_data" for name in sorted(t.name for t in event.tracks))}
+    return out | {"track_verdicts": _no_data(event)}
+
+
+def _no_data(event: Event) -> str:
+    """The verdicts where no source predicts anything in any track."""
+    return ",".join(f"{name}:no_data" for name in sorted(track.name for track in event.tracks))
 
 
 def source_columns(
@@ -95,12 +101,11 @@ def source_columns(
     likeliest = max(("slip", "volumetric", "hydrological"), key=lambda name: explained.evidence[name])
     kind = explained.best_kind(family or likeliest)
     posterior, row = explained.posteriors[kind], representative(explained.posteriors[kind])
-    fit = fitted(explained, kind)
-    out |= fit | {"log_evidence": explained.evidence[family or likeliest]}
+    out |= fitted(explained, kind) | {"log_evidence": explained.evidence[family or likeliest]}
     _say(event, explained, types, chosen)
     if family is None:
-        return out | {"track_verdicts": ",".join(f"{t.name}:no_data" for t in sorted(event.tracks, key=_name))}
-    out |= {name: float(values[row]) for name, values in quantities(posterior).items()}
+        return out | {"track_verdicts": _no_data(event)}
+    out |= _of_row(quantities(posterior), row)
     out |= place_of(posterior, row, event.origin) | {"source_model": kind}
     for name, found in family_quantiles(explained, family).items():
         if name in QUANTILES:
@@ -109,15 +114,15 @@ def source_columns(
         "seismic_moment_ratio": facts.seismic_moment_ratio if family == "slip" else math.nan,
         "days_to_next_M5": facts.days_to_next_m5, "days_from_last_M5": facts.days_from_last_m5,
     }  # fmt: skip
-    shape = {name: float(values[row]) for name, values in posterior.shape.items()}
-    source = posterior.kind, shape, float(posterior.size[row])
+    source = posterior.kind, _of_row(posterior.shape, row), float(posterior.size[row])
     verdicts = track_verdicts(event.tracks, event.members, blocks, noises, source, event.origin, settings.poisson_ratio)
     out["track_verdicts"] = ",".join(f"{name}:{verdict}" for name, verdict in sorted(verdicts.items()))
     return out | _on_mapped_fault(explained, posterior, row, settings, family)
 
 
-def _name(track: TrackMaps) -> str:
-    return track.name
+def _of_row(columns: Mapping[str, NDArray[np.float64]], row: int) -> dict[str, float]:
+    """One row of columns by name."""
+    return {name: float(values[row]) for name, values in columns.items()}
 
 
 def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes: Sequence[Quake] | None) -> QuakeFacts:
@@ -143,7 +148,7 @@ def _on_mapped_fault(
         return {}
     out: dict[str, Any] = {"mapped_fault": fault.name}
     if settings.distributed_slip:
-        shape = {name: float(values[row]) for name, values in posterior.shape.items()}
+        shape = _of_row(posterior.shape, row)
         model = distribute(
             explained.data.blocks, fault, shape["dip"], shape["rake"],
             max(shape["length"], explained.area.size) / 2, settings.seed, settings.poisson_ratio,

@@ -6,7 +6,8 @@ docs/science.md section 5 collects: right-lateral plate motion of 20 mm/yr locke
 2016), and one that is buried like that of Ozdemir et al. (2025), but larger. An Mw 4.8 to 5.1 at 2 to 6 km is
 below what one track of 60 epochs can show (matched-filter signal-to-noise ratio 3 at 46 mm of slip), so that a
 detector would rightly miss it. Everything is a function of longitude, latitude and time alone, so that every
-track, grid and GNSS station sees the same ground; `terrain` holds heights and viewing geometry.
+track, grid and GNSS station sees the same ground; `ismetpasa_fault` holds the fault, `terrain` heights and viewing
+geometry.
 """
 
 from __future__ import annotations
@@ -19,40 +20,29 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pyproj import CRS
 
-from slipscan import geometry
+from slipscan.synthetic.ismetpasa_fault import (
+    AZIMUTH,
+    DIP_DEG,
+    RAKE_DEG,
+    STRIKE_DEG,
+    frame_position,
+    local_coordinates,
+    lonlat,
+    right_lateral,
+)
 from slipscan.synthetic.movers import Mover, days_of
 
 Float = NDArray[np.float64]
 Part = Literal["rate", "season", "events"]
 PARTS: Final[tuple[Part, ...]] = ("rate", "season", "events")
 
-CENTRE: Final = (32.6258, 40.8698)
-"""Longitude, latitude of a point of the trace."""
-STRIKE_DEG, DIP_DEG, RAKE_DEG = 261.5, 85.0, 180.0
 PLATE_RATE_M_YR, LOCKING_DEPTH_M = 0.020, 14e3
 CREEP_RATE_M_YR, CREEP_DEPTH_M, CREEP_LENGTH_M = 0.007, 4.5e3, 80e3
 SHEAR_MODULUS_PA = 30e9
 BOUNDS: Final = (31.0, 39.9, 34.3, 41.9)
 """West, south, east, north of where the scenario is defined, degrees."""
-FRAME: Final = CRS.from_proj4(f"+proj=tmerc +lon_0={CENTRE[0]} +lat_0={CENTRE[1]} +k=1 +datum=WGS84 +units=m")
-"""Transverse Mercator about CENTRE: its north is true north, its origin the point of the trace."""
-_AZIMUTH = math.radians(STRIKE_DEG - 180)
 _DAYS_PER_YEAR = 365.25
-
-
-def _frame_position(along_m: float, across_m: float) -> tuple[float, float]:
-    """East and north (FRAME) of distances along the fault (azimuth 81.5) and across it (north positive)."""
-    sin, cos = math.sin(_AZIMUTH), math.cos(_AZIMUTH)
-    return along_m * sin - across_m * cos, along_m * cos + across_m * sin
-
-
-def lonlat(along_m: float, across_m: float) -> tuple[float, float]:
-    """Longitude and latitude of distances along and across the fault."""
-    east, north = _frame_position(along_m, across_m)
-    lon, lat = geometry.to_lonlat(np.array(east), np.array(north), FRAME)
-    return float(lon), float(lat)
 
 
 @dataclass(frozen=True)
@@ -93,11 +83,12 @@ class SlowSlipEvent:
 
     def top_centre(self) -> tuple[float, float]:
         """East and north (FRAME, metres) of the surface projection of the centre of the top edge."""
-        return _frame_position(self.along_m, self.across_m + self.depth_top_m / math.tan(math.radians(DIP_DEG)))
+        return frame_position(self.along_m, self.across_m + self.depth_top_m / math.tan(math.radians(DIP_DEG)))
 
     def displacement(self, lon: ArrayLike, lat: ArrayLike) -> Float:
         """Final displacement (P, 3) east, north, up, metres."""
-        return event_displacement(lon, lat, self)
+        east, north, _, _ = local_coordinates(lon, lat)
+        return right_lateral(east, north, self.top_centre(), self.depth_top_m, self.length_m, self.width_m, self.slip_m)
 
     def course(self, days: ArrayLike) -> Float:
         """Share of the slip (time,) reached at days since 2014-01-01."""
@@ -106,8 +97,25 @@ class SlowSlipEvent:
         return np.asarray(history(np.asarray(days, float), self.history, self.t50_d, self.duration_d))
 
     def describe(self) -> dict[str, Any]:
-        """One row of the truth."""
-        return describe(self)
+        """The event as a row of truth.json."""
+        lon, lat, depth = self.centre()
+        return {
+            "id": self.id,
+            "type": self.kind,
+            "t05": self.date(0.05),
+            "t50": self.date(0.5),
+            "t95": self.date(0.95),
+            "longitude": round(lon, 6),
+            "latitude": round(lat, 6),
+            "depth_km": round(depth / 1e3, 4),
+            "mw": round(self.mw, 4),
+            "strike_deg": STRIKE_DEG,
+            "dip_deg": DIP_DEG,
+            "rake_deg": RAKE_DEG,
+            "length_km": self.length_m / 1e3,
+            "width_km": self.width_m / 1e3,
+            "slip_mm": round(self.slip_m * 1e3, 3),
+        }
 
     def centre(self) -> tuple[float, float, float]:
         """Longitude, latitude (degrees) and depth (metres) of the rectangle's centre."""
@@ -158,30 +166,6 @@ def events(scenario: str) -> tuple[SlowSlipEvent, ...]:
     return EVENTS if scenario == "ismetpasa" else ()
 
 
-def local_coordinates(lon: ArrayLike, lat: ArrayLike) -> tuple[Float, ...]:
-    """East and north (FRAME), and distances along (azimuth 81.5) and across the fault (north positive), metres."""
-    x, y = geometry.from_lonlat(np.asarray(lon, float), np.asarray(lat, float), FRAME)
-    east, north = x.astype(np.float64), y.astype(np.float64)
-    sin, cos = math.sin(_AZIMUTH), math.cos(_AZIMUTH)
-    return east, north, east * sin + north * cos, north * sin - east * cos
-
-
-def _right_lateral(
-    east: Float, north: Float, top_centre: tuple[float, float], depth_top: float, length: float, width: float,
-    slip: float,
-) -> Float:  # fmt: skip
-    """Displacement (P, 3) of right-lateral slip of a rectangle on the fault."""
-    import torch  # takes seconds to start: dates and the truth of a scenario do without
-
-    from slipscan.forward.okada import okada_surface
-
-    points = (torch.from_numpy(np.ascontiguousarray(v)) for v in (east, north))
-    return okada_surface(
-        *points, east0=top_centre[0], north0=top_centre[1], depth_top=depth_top, strike_deg=STRIKE_DEG,
-        dip_deg=DIP_DEG, length=length, width=width, rake_deg=RAKE_DEG, slip=slip,
-    )[0].numpy()  # fmt: skip
-
-
 def rate(lon: ArrayLike, lat: ArrayLike) -> Float:
     """Secular rate (P, 3) east, north, up, m/yr.
 
@@ -190,8 +174,8 @@ def rate(lon: ArrayLike, lat: ArrayLike) -> Float:
     """
     east, north, _, across = local_coordinates(lon, lat)
     deep = PLATE_RATE_M_YR / math.pi * np.arctan(across / LOCKING_DEPTH_M)
-    out = deep[:, None] * np.array([math.sin(_AZIMUTH), math.cos(_AZIMUTH), 0.0])
-    return out + _right_lateral(east, north, (0.0, 0.0), 0.0, CREEP_LENGTH_M, CREEP_DEPTH_M, CREEP_RATE_M_YR)
+    out = deep[:, None] * np.array([math.sin(AZIMUTH), math.cos(AZIMUTH), 0.0])
+    return out + right_lateral(east, north, (0.0, 0.0), 0.0, CREEP_LENGTH_M, CREEP_DEPTH_M, CREEP_RATE_M_YR)
 
 
 def season(lon: ArrayLike, lat: ArrayLike) -> Float:
@@ -212,14 +196,6 @@ def season(lon: ArrayLike, lat: ArrayLike) -> Float:
             0.2 * math.cos(phase_semi) * pattern, 0.2 * math.sin(phase_semi) * pattern,
         )
     )  # fmt: skip
-
-
-def event_displacement(lon: ArrayLike, lat: ArrayLike, event: SlowSlipEvent) -> Float:
-    """Final displacement (P, 3) of one event: east, north, up, metres."""
-    east, north, _, _ = local_coordinates(lon, lat)
-    return _right_lateral(
-        east, north, event.top_centre(), event.depth_top_m, event.length_m, event.width_m, event.slip_m
-    )
 
 
 def patterns(
@@ -280,25 +256,3 @@ def ground(
         (time, P, 3): east, north, up, metres
     """
     return np.einsum("tk,kpc->tpc", courses(days, planted, parts), patterns(lon, lat, planted, parts))
-
-
-def describe(event: SlowSlipEvent) -> dict[str, Any]:
-    """One event as a row of truth.json."""
-    lon, lat, depth = event.centre()
-    return {
-        "id": event.id,
-        "type": event.kind,
-        "t05": event.date(0.05),
-        "t50": event.date(0.5),
-        "t95": event.date(0.95),
-        "longitude": round(lon, 6),
-        "latitude": round(lat, 6),
-        "depth_km": round(depth / 1e3, 4),
-        "mw": round(event.mw, 4),
-        "strike_deg": STRIKE_DEG,
-        "dip_deg": DIP_DEG,
-        "rake_deg": RAKE_DEG,
-        "length_km": event.length_m / 1e3,
-        "width_km": event.width_m / 1e3,
-        "slip_mm": round(event.slip_m * 1e3, 3),
-    }

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slipscan.synthetic import ismetpasa
 from slipscan.synthetic.ismetpasa import SlowSlipEvent, Station
+from slipscan.synthetic.ismetpasa_fault import local_coordinates, lonlat
 from slipscan.synthetic.movers import Mover, days_of
 
 Float = NDArray[np.float64]
@@ -45,7 +46,7 @@ class Bowl:
 
     def displacement(self, lon: ArrayLike, lat: ArrayLike) -> Float:
         """Displacement (P, 3) that the transient brings, metres."""
-        _, _, along, across = ismetpasa.local_coordinates(lon, lat)
+        _, _, along, across = local_coordinates(lon, lat)
         distance = np.hypot(along - self.along_m, across - self.across_m) / self.radius_m
         return np.exp(-0.5 * distance**2)[:, None] * np.array(self.enu_m)
 
@@ -60,7 +61,7 @@ class Bowl:
 
     def describe(self) -> dict[str, Any]:
         """One row of the truth's distractors."""
-        lon, lat = ismetpasa.lonlat(self.along_m, self.across_m)
+        lon, lat = lonlat(self.along_m, self.across_m)
         return {
             "id": self.id, "type": self.kind, "t50": self.t50.isoformat(), "duration_d": self.duration_d,
             "longitude": round(lon, 6), "latitude": round(lat, 6), "radius_km": self.radius_m / 1e3,

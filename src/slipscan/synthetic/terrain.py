@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slipscan import geometry
-from slipscan.synthetic.ismetpasa import STRIKE_DEG, local_coordinates
+from slipscan.synthetic.ismetpasa_fault import STRIKE_DEG, local_coordinates
 
 Float = NDArray[np.float64]
 
