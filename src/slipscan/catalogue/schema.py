@@ -98,9 +98,9 @@ TIMES: Final = (
     Column("t05", "date", "5 % of the moment released", required=True),
     Column("t50", "date", "50 % of the moment released", required=True),
     Column("t95", "date", "95 % of the moment released", required=True),
-    Column("t05_err_days", "number", "standard deviation of t05", **_POSITIVE),
-    Column("t50_err_days", "number", "standard deviation of t50", **_POSITIVE),
-    Column("t95_err_days", "number", "standard deviation of t95", **_POSITIVE),
+    Column("t05_err_days", "number", "standard deviation of t05; NULL in this version", **_POSITIVE),
+    Column("t50_err_days", "number", "standard deviation of t50; NULL in this version", **_POSITIVE),
+    Column("t95_err_days", "number", "standard deviation of t95; NULL in this version", **_POSITIVE),
     Column("duration_days", "number", "t95 - t05", of="duration_d", **_POSITIVE),
     Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),
     Column("left_censored", "truth", "t05 may lie before the first epoch", required=True),
@@ -108,7 +108,7 @@ TIMES: Final = (
 SOURCE: Final = (
     Column("type", "text", "the most probable type", required=True, choices=EVENT_TYPES),
     *(_posterior(kind) for kind in EVENT_TYPES),
-    Column("source_model", "text", "kind of source that explains it best, as fault or mogi"),
+    Column("source_model", "text", "kind of largest evidence: fault, mogi (a point), sill, dike, aquifer"),
     Column("mapped_fault", "text", "name of the mapped fault in the prior"),
     Column("longitude", "number", "of the source's centroid, degrees east", required=True, low=-180, high=180),
     Column("latitude", "number", "of the source's centroid, degrees north", required=True, low=-90, high=90),
@@ -134,16 +134,19 @@ SOURCE: Final = (
     Column("peak_negative_mm", "number", "largest displacement away from the satellite, any track (negative)"),
 )
 CERTAINTY: Final = (
-    Column("snr", "number", "signal-to-noise ratio of the event in all tracks", **_POSITIVE),
+    Column("snr", "number", "signal-to-noise ratio of the event in all tracks; NULL in this version", **_POSITIVE),
     Column("statistic", "number", "cluster statistic, the largest of the tracks"),
     Column("threshold", "number", "of the statistic, in that track"),
     Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **_SHARE),
-    Column("p_real", "number", "one minus the local false discovery rate", **_SHARE),
+    Column("p_real", "number", "one minus the local false discovery rate; NULL in this version", **_SHARE),
     Column(
         "far_per_1e4km2_yr", "number", "false alarms per 10,000 km2 and year that the threshold stands for",
         of="false_alarms_per_1e4km2_yr", **_POSITIVE,
     ),
-    Column("mc_local", "number", "magnitude of completeness at this place, depth and duration", low=-10, high=11),
+    Column(
+        "mc_local", "number", "magnitude of completeness at this place, depth and duration; NULL in this version",
+        low=-10, high=11,
+    ),
 )  # fmt: skip
 SURROUNDINGS: Final = (
     Column("seismic_moment_ratio", "number", "summed moment of earthquakes near by, over its own", **_POSITIVE),
@@ -172,12 +175,15 @@ EVENTS: Final = Layer(
         Column("version", "integer", "counts the changes of the event, from 1", required=True, low=1),
         Column("status", "text", "see below", required=True, choices=STATUSES),
         Column("merged_into", "text", "id of the event that it is part of, where status is merged"),
-        Column("view", "text", "published where p_real is at least 0.9", required=True, choices=(PUBLISHED, CANDIDATE)),
+        Column(
+            "view", "text", "published where p_real is at least 0.9; without p_real candidate", required=True,
+            choices=(PUBLISHED, CANDIDATE),
+        ),
         Column("grade", "text", "A (best) to D", required=True, choices=GRADES),
         Column("grade_reason", "text", "why", required=True),
         Column("region", "text", "region that found it first", required=True),
-        Column("regions", "text", "all regions that see it, comma-separated", required=True),
-        Column("tracks", "text", "tracks that see it, comma-separated", required=True),
+        Column("regions", "text", "all regions in which it was detected, comma-separated", required=True),
+        Column("tracks", "text", "tracks in which it was detected, comma-separated", required=True),
         *TIMES,
         *SOURCE,
         *CERTAINTY,
@@ -188,16 +194,16 @@ EVENTS: Final = Layer(
         Column("updated", "date", "data cut-off of the scan that changed it last", required=True),
     ),
     ("id",),
-)
+)  # fmt: skip
 OBSERVATIONS: Final = Layer(
     "observations",
     "",
-    "Event by track: whether the track sees the event, and the scan behind it",
+    "Event by track: whether the event was detected in the track, and the scan behind it",
     (
         _ID,
         _REGION,
         Column("track", "text", "satellite track", required=True),
-        Column("seen", "truth", "the track's transients are part of the event", required=True),
+        Column("detected", "truth", "transients of the track are part of the event", required=True),
         Column("window_start", "date", "first date of the scan", required=True),
         Column("window_end", "date", "last date of the scan", required=True),
         _UNTIL,
@@ -205,7 +211,7 @@ OBSERVATIONS: Final = Layer(
         Column("far_per_1e4km2_yr", "number", "that the threshold stands for", of="false_alarms_per_1e4km2_yr"),
         Column("statistic", "number", "of the event, in this track"),
         Column("p_value", "number", "of the event, in this track", **_SHARE),
-        Column("snr", "number", "of the event, in this track", **_POSITIVE),
+        Column("snr", "number", "of the event, in this track; NULL in this version", **_POSITIVE),
         Column("peak_positive_mm", "number", "toward the satellite, in this track"),
         Column("peak_negative_mm", "number", "away from the satellite, in this track"),
         Column(
@@ -253,7 +259,7 @@ GNSS_STATIONS: Final = Layer(
 GNSS_CHECKS: Final = Layer(
     "gnss_checks",
     "",
-    "Event by GNSS station and track: what the station and InSAR saw",
+    "Event by GNSS station and track: displacement by the station and by InSAR, in the line of sight",
     (
         _ID,
         _REGION,
@@ -272,7 +278,7 @@ GNSS_CHECKS: Final = Layer(
 REGIONS: Final = Layer(
     "regions",
     "MULTIPOLYGON",
-    "Regions: what was looked at, until when, and how small an event would have been seen",
+    "Regions: area and dates scanned, false-alarm rate, magnitude of completeness where it is known",
     (
         _REGION,
         Column("name", "text", "in words"),
@@ -282,7 +288,7 @@ REGIONS: Final = Layer(
         Column("scanned_through", "date", "last date that every track's scan reaches", required=True),
         Column("area_km2", "number", "of the largest track's scan", **_POSITIVE),
         Column("far_per_1e4km2_yr", "number", "largest of the tracks", of="false_alarms_per_1e4km2_yr", **_POSITIVE),
-        Column("mc", "number", "magnitude of completeness of the region", low=-10, high=11),
+        Column("mc", "number", "magnitude of completeness of the region; NULL in this version", low=-10, high=11),
         Column("events", "integer", "active events found first here", required=True),
         Column("published", "integer", "those of view published", required=True),
         Column("retracted", "integer", "retracted events found first here", required=True),
