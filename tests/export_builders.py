@@ -61,7 +61,7 @@ def stack(grid: Grid = UTM, **attributes: object) -> xr.Dataset:
 
 
 def denoised_of(dataset: xr.Dataset) -> xr.Dataset:
-    """A product whose transient is a quarter of the displacement, beside a rate of 1 m/yr and no offset."""
+    """A product whose transient is a quarter of the displacement, of two candidates, beside a rate of 1 m/yr."""
     values = dataset["displacement"].values
     out = dataset.drop_vars(list(dataset.data_vars))
     ones = np.ones(values.shape[1:])
@@ -72,6 +72,8 @@ def denoised_of(dataset: xr.Dataset) -> xr.Dataset:
     out["offset"] = (("part", "y", "x"), 0 * ones[None])
     for name in ("rate", "evidence"):
         out[name] = (("y", "x"), ones)
+    out["candidate_map"] = (("candidate", "y", "x"), np.stack([ones, 2 * ones]))
+    out["candidate_evidence"] = ("candidate", np.array([9.0, 4.0]))
     return annotate(out, "denoised")
 
 

@@ -160,7 +160,7 @@ def catalogue(directory: Path) -> Numbers:
     shown = {
         "events": ["id", "version", "status", "t50"],
         "history": ["event_id", "version", "change", "data_until"],
-        "observations": ["event_id", "track", "seen"],
+        "observations": ["event_id", "track", "detected"],
     }
     layers = {name: pyogrio.read_dataframe(directory / "catalogue.gpkg", layer=name) for name in shown}
     return {name: [[str(v) for v in row] for row in layers[name][shown[name]].values] for name in shown}

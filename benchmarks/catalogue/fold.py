@@ -89,9 +89,7 @@ def updates(regions: int, events: int, rounds: int, changed: float) -> None:
         for region in range(regions):
             name = f"R{region:03d}"
             tables[name] = (
-                _revised(tables[name], changed, rng)
-                if number
-                else to_table(region_events(name, region, events, rng))
+                _revised(tables[name], changed, rng) if number else to_table(region_events(name, region, events, rng))
             )
             _put(tables[name], scan(name, until), results / name / "increments", number + 1)
     _, cpu_first, _ = timed(lambda: read(results))

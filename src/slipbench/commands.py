@@ -74,6 +74,7 @@ def gnss(
     row: Annotated[list[str] | None, typer.Option(help="names, once for each; default: all")] = None,
     rows: Annotated[Path, typer.Option(help="measured rows are kept there (.json)")] = Path("results/bench/gnss.json"),
     page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+    networks: Annotated[int, typer.Option(min=1, help="simulated networks of row twin, two events in each")] = 50,
 ) -> None:
     """Print what noise model, velocities, offsets and the search for transients of GNSS series reach."""
     from slipbench.frozen import one_thread
@@ -81,7 +82,7 @@ def gnss(
     from slipbench.gnss_rows import Places
 
     one_thread()
-    print(measure(row or list(ALL), Places(stations, steps), rows, page))
+    print(measure(row or list(ALL), Places(stations, steps, networks), rows, page))
 
 
 @app.command("detect")

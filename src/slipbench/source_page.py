@@ -40,14 +40,16 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
         "# slipbench: what made an event",
         f"Written by `{command}`. {scenes} scenes of the test ({counts}), frozen by their ids"
         f" (`slipbench.source_scenes`). A scene: 64 x 64 km, 120 epochs of 12 d, rate and season"
-        f" unknown, relief, one event of SNR {SNR[0]:g} to {SNR[1]:g} in the track that sees it better. The change map"
+        f" unknown, relief, one event of SNR {SNR[0]:g} to {SNR[1]:g} in the track with the higher one. The change map"
         " is a least-squares fit of a ramp whose t50 is off by 8 d and whose duration by 20 % (standard deviations), as"
         " detection's may be; the footprint is where the true displacement exceeds 0.35 of its peak, so that"
-        " detection's own errors of place are in no figure here. The noise is estimated from the map (no"
-        " noise product)."
+        " detection's own errors of place are in no figure here. The covariance of the noise is estimated from the map"
+        " itself (no noise product)."
         " Brackets: 90 % bootstrap intervals, or Wilson's.",
         "## Against the aims",
         _aims(test),
+        f"A dash stands for fewer than {FEW} scenes. {scenes} scenes{_classes(test)}: whether a must is met is shown"
+        " only where its interval leaves no doubt.",
         "## By noise family",
         "Training and development know family A alone. Median |Mw error| of slip, coverage of the 68 % interval over"
         " all quantities, share of the types that are right.",
@@ -55,9 +57,11 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
         "## Coverage of the 68 % interval",
         _coverage(test),
         "## Types",
-        f"Right type, of scenes of SNR {STRONG:g} or more; rows are the truth, columns what was said (two tracks).",
+        f"Right type, of scenes of SNR {STRONG:g} or more; rows are the truth, columns the most probable type (two"
+        " tracks).",
         _confusion([r for r in test if r["tracks"] == 2 and (r["truth"]["snr"] >= STRONG or _is_residue(r))]),
-        "Is the stated probability true? All scenes, one track and two:",
+        "Reliability: how often the most probable type is right, by its stated probability; all scenes, one track and"
+        " two:",
         _reliability(test),
     ]
     if tuned:
@@ -69,6 +73,12 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
     text = "\n\n".join(parts) + "\n"
     write_text(page, text, PAGE)
     return text
+
+
+def _classes(rows: Sequence[Row]) -> str:
+    """How many of the scenes are of which family of sources."""
+    kinds = [FAMILY_OF[row["truth"]["type"]] or "residue" for row in {row["id"]: row for row in rows}.values()]
+    return "".join(f", {kinds.count(kind)} of {kind}" for kind in ("slip", "volumetric", "hydrological", "residue"))
 
 
 def _count(rows: Sequence[Row], family: str) -> int:

@@ -81,20 +81,23 @@ SOURCE_COLUMNS = (
 GNSS_COLUMNS = (
     Column("gnss_verdict", "str", f"one of {', '.join(GNSS_VERDICTS)}"),
     Column("gnss_stations", "int64", "stations compared"),
-    Column("gnss_log_likelihood_ratio", "float64", "event against no event in the GNSS series; positive confirms"),
+    Column(
+        "gnss_log_likelihood_ratio", "float64",
+        "predicted event against none, or the opposite, in the GNSS series; positive confirms",
+    ),
     Column("gnss_size", "float64", "observed over predicted displacement of the stations, all together"),
     Column("gnss_size_std", "float64", "its standard deviation"),
-    Column("gnss_visible_size", "float64", "multiple of the predicted size from which the stations would see it"),
+    Column("gnss_visible_size", "float64", "smallest multiple of the predicted size that the stations would detect"),
     Column("gnss_visible_mw", "float64", "the magnitude of an event of that size; without a fault none"),
     Column("gnss_t50", "str", "middle of the event in unaveraged daily positions; empty where not confirmed"),
     Column("gnss_t50_std_d", "float64", "its standard deviation, days"),
     Column("gnss_duration_d", "float64", "t95 - t05 in daily positions, days"),
-    Column("gnss_note", "str", "what the verdict hangs on: one station alone, an odd size"),
+    Column("gnss_note", "str", "what limits the verdict: one station alone, another size than predicted"),
     Column("joint_mw", "float64", "magnitude of the source of InSAR and GNSS together; takes no part in the verdict"),
     Column("joint_depth_km", "float64", "depth of that source's centre, positive down"),
     Column("joint_longitude", "float64", "of that source's centre, degrees east"),
     Column("joint_latitude", "float64", "of that source's centre, degrees north"),
-    Column("gnss_only_mw", "float64", "magnitude of the source of GNSS alone, in InSAR's time"),
+    Column("gnss_only_mw", "float64", "magnitude of the source of GNSS alone, at times near InSAR's"),
 )  # fmt: skip
 
 WITHOUT_GNSS: dict[str, Any] = {

@@ -137,7 +137,8 @@ class GnssSettings(Frozen):
     sample_radius_m: float = Field(500.0, gt=0, le=1e5, description="InSAR is the median within it")
     flicker_mm: tuple[Flicker, Flicker, Flicker] = Field(
         (3.0, 3.0, 10.0),
-        description="flicker noise of east, north, up, mm yr^-1/4 (a white-only model is 5-11 x too sure)",
+        description="flicker noise of east, north, up, mm yr^-1/4, of `fit_transient` in Python alone: the verdict"
+        " estimates the noise of every station",
     )
     min_log_likelihood_ratio: float = Field(3.0, gt=0, le=1000, description="needed for 'confirmed' or 'contradicted'")
 

@@ -53,8 +53,8 @@ class DownloadSettings(Frozen):
 class Corrections(Frozen):
     """What is taken out of every archive's displacements, once; what was applied is recorded per epoch."""
 
-    tide: bool = Field(True, description="solid Earth tide, where the archive tells it")
-    ionosphere: bool = Field(True, description="where the archive tells it")
+    tide: bool = Field(True, description="solid Earth tide, where the archive gives it")
+    ionosphere: bool = Field(True, description="ionospheric delay, where the archive gives it")
     troposphere: Literal["none", "gacos", "era5", "opera_tropo"] = Field(
         "none",
         description="delay of every acquisition: 'gacos' and 'era5' from files in archive.troposphere_dir ('gacos' of"

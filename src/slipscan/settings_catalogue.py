@@ -12,7 +12,7 @@ Positive = Annotated[float, Field(gt=0, le=1e5)]
 
 
 class PrecursorSettings(Frozen):
-    """The study of events before earthquakes (`slipscan catalogue precursors`); its grid is stated before it is run."""
+    """The study of events before earthquakes (`slipscan catalogue stats --earthquakes`): state its grid before."""
 
     windows_d: tuple[Positive, ...] = Field(
         (30.0, 90.0, 180.0, 365.0), min_length=1, description="T: an earthquake counts so many days after t50"

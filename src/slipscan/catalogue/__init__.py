@@ -1,4 +1,4 @@
 """The event table, its increments and the GeoPackage."""
 
-VERSION = 3
+VERSION = 4
 """Raised when results change (`slipscan.versions`)."""

@@ -34,7 +34,7 @@ def observations(sightings: Sightings, state: State) -> pd.DataFrame:
         "verdicts": sightings.table["track_verdicts"].take(state.last).to_pylist(),
     }).merge(pd.DataFrame(scans, columns=["increment", *SCAN_KEYS]), on="increment")  # fmt: skip
     pairs = zip(frame["track"], frame["tracks"], strict=True)
-    frame["seen"] = np.array([track in {part.strip() for part in text.split(",")} for track, text in pairs], bool)
+    frame["detected"] = np.array([track in {part.strip() for part in text.split(",")} for track, text in pairs], bool)
     told = zip(frame["track"], frame["verdicts"], strict=True)
     frame["agreement"] = np.array([_verdict_of(track, text) for track, text in told], dtype=object)
     for column in OBSERVATIONS.columns:
@@ -42,7 +42,7 @@ def observations(sightings: Sightings, state: State) -> pd.DataFrame:
             values = frame[column.source]
             frame[column.name] = [str(value)[:10] for value in values] if column.kind == "date" else values
     # Two chains of a region may be parts of one event, by way of another region.
-    frame = frame.sort_values(["event_id", "region", "track", "seen"], ascending=[True, True, True, False])
+    frame = frame.sort_values(["event_id", "region", "track", "detected"], ascending=[True, True, True, False])
     return ordered(frame.drop_duplicates(list(OBSERVATIONS.unique), ignore_index=True), OBSERVATIONS)
 
 

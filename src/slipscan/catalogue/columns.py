@@ -91,9 +91,9 @@ TIMES: Final = (
     Column("t05", "date", "5 % of the moment released", required=True),
     Column("t50", "date", "50 % of the moment released", required=True),
     Column("t95", "date", "95 % of the moment released", required=True),
-    Column("t05_err_days", "number", "standard deviation of t05", **POSITIVE),
-    Column("t50_err_days", "number", "standard deviation of t50", **POSITIVE),
-    Column("t95_err_days", "number", "standard deviation of t95", **POSITIVE),
+    Column("t05_err_days", "number", "standard deviation of t05; NULL in this version", **POSITIVE),
+    Column("t50_err_days", "number", "standard deviation of t50; NULL in this version", **POSITIVE),
+    Column("t95_err_days", "number", "standard deviation of t95; NULL in this version", **POSITIVE),
     Column("duration_days", "number", "t95 - t05", of="duration_d", **POSITIVE),
     Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),
     Column("left_censored", "truth", "t05 may lie before the first epoch", required=True),
@@ -101,7 +101,7 @@ TIMES: Final = (
 SOURCE: Final = (
     Column("type", "text", "the most probable type", required=True, choices=EVENT_TYPES),
     *(_posterior(kind) for kind in EVENT_TYPES),
-    Column("source_model", "text", "kind of source that explains it best, as fault or mogi"),
+    Column("source_model", "text", "kind of largest evidence: fault, mogi (a point), sill, dike, aquifer"),
     Column("mapped_fault", "text", "name of the mapped fault in the prior"),
     Column("longitude", "number", "of the source's centroid, degrees east", required=True, low=-180, high=180),
     Column("latitude", "number", "of the source's centroid, degrees north", required=True, low=-90, high=90),
@@ -127,16 +127,19 @@ SOURCE: Final = (
     Column("peak_negative_mm", "number", "largest displacement away from the satellite, any track (negative)"),
 )
 CERTAINTY: Final = (
-    Column("snr", "number", "signal-to-noise ratio of the event in all tracks", **POSITIVE),
+    Column("snr", "number", "signal-to-noise ratio of the event in all tracks; NULL in this version", **POSITIVE),
     Column("statistic", "number", "cluster statistic, the largest of the tracks"),
     Column("threshold", "number", "of the statistic, in that track"),
     Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **SHARE),
-    Column("p_real", "number", "one minus the local false discovery rate", **SHARE),
+    Column("p_real", "number", "one minus the local false discovery rate; NULL in this version", **SHARE),
     Column(
         "far_per_1e4km2_yr", "number", "false alarms per 10,000 km2 and year that the threshold stands for",
         of="false_alarms_per_1e4km2_yr", **POSITIVE,
     ),
-    Column("mc_local", "number", "magnitude of completeness at this place, depth and duration", low=-10, high=11),
+    Column(
+        "mc_local", "number", "magnitude of completeness at this place, depth and duration; NULL in this version",
+        low=-10, high=11,
+    ),
 )  # fmt: skip
 SURROUNDINGS: Final = (
     Column("seismic_moment_ratio", "number", "summed moment of earthquakes near by, over its own", **POSITIVE),

@@ -14,13 +14,13 @@ MAX_P_VALUE = 0.01
 """Of an event whose p_real is not known."""
 
 RULES = """\
-- **A**: sure (p_real at least 0.9; where it is not known, p_value at most 0.01), seen by two tracks, and confirmed by
-  GNSS.
-- **B**: sure, and seen by two tracks or confirmed by GNSS.
+- **A**: sure (p_real at least 0.9; where it is not known, p_value at most 0.01), detected in two tracks, and confirmed
+  by GNSS.
+- **B**: sure, and detected in two tracks or confirmed by GNSS.
 - **C**: what is neither of the others: one track alone, or not sure.
 - **D**: no source explains it (type residue), or GNSS contradicts it.
 
-A track or a GNSS network that could not have seen the event (`insensitive`, `no_coverage`) never lowers a grade. A
+A track or a GNSS network that could not have detected the event (`insensitive`, `no_coverage`) never lowers a grade. A
 source that was inverted from InSAR and GNSS together does not enter it.
 """
 

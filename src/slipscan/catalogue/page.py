@@ -20,24 +20,25 @@ Generated from `slipscan.catalogue.schema` by `slipscan docs`; do not edit.
 ![The demo's catalogue in QGIS, as it opens](images/catalogue_qgis.png)
 
 The unit is in the column's name, dates are UTC, geometry is in longitude and latitude (EPSG:4326). NULL means not
-known: some columns are filled by stages that are still to come. Every table is checked against the schema before it
+known; columns that no stage of this version fills say so below. Every table is checked against the schema before it
 is written.
 
 ## Events
 
 **Ids** are made once and never change: `SSE-20170705-ISMT-a` was found first in region ISMT, with t50 on 2017-07-05;
-the letter tells events of one day apart. Date and letter stay when later data move t50. The prefix says nothing of
-the type.
+the letter distinguishes events of one day. Date and letter stay when later data move t50. The prefix SSE stands in
+every id, whatever the type.
 
 **Versions** count the changes of an event. Layer `history` holds every version: what changed, and with which data,
 weights, calibration and code. So you can see what was known at any time.
 
 **Status**: `active`; `retracted`, where a later scan of its own region and tracks, in a window that covers t50, no
-longer finds it; `merged`, where it is the part that one region sees of an event across a border. `merged_into` names
+longer finds it; `merged`, where it is the part in one region of an event across a border. `merged_into` names
 the whole, whose row has footprint, tracks and peaks of all parts, and source, times and certainty of the part with
 the largest statistic. No row is ever deleted.
 
-**View**: `published` where `p_real` is at least 0.9; all others are `candidate`.
+**View**: `published` where `p_real` is at least 0.9; all others are `candidate`. No stage of this version gives
+`p_real`, so every event is a `candidate` yet: go by the grade, `p_value` and `gnss_verdict`.
 
 **Grade**:
 
@@ -69,8 +70,8 @@ bytes.
 ## Learning from it
 
 `stats` prints how moment scales with duration and area, the rate of every region, and where slow slip came again.
-Laws and rates are of events above the magnitude of completeness (`mc_local`, else the region's `mc`, else `--mc`),
-beside those of all events. Events that are not wholly seen have no duration.
+Scaling laws and rates are of events above the magnitude of completeness (`--mc`, else `mc_local`, else the region's
+`mc`), beside those of all events. Events that reach past the first or last epoch do not enter durations.
 
 With `--earthquakes` (a CSV with `time,latitude,longitude,mag`, as ComCat gives it) it asks which events an earthquake
 followed within T days and R km. State the grid of T, R and M in section `precursors` of the configuration before you

@@ -47,12 +47,15 @@ EVENTS: Final = Layer(
         Column("version", "integer", "counts the changes of the event, from 1", required=True, low=1),
         Column("status", "text", "see below", required=True, choices=STATUSES),
         Column("merged_into", "text", "id of the event that it is part of, where status is merged"),
-        Column("view", "text", "published where p_real is at least 0.9", required=True, choices=(PUBLISHED, CANDIDATE)),
+        Column(
+            "view", "text", "published where p_real is at least 0.9; without p_real candidate", required=True,
+            choices=(PUBLISHED, CANDIDATE),
+        ),
         Column("grade", "text", "A (best) to D", required=True, choices=GRADES),
         Column("grade_reason", "text", "why", required=True),
         Column("region", "text", "region that found it first", required=True),
-        Column("regions", "text", "all regions that see it, comma-separated", required=True),
-        Column("tracks", "text", "tracks that see it, comma-separated", required=True),
+        Column("regions", "text", "all regions in which it was detected, comma-separated", required=True),
+        Column("tracks", "text", "tracks in which it was detected, comma-separated", required=True),
         *TIMES,
         *SOURCE,
         *CERTAINTY,
@@ -63,16 +66,16 @@ EVENTS: Final = Layer(
         Column("updated", "date", "data cut-off of the scan that changed it last", required=True),
     ),
     ("id",),
-)
+)  # fmt: skip
 OBSERVATIONS: Final = Layer(
     "observations",
     "",
-    "Event by track: whether the track sees the event, and the scan behind it",
+    "Event by track: whether the event was detected in the track, and the scan behind it",
     (
         _ID,
         _REGION,
         Column("track", "text", "satellite track", required=True),
-        Column("seen", "truth", "the track's transients are part of the event", required=True),
+        Column("detected", "truth", "transients of the track are part of the event", required=True),
         Column("window_start", "date", "first date of the scan", required=True),
         Column("window_end", "date", "last date of the scan", required=True),
         _UNTIL,
@@ -80,7 +83,7 @@ OBSERVATIONS: Final = Layer(
         Column("far_per_1e4km2_yr", "number", "that the threshold stands for", of="false_alarms_per_1e4km2_yr"),
         Column("statistic", "number", "of the event, in this track"),
         Column("p_value", "number", "of the event, in this track", **SHARE),
-        Column("snr", "number", "of the event, in this track", **POSITIVE),
+        Column("snr", "number", "of the event, in this track; NULL in this version", **POSITIVE),
         Column("peak_positive_mm", "number", "toward the satellite, in this track"),
         Column("peak_negative_mm", "number", "away from the satellite, in this track"),
         Column(
@@ -128,7 +131,7 @@ GNSS_STATIONS: Final = Layer(
 GNSS_CHECKS: Final = Layer(
     "gnss_checks",
     "",
-    "Event by GNSS station and track: what the station and InSAR saw",
+    "Event by GNSS station and track: displacement by the station and by InSAR, in the line of sight",
     (
         _ID,
         _REGION,
@@ -147,7 +150,7 @@ GNSS_CHECKS: Final = Layer(
 REGIONS: Final = Layer(
     "regions",
     "MULTIPOLYGON",
-    "Regions: what was looked at, until when, and how small an event would have been seen",
+    "Regions: area and dates scanned, false-alarm rate, magnitude of completeness where it is known",
     (
         _REGION,
         Column("name", "text", "in words"),
@@ -157,7 +160,7 @@ REGIONS: Final = Layer(
         Column("scanned_through", "date", "last date that every track's scan reaches", required=True),
         Column("area_km2", "number", "of the largest track's scan", **POSITIVE),
         Column("far_per_1e4km2_yr", "number", "largest of the tracks", of="false_alarms_per_1e4km2_yr", **POSITIVE),
-        Column("mc", "number", "magnitude of completeness of the region", low=-10, high=11),
+        Column("mc", "number", "magnitude of completeness of the region; NULL in this version", low=-10, high=11),
         Column("events", "integer", "active events found first here", required=True),
         Column("published", "integer", "those of view published", required=True),
         Column("retracted", "integer", "retracted events found first here", required=True),

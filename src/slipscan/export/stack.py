@@ -90,4 +90,9 @@ def opened(path: Path, variable: str, denoised: Path | None = None) -> xr.Datase
             raise SlipscanError(f"'{variable}' stands in the denoised product: give it with --denoised")
         dataset = with_denoised(dataset, open_denoised(denoised, dataset))
     keep = {variable, STD.get(variable, "")}
-    return dataset.drop_vars([name for name, v in dataset.data_vars.items() if "time" in v.dims and name not in keep])
+    # Nor do the candidates of the events, which have an axis of their own.
+    out = [
+        name for name, v in dataset.data_vars.items()
+        if name not in keep and ("time" in v.dims or "candidate" in v.dims)
+    ]  # fmt: skip
+    return dataset.drop_vars(out)
