@@ -159,9 +159,9 @@ def station_series(
 def _shade(axes: Axes, events: Sequence[dict[str, Any]]) -> None:
     """Shade the events from t05 to t95."""
     for event in events:
-        axes.axvspan(
-            *(np.datetime64(event[name][:10]) for name in ("t05", "t95")), color=style.WINDOW_COLOUR, alpha=0.7, lw=0
-        )
+        # Days since 1970, as matplotlib counts dates.
+        start, end = np.array([event[name][:10] for name in ("t05", "t95")], "M8[D]").astype(np.float64)
+        axes.axvspan(start, end, color=style.WINDOW_COLOUR, alpha=0.7, lw=0)
 
 
 def _along(daily: Daily, number: int, way: Float, events: Sequence[dict[str, Any]]) -> tuple[Float, Float]:
