@@ -154,7 +154,7 @@ def test_two_rows_of_one_id_are_not_written():
 def test_columns_of_later_stages_are_filled_when_they_come(tmp_path):
     found = with_verdicts(table(event()), NO_GNSS)
     found["p_slow_slip"] = [0.9]
-    found.insert(3, "p_real", [0.97])
+    found["p_real"] = [0.97]
     found.insert(3, "unheard_of", [1.0])
     append(found, [scan()], tmp_path / "AAAA" / "increments")
     stage.write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())

@@ -63,6 +63,7 @@ _OF_TRANSIENT = tuple(
     Variable(name, ("transient",), units, long_name, dtype=dtype, required=False)
     for name, units, long_name, dtype in (
         ("p_is_bound", "1", "1 where p_value is an upper bound: the nulls tell no smaller one", "int8"),
+        ("false_alarms", "1", "expected number of false alarms as strong in this scan", "float64"),
         ("false_discovery_rate", "1", "expected share of false alarms among what is as strong in this scan", "float64"),
         ("found_by_field", "1", "1 where the denoiser proposed it, 0 where the scan alone did", "int8"),
         ("residue", "1", "1 where it looks like an unwrapping fault: whole cycles in a compact patch", "int8"),

@@ -91,9 +91,15 @@ TIMES: Final = (
     Column("t05", "date", "5 % of the moment released", required=True),
     Column("t50", "date", "50 % of the moment released", required=True),
     Column("t95", "date", "95 % of the moment released", required=True),
-    Column("t05_err_days", "number", "standard deviation of t05; NULL in this version", **POSITIVE),
-    Column("t50_err_days", "number", "standard deviation of t50; NULL in this version", **POSITIVE),
-    Column("t95_err_days", "number", "standard deviation of t95; NULL in this version", **POSITIVE),
+    Column(
+        "t05_err_days", "number", "standard deviation of t05; NULL where the detector gives none (scan)", **POSITIVE
+    ),
+    Column(
+        "t50_err_days", "number", "standard deviation of t50; NULL where the detector gives none (scan)", **POSITIVE
+    ),
+    Column(
+        "t95_err_days", "number", "standard deviation of t95; NULL where the detector gives none (scan)", **POSITIVE
+    ),
     Column("duration_days", "number", "t95 - t05", of="duration_d", **POSITIVE),
     Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),
     Column("left_censored", "truth", "t05 may lie before the first epoch", required=True),
@@ -127,11 +133,12 @@ SOURCE: Final = (
     Column("peak_negative_mm", "number", "largest displacement away from the satellite, any track (negative)"),
 )
 CERTAINTY: Final = (
-    Column("snr", "number", "signal-to-noise ratio of the event in all tracks; NULL in this version", **POSITIVE),
+    Column("snr", "number", "signal-to-noise ratio of the source in the maps of all tracks", **POSITIVE),
     Column("statistic", "number", "cluster statistic, the largest of the tracks"),
     Column("threshold", "number", "of the statistic, in that track"),
     Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **SHARE),
-    Column("p_real", "number", "one minus the local false discovery rate; NULL in this version", **SHARE),
+    Column("false_alarms", "number", "to be expected in all scans of the region, as significant as it", **POSITIVE),
+    Column("p_real", "number", "probability that it is neither a false alarm nor a residue", **SHARE),
     Column(
         "far_per_1e4km2_yr", "number", "false alarms per 10,000 km2 and year that the threshold stands for",
         of="false_alarms_per_1e4km2_yr", **POSITIVE,

@@ -37,8 +37,9 @@ longer finds it; `merged`, where it is the part in one region of an event across
 the whole, whose row has footprint, tracks and peaks of all parts, and source, times and certainty of the part with
 the largest statistic. No row is ever deleted.
 
-**View**: `published` where `p_real` is at least 0.9; all others are `candidate`. No stage of this version gives
-`p_real`, so every event is a `candidate` yet: go by the grade, `p_value` and `gnss_verdict`.
+**View**: `published` where `p_real` is at least 0.9, so that at most one in ten of what is published is expected to be
+false; all others are `candidate`. `p_real` is the probability that an event is neither a false alarm of noise, by the
+null stacks of its own region, nor a residue ([method.md](method.md), source).
 
 **Grade**:
 

@@ -48,7 +48,7 @@ EVENTS: Final = Layer(
         Column("status", "text", "see below", required=True, choices=STATUSES),
         Column("merged_into", "text", "id of the event that it is part of, where status is merged"),
         Column(
-            "view", "text", "published where p_real is at least 0.9; without p_real candidate", required=True,
+            "view", "text", "published where p_real is at least 0.9", required=True,
             choices=(PUBLISHED, CANDIDATE),
         ),
         Column("grade", "text", "A (best) to D", required=True, choices=GRADES),

@@ -89,6 +89,7 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     out = transients_product(dataset, track, settings, found, p_values, calibrated)
     out["p_is_bound"] = ("transient", np.array([calibration.is_bound(s, e) for s, e in judged], bool))
     alarms = np.array([float(calibration.rate_above(s, e)) * exposure for s, e in judged])
+    out["false_alarms"] = ("transient", alarms)
     # They are sorted: the smallest share of false alarms among any that reach as far down as this one, or further.
     shares = np.minimum(alarms / np.arange(1, len(judged) + 1), 1.0)
     lowest = np.minimum.accumulate(shares[::-1])[::-1]

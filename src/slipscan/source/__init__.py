@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 5
+VERSION = 6
 """Raised when results change (`slipscan.versions`)."""

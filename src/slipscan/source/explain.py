@@ -191,20 +191,21 @@ def moved_by(kind: Kind, shape: Mapping[str, float], size: float, east: Float, n
 
 
 def fitted(explained: Explained, kind: str) -> dict[str, Any]:
-    """Of the representative source of a kind: reduced chi-square, and variance explained where the event is."""
+    """Of the representative source of a kind: signal-to-noise ratio, reduced chi-square, variance explained."""
     posterior = explained.posteriors[kind]
     row = representative(posterior)
     shape = {name: float(values[row]) for name, values in posterior.shape.items()}
     size = float(posterior.size[row])
-    before = after = 0.0
+    before = after = energy = 0.0
     for block in explained.data.blocks:
         moved = moved_by(posterior.kind, shape, size, block.east, block.north, explained.poisson_ratio)
         near = slice(None) if block.near is None else block.near
-        seen, rest = (
-            left_of(block, v)[near] for v in (block.value, block.value - (moved * block.direction).sum(axis=1))
-        )
+        predicted = (moved * block.direction).sum(axis=1)
+        seen, rest = (left_of(block, v)[near] for v in (block.value, block.value - predicted))
+        energy += float((block.whitened(predicted) ** 2).sum())
         before, after = before + float(seen @ seen), after + float(rest @ rest)
     return {
+        "snr": math.sqrt(energy),
         "reduced_chi2": float(posterior.chi_square[row]) / explained.data.degrees,
         "variance_explained": max(0.0, 1.0 - after / before) if before > 0 else 0.0,
     }

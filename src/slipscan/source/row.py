@@ -55,7 +55,13 @@ def empty_columns(event: Event) -> dict[str, Any]:
     out: dict[str, Any] = {name: "" if kind == "str" else math.nan for name, kind, _ in POSTERIOR_COLUMNS}
     out |= dict.fromkeys(OF_ONE_SOURCE, math.nan)
     longitude, latitude = event.origin
-    return out | {"longitude": longitude, "latitude": latitude, "source_model": "none", "variance_explained": math.nan}
+    return out | {
+        "longitude": longitude,
+        "latitude": latitude,
+        "source_model": "none",
+        "variance_explained": math.nan,
+        "snr": math.nan,
+    }
 
 
 def unexplained_columns(event: Event) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from slipscan.source.maps import TrackMaps, open_track
 from slipscan.source.place import area_of
 from slipscan.source.quakes import Quake, read_quakes
 from slipscan.source.row import Event, source_columns, unexplained_columns
+from slipscan.source.significance import false_alarms, p_real
 from slipscan.store import open_zarr
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,9 @@ def explain(
     known = Known(tuple(noises) or (None,) * len(tracks), _quakes(settings))
     groups = join([t for track in tracks for t in track.transients], settings.join_gap_d)
     rows = [event_row(tracks, group, settings, known) for group in progress(groups, "sources")]
+    expected, residue = (np.array([row[name] for row in rows], float) for name in ("false_alarms", "p_residue"))
+    for row, sure in zip(rows, p_real(expected, residue), strict=True):
+        row["p_real"] = float(sure)
     rows.sort(key=lambda row: (row["t50"], row["longitude"], row["latitude"]))
     table = events.event_table(rows, events.SOURCE_COLUMNS)
     log.info("%d transients of %d tracks are %d events", sum(len(t.transients) for t in tracks), len(tracks), len(rows))
@@ -137,6 +141,7 @@ def event_row(
         columns = unexplained_columns(event)
     return {
         **_times_and_scan(tracks, group),
+        "false_alarms": false_alarms(tracks, group, settings.join_gap_d),
         **columns,
         **_peaks(tracks, group),
         "area_km2": float(in_metres(footprint, *origin).area) / 1e6,
@@ -166,7 +171,10 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
         "data_until": max(str(t.dataset.attrs["data_until"]) for t in tracks),
         "slipscan_version": str(attrs["slipscan_version"]),
     }
-    return row | {k: str(np.datetime_as_string(getattr(best, k), "D")) for k in ("t05", "t50", "t95")}
+    for name in events.DATES:
+        row[name] = str(np.datetime_as_string(getattr(best, name), "D"))
+        row[f"{name}_err_days"] = float(one[f"{name}_error"]) if f"{name}_error" in one else float("nan")
+    return row
 
 
 def _peaks(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from slipscan.settings import DetectSettings
 from slipscan.source.join import footprint_polygons
 
 TIMES: Final = ("t05", "t50", "t95")
-OF_TRANSIENT: Final = ("statistic", "p_value", "ongoing", "left_censored")
+OF_TRANSIENT: Final = ("statistic", "p_value", "false_alarms", "ongoing", "left_censored")
 OF_SCAN: Final = (
     "region", "track", "detector", "threshold", "false_alarms_per_1e4km2_yr", "calibration_id", "weights",
 )  # fmt: skip
@@ -56,7 +56,8 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     found = [_described(stack, track, row) for _, row in table.iterrows()]
     scan = {name: table.iloc[0][name] for name in OF_SCAN}
     calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
-    return transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
+    product = transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
+    return product.assign(false_alarms=("transient", table["false_alarms"].to_numpy(float)))
 
 
 def _described(stack: xr.Dataset, track: Track, row: pd.Series) -> Described:
