@@ -103,6 +103,22 @@ def detect(
     print(measure_detection(plan, events, nulls, workers or os.cpu_count() or 1, page))
 
 
+@app.command("false-alarms")
+def false_alarms(
+    plan: Annotated[Path, typer.Option("--plan", help="definition of a set")] = Path("benchmarks/skill/long.yaml"),
+    scenes: Annotated[int, typer.Option(min=1, help="without an event, of each noise family")] = 20,
+    rows: Annotated[Path, typer.Option(help="a line a scene: a run goes on there")] = Path(
+        "results/bench/false_alarms.jsonl"
+    ),
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+    workers: Workers = None,
+) -> None:
+    """Print how many false alarms there are against how many are stated."""
+    from slipbench.false_alarms import measure_false_alarms
+
+    print(measure_false_alarms(plan, scenes, rows, page, workers or os.cpu_count() or 1))
+
+
 @app.command("source")
 def source(
     scenes: Annotated[

@@ -111,7 +111,7 @@ def table_cells(event: Row) -> dict[str, str]:
         "Depth": number(event["depth_km"], 1, "km"),
         "LOS peaks": f"{number(event['peak_positive_mm'], 1, signed=True)} / "
         f"{number(event['peak_negative_mm'], 1, 'mm', signed=True)}",
-        "p-value": power(event["p_value"]),
+        "p real": number(event["p_real"], 2),
         "Tracks": event["tracks"].replace(",", ", "),
     }
 
@@ -125,13 +125,14 @@ def facts(event: Row) -> list[tuple[str, str]]:
         ("Where", f"{number(abs(event['latitude']), 3)}°\u00a0{'N' if event['latitude'] >= 0 else 'S'}, "
          f"{number(abs(event['longitude']), 3)}°\u00a0{'E' if event['longitude'] >= 0 else 'W'}, "
          f"depth {number(event['depth_km'], 1, 'km')}"),
-        ("Size", f"Mw\u00a0{number(event['mw'], 2)} at 30\u00a0GPa, potency {power(event['potency_m3'], 'm³')}, "
-         f"footprint {number(event['area_km2'], 0, 'km²')}"),
+        ("Size", f"Mw\u00a0{number(event['mw'], 2)} ({number(event['mw_16'], 2)} to {number(event['mw_84'], 2)}) at "
+         f"30\u00a0GPa, potency {power(event['potency_m3'], 'm³')}, footprint {number(event['area_km2'], 0, 'km²')}"),
         ("Source", _source(event)),
         ("Line of sight", f"up to {number(event['peak_positive_mm'], 1, 'mm', signed=True)} toward and "
          f"{number(event['peak_negative_mm'], 1, 'mm', signed=True)} away from the satellite"),
-        ("How sure", f"p = {power(event['p_value'])}; statistic {number(event['statistic'], 1)} against a threshold "
-         f"of {number(event['threshold'], 1)}"),
+        ("How sure", f"real with probability {number(event['p_real'], 2)} ({event['view']}); chance makes as strong "
+         f"an event anywhere in the scan with p = {power(event['p_value'])}; statistic "
+         f"{number(event['statistic'], 1)} against a threshold of {number(event['threshold'], 1)}"),
         ("GNSS", _gnss(event)),
         ("Record", f"found with data until {event['created']}, last updated with data until {event['updated']}; "
          f"calibration {event['calibration_id'] or NONE}, denoiser {event['weights'] or NONE}, "
