@@ -16,11 +16,11 @@ from slipscan.catalogue.chains import Chains
 from slipscan.catalogue.increment import Increment
 from slipscan.catalogue.schema import ACTIVE, CANDIDATE, EVENTS, MERGED, PUBLISHED, RETRACTED
 from slipscan.catalogue.sightings import FILLED, Ints, Sightings, gather
+from slipscan.earthquakes import SHEAR_MODULUS_PA
 from slipscan.settings import CatalogueSettings
 
 MIN_P_REAL = 0.9
 """Of the published view (docs/science.md section 10.8): a local false discovery rate of at most 10 %."""
-SHEAR_MODULUS_PA = 30e9
 
 
 @dataclass(frozen=True)

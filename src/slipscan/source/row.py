@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from slipscan.earthquakes import Earthquakes
 from slipscan.events_source import POSTERIOR_COLUMNS, QUANTILES, SHARES
 from slipscan.settings import SourceSettings
 from slipscan.source.agreement import track_verdicts
@@ -21,7 +22,7 @@ from slipscan.source.join import TrackTransient, strongest
 from slipscan.source.maps import TrackMaps
 from slipscan.source.place import place_of
 from slipscan.source.posterior import Posterior
-from slipscan.source.quakes import Quake, QuakeFacts, quake_facts
+from slipscan.source.quakes import QuakeFacts, quake_facts
 from slipscan.source.slip import distribute
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def source_columns(
     blocks: Mapping[int, Block],
     settings: SourceSettings,
     noises: Sequence[xr.Dataset | None],
-    quakes: Sequence[Quake] | None,
+    quakes: Earthquakes | None,
 ) -> dict[str, Any]:
     """Type with its posterior, one source, 16, 50 and 84 % of its quantities, fit, earthquakes, tracks.
 
@@ -121,7 +122,7 @@ def _name(track: TrackMaps) -> str:
     return track.name
 
 
-def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes: Sequence[Quake] | None) -> QuakeFacts:
+def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes: Earthquakes | None) -> QuakeFacts:
     """How the event, as slip of a fault, stands to earthquakes."""
     best = strongest(event.members)
     posterior = explained.posteriors["fault"]
