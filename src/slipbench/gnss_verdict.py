@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from slipbench.gnss_rows import Places, Row
 from slipscan.geometry import los_from_incidence_heading
 from slipscan.gnss.compare import PATTERN_ERROR, SENSITIVE, Evidence, judge
-from slipscan.gnss.network import correlation, covariance
+from slipscan.gnss.event import shared_noise
+from slipscan.gnss.network import covariance
 from slipscan.gnss.noise import estimate_noise, simulate
 from slipscan.gnss.offsets import Daily, Offsets, measure, ramp_columns
 from slipscan.gnss.times import around
@@ -79,8 +80,9 @@ def draw_network(generator: np.random.Generator) -> Bench:
         present = np.isfinite(row)
         a = np.stack(design, axis=1)[present]
         left[present] = row[present] - a @ np.linalg.lstsq(a, row[present], rcond=None)[0]
-    daily = Daily((), days, series, columns, residual, estimate_noise(series, columns, residual))
-    return Bench(east, north, daily, correlation(residual, np.hypot(*(v[:, None] - v for v in (east, north)))))
+    daily = Daily((), days, series, columns, estimate_noise(series, columns, residual))
+    apart = np.hypot(*(v[:, None] - v for v in (east, north))) / 1e3
+    return Bench(east, north, daily, shared_noise(daily, apart))
 
 
 def draw_fault(generator: np.random.Generator) -> Fault:

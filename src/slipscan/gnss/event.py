@@ -13,9 +13,11 @@ from pyproj import Geod
 
 from slipscan.fit.model import days_since_2014
 from slipscan.gnss.compare import PATTERN_ERROR, Evidence, Judgement, judge
+from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.line_of_sight import Interval, Measured, Seen, interval_of, rows_of, samples
-from slipscan.gnss.network import COMMON_STEP_M, correlation, covariance, formal_correlation
+from slipscan.gnss.network import COMMON_STEP_M, covariance, formal_correlation
 from slipscan.gnss.offsets import UNSEEN_M, Daily, Offsets, has_positions_around, measure, ramp_columns
+from slipscan.gnss.scan import onset_in
 from slipscan.gnss.tenv3 import Station
 from slipscan.gnss.times import Times, around
 from slipscan.settings import GnssSettings
@@ -29,6 +31,8 @@ REFERENCE_RADIUS_KM = 10.0
 """A station so close to the InSAR reference point can stand for it."""
 REFERENCE_CLEARANCE_KM = 5.0
 """It must lie so far from the footprint at least, and a footprint diameter at least."""
+SHARED_D = 15
+"""Duration of the ramps whose scatter tells how stations are correlated: about that of an event."""
 CERTAIN = 3.0
 """An InSAR sample of an event without a source predicts something where it is so many deviations from zero."""
 _EARTH = Geod(ellps="WGS84")
@@ -55,10 +59,12 @@ def network_of(daily: Daily | None) -> Network:
     if daily is None:
         return Network(None, np.empty((3, 0, 0)))
     lon, lat = (np.array([getattr(s, n) for s in daily.stations]) for n in ("longitude", "latitude"))
-    count = len(lon)
-    one, other = np.divmod(np.arange(count**2), count)
-    apart = _EARTH.inv(lon[one], lat[one], lon[other], lat[other])[2]
-    return Network(daily, correlation(daily.residual, np.asarray(apart).reshape(count, count)))
+    return Network(daily, shared_noise(daily, distances_km(lon, lat)))
+
+
+def shared_noise(daily: Daily, distance_km: Float) -> Float:
+    """Correlation (3, station, station) of the noise of stations, in ramps about as long as an event."""
+    return station_correlation(onset_in(daily.series, daily.columns, daily.noise).ramps(SHARED_D).z, distance_km)
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,8 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
     if predicted is not None:
         wrong = PATTERN_ERROR * np.linalg.norm(predicted, axis=1) / np.sqrt(3.0)
         total = measured.covariance + np.diag(np.repeat(wrong**2, 3))
-        return Evidence(flat, total, predicted.ravel(), np.repeat(np.arange(count), 3), names, measured.times.log_prior)
+        number = np.repeat(np.arange(count), 3)
+        return Evidence(flat, total, predicted.ravel(), number, names, measured.times.log_prior)
     toward, samples, errors, numbers = [], [], [], []
     for _, (insar, insar_std, los) in seen:
         for i in np.flatnonzero(np.isfinite(insar)):
