@@ -127,8 +127,12 @@ def test_broken_files_beside_change_no_bit_of_a_verdict(stations, tmp_path):
         compare_event(event, [], [], read_network(directory), GnssSettings())
         for directory in sorted(tmp_path.iterdir())
     )
-    # The source is made up: it moves all five by the same, and only HLNA moved.
+    # The source is made up: it moves all five by the same, and HLNA moved most. What HLNA did stands none the less.
     assert whole.judgement.verdict == "inconclusive"
     assert whole.judgement.stations == 5
+    moved, covariance = whole.measured.weighted(whole.judgement.weight)
+    hlna = 3 * [station.name for station in whole.measured.stations].index("HLNA")
+    assert 12.0 < 1e3 * np.hypot(*moved[hlna : hlna + 2]) < 18.0
+    assert np.sqrt(np.diag(covariance)[hlna : hlna + 2]).max() < 3e-3
     np.testing.assert_equal(vars(beside.judgement), vars(whole.judgement))
     assert beside.rows == whole.rows

@@ -155,12 +155,13 @@ def trial(generator: np.random.Generator, bench: Bench, explained: float) -> Out
     }
     cases |= {f"real x {size:g}": found.size + size * of_event * moved for size in SIZES}
     covariances = evidence_covariance(found, bench.between, np.eye(3), predicted)
+    noise = np.stack([covariance(std, bench.between, np.eye(3), (0.0, 0.0, 0.0)) for std in found.std])
     log_prior, ratio = times.log_prior, GnssSettings().min_log_likelihood_ratio
     judged = {}
     for name, size in cases.items():
         n = size.shape[1]
         evidence = Evidence(
-            size.reshape(len(size), -1), covariances, predicted.ravel(), np.repeat(np.arange(n), 3),
+            size.reshape(len(size), -1), covariances, noise, predicted.ravel(), np.repeat(np.arange(n), 3),
             [str(i) for i in range(n)], log_prior,
         )  # fmt: skip
         judged[name] = judge(evidence, ratio)

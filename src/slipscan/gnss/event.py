@@ -31,6 +31,8 @@ REFERENCE_RADIUS_KM = 10.0
 """A station so close to the InSAR reference point can stand for it."""
 REFERENCE_CLEARANCE_KM = 5.0
 """It must lie so far from the footprint at least, and a footprint diameter at least."""
+ROUNDING_M = 1e-4
+"""Far below any noise of a station."""
 SHARED_D = 15
 """Duration of the ramps whose scatter tells how stations are correlated: about that of an event."""
 CERTAIN = 3.0
@@ -77,7 +79,8 @@ class Comparison:
     measured: Measured | None = None
 
 
-NOTHING = Evidence(np.empty((1, 0)), np.empty((1, 0, 0)), np.empty(0), np.empty(0, np.int64), (), np.zeros(1))
+_NONE = np.empty((1, 0, 0))
+NOTHING = Evidence(np.empty((1, 0)), _NONE, _NONE, np.empty(0), np.empty(0, np.int64), (), np.zeros(1))
 
 
 def compare_event(
@@ -189,7 +192,7 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
         wrong = PATTERN_ERROR * np.linalg.norm(predicted, axis=1) / np.sqrt(3.0)
         total = measured.covariance + np.diag(np.repeat(wrong**2, 3))
         number = np.repeat(np.arange(count), 3)
-        return Evidence(flat, total, predicted.ravel(), number, names, measured.times.log_prior)
+        return Evidence(flat, total, measured.noise, predicted.ravel(), number, names, measured.times.log_prior)
     toward, samples, errors, numbers = [], [], [], []
     for _, (insar, insar_std, los) in seen:
         for i in np.flatnonzero(np.isfinite(insar)):
@@ -202,8 +205,10 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
             numbers.append(i)
     matrix = np.array(toward).reshape(len(toward), 3 * count)
     total = matrix @ measured.covariance @ matrix.T + np.diag(np.square(errors))
+    # More lines of sight than directions say the same twice.
+    noise = matrix @ measured.noise @ matrix.T + ROUNDING_M**2 * np.eye(len(matrix))
     return Evidence(
-        flat @ matrix.T, total, np.array(samples), np.array(numbers, np.int64), names, measured.times.log_prior
+        flat @ matrix.T, total, noise, np.array(samples), np.array(numbers, np.int64), names, measured.times.log_prior
     )
 
 
