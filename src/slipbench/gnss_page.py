@@ -9,26 +9,40 @@ from pathlib import Path
 from typing import Final
 
 from slipbench.gnss_rows import MEASURES, Places, Row
+from slipbench.gnss_speed import speed_row
 from slipbench.gnss_twin import twin
 from slipbench.gnss_verdict import verdict
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, text_kind
 
-ALL: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {**MEASURES, "twin": twin, "verdict": verdict}
+ALL: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {
+    **MEASURES, "speed": speed_row, "twin": twin, "verdict": verdict,
+}  # fmt: skip
 """Measures by name."""
 KIND: Final = text_kind("a page of the GNSS benchmark", "# GNSS: what was measured")
 ROWS: Final = text_kind("rows of the GNSS benchmark", '"gnss rows"')
+_MET: Final = {True: "yes", False: "**no**", None: "not shown"}
 PAGE: Final = """# GNSS: what was measured
 
-Made by `slipscan bench gnss` from simulated series and from the real ones of Kilauea (eight stations of NGL, IGS14, up
-to 2018-04-30; cite Blewitt, Hammond & Kreemer 2018). No date and no station is given to the search: listed dates
-serve the comparison alone. Simulated flicker noise is made by fractional differences, not by the sum of processes that
-the filter has.
+Made by `slipscan bench gnss --stations DIR --steps STEPS --page PAGE` from simulated series and from the real ones of
+Kilauea (eight stations of NGL, IGS14, up to 2018-04-30; cite Blewitt, Hammond & Kreemer 2018). `DIR` holds their
+`.tenv3` files, `STEPS` is NGL's `steps.txt`. `--row NAME` measures one row ({names}) and keeps the others as they were
+measured before. No date and no station is given to the search: listed dates serve the comparison alone. Simulated
+flicker noise is made by fractional differences, not by the sum of processes that the filter has.
 
 {table}
 
-The columns *must* and *aim* were set beforehand. T2 is the network's statistic (`docs/gnss.md`).
+The columns *must* and *aim* were set beforehand; *not shown* means that the measurement does not decide it. T2 is the
+network's statistic (`docs/gnss.md`).
+
+**Kilauea is not an independent test.** These series were at hand while the search was written, and three rules were
+changed after it had run on them: an event longer than 60 d is not published, a mixed event needs a
+share of T2 too (`gnss_detect.mixed_share`), and the share that one source explains is counted beyond what noise alone
+leaves. The control dates were first compared without the scale of each series' own scatter
+(standard deviations of z 0.85 to 1.10, sigma at HLNA 1.41 mm: not met), then with it, as the search uses it; and sigma
+was then stated for east and north apart. Whether the other published detections are false alarms or real events that
+nobody listed is not known.
 """
 
 
@@ -49,14 +63,14 @@ def measure(names: Sequence[str], places: Places, rows: Path, page: Path | None)
         found = ALL[name](places)
         known[name] = [dataclasses.asdict(row) for row in (found if isinstance(found, list) else [found])]
         write_text(rows, json.dumps({"gnss rows": known}, indent=1) + "\n", ROWS)
-    missing = [[{"what": name, "must": "", "aim": "", "measured": "not measured yet", "met": False}] for name in ALL]
+    missing = [[{"what": name, "must": "", "aim": "", "measured": "not measured yet", "met": None}] for name in ALL]
     table = _table([Row(**row) for name, none in zip(ALL, missing, strict=True) for row in known.get(name, none)])
     if page is not None:
-        write_text(page, PAGE.format(table=table), KIND)
+        write_text(page, PAGE.format(table=table, names=", ".join(f"`{name}`" for name in ALL)), KIND)
     return table
 
 
 def _table(rows: Sequence[Row]) -> str:
     lines = ["| | must | aim | measured | met |", "|" + " --- |" * 5]
-    lines += [f"| {r.what} | {r.must} | {r.aim} | {r.measured} | {'yes' if r.met else '**no**'} |" for r in rows]
+    lines += [f"| {r.what} | {r.must} | {r.aim} | {r.measured} | {_MET[r.met]} |" for r in rows]
     return "\n".join(lines)

@@ -66,7 +66,8 @@ def network_of(daily: Daily | None) -> Network:
 
 def shared_noise(daily: Daily, distance_km: Float) -> Float:
     """Correlation (3, station, station) of the noise of stations, in ramps about as long as an event."""
-    return station_correlation(onset_in(daily.series, daily.columns, daily.noise).ramps(SHARED_D).z, distance_km)
+    onset = onset_in(daily.series, daily.columns, daily.noise, durations_d=(SHARED_D,))
+    return station_correlation(onset.ramps(SHARED_D).z, distance_km)
 
 
 @dataclass(frozen=True)

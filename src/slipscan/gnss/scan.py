@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,9 +73,14 @@ def onset_of(background: Background, scale: Float | None = None, smoothing: dict
 
 
 def onset_in(
-    series: Float, columns: Float, noise: Noise, scale: Float | None = None, smoothing: dict[int, Float] | None = None
+    series: Float,
+    columns: Float,
+    noise: Noise,
+    scale: Float | None = None,
+    smoothing: dict[int, Float] | None = None,
+    durations_d: Sequence[int] = DURATIONS_D,
 ) -> Onset:
-    """As `onset_of`, of series (3 station, day) with their columns (3 station, column, day)."""
+    """As `onset_of`, of series (3 station, day) with their columns (3 station, column, day), for some durations."""
     found = fit_onsets(np.nan_to_num(series), columns, noise)[1]
     shape = (len(series) // 3, 3, series.shape[1])
     score, information = found.score.reshape(shape), found.information.reshape(shape)
@@ -84,7 +90,7 @@ def onset_in(
         rows = zip(z.reshape(-1, z.shape[2]), informative.reshape(-1, z.shape[2]), strict=True)
         scatter = [_MAD * float(np.median(row[there])) if there.any() else 1.0 for row, there in rows]
         scale = np.maximum(np.array(scatter).reshape(shape[:2]), LEAST_SCALE)
-    return Onset(score, information, smoothing or _smoothing(noise, np.isfinite(series)), scale)
+    return Onset(score, information, smoothing or _smoothing(noise, np.isfinite(series), durations_d), scale)
 
 
 def _typical(information: Float) -> Float:
@@ -102,7 +108,7 @@ def _forward_mean(values: Float, count: int) -> Float:
     return np.asarray((sums[..., end] - sums[..., day]) / (end - day))
 
 
-def _smoothing(noise: Noise, present: NDArray[np.bool_]) -> dict[int, Float]:
+def _smoothing(noise: Noise, present: NDArray[np.bool_], durations_d: Sequence[int]) -> dict[int, Float]:
     """Information (station, 3) of a ramp over the mean of its days' steps, by duration, far from the ends."""
     # White noise of a series with gaps counts for more, as if spread over all days.
     full = [there.sum() / max(1.0, np.ptp(np.flatnonzero(there)) + 1.0) for there in present]
@@ -111,14 +117,14 @@ def _smoothing(noise: Noise, present: NDArray[np.bool_]) -> dict[int, Float]:
     )
     day = np.arange(_LENGTH)
     first = _LENGTH // 2 - DURATIONS_D[-1] // 2
-    ramps = [event_column(day, first, duration) for duration in DURATIONS_D]
+    ramps = [event_column(day, first, duration) for duration in durations_d]
     background_columns = [np.ones(_LENGTH), day / _LENGTH - 0.5]
     count = len(white)
     columns = np.broadcast_to(np.stack(background_columns), (count, 2, _LENGTH))
     typical = Noise(np.repeat(white[:, None], _LENGTH, axis=1), noise.flicker, noise.walk)
     information = fit_onsets(np.zeros((count, _LENGTH)), columns, typical)[1].information
     out = {}
-    for duration, ramp in zip(DURATIONS_D, ramps, strict=True):
+    for duration, ramp in zip(durations_d, ramps, strict=True):
         with_it = np.concatenate([columns, np.broadcast_to(ramp, (count, 1, _LENGTH))], axis=1)
         exact = 1.0 / fit(np.zeros((count, _LENGTH)), with_it, typical).covariance[:, 2, 2]
         of_days = information[:, first : first + duration].mean(axis=1)
