@@ -181,13 +181,7 @@ def test_a_report_says_all_of_it(simulated, tmp_path: Path):
     assert "largest excess over the grid: p = 0.0" in text
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [("time,latitude\n", "longitude"), ("time,latitude,longitude,mag\nyesterday,1,2,3\n", "cannot be read"),
-     ("time,latitude,longitude,mag\n", "no earthquake"),
-     ("time,latitude,longitude,mag\n2019-01-01,1,2,\n", "magnitude")],
-)  # fmt: skip
-def test_a_list_that_is_none_is_a_sentence(tmp_path: Path, text: str, word: str):
-    (tmp_path / "q.csv").write_text(text)
-    with pytest.raises(SlipscanError, match=word):
+def test_a_list_of_no_earthquake_is_a_sentence(tmp_path: Path):
+    (tmp_path / "q.csv").write_text("time,latitude,longitude,mag\n")
+    with pytest.raises(SlipscanError, match="holds no earthquake"):
         quakes.read_quakes(tmp_path / "q.csv")

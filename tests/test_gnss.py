@@ -42,8 +42,8 @@ def judged(observed, predicted, std=1.0, step=0.0):
     n = len(observed)
     covariance = std**2 * np.eye(n) + step**2
     evidence = Evidence(
-        np.array([observed], float), covariance[None], np.array(predicted, float), np.arange(n),
-        [f"ST{i:02d}" for i in range(n)], np.zeros(1),
+        np.array([observed], float), covariance[None], std**2 * np.eye(n)[None], np.array(predicted, float),
+        np.arange(n), [f"ST{i:02d}" for i in range(n)], np.zeros(1),
     )  # fmt: skip
     return judge(evidence, 3.0)
 
@@ -83,6 +83,24 @@ def test_another_size_than_predicted_confirms_nothing_and_is_said():
     odd = judged([30, 30], [10, 10])
     assert odd.verdict == "inconclusive" and "3.0 +- 0.1 times as much as predicted" in odd.note
     assert judged([20, 20], [10, 10]).verdict == "confirmed"
+
+
+def test_times_at_which_nothing_happened_do_not_dilute_what_a_station_did():
+    """One station moves by 14 at one of three times; the event would move three, whatever it explains of it."""
+    observed = np.array([[0.5, -0.4, 0.2], [14.0, 0.3, -0.5], [-0.2, 0.4, -0.3]])
+    for predicted in ([13.0, 13.0, 13.0], [14.0, 1.0, 1.0], [1.0, 13.0, 13.0]):
+        noise = np.broadcast_to(np.eye(3), (3, 3, 3))
+        allowed = noise + np.diag((0.3 * np.array(predicted)) ** 2) + 16.0
+        evidence = Evidence(
+            observed, allowed, noise, np.array(predicted), np.arange(3), ["A", "B", "C"], np.log(np.full(3, 1 / 3))
+        )
+        found = judge(evidence, 3.0)
+        assert found.weight @ observed[:, 0] == pytest.approx(14.0, abs=0.7)
+        # At the time when something happened, the ratio is that of this time alone.
+        alone = Evidence(
+            observed[1:2], allowed[:1], noise[:1], np.array(predicted), np.arange(3), ["A", "B", "C"], np.zeros(1)
+        )
+        assert found.log_likelihood_ratio == pytest.approx(judge(alone, 3.0).log_likelihood_ratio, abs=0.3)
 
 
 def test_a_step_of_all_stations_is_nobodys_event():

@@ -8,6 +8,7 @@ import xarray as xr
 
 from event_builders import event
 from report_builders import gnss_table, small_grid
+from slipscan.earthquakes import moment_magnitude
 from slipscan.events import WITHOUT_GNSS
 from slipscan.fit.model import days_since_2014
 from slipscan.geometry import los_from_incidence_heading, write_grid
@@ -20,7 +21,7 @@ from slipscan.source.data import Block
 from slipscan.source.explain import quantities
 from slipscan.source.joint import Offsets, joint_fault
 from slipscan.source.models import Area
-from slipscan.source.sources import Fault, displacement, moment_magnitude
+from slipscan.source.sources import Fault, displacement
 from station_builders import DATES, station
 from transient_builders import CENTRE, daily
 

@@ -5,8 +5,9 @@ import logging
 import numpy as np
 import pytest
 
+from slipscan.earthquakes import read_earthquakes
 from slipscan.errors import SlipscanError
-from slipscan.gnss.earthquakes import earthquake_steps, radius_km, read_earthquakes
+from slipscan.gnss.earthquakes import earthquake_steps, radius_km
 from slipscan.gnss.fetch import fetch_stations
 from slipscan.gnss.holdings import around, named, read_holdings
 from slipscan.gnss.steps import read_steps
@@ -115,6 +116,7 @@ def test_stations_without_listed_steps_get_those_of_earthquakes_around(tmp_path,
     steps = read_steps(tmp_path / "stations" / "steps.txt")
     assert [step.text for step in steps["OVER"]] == ["great", "near"]
     assert [step.kind for step in steps["NEAR"]] == ["equipment"]
-    catalogue.write_text("time,latitude\n")
-    with pytest.raises(SlipscanError, match="no column 'longitude'"):
-        read_earthquakes(catalogue)
+    catalogue.unlink()
+    with pytest.raises(SlipscanError, match=r"quakes\.csv: correct ngl\.earthquakes"), LoopbackServer() as server:
+        ngl.register(server, archive)
+        fetched(server, tmp_path, region(), earthquakes=str(catalogue))

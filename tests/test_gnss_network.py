@@ -5,7 +5,7 @@ import torch
 
 from slipscan.forward.okada import okada_surface
 from slipscan.gnss import kalman
-from slipscan.gnss.background import event_column, fit_background, onsets, with_events
+from slipscan.gnss.background import event_column, fit_background, with_events
 from slipscan.gnss.bank import station_metres
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries, daily_series
@@ -138,5 +138,5 @@ def test_stations_on_one_axis_of_days(caplog):
     assert spoilt.present.sum() == series.present.sum() - 1
     assert daily_series([other]) is None
     assert daily_series([one], until=np.datetime64("2018-01-01")).days[-1] <= np.datetime64("2018-01-01")
-    assert onsets(fit_background(series, {})).score.shape == (3, len(series.days))
+    assert onset_of(fit_background(series, {})).score.shape == (1, 3, len(series.days))
     assert isinstance(fit_background(series, {}).noise, kalman.Noise)

@@ -7,7 +7,8 @@ import pytest
 
 from slipscan.fit.model import days_since_2014
 from slipscan.gnss import kalman, network
-from slipscan.gnss.noise import simulate_flicker
+from slipscan.gnss.event import shared_noise
+from slipscan.gnss.noise import estimate_noise, simulate_flicker
 from slipscan.gnss.offsets import UNSEEN_M, Daily, lay, measure, prepare, ramp_columns
 from slipscan.gnss.steps import Step
 from slipscan.gnss.times import around
@@ -78,13 +79,16 @@ def test_the_window_drops_what_says_the_same_there(pair):
 
 def test_shared_noise_is_found_and_noise_of_ones_own_is_not():
     generator = np.random.default_rng(3)
-    own = simulate_flicker(generator, 24, 2500).reshape(8, 3, 2500)
-    shared = simulate_flicker(generator, 3, 2500)
-    apart = 1e4 * np.abs(np.subtract.outer(np.arange(8), np.arange(8)))
+    own = 2e-3 * simulate_flicker(generator, 24, 1500).reshape(8, 3, 1500)
+    shared = 2e-3 * simulate_flicker(generator, 3, 1500)
+    apart = 10.0 * np.abs(np.subtract.outer(np.arange(8), np.arange(8)))
+    design = np.broadcast_to(np.stack([np.ones(1500), np.linspace(-1, 1, 1500)]), (24, 2, 1500))
     mixed = np.sqrt(0.55) * own + np.sqrt(0.45) * shared
     for series, share in ((mixed, 0.45), (own, 0.0)):
-        found = network.correlation(series.reshape(24, 2500), apart)
-        assert found.shape == (3, 8, 8) and np.linalg.eigvalsh(found).min() > 0.01
+        flat = series.reshape(24, 1500)
+        laid = Daily((), np.arange(1500.0), flat, design, estimate_noise(flat, design, flat))
+        found = shared_noise(laid, apart)
+        assert found.shape == (3, 8, 8) and np.linalg.eigvalsh(found).min() > 1e-3
         assert found[:, *np.triu_indices(8, 1)].mean() == pytest.approx(share, abs=0.12)
 
 

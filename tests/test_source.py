@@ -13,6 +13,7 @@ from pyproj import Geod
 from shapely.geometry import MultiPolygon, box
 
 from slipscan import vocabulary
+from slipscan.earthquakes import moment_magnitude
 from slipscan.errors import SlipscanError
 from slipscan.events import SOURCE_COLUMNS, read_events
 from slipscan.geometry import Grid, from_lonlat, utm_crs
@@ -21,7 +22,7 @@ from slipscan.source import stage
 from slipscan.source.join import TrackTransient, footprint_polygons, join, linked_in_time
 from slipscan.source.maps import open_track
 from slipscan.source.residual import residual_map
-from slipscan.source.sources import Fault, Sheet, VolumeSource, displacement, local_crs, moment_magnitude, predict
+from slipscan.source.sources import Fault, Sheet, VolumeSource, displacement, local_crs, predict
 from slipscan.store import open_zarr, write_zarr
 from transient_builders import CENTRE, transients
 

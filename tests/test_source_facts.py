@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from slipscan.earthquakes import moment, moment_magnitude, read_earthquakes
 from slipscan.errors import SlipscanError
 from slipscan.events import EVENT_TYPES
 from slipscan.source.agreement import judged
@@ -15,8 +16,7 @@ from slipscan.source.data import Block, Data
 from slipscan.source.explain import likelihood_ratio
 from slipscan.source.faults import fault_log_prior, nearest_fault
 from slipscan.source.models import FAULT, Area
-from slipscan.source.quakes import Quake, QuakeFacts, moment, quake_facts, read_quakes
-from slipscan.source.sources import moment_magnitude
+from slipscan.source.quakes import QuakeFacts, quake_facts
 
 COMCAT = """time,latitude,longitude,depth,mag,magType,place
 2019-03-01T12:00:00.000Z,40.80,32.60,8.1,5.6,mww,"here"
@@ -32,33 +32,12 @@ POTENCY = 10 ** (1.5 * 5.5 + 9.05) / 30e9
 @pytest.fixture
 def quakes(tmp_path):
     (tmp_path / "query.csv").write_text(COMCAT)
-    return read_quakes(tmp_path / "query.csv")
+    return read_earthquakes(tmp_path / "query.csv")
 
 
 def facts(quakes, begin, end, potency=POTENCY):
     times = np.datetime64(begin), np.datetime64(end)
     return quake_facts(quakes, times, EPOCHS, HERE, potency, 50.0)
-
-
-def test_comcat_lists_are_read_in_order_of_time(quakes):
-    assert [q.magnitude for q in quakes] == [5.1, 5.6, 7.0]
-    assert quakes[1] == Quake(np.datetime64("2019-03-01T12:00:00", "s"), 32.6, 40.8, 8.1, 5.6)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("time,latitude,longitude\n", "lacks the column 'mag'"),
-        ("time,latitude,longitude,mag\nyesterday,1,2,3\n", "no date or number"),
-        ("time,latitude,longitude,mag\n2019-01-01,1,,3\n", "empty field in line 2"),
-    ],
-)
-def test_other_lists_are_refused(tmp_path, text, said):
-    (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(SlipscanError, match=said):
-        read_quakes(tmp_path / "list.csv")
-    with pytest.raises(SlipscanError, match="no list of earthquakes"):
-        read_quakes(tmp_path / "nowhere.csv")
 
 
 def test_a_step_that_epochs_bracket_with_its_earthquake_is_coseismic(quakes):

@@ -7,6 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
+from slipscan.earthquakes import moment_magnitude
 from slipscan.errors import SlipscanError
 from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 from slipscan.settings import SourceSettings
@@ -17,7 +18,7 @@ from slipscan.source.faults import MappedFault
 from slipscan.source.models import FAULT, KINDS, POINT, Area, mechanism_log_prior
 from slipscan.source.posterior import Problem, sample
 from slipscan.source.slip import distribute
-from slipscan.source.sources import Fault, VolumeSource, displacement, moment_magnitude
+from slipscan.source.sources import Fault, VolumeSource, displacement
 
 ASCENDING = np.array([-0.58, -0.13, 0.80])
 PIXEL_M = 1000.0

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Final
 
 from slipbench.gnss_rows import MEASURES, Places, Row
+from slipbench.gnss_speed import speed_row
 from slipbench.gnss_twin import twin
 from slipbench.gnss_verdict import verdict
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, text_kind
 
-ALL: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {**MEASURES, "twin": twin, "verdict": verdict}
+ALL: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {
+    **MEASURES, "speed": speed_row, "twin": twin, "verdict": verdict,
+}  # fmt: skip
 """Measures by name."""
 KIND: Final = text_kind("a page of the GNSS benchmark", "# GNSS: what was measured")
 ROWS: Final = text_kind("rows of the GNSS benchmark", '"gnss rows"')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,22 +234,6 @@ def kilauea_rows(places: Places) -> list[Row]:
     ]  # fmt: skip
 
 
-def speed_row(_: Places) -> Row:
-    """Processor seconds of 500 stations of ten years, scaled from 10 of them, without reading and T2."""
-    count = 500
-    drawn = series_of(np.random.default_rng(4), 30, 3653, 1.5e-3, 4e-3, 0.0).reshape(10, 3, -1)
-    begun = clock.process_time()
-    few = network_of(drawn)
-    background = fit_background(few, {})
-    onset_of(background, np.ones((10, 3)), None).ramps(3)
-    spent = (clock.process_time() - begun) * count / 10
-    return Row(
-        "500 stations x 10 years cleaned, fitted, scanned on 2 cores", "120 s", "60 s",
-        f"{spent:.0f} s of one processor, scaled from 10 stations to 500: cleaning, fit, and ramps of one duration;"
-        " reading, T2 of the sources and the threshold are not in it, nor were two cores or 500 stations run", None,
-    )  # fmt: skip
-
-
 def measured(names: Sequence[str], places: Places) -> list[Row]:
     """Rows by the names of MEASURES."""
     out: list[Row] = []
@@ -265,5 +248,4 @@ MEASURES: Final[dict[str, Callable[[Places], Row | list[Row]]]] = {
     "velocity": velocity_row,
     "kilauea": kilauea_rows,
     "controls": control_row,
-    "speed": speed_row,
 }

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from slipbench.gnss_rows import Places, Row
 from slipscan.geometry import los_from_incidence_heading
 from slipscan.gnss.compare import PATTERN_ERROR, SENSITIVE, Evidence, judge
-from slipscan.gnss.network import correlation, covariance
+from slipscan.gnss.event import shared_noise
+from slipscan.gnss.network import covariance
 from slipscan.gnss.noise import estimate_noise, simulate
 from slipscan.gnss.offsets import Daily, Offsets, measure, ramp_columns
 from slipscan.gnss.times import around
@@ -79,8 +80,9 @@ def draw_network(generator: np.random.Generator) -> Bench:
         present = np.isfinite(row)
         a = np.stack(design, axis=1)[present]
         left[present] = row[present] - a @ np.linalg.lstsq(a, row[present], rcond=None)[0]
-    daily = Daily((), days, series, columns, residual, estimate_noise(series, columns, residual))
-    return Bench(east, north, daily, correlation(residual, np.hypot(*(v[:, None] - v for v in (east, north)))))
+    daily = Daily((), days, series, columns, estimate_noise(series, columns, residual))
+    apart = np.hypot(*(v[:, None] - v for v in (east, north))) / 1e3
+    return Bench(east, north, daily, shared_noise(daily, apart))
 
 
 def draw_fault(generator: np.random.Generator) -> Fault:
@@ -153,12 +155,13 @@ def trial(generator: np.random.Generator, bench: Bench, explained: float) -> Out
     }
     cases |= {f"real x {size:g}": found.size + size * of_event * moved for size in SIZES}
     covariances = evidence_covariance(found, bench.between, np.eye(3), predicted)
+    noise = np.stack([covariance(std, bench.between, np.eye(3), (0.0, 0.0, 0.0)) for std in found.std])
     log_prior, ratio = times.log_prior, GnssSettings().min_log_likelihood_ratio
     judged = {}
     for name, size in cases.items():
         n = size.shape[1]
         evidence = Evidence(
-            size.reshape(len(size), -1), covariances, predicted.ravel(), np.repeat(np.arange(n), 3),
+            size.reshape(len(size), -1), covariances, noise, predicted.ravel(), np.repeat(np.arange(n), 3),
             [str(i) for i in range(n)], log_prior,
         )  # fmt: skip
         judged[name] = judge(evidence, ratio)

@@ -12,10 +12,11 @@ import numpy as np
 
 from slipbench.source_scenes import FAMILIES, SNR, SPLITS, TUNED_ON, TYPES
 from slipscan.atomic import write_text
+from slipscan.earthquakes import earthquakes_of
 from slipscan.outputs import text_kind
 from slipscan.settings import SourceSettings
 from slipscan.source.classify import FAMILY_OF, History, most_likely, type_posterior
-from slipscan.source.quakes import quake_facts, quakes_of
+from slipscan.source.quakes import quake_facts
 
 PAGE: Final = text_kind("a page of slipbench", "# slipbench: what made an event")
 Row = dict[str, Any]
@@ -90,7 +91,7 @@ def types_of(row: Row) -> dict[str, float]:
     place, found = row["places"]["slip"], row["quantiles"]["slip"]
     t05, t95 = np.datetime64(row["t05"]), np.datetime64(row["t95"])
     facts = quake_facts(
-        quakes_of(row["quakes"]), (t05, t95), [np.datetime64(e) for e in row["epochs"]],
+        earthquakes_of(row["quakes"]), (t05, t95), [np.datetime64(e) for e in row["epochs"]],
         (place["longitude"], place["latitude"]), found["potency_m3"][1],
         SourceSettings().earthquake_distance_km + found["length_km"][1] / 2,
     )  # fmt: skip

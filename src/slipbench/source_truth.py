@@ -9,9 +9,9 @@ import numpy as np
 
 from slipbench.scenes import Geometry
 from slipbench.source_product import PLACE
+from slipscan.earthquakes import moment_magnitude
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.geometry import from_lonlat, to_lonlat, utm_crs
-from slipscan.source.sources import moment_magnitude
 from slipscan.synthetic.sources import Source
 
 QUAKES_PER_YEAR: Final = 0.7

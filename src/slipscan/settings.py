@@ -119,9 +119,6 @@ class DetectSettings(Frozen):
     edge_epochs: int = Field(4, ge=1, le=50, description="epochs at each end without a two-sided baseline")
 
 
-Flicker = Annotated[float, Field(ge=0, le=1000)]
-
-
 class GnssSettings(Frozen):
     """GNSS series beside InSAR events."""
 
@@ -135,11 +132,6 @@ class GnssSettings(Frozen):
     min_epochs: int = Field(100, ge=10, le=10000, description="daily positions needed within the window")
     window_yr: float = Field(3.0, gt=0.2, le=30, description="span of the trajectory fit on either side of the event")
     sample_radius_m: float = Field(500.0, gt=0, le=1e5, description="InSAR is the median within it")
-    flicker_mm: tuple[Flicker, Flicker, Flicker] = Field(
-        (3.0, 3.0, 10.0),
-        description="flicker noise of east, north, up, mm yr^-1/4, of `fit_transient` in Python alone: the verdict"
-        " estimates the noise of every station",
-    )
     min_log_likelihood_ratio: float = Field(3.0, gt=0, le=1000, description="needed for 'confirmed' or 'contradicted'")
 
 

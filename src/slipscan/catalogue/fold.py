@@ -16,9 +16,8 @@ from slipscan.catalogue.chains import Chains
 from slipscan.catalogue.increment import Increment
 from slipscan.catalogue.schema import ACTIVE, CANDIDATE, EVENTS, MERGED, PUBLISHED, RETRACTED
 from slipscan.catalogue.sightings import FILLED, Ints, Sightings, gather
+from slipscan.earthquakes import SHEAR_MODULUS_PA
 from slipscan.settings import CatalogueSettings
-
-SHEAR_MODULUS_PA = 30e9
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Earthquakes for the precursor study: a list of ComCat or any CSV, and which of them are mainshocks."""
+"""Earthquakes for the precursor study, and which of them are mainshocks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from slipscan.earthquakes import read_earthquakes
 from slipscan.errors import SlipscanError
 
-COLUMNS = ("time", "latitude", "longitude", "mag")
-"""Of a list that ComCat's search gives as CSV."""
 Floats = NDArray[np.float64]
 
 
@@ -46,31 +44,19 @@ def days_of(dates: Any) -> Floats:
 
 
 def read_quakes(path: Path) -> Quakes:
-    """Read a CSV with columns time (ISO, UTC), latitude, longitude, mag; others are left out.
+    """Read a list of earthquakes (`slipscan.earthquakes`), and tell its mainshocks.
 
     Raises
     ------
     SlipscanError
-        no such file, a missing column, or a value that is none
+        what that refuses, and a list of none
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise SlipscanError(f"{path} is no list of earthquakes ({error})") from error
-    lacking = [name for name in COLUMNS if name not in table]
-    if lacking:
-        raise SlipscanError(f"{path} is no list of earthquakes: it lacks the column '{lacking[0]}'")
-    try:
-        day = days_of(table["time"])
-        numbers = [table[name].to_numpy(dtype=float) for name in COLUMNS[1:]]
-    except ValueError as error:
-        raise SlipscanError(f"{path} holds an earthquake that cannot be read ({error})") from error
-    if not len(table) or not all(np.isfinite(values).all() for values in numbers):
-        raise SlipscanError(f"{path} holds no earthquake, or one without a place or magnitude")
-    order = np.argsort(day, kind="stable")
-    latitude, longitude, magnitude = (values[order] for values in numbers)
-    day = day[order]
-    return Quakes(day, longitude, latitude, magnitude, mainshocks(day, longitude, latitude, magnitude), float(day[-1]))
+    listed = read_earthquakes(path, "check --earthquakes")
+    if not len(listed):
+        raise SlipscanError(f"the list of earthquakes {path} holds no earthquake: give one of the scanned time")
+    day = listed.time.astype(np.int64) / 86400.0
+    place = (listed.longitude, listed.latitude, listed.magnitude)
+    return Quakes(day, *place, mainshocks(day, *place), float(day[-1]))
 
 
 def mainshocks(day: Floats, longitude: Floats, latitude: Floats, magnitude: Floats) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 5
+VERSION = 6
 """Raised when results change (`slipscan.versions`)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.kalman import Fit, Noise, Onsets, fit, fit_onsets
+from slipscan.gnss.kalman import Fit, Noise, fit
 from slipscan.gnss.noise import estimate_noise
 from slipscan.gnss.steps import Step
 
@@ -110,9 +110,9 @@ def fit_background(
     terms = tuple(_terms(series, row, steps.get(name, ()), events) for row, name in enumerate(series.names))
     terms, columns = _independent(series, terms)
     residual = _ordinary_residual(series, columns)
-    flat, wide = _flat(series, columns)
-    noise = estimate_noise(flat, wide, residual.reshape(flat.shape), np.repeat(series.excess, 3, axis=0))
-    fitted = fit(np.nan_to_num(flat), wide, noise)
+    positions, wide = flat(series, columns)
+    noise = estimate_noise(positions, wide, residual.reshape(positions.shape), np.repeat(series.excess, 3, axis=0))
+    fitted = fit(np.nan_to_num(positions), wide, noise)
     kept = _significant(terms, fitted)
     if kept != terms:
         terms, columns = _independent(series, kept)
@@ -128,18 +128,12 @@ def with_events(background: Background, events: Sequence[tuple[float, float]]) -
     return _refitted(background.series, terms, columns, background.noise)
 
 
-def onsets(background: Background) -> Onsets:
-    """A step at every day of every series (3 station, day) beside the trajectory."""
-    flat, wide = _flat(background.series, background.columns)
-    return fit_onsets(np.nan_to_num(flat), wide, background.noise)[1]
-
-
 def _refitted(series: DailySeries, terms: tuple[tuple[Term, ...], ...], columns: Float, noise: Noise) -> Background:
-    flat, wide = _flat(series, columns)
-    return Background(series, terms, columns, noise, fit(np.nan_to_num(flat), wide, noise))
+    positions, wide = flat(series, columns)
+    return Background(series, terms, columns, noise, fit(np.nan_to_num(positions), wide, noise))
 
 
-def _flat(series: DailySeries, columns: Float) -> tuple[Float, Float]:
+def flat(series: DailySeries, columns: Float) -> tuple[Float, Float]:
     """Series (3 station, day) and their columns (3 station, column, day)."""
     return series.position.reshape(-1, series.position.shape[2]), np.repeat(columns, 3, axis=0)
 
@@ -276,5 +270,5 @@ def _with_decays(background: Background) -> Background:
 
 
 def _filled(series: DailySeries, columns: Float) -> tuple[Float, Float]:
-    flat, wide = _flat(series, columns)
-    return np.nan_to_num(flat), wide
+    positions, wide = flat(series, columns)
+    return np.nan_to_num(positions), wide

@@ -96,7 +96,9 @@ class Evidence:
     Attributes
     ----------
     observed, covariance
-        (time, n) displacements, metres, and (time, n, n)
+        (time, n) displacements, metres, and (time, n, n): of noise, of steps that are no event, of a wrong source
+    noise
+        (time, n, n) of noise alone
     predicted
         (n,) displacements that the event would make
     station
@@ -109,6 +111,7 @@ class Evidence:
 
     observed: Float
     covariance: Float
+    noise: Float
     predicted: Float
     station: NDArray[np.int64]
     names: Sequence[str]
@@ -120,6 +123,21 @@ class Evidence:
         inside = self.covariance[:, rows][:, :, rows]
         weighted = np.linalg.solve(inside, np.broadcast_to(p[:, None], (len(inside), len(p), 1)))[..., 0]
         return np.einsum("kn,kn->k", weighted, self.observed[:, rows]), weighted @ p
+
+    def log_moved(self) -> Float:
+        """Log likelihood (time,) of stations that may move as `covariance` has it, over that of stations at rest.
+
+        Times are told apart by it, whether what moved the stations was the event or not.
+        """
+        may, rest = (_log_normal(self.observed, c) for c in (self.covariance, self.noise))
+        return np.asarray(may - rest)
+
+
+def _log_normal(values: Float, covariance: Float) -> Float:
+    """Log density (time,) of values (time, n) about zero, constants left out."""
+    factor = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(factor, values[..., None])[..., 0]
+    return np.asarray(-0.5 * (white**2).sum(axis=1) - np.log(np.einsum("knn->kn", factor)).sum(axis=1))
 
 
 def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
@@ -137,8 +155,11 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     judgement
         The event moves the stations by s times the prediction, with ln s normal around 0 (`SIZE_ERROR`), at one of
         the times; no event leaves them, or moves them in the opposite sense. The ratio is that of the two marginal
-        likelihoods. Two stations at least confirm or contradict, and the sign of the ratio must not hang on one of
-        them; a size that is not that of the prediction confirms nothing.
+        likelihoods over size and time. Each time counts by the likelihood of the series of all days under either
+        hypothesis (`Evidence.log_moved`): offsets at times when no station moved say nothing of how far they did, nor
+        does a time at which a station moved by itself count less because the event does not explain it. Two stations
+        at least confirm or contradict, and the sign of the ratio must not hang on one of them; a size that is not that
+        of the prediction confirms nothing.
     """
     count = len(np.unique(evidence.station))
     if not count:
@@ -146,8 +167,9 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
         return Judgement("no_coverage", nan, nan, nan, nan, 0, "", np.exp(evidence.log_prior))
     a, b = evidence.products()
     event, none = _log_marginals(a, b)
-    ratio = float(logsumexp(evidence.log_prior + event) - logsumexp(evidence.log_prior + none))
-    log_weight = evidence.log_prior + np.logaddexp(event, 0.0)
+    of_time = evidence.log_prior + evidence.log_moved()
+    ratio = float(logsumexp(of_time + event) - logsumexp(of_time + none))
+    log_weight = of_time + np.logaddexp(event, none)
     weight = np.exp(log_weight - logsumexp(log_weight))
     sizes = a / np.maximum(b, 1e-12)
     size = float(weight @ sizes)

@@ -18,7 +18,8 @@ from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import KINDS, source_bank
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.scan import DURATIONS_D, Network, Onset, onset_of
+from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
+from slipscan.gnss.statistic import Network
 from slipscan.gnss.steps import Step
 from slipscan.settings_gnss import GnssDetectSettings
 from slipscan.source.sources import local_crs

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from pyproj import Geod
 
-from slipscan.errors import SlipscanError
+from slipscan.earthquakes import Earthquakes
 from slipscan.gnss.steps import Step
-
-COLUMNS = ("time", "latitude", "longitude", "mag", "id")
 
 
 def radius_km(magnitude: float) -> float:
@@ -19,44 +15,18 @@ def radius_km(magnitude: float) -> float:
     return float(10.0 ** (magnitude / 2.0 - 0.79))
 
 
-def read_earthquakes(path: Path) -> pd.DataFrame:
-    """Read a catalogue of earthquakes: a CSV with COLUMNS, as the USGS gives it.
-
-    Raises
-    ------
-    SlipscanError
-        no file, or a column or number that is missing
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise SlipscanError(f"ngl.earthquakes names {path}, which is no file: correct it, or leave the key out")
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise SlipscanError(f"{path} is no CSV of earthquakes: it needs columns {', '.join(COLUMNS)}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise SlipscanError(f"{path} has no column '{missing[0]}': a catalogue needs {', '.join(COLUMNS)}")
-    times = pd.to_datetime(table["time"], utc=True, errors="coerce", format="ISO8601").dt.tz_localize(None)
-    numbers = table[["latitude", "longitude", "mag"]].apply(pd.to_numeric, errors="coerce")
-    bad = np.flatnonzero(times.isna() | numbers.isna().any(axis=1))
-    if len(bad):
-        raise SlipscanError(f"line {bad[0] + 2} of {path} has no time, place or magnitude: correct it")
-    return numbers.assign(time=times.astype("datetime64[ns]"), id=table["id"].astype(str))
-
-
-def earthquake_steps(earthquakes: pd.DataFrame, longitude: float, latitude: float) -> list[Step]:
+def earthquake_steps(earthquakes: Earthquakes, longitude: float, latitude: float) -> list[Step]:
     """Possible steps of a station at a place, by NGL's radius, in order of time."""
     count = len(earthquakes)
-    lon, lat = earthquakes["longitude"].to_numpy(float), earthquakes["latitude"].to_numpy(float)
-    metres = Geod(ellps="WGS84").inv(np.full(count, longitude), np.full(count, latitude), lon, lat)[2]
+    here = (np.full(count, longitude), np.full(count, latitude))
+    metres = Geod(ellps="WGS84").inv(*here, earthquakes.longitude, earthquakes.latitude)[2]
     found = [
-        Step(np.datetime64(time, "D").astype("datetime64[ns]"), "earthquake", str(name), float(magnitude), distance)
+        Step(time.astype("datetime64[D]").astype("datetime64[ns]"), "earthquake", name, magnitude, distance)
         for time, magnitude, name, distance in zip(
-            earthquakes["time"].to_numpy(), earthquakes["mag"], earthquakes["id"],
-            (np.asarray(metres) / 1e3).tolist(), strict=True,
+            earthquakes.time, earthquakes.magnitude.tolist(), earthquakes.name, (np.asarray(metres) / 1e3).tolist(),
+            strict=True,
         )
-        if distance <= radius_km(float(magnitude))
+        if distance <= radius_km(magnitude)
     ]  # fmt: skip
     return sorted(found, key=lambda step: (step.time, step.text))
 

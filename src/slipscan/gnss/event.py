@@ -13,9 +13,11 @@ from pyproj import Geod
 
 from slipscan.fit.model import days_since_2014
 from slipscan.gnss.compare import PATTERN_ERROR, Evidence, Judgement, judge
+from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.line_of_sight import Interval, Measured, Seen, interval_of, rows_of, samples
-from slipscan.gnss.network import COMMON_STEP_M, correlation, covariance, formal_correlation
+from slipscan.gnss.network import COMMON_STEP_M, covariance, formal_correlation
 from slipscan.gnss.offsets import UNSEEN_M, Daily, Offsets, has_positions_around, measure, ramp_columns
+from slipscan.gnss.scan import onset_in
 from slipscan.gnss.tenv3 import Station
 from slipscan.gnss.times import Times, around
 from slipscan.settings import GnssSettings
@@ -29,6 +31,10 @@ REFERENCE_RADIUS_KM = 10.0
 """A station so close to the InSAR reference point can stand for it."""
 REFERENCE_CLEARANCE_KM = 5.0
 """It must lie so far from the footprint at least, and a footprint diameter at least."""
+ROUNDING_M = 1e-4
+"""Far below any noise of a station."""
+SHARED_D = 15
+"""Duration of the ramps whose scatter tells how stations are correlated: about that of an event."""
 CERTAIN = 3.0
 """An InSAR sample of an event without a source predicts something where it is so many deviations from zero."""
 _EARTH = Geod(ellps="WGS84")
@@ -55,10 +61,13 @@ def network_of(daily: Daily | None) -> Network:
     if daily is None:
         return Network(None, np.empty((3, 0, 0)))
     lon, lat = (np.array([getattr(s, n) for s in daily.stations]) for n in ("longitude", "latitude"))
-    count = len(lon)
-    one, other = np.divmod(np.arange(count**2), count)
-    apart = _EARTH.inv(lon[one], lat[one], lon[other], lat[other])[2]
-    return Network(daily, correlation(daily.residual, np.asarray(apart).reshape(count, count)))
+    return Network(daily, shared_noise(daily, distances_km(lon, lat)))
+
+
+def shared_noise(daily: Daily, distance_km: Float) -> Float:
+    """Correlation (3, station, station) of the noise of stations, in ramps about as long as an event."""
+    onset = onset_in(daily.series, daily.columns, daily.noise, durations_d=(SHARED_D,))
+    return station_correlation(onset.ramps(SHARED_D).z, distance_km)
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class Comparison:
     measured: Measured | None = None
 
 
-NOTHING = Evidence(np.empty((1, 0)), np.empty((1, 0, 0)), np.empty(0), np.empty(0, np.int64), (), np.zeros(1))
+_NONE = np.empty((1, 0, 0))
+NOTHING = Evidence(np.empty((1, 0)), _NONE, _NONE, np.empty(0), np.empty(0, np.int64), (), np.zeros(1))
 
 
 def compare_event(
@@ -182,7 +192,8 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
     if predicted is not None:
         wrong = PATTERN_ERROR * np.linalg.norm(predicted, axis=1) / np.sqrt(3.0)
         total = measured.covariance + np.diag(np.repeat(wrong**2, 3))
-        return Evidence(flat, total, predicted.ravel(), np.repeat(np.arange(count), 3), names, measured.times.log_prior)
+        number = np.repeat(np.arange(count), 3)
+        return Evidence(flat, total, measured.noise, predicted.ravel(), number, names, measured.times.log_prior)
     toward, samples, errors, numbers = [], [], [], []
     for _, (insar, insar_std, los) in seen:
         for i in np.flatnonzero(np.isfinite(insar)):
@@ -195,8 +206,10 @@ def _evidence(measured: Measured, predicted: Float | None, seen: Sequence[tuple[
             numbers.append(i)
     matrix = np.array(toward).reshape(len(toward), 3 * count)
     total = matrix @ measured.covariance @ matrix.T + np.diag(np.square(errors))
+    # More lines of sight than directions say the same twice.
+    noise = matrix @ measured.noise @ matrix.T + ROUNDING_M**2 * np.eye(len(matrix))
     return Evidence(
-        flat @ matrix.T, total, np.array(samples), np.array(numbers, np.int64), names, measured.times.log_prior
+        flat @ matrix.T, total, noise, np.array(samples), np.array(numbers, np.int64), names, measured.times.log_prior
     )
 
 

@@ -13,8 +13,9 @@ from slipscan.archive.granules import RemoteFile
 from slipscan.archive.http.download import download
 from slipscan.archive.stations import STEPS
 from slipscan.atomic import written_beside
+from slipscan.earthquakes import Earthquakes, read_earthquakes
 from slipscan.errors import SlipscanError
-from slipscan.gnss.earthquakes import earthquake_steps, read_earthquakes, step_line
+from slipscan.gnss.earthquakes import earthquake_steps, step_line
 from slipscan.gnss.holdings import around, named, read_holdings
 from slipscan.gnss.steps import read_steps
 from slipscan.outputs import check_outputs, listed_kind, write_listing
@@ -108,7 +109,7 @@ def _series(name: str, settings: NglSettings, folder: Path, downloads: DownloadS
 def _steps_text(chosen: pd.DataFrame, steps: Path, settings: NglSettings) -> str:
     """Steps of the chosen stations, as NGL has them; by earthquakes around where it has none of a station."""
     known = read_steps(steps)
-    earthquakes = None if settings.earthquakes is None else read_earthquakes(Path(settings.earthquakes).expanduser())
+    earthquakes = _earthquakes(settings)
     lines = []
     for name, longitude, latitude in zip(chosen["name"], chosen["longitude"], chosen["latitude"], strict=True):
         found = known.get(name)
@@ -119,3 +120,10 @@ def _steps_text(chosen: pd.DataFrame, steps: Path, settings: NglSettings) -> str
             log.info("%s is not in NGL's table of steps: set ngl.earthquakes for its possible steps", name)
         lines += [step_line(name, step) for step in found or ()]
     return "\n".join(lines or ["# no step is known"]) + "\n"
+
+
+def _earthquakes(settings: NglSettings) -> Earthquakes | None:
+    if settings.earthquakes is None:
+        return None
+    path = Path(settings.earthquakes).expanduser()
+    return read_earthquakes(path, "correct ngl.earthquakes, or leave the key out")

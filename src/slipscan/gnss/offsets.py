@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from slipscan.fit.model import days_since_2014, design_matrix
+from slipscan.gnss.daily import daily_series
 from slipscan.gnss.kalman import Noise, products
 from slipscan.gnss.noise import estimate_noise
 from slipscan.gnss.steps import Step
@@ -21,15 +21,10 @@ from slipscan.gnss.tenv3 import Station
 
 Float = NDArray[np.float64]
 
-MIN_POSITIONS = 60
-"""A station with fewer daily positions is left out."""
 AROUND_D, MIN_AROUND = 30.0, 5
 """Daily positions needed within so many days before and after a transient."""
-OUTLIER, RUNNING_D = 6.0, 15
-"""Positions so many robust deviations from the running median are dropped."""
 UNSEEN_M = 1e3
 """Standard deviation of what a station cannot tell, say because its antenna was changed that day."""
-_MAD = 1.4826
 _BETWEEN = 0.9
 """Of a linear ramp: from t05 to t95."""
 
@@ -48,8 +43,6 @@ class Daily:
         (station * 3, day) east, north, up of each station, metres; NaN where there is no position
     columns
         (station * 3, column, day) offset, rate, season, steps; zero where a station has fewer
-    residual
-        (station * 3, day) what ordinary least squares leaves, metres
     noise
         of the series
     """
@@ -58,7 +51,6 @@ class Daily:
     days: Float
     series: Float
     columns: Float
-    residual: Float
     noise: Noise
 
     def window(self, first: float, last: float) -> Daily:
@@ -68,14 +60,14 @@ class Daily:
         series = self.series[:, part]
         columns = _independent(self.columns[:, :, part], np.isfinite(series))
         noise = Noise(self.noise.white[:, part], self.noise.flicker, self.noise.walk)
-        return Daily(self.stations, self.days[part], series, columns, self.residual[:, part], noise)
+        return Daily(self.stations, self.days[part], series, columns, noise)
 
     def of(self, stations: NDArray[np.int64]) -> Daily:
         """Some of the stations."""
         rows = (3 * stations[:, None] + np.arange(3)).ravel()
         noise = Noise(self.noise.white[rows], self.noise.flicker[rows], self.noise.walk[rows])
         chosen = tuple(self.stations[i] for i in stations)
-        return Daily(chosen, self.days, self.series[rows], self.columns[rows], self.residual[rows], noise)
+        return Daily(chosen, self.days, self.series[rows], self.columns[rows], noise)
 
 
 @dataclass(frozen=True)
@@ -100,51 +92,37 @@ def prepare(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) ->
     daily = lay(stations, steps)
     if daily is None:
         return None
-    return replace(daily, noise=estimate_noise(daily.series, daily.columns, daily.residual))
+    residual = _residual(daily.series, daily.columns, daily.noise.white)
+    return replace(daily, noise=estimate_noise(daily.series, daily.columns, residual, daily.noise.white))
 
 
 def lay(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Daily | None:
-    """Lay daily positions on a common axis, without outliers; None without any station. The noise is open (NaN)."""
-    chosen = tuple(s for s in stations if len(s.time) >= MIN_POSITIONS)
-    if not chosen:
+    """Lay daily positions on a common axis, without outliers (`daily`); None without any station.
+
+    The noise is white and no more, 1 m, times the factors of doubted days. Every listed step has a column, whether the
+    series shows it or not, as one that is left out would pass for an event; the trajectories of the search for
+    transients (`background`), which keeps those alone that are seen, are not used.
+    """
+    axis = daily_series(stations)
+    if axis is None:
         return None
-    first = min(int(np.floor(days_since_2014(s.time[:1])[0])) for s in chosen)
-    last = max(int(np.floor(days_since_2014(s.time[-1:])[0])) for s in chosen)
-    days = np.arange(first, last + 1, dtype=np.float64) + 0.5
-    series = np.full((3 * len(chosen), len(days)), np.nan)
-    designs = []
-    for i, station in enumerate(chosen):
-        at = np.floor(days_since_2014(station.time)).astype(int) - first
-        series[3 * i : 3 * i + 3, at] = _centred(station).T
-        design = _background(station, days, at, steps.get(station.name, ()))
-        designs.append(design)
-    widest = max(d.shape[1] for d in designs)
-    columns = np.zeros((len(series), widest, len(days)))
+    known = {station.name: station for station in stations}
+    chosen = tuple(known[name] for name in axis.names)
+    days = days_since_2014(axis.days.astype("datetime64[ns]")) + 0.5
+    series = axis.position.reshape(-1, len(days))
+    designs = [_background(axis.monument[i], days, steps.get(name, ())) for i, name in enumerate(axis.names)]
+    columns = np.zeros((len(series), max(d.shape[1] for d in designs), len(days)))
     for i, design in enumerate(designs):
         columns[3 * i : 3 * i + 3, : design.shape[1]] = design.T
     columns = _independent(columns, np.isfinite(series))
-    residual = _residual(series, columns)
-    outlying = _outliers(residual)
-    series, residual = np.where(outlying, np.nan, series), np.where(outlying, np.nan, residual)
-    unknown = np.full(len(series), np.nan)
-    return Daily(chosen, days, series, columns, residual, Noise(np.full_like(series, np.nan), unknown, unknown))
+    none = np.zeros(len(series))
+    return Daily(chosen, days, series, columns, Noise(np.repeat(axis.excess, 3, axis=0), none, none))
 
 
-def _centred(station: Station) -> Float:
-    """Positions less the median of each monument: numbers of 10^6 m would cost digits."""
-    enu = station.enu.copy()
-    for part in np.unique(station.monument):
-        rows = station.monument == part
-        enu[rows] -= np.median(enu[rows], axis=0)
-    return enu
-
-
-def _background(station: Station, days: Float, at: NDArray[np.int64], steps: Sequence[Step]) -> Float:
+def _background(monument: NDArray[np.int64], days: Float, steps: Sequence[Step]) -> Float:
     """Columns (day, column) of one station: an offset a monument, rate, season, steps."""
-    monument = np.zeros(len(days), np.int64)
-    monument[at] = station.monument
     time = np.datetime64("2014-01-01", "ns") + (days * 86400e9).astype("m8[ns]")
-    design, _ = design_matrix(time, monument)
+    design, _ = design_matrix(time, np.maximum(monument, 0))
     extra = [(days >= day).astype(float) for day in days_since_2014(np.array([s.time for s in steps], "M8[ns]"))]
     return np.column_stack([design, *extra])
 
@@ -166,24 +144,15 @@ def _independent(columns: Float, present: NDArray[np.bool_]) -> Float:
     return out
 
 
-def _residual(series: Float, columns: Float) -> Float:
-    """What ordinary least squares leaves, (series, day)."""
+def _residual(series: Float, columns: Float, excess: Float) -> Float:
+    """What least squares, white but for doubted days, leaves, (series, day)."""
     out = np.full_like(series, np.nan)
     for i, row in enumerate(series):
         present = np.isfinite(row)
-        design = columns[i][:, present].T
-        out[i, present] = row[present] - design @ np.linalg.lstsq(design, row[present], rcond=None)[0]
+        design, weight = columns[i][:, present].T, 1.0 / excess[i, present]
+        found = np.linalg.lstsq(design * weight[:, None], row[present] * weight, rcond=None)[0]
+        out[i, present] = row[present] - design @ found
     return out
-
-
-def _outliers(residual: Float) -> NDArray[np.bool_]:
-    """Days whose position in any component leaves the running median of its series."""
-    frame = pd.DataFrame(residual.T)
-    apart = (frame - frame.rolling(RUNNING_D, center=True, min_periods=3).median()).to_numpy().T
-    scale = _MAD * np.nanmedian(np.abs(apart), axis=1, keepdims=True)
-    bad = np.abs(apart) > OUTLIER * scale
-    of_station = bad.reshape(-1, 3, bad.shape[1]).any(axis=1)
-    return np.repeat(of_station, 3, axis=0)
 
 
 def ramp_columns(days: Float, t50: Float, duration_d: Float) -> Float:

@@ -12,7 +12,8 @@ from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.detect import CORRELATION_D, peaks_of
 from slipscan.gnss.kalman import Fit, Noise
 from slipscan.gnss.noise import simulate_flicker
-from slipscan.gnss.scan import Network, onset_of
+from slipscan.gnss.scan import onset_of
+from slipscan.gnss.statistic import Network
 
 Float = NDArray[np.float64]
 

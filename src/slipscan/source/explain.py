@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slipscan.earthquakes import moment_magnitude
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
 from slipscan.source.models import KINDS, POINT, Area, Kind
 from slipscan.source.posterior import LEVEL_DEGREES, Posterior, Problem, sample
-from slipscan.source.sources import moment_magnitude
 
 Float = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from slipscan.earthquakes import Earthquakes
 from slipscan.events_source import POSTERIOR_COLUMNS, QUANTILES, SHARES
 from slipscan.settings import SourceSettings
 from slipscan.source.agreement import track_verdicts
@@ -22,7 +23,7 @@ from slipscan.source.join import TrackTransient, strongest
 from slipscan.source.maps import TrackMaps
 from slipscan.source.place import place_of
 from slipscan.source.posterior import Posterior
-from slipscan.source.quakes import Quake, QuakeFacts, quake_facts
+from slipscan.source.quakes import QuakeFacts, quake_facts
 from slipscan.source.slip import distribute
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def source_columns(
     blocks: Mapping[int, Block],
     settings: SourceSettings,
     noises: Sequence[xr.Dataset | None],
-    quakes: Sequence[Quake] | None,
+    quakes: Earthquakes | None,
 ) -> dict[str, Any]:
     """Type with its posterior, one source, 16, 50 and 84 % of its quantities, fit, earthquakes, tracks.
 
@@ -131,7 +132,7 @@ def _of_row(columns: Mapping[str, NDArray[np.float64]], row: int) -> dict[str, f
     return {name: float(values[row]) for name, values in columns.items()}
 
 
-def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes: Sequence[Quake] | None) -> QuakeFacts:
+def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes: Earthquakes | None) -> QuakeFacts:
     """How the event, as slip of a fault, stands to earthquakes."""
     best = strongest(event.members)
     posterior = explained.posteriors["fault"]

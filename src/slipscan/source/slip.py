@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slipscan.earthquakes import moment_magnitude
 from slipscan.forward.okada import okada_surface
 from slipscan.source.data import Block
 from slipscan.source.faults import MappedFault
-from slipscan.source.sources import moment_magnitude
 
 Float = NDArray[np.float64]
 

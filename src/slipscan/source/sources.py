@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-SHEAR_MODULUS_PA = 30e9
-"""Of every moment magnitude in the catalogue; potency is stored so that anyone can rescale."""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -95,11 +92,6 @@ class Sheet:
 
 
 Source = Fault | VolumeSource | Sheet
-
-
-def moment_magnitude(potency_m3: float) -> float:
-    """Mw = (log10 M0 - 9.05) / 1.5 with M0 in N m at 30 GPa (Kanamori 1977; Hanks & Kanamori 1979)."""
-    return (math.log10(SHEAR_MODULUS_PA * potency_m3) - 9.05) / 1.5
 
 
 def top_edge(

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from slipscan import events
+from slipscan.earthquakes import Earthquakes, read_earthquakes
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs
 from slipscan.progress import progress
@@ -23,7 +24,6 @@ from slipscan.source.faults import nearest_fault
 from slipscan.source.join import TrackTransient, in_metres, join, strongest
 from slipscan.source.maps import TrackMaps, open_track
 from slipscan.source.place import area_of
-from slipscan.source.quakes import Quake, read_quakes
 from slipscan.source.row import Event, source_columns, unexplained_columns
 from slipscan.source.significance import false_alarms, p_real
 from slipscan.store import open_zarr
@@ -44,7 +44,7 @@ class Known:
     """
 
     noises: tuple[xr.Dataset | None, ...]
-    quakes: tuple[Quake, ...] | None = None
+    quakes: Earthquakes | None = None
 
 
 def write_event_table(transients: list[Path], out: Path, settings: SourceSettings, noises: Sequence[Path] = ()) -> None:
@@ -103,11 +103,11 @@ def explain(
     return table, scans
 
 
-def _quakes(settings: SourceSettings) -> tuple[Quake, ...] | None:
+def _quakes(settings: SourceSettings) -> Earthquakes | None:
     if settings.earthquakes is None:
         log.info("no list of earthquakes is given (source.earthquakes): no event is called coseismic or afterslip")
         return None
-    return read_quakes(Path(settings.earthquakes))
+    return read_earthquakes(Path(settings.earthquakes), "correct source.earthquakes, or leave the key out")
 
 
 def _check_one_region(scans: Sequence[dict[str, Any]]) -> None:
