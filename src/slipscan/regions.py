@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, Polygon, shape
 
@@ -116,11 +116,6 @@ class Region(Frozen):
         description="where the data come from"
     )
     tracks: tuple[Track, ...] = Field(min_length=1)
-    polygon: tuple[tuple[float, float], ...] = Field(
-        min_length=4,
-        description="exterior ring of the feature's geometry: longitude, latitude, degrees; continuous where it crosses"
-        " 180 degrees",
-    )
     reference_point: tuple[Annotated[float, Field(ge=-360, le=360)], Annotated[float, Field(ge=-90, le=90)]] = Field(
         description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
     )
@@ -144,6 +139,11 @@ class Region(Frozen):
     gnss_distance_km: float | None = Field(
         None, ge=0, le=2000, description="or: all within so far of the polygon (default: ngl.max_distance_km)"
     )
+    polygon: tuple[tuple[float, float], ...] = Field(
+        min_length=4,
+        description="exterior ring of the feature's geometry: longitude, latitude, degrees; continuous where it crosses"
+        " 180 degrees",
+    )
 
     @field_validator("polygon")
     @classmethod
@@ -159,17 +159,18 @@ class Region(Frozen):
             raise ValueError("the polygon spans more than 180 degrees of longitude: divide the region")
         return whole
 
-    @field_validator("reference_point")
-    @classmethod
-    def _beside_the_polygon(cls, point: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
-        if "polygon" not in info.data:  # which is refused already
-            return point
-        longitudes = [lon for lon, _ in info.data["polygon"]]
+    @model_validator(mode="after")
+    def _reference_beside_the_polygon(self) -> Region:
+        longitudes = [lon for lon, _ in self.polygon]
         middle = (min(longitudes) + max(longitudes)) / 2
-        lon = float(near(point[0], middle))
+        lon = float(near(self.reference_point[0], middle))
         if abs(lon - middle) > 90:
-            raise ValueError("it lies more than 90 degrees of longitude from the polygon: move it into the region")
-        return lon, point[1]
+            raise ValueError(
+                "reference_point lies more than 90 degrees of longitude from the polygon: move it into the region"
+            )
+        # Here, where the polygon is known, the model is still being made.
+        object.__setattr__(self, "reference_point", (lon, self.reference_point[1]))
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Region:

@@ -171,7 +171,8 @@ def at_pixels(cube: Cube, lon: Array, lat: Array, height: Array) -> Array:
     from scipy.ndimage import map_coordinates
 
     values, indices = np.asarray(cube.values, float), []
-    longitude = near(cube.longitude, float(np.ravel(lon)[0]))
+    # On one side of 180 degrees, whichever it is.
+    longitude, lon = (near(places, float(np.ravel(lon)[0])) for places in (cube.longitude, lon))
     for axis, (nodes, at) in enumerate(((cube.height, height), (cube.latitude, lat), (longitude, lon))):
         order = np.argsort(nodes)
         values = np.take(values, order, axis=axis)
