@@ -19,7 +19,7 @@ from slipscan.archive.extent import Bounds, beside, projected
 from slipscan.archive.names import listed
 from slipscan.archive.reading.bands import only_band, opened, read_band
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid
+from slipscan.geometry import Array, Grid
 from slipscan.longitudes import TURN, shifted
 from slipscan.progress import progress
 
@@ -179,7 +179,7 @@ def common_grid(rasters: Sequence[Raster], bounds: Bounds | None = None) -> Grid
         raise SlipscanError(f"{odd} has no common extent with {other}{within}: remove one of them")
     _name_short([(raster.path, share) for raster, share in zip(rasters, shares, strict=True) if share < SHORT], inside)
     left, top, right, bottom = inside
-    x = first.left + (np.arange(left, right) + 0.5) * first.dx
+    x: Array = first.left + (np.arange(left, right) + 0.5) * first.dx
     if bounds is not None and first.crs.is_geographic:
         x = shifted(x, (bounds[0] + bounds[2]) / 2)
     return Grid(
