@@ -1,10 +1,13 @@
 """The denoiser as a whole: what it recovers, its symmetries, its product, its weights."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +18,13 @@ from slipscan.denoise import cards
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import SlipNet
 from slipscan.denoise.registry import METHODS, build
+from slipscan.denoise.run import denoise
 from slipscan.denoise.stage import denoise_stack
+from slipscan.detect.track import track_in
 from slipscan.errors import SlipscanError
 from slipscan.field import Field, Observation
 from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
-from slipscan.settings import DenoiseSettings
+from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.stack import with_denoised
 
 
@@ -65,6 +70,69 @@ def test_the_reference_epoch_does_not_matter(seed: int, constant: float, epoch: 
         np.testing.assert_allclose(one.std, other.std, rtol=1.5 * tolerance)
 
 
+def test_bfloat16_gives_what_float32_gives_to_three_hundredths_of_sigma() -> None:
+    """What a GPU computes in, against what has no rounding to speak of: a scene with an event, and one without."""
+    method = shipped()
+    assert isinstance(method, SlipNetDenoiser)
+    assert isinstance(method.network, SlipNet)
+    quiet = turbulence(np.random.default_rng(3), 30).astype("f4")
+    moved = quiet.copy()
+    moved[15:, 10:20, 10:20] += 0.03
+    for series in (quiet, moved):
+        found = []
+        for half in (False, True):
+            method.network.half_precision = half
+            found.append(run(series, method=method))
+        one, other = found
+        assert (np.abs(one.transient - other.transient) / one.std).max() < 0.03
+        np.testing.assert_allclose(one.std, other.std, rtol=0.03)
+        assert (one.transient != other.transient).any() == bool(one.candidates), "bfloat16 was used"
+        assert len(one.candidates) == len(other.candidates)
+
+
+def test_a_batch_that_is_too_large_for_the_memory_is_halved() -> None:
+    series = turbulence(np.random.default_rng(5), 12, shape=(20, 400)).astype("f4")
+    method = random_method()
+    asked: list[int] = []
+    method.network.half_precision = False
+    whole = denoise(observe(series), method)
+
+    def allocate(_: object, arguments: tuple[Sequence[object]]) -> None:
+        """As a device with room for one tile, which is two images, itself and its negative."""
+        tiles = len(arguments[0]) // 2
+        asked.append(tiles)
+        if tiles > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    method.tiles_at_once = 3
+    method.network.register_forward_pre_hook(allocate)
+    found = denoise(observe(series), method)
+    assert max(asked) > 1, "it was given several"
+    for name in ("transient", "std", "parameters"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), atol=1e-5)
+
+
+def test_one_tile_that_is_too_large_for_the_memory_is_said_in_a_sentence() -> None:
+    def allocate(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    method = random_method()
+    method.network.register_forward_pre_hook(allocate)
+    with pytest.raises(SlipscanError, match=r"too little memory for one tile of 12 x 20 x 20 values.*denoise\.device"):
+        denoise(observe(turbulence(np.random.default_rng(5), 12, shape=(20, 20)).astype("f4")), method)
+
+
+def test_a_gpu_is_told_apart_from_the_processor() -> None:
+    assert random_method().device_class == "cpu" and shipped("classical").device_class == "cpu"
+    dataset = stack_dataset(epochs=20)
+    chosen = DenoiseSettings(method="classical")
+    assert denoise_stack(dataset, chosen, build(chosen)).attrs["device_class"] == "cpu"
+    track = track_in(dataset, DetectSettings())[1]
+    assert track.device_key == ()
+    on_gpu = SimpleNamespace(label="slipscan-1", device_class="cuda 9.0")
+    assert dataclasses.replace(track, denoiser=on_gpu).device_key == ("cuda 9.0",)
+
+
 def test_the_sign_of_the_data_is_the_sign_of_the_answer() -> None:
     series = turbulence(np.random.default_rng(2), 30).astype("f4")
     series[15:, 10:20, 10:20] += 0.02
@@ -104,8 +172,6 @@ def test_the_product_holds_what_cannot_be_derived_and_the_rest_follows(name: str
 
 def test_threads_change_no_bit() -> None:
     series = turbulence(np.random.default_rng(5), 12, shape=(150, 140))
-    from slipscan.denoise.run import denoise
-
     one, two = (denoise(observe(series), shipped(), threads=threads) for threads in (1, 2))
     for name in ("transient", "std", "parameters", "evidence"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "slipscan"
 GROUND = {
     "errors", "outputs", "atomic", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit",
     "field", "coarse", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening",
-    "units", "plausible", "arguments", "configuration", "earthquakes", "isolated", "models", "png", "products",
-    "settings_archive", "settings_catalogue", "settings_gnss", "settings_source", "events_source", "space", "texts",
+    "units", "plausible", "arguments", "configuration", "earthquakes", "isolated", "longitudes", "models", "png",
+    "products", "settings_archive", "settings_catalogue", "settings_gnss", "settings_source", "events_source", "space", "texts",
     "workers",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from shapely.geometry import Polygon
 
+from slipscan.archive.extent import crop_bounds
 from slipscan.errors import SlipscanError
 from slipscan.regions import read_region, read_regions, select
 
@@ -51,13 +53,54 @@ def test_a_region_is_read(tmp_path: Path) -> None:
         ({"archive": "local"}, "track 001A of archive 'local' has no key 'local'"),
         ({"id": "a/b"}, "id"),
         ({"fault_strike_deg": 400}, "fault_strike_deg"),
-        ({"reference_point": [-179.9, 40.5]}, "divide a region that crosses the antimeridian"),
+        ({"reference_point": [-179.9, 40.5]}, "more than 90 degrees of longitude from the polygon"),
     ],
 )
 def test_a_wrong_entry_is_one_sentence(tmp_path: Path, changes, sentence) -> None:
     with pytest.raises(SlipscanError, match=sentence) as caught:
         read_regions(write(tmp_path, feature(**changes)))
     assert "\n" not in str(caught.value)
+
+
+EAST, WEST = ([[179.9, -17.0], [180.0, -17.0], [180.0, -16.8], [179.9, -16.8], [179.9, -17.0]],
+              [[-180.0, -17.0], [-179.8, -17.0], [-179.8, -16.8], [-180.0, -16.8], [-180.0, -17.0]])  # fmt: skip
+
+
+def box_of(west: float, east: float) -> dict:
+    ring = [[west, -17.0], [east, -17.0], [east, -16.8], [west, -16.8], [west, -17.0]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "MultiPolygon", "coordinates": [[EAST], [WEST]]},
+        {"type": "MultiPolygon", "coordinates": [[WEST], [EAST]]},
+        box_of(179.9, -179.8),
+        box_of(179.9, 180.2),
+        box_of(-180.1, -179.8),
+    ],
+    ids=["RFC 7946", "west first", "short way round", "beyond 180", "beyond -180"],
+)
+@pytest.mark.parametrize("longitude", [-179.9, 180.1])
+def test_a_polygon_across_180_degrees_is_the_same_however_it_is_written(tmp_path: Path, geometry, longitude) -> None:
+    across = feature(reference_point=[longitude, -16.9]) | {"geometry": geometry}
+    region = read_region(write(tmp_path, across), "TEST")
+    polygon = Polygon(region.polygon)
+    assert polygon.bounds == pytest.approx((179.9, -17.0, 180.2, -16.8)) and polygon.area == pytest.approx(0.06)
+    assert region.reference_point == pytest.approx((180.1, -16.9))
+    west, _, east, _ = crop_bounds(region)
+    assert 179.8 < west < 179.9 and 180.2 < east < 180.3
+
+
+def test_two_polygons_are_no_region_and_one_around_the_earth_is_none(tmp_path: Path) -> None:
+    apart = [[[lon + 10, lat] for lon, lat in WEST]]
+    two = feature() | {"geometry": {"type": "MultiPolygon", "coordinates": [[EAST], apart]}}
+    with pytest.raises(SlipscanError, match="draw one polygon a region"):
+        read_regions(write(tmp_path, two))
+    with pytest.raises(SlipscanError, match="more than 180 degrees"):
+        ring = [[lon, lat] for lon, lat in zip([-100, 0, 100, 100, 0, -100, -100], [1, 1, 1, 2, 2, 2, 1], strict=True)]
+        read_regions(write(tmp_path, feature() | {"geometry": {"type": "Polygon", "coordinates": [ring]}}))
 
 
 def test_wrong_files(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from shapely.geometry import LineString, Point, Polygon, box, mapping
+from shapely.geometry import LineString, Point, Polygon, box, mapping, shape
 
 from slipscan.errors import SlipscanError
 from slipscan.fleet.frames import Frame
-from slipscan.fleet.tiling import KM_OF_A_DEGREE, Boundary, cells, read_boundaries, regions, widened
+from slipscan.fleet.tiling import KM_OF_A_DEGREE, Boundary, cells, read_boundaries, regions
 from slipscan.fleet.world import write_world
 from slipscan.regions import read_regions
 
@@ -90,13 +90,21 @@ def test_the_reference_lies_on_land_and_away_from_the_boundary() -> None:
         assert abs(place.y - 40) > 0.6 * farthest
 
 
-def test_a_boundary_at_180_degrees_has_regions_on_both_sides_and_none_across() -> None:
+def test_a_boundary_at_180_degrees_has_regions_that_reach_across_from_both_sides(tmp_path: Path) -> None:
     frames = [Frame(7, "ascending", box(-190, -30, -170, 30)), Frame(7, "ascending", box(170, -30, 190, 30))]
     features = regions([line((179.9, -10), (179.9, 10))], frames, 150, 250, 50)
-    sides = {Polygon(f["geometry"]["coordinates"][0]).bounds[::2] for f in features}
-    assert {side[0] < 0 for side in sides} == {True, False}
-    assert all(-180 <= west < east <= 180 and east - west < 4 for west, east in sides)
-    assert widened(box(178, 0, 180, 2), 50).bounds[2] == 180
+    path = tmp_path / "regions.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert all(abs(lon) <= 180 for f in features for lon in shapely.get_coordinates(shape(f["geometry"]))[:, 0])
+    found = read_regions(path)
+    sides = {Polygon(region.polygon).bounds[::2] for region in found.values()}
+    assert {west < 180 < east for west, east in sides} == {True} and all(east - west < 4 for west, east in sides)
+    assert {name[3] for name in found} == {"E", "W"}
+    # They overlap by as much as any two neighbours, and the reference point is one of the region's own.
+    eastern, western = (max(east for west, east in sides), min(west for west, east in sides))
+    assert eastern - western > 3
+    for region in found.values():
+        assert Polygon(region.polygon).contains(Point(region.reference_point))
 
 
 def test_files_of_boundaries(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Regions of interest and their satellite tracks, read from a GeoJSON file.
 
-One feature a region: a polygon (longitude, latitude) and the properties of `Region`. What a file of
+One feature a region: a polygon (longitude, latitude) and the properties of `Region`. A polygon across 180 degrees is
+cut there into a MultiPolygon (RFC 7946), or runs on past 180, or has edges that jump from 179 to -179. What a file of
 interferograms means (sign, unit, geometry) is stated here by `convention`, never guessed.
 """
 
@@ -13,9 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 from shapely.errors import ShapelyError
-from shapely.geometry import Polygon, shape
+from shapely.geometry import MultiPolygon, Polygon, shape
 
 from slipscan.errors import SlipscanError
+from slipscan.longitudes import continuous, joined, near
 from slipscan.models import SHOWN, Frozen, shown, validate
 from slipscan.texts import read_json
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
@@ -114,7 +116,7 @@ class Region(Frozen):
         description="where the data come from"
     )
     tracks: tuple[Track, ...] = Field(min_length=1)
-    reference_point: tuple[Annotated[float, Field(ge=-180, le=180)], Annotated[float, Field(ge=-90, le=90)]] = Field(
+    reference_point: tuple[Annotated[float, Field(ge=-360, le=360)], Annotated[float, Field(ge=-90, le=90)]] = Field(
         description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
     )
     tectonic_setting: str = Field(description="e.g. 'continental transform', 'subduction', 'volcano', 'basin'")
@@ -138,27 +140,36 @@ class Region(Frozen):
         None, ge=0, le=2000, description="or: all within so far of the polygon (default: ngl.max_distance_km)"
     )
     polygon: tuple[tuple[float, float], ...] = Field(
-        min_length=4, description="exterior ring of the feature's geometry: longitude, latitude, degrees"
+        min_length=4,
+        description="exterior ring of the feature's geometry: longitude, latitude, degrees; continuous where it crosses"
+        " 180 degrees",
     )
 
     @field_validator("polygon")
     @classmethod
     def _valid_polygon(cls, ring: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        if not all(-180 <= lon <= 180 and -90 <= lat <= 90 for lon, lat in ring):
-            raise ValueError("the polygon has a vertex outside -180..180, -90..90 degrees")
-        polygon = Polygon(ring)
+        if not all(-360 <= lon <= 360 and -90 <= lat <= 90 for lon, lat in ring):
+            raise ValueError("the polygon has a vertex outside -360..360, -90..90 degrees")
+        whole = tuple(continuous(ring))
+        polygon = Polygon(whole)
         if not polygon.is_valid or polygon.area == 0:
             raise ValueError("the polygon is empty or crosses itself")
-        return ring
+        west, _, east, _ = polygon.bounds
+        if east - west > 180:
+            raise ValueError("the polygon spans more than 180 degrees of longitude: divide the region")
+        return whole
 
     @model_validator(mode="after")
-    def _does_not_cross_the_antimeridian(self) -> Region:
-        longitudes = [lon for lon, _ in (*self.polygon, self.reference_point)]
-        if max(longitudes) - min(longitudes) > 180:
+    def _reference_beside_the_polygon(self) -> Region:
+        longitudes = [lon for lon, _ in self.polygon]
+        middle = (min(longitudes) + max(longitudes)) / 2
+        lon = float(near(self.reference_point[0], middle))
+        if abs(lon - middle) > 90:
             raise ValueError(
-                "polygon and reference_point span more than 180 degrees of longitude: divide a region that crosses the"
-                " antimeridian into two"
+                "reference_point lies more than 90 degrees of longitude from the polygon: move it into the region"
             )
+        # Here, where the polygon is known, the model is still being made.
+        object.__setattr__(self, "reference_point", (lon, self.reference_point[1]))
         return self
 
     @model_validator(mode="after")
@@ -185,7 +196,7 @@ class Region(Frozen):
         raise SlipscanError(f"region {self.id} has no track {track_id!r}: it has {known}")
 
     def wkt(self) -> str:
-        """The polygon as well-known text."""
+        """The polygon as well-known text, continuous where it crosses 180 degrees."""
         return str(Polygon(self.polygon).wkt)
 
 
@@ -223,10 +234,12 @@ def _read_region(feature: Any, number: int, path: Path) -> Region:
 
 
 def _ring(geometry: Any, where: str) -> list[tuple[float, float]]:
-    """The exterior ring of a Polygon, or of a MultiPolygon of one."""
+    """The exterior ring of a Polygon, or of a MultiPolygon of one, or of one that is cut at 180 degrees."""
     try:
         with np.errstate(invalid="ignore"):  # a vertex of NaN is refused below
             found = shape(geometry)
+        if isinstance(found, MultiPolygon):
+            found = joined(found)
         (polygon,) = getattr(found, "geoms", [found])
         ring, holes = [(float(lon), float(lat)) for lon, lat, *_ in polygon.exterior.coords], len(polygon.interiors)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, ShapelyError) as error:

@@ -16,7 +16,9 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import shapely
+from shapely.affinity import translate
 
+from slipscan.longitudes import TURN, continuous
 from slipscan_loopback.http import LoopbackServer, Request, Response
 from slipscan_loopback.umm import CONCEPT_IDS, Granule
 
@@ -99,7 +101,9 @@ class Catalogue:
         return found
 
     def _intersect(self, shapes: Sequence[shapely.Geometry]) -> Any:
-        return np.any([shapely.intersects(self._polygons, shape) for shape in shapes], axis=0)
+        # A polygon across 180 degrees runs on past it; what lies on either side meets it there or one turn away.
+        copies = [translate(shape, turn) for shape in shapes for turn in (-TURN, 0.0, TURN)]
+        return np.any([shapely.intersects(self._polygons, shape) for shape in copies], axis=0)
 
 
 def register(server: LoopbackServer, catalogue: Catalogue, files: Mapping[str, Path]) -> None:
@@ -265,7 +269,7 @@ def _points(text: str) -> list[tuple[float, float]]:
 
 
 def _polygon(text: str) -> shapely.Geometry:
-    polygon = shapely.Polygon(_points(text))
+    polygon = shapely.Polygon(continuous(_points(text)))
     if not polygon.exterior.is_ccw:
         raise SearchError("The polygon boundary points are listed in the wrong order (clockwise vs counter clockwise).")
     return polygon

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Array, Grid, los_from_incidence_heading, metric_grid
+from slipscan.longitudes import near
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
 Cycles = tuple[datetime.date, datetime.date, int]
@@ -38,7 +39,7 @@ class TrueScene:
     Attributes
     ----------
     extent
-        west, south, east, north, degrees
+        west, south, east, north, degrees; east beyond 180 across the antimeridian
     dates
         acquisition dates, ascending; motion is counted from the first
     pass_time
@@ -93,7 +94,8 @@ class TrueScene:
     def _unit(self, lon: Array, lat: Array) -> tuple[Array, Array]:
         """Position in the extent: 0 to 1 from west to east, from south to north."""
         west, south, east, north = self.extent
-        return (np.asarray(lon, float) - west) / (east - west), (np.asarray(lat, float) - south) / (north - south)
+        lon = near(np.asarray(lon, float), (west + east) / 2)
+        return (lon - west) / (east - west), (np.asarray(lat, float) - south) / (north - south)
 
     # Motion ---------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
-from shapely.geometry import Polygon, shape
+from shapely.geometry import MultiPolygon, Polygon, shape
 
 from slipscan.archive import manifest as manifests
 from slipscan.archive.granules import RemoteFile
@@ -23,6 +23,7 @@ from slipscan.archive.job import Job
 from slipscan.archive.manifest import ORDER
 from slipscan.archive.names import listed
 from slipscan.errors import SlipscanError
+from slipscan.longitudes import continuous_polygon, joined
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +71,13 @@ def version_number(text: str) -> tuple[int, ...]:
 
 
 def footprint(geometry: dict[str, Any]) -> Polygon | None:
-    """Make a polygon of an asf_search geometry; None where it has no coordinates or crosses 180 degrees."""
+    """Make a polygon of an asf_search geometry, continuous across 180 degrees; None where it has no one polygon."""
     if not geometry.get("coordinates"):
         return None
     polygon = shape(geometry)
-    west, _, east, _ = polygon.bounds
-    return polygon if east - west < 180 else None
+    if isinstance(polygon, MultiPolygon):
+        polygon = joined(polygon)
+    return continuous_polygon(polygon, 0.0) if isinstance(polygon, Polygon) else None
 
 
 def described(crop: xr.Dataset, row: pd.Series, name: re.Match[str] | None) -> xr.Dataset:
@@ -112,7 +114,8 @@ def select(archive: str, found: Sequence[Found], job: Job, as_of: str, version: 
     """
     polygon, wanted = Polygon(job.region.polygon), version_number(version)
     until = [granule for granule in found if granule.secondary_date <= as_of]
-    touching = [g for g in until if g.footprint is None or g.footprint.intersects(polygon)]
+    middle = (polygon.bounds[0] + polygon.bounds[2]) / 2
+    touching = [g for g in until if g.footprint is None or continuous_polygon(g.footprint, middle).intersects(polygon)]
     taken: list[Found] = []
     other: list[Found] = []
     for granule in touching:

@@ -56,7 +56,7 @@ def _item(row: dict[str, Any], pystac: Any) -> Any:
     return pystac.Item(
         id=row["id"],
         geometry=json.loads(shapely.to_geojson(shape)),
-        bbox=list(shape.bounds),
+        bbox=bbox(shape),
         datetime=None,
         start_datetime=utc(row["t05"]),
         end_datetime=utc(row["t95"]),
@@ -64,6 +64,15 @@ def _item(row: dict[str, Any], pystac: Any) -> Any:
                     "updated": f"{row['updated']}T00:00:00Z", **insar, **told},
         stac_extensions=[STAC_INSAR],
     )  # fmt: skip
+
+
+def bbox(shape: shapely.Geometry) -> list[float]:
+    """West, south, east, north; west is the greater for a footprint cut at 180 degrees (RFC 7946, section 5.2)."""
+    west, south, east, north = (float(v) for v in shape.bounds)
+    if east - west > 180:
+        longitude = shapely.get_coordinates(shape)[:, 0]
+        west, east = float(longitude[longitude > 0].min()), float(longitude[longitude < 0].max())
+    return [west, south, east, north]
 
 
 def _box(events: gpd.GeoDataFrame) -> list[float]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from slipscan.denoise.sigma import SigmaCalibration
@@ -15,7 +16,7 @@ from slipscan.denoise.training.loader import batches, scene_example
 from slipscan.denoise.training.scenes import LabelledScene
 from slipscan.denoise.training.trainer import Task
 from slipscan.errors import SlipscanError
-from slipscan.field import Field, Observation
+from slipscan.field import Denoiser, Field, Observation
 from slipscan.models import Frozen, validate
 from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import DenoiseSettings, TrainSettings
@@ -62,6 +63,11 @@ class Method(ABC):
         """What stands in attributes and tables."""
         return self.name
 
+    @property
+    def device_class(self) -> str:
+        """Of the devices that give the same bytes: 'cpu', or the architecture of a GPU, 'cuda 9.0'."""
+        return "cpu"
+
     @abstractmethod
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
         """What happened in each of a batch of observations."""
@@ -105,6 +111,14 @@ class TrainedDenoiser(Method):
         """Name of the weights and the first digits of their sha256."""
         return self._label
 
+    @property
+    def device_class(self) -> str:
+        """Of the devices that give the same bytes: 'cpu', or the architecture of a GPU, 'cuda 9.0'."""
+        device = next((weights.device for weights in self.network.parameters()), torch.device("cpu"))
+        if device.type != "cuda":
+            return device.type
+        return "cuda {}.{}".format(*torch.cuda.get_device_capability(device))
+
     @classmethod
     @abstractmethod
     def network_of(cls, arguments: Mapping[str, Any]) -> nn.Module:
@@ -128,3 +142,8 @@ class TrainedDenoiser(Method):
     def loss(network: nn.Module, batch: Any) -> tuple[Tensor, float]:
         """Loss of a batch (a list of `train.batch` examples), and the share of the truth's power that is explained."""
         raise SlipscanError(NOTHING_TO_LEARN)
+
+
+def device_class(denoiser: Denoiser | None) -> str:
+    """Of the devices on which a denoiser gives the same bytes; 'cpu' of one that does not say."""
+    return str(getattr(denoiser, "device_class", "cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from slipscan.fit import background
 from slipscan.fit.masks import count_valid
 from slipscan.outofcore import Empty, release
 from slipscan.workers import in_order
+
+log = logging.getLogger(__name__)
 
 Float32 = NDArray[np.float32]
 Place = tuple[slice, slice, Float32, Float32]
@@ -160,11 +163,28 @@ class _Group:
                 batch.append((number, seen))
             most = max(1, min(self.method.tiles_at_once, BATCH_VALUES // seen.values.size))
             if batch and (len(batch) == most or number == len(group) - 1):
-                fields = self.method.fields([one for _, one in batch])
+                fields = self._fields([one for _, one in batch])
                 for (at, one), field in zip(batch, fields, strict=True):
                     out[at] = parts_of(one, field, np.multiply.outer(*group[at][2:])), field.candidates
                 batch = []
         return out
+
+    def _fields(self, seen: list[Observation]) -> list[Field]:
+        """What happened in each tile of a batch; where an accelerator has too little memory for it, of its halves."""
+        try:
+            return self.method.fields(seen)
+        except torch.OutOfMemoryError as error:
+            if len(seen) == 1:
+                size = " x ".join(map(str, seen[0].values.shape))
+                raise SlipscanError(
+                    f"the accelerator has too little memory for one tile of {size} values: take one with more, or set"
+                    " denoise.device to 'cpu'"
+                ) from error
+        # Out of the handler, whose traceback holds what the try has allocated.
+        torch.cuda.empty_cache()
+        half = len(seen) // 2
+        log.warning("too little memory on the accelerator for %d tiles together: %d are taken", len(seen), half)
+        return [*self._fields(seen[:half]), *self._fields(seen[half:])]
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = getattr(self.method, "settings", None)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from slipscan import vocabulary
 from slipscan.configuration import to_options
 from slipscan.denoise import registry
+from slipscan.denoise.method import device_class
 from slipscan.denoise.run import Denoised, denoise
 from slipscan.field import Candidate, Denoiser
 from slipscan.fit.model import design_matrix
@@ -80,6 +81,7 @@ def denoise_stack(
     parts = denoise(seen, method, threads=threads, empty=empty, description="denoise tiles")
     out = product_of(dataset, parts, names)
     out.attrs["weights"] = method.label
+    out.attrs["device_class"] = device_class(method)
     out.attrs["denoise_settings"] = json.dumps(to_options(settings))
     known = "white" if noise is None else "of the noise product"
     add_history(out, f"denoise: method {settings.method}, weights {method.label}, noise in time {known}")

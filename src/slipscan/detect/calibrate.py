@@ -65,6 +65,7 @@ def write_calibration(
         track.epochs.time.astype("int64"),
         settings.model_dump_json(),
         str(track.coarse.noise.to_dict()) if track.coarse.noise is not None and reads_field(settings.method) else "",
+        *track.device_key,
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from slipscan import vocabulary
 from slipscan.coarse import coarsened
 from slipscan.configuration import from_options
+from slipscan.denoise.method import device_class
 from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.ramp import Epochs
@@ -72,6 +73,12 @@ class Track:
     def label(self) -> str:
         """Of the denoiser."""
         return "none" if self.denoiser is None else self.denoiser.label
+
+    @property
+    def device_key(self) -> tuple[str, ...]:
+        """What sets the products of a GPU apart in a cache; nothing of the CPU."""
+        found = device_class(self.denoiser)
+        return () if found == "cpu" else (found,)
 
     @property
     def area_km2(self) -> float:

@@ -15,6 +15,8 @@ from shapely.geometry import Polygon
 from slipscan.errors import SlipscanError
 
 TURN: Final = 360.0
+EDGE: Final = 10.0
+"""Degrees of longitude beyond 180 of which regions see something."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Frame:
 
 
 def aria_frames() -> list[Frame]:
-    """Every ARIA frame, those across 180 degrees on both of its sides.
+    """Every ARIA frame, those near 180 degrees on both of its sides.
 
     Raises
     ------
@@ -46,8 +48,8 @@ def aria_frames() -> list[Frame]:
     west, _, east, _ = shapely.bounds([frame.polygon for frame in frames]).T
     out = []
     for shift in (-TURN, 0.0, TURN):
-        # Those that touch -180 to 180 degrees once they are shifted.
-        for number in np.flatnonzero((east + shift > -TURN / 2) & (west + shift < TURN / 2)):
+        # Those that touch -180 to 180 degrees, and what a region sees across, once they are shifted.
+        for number in np.flatnonzero((east + shift > -TURN / 2 - EDGE) & (west + shift < TURN / 2 + EDGE)):
             frame = frames[int(number)]
             polygon = translate(frame.polygon, shift) if shift else frame.polygon
             out.append(Frame(int(frame.path), frame.flight_direction.lower(), polygon))

@@ -1,8 +1,8 @@
 """The region table of every belt that deforms on land: boxes along plate boundaries, faults or volcanoes.
 
 The world is cut into bands of latitude and these into cells, always at the same places, so that a longer table has the
-regions of a shorter one. A cell is kept where a boundary is near and land is seen from a track. No cell crosses 180
-degrees, where the cells begin.
+regions of a shorter one. A cell is kept where a boundary is near and land is seen from a track. The cells begin at 180
+degrees; the regions on both sides reach across it, as far as regions overlap.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import Polygon, box, shape
+from shapely.affinity import translate
+from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from slipscan.catalogue.footprint import split_at_antimeridian
 from slipscan.errors import SlipscanError
-from slipscan.fleet.frames import Frame
+from slipscan.fleet.frames import EDGE, Frame
+from slipscan.longitudes import in_range
 from slipscan.texts import read_json
 
 log = logging.getLogger(__name__)
@@ -113,11 +116,11 @@ def cells(side_km: float) -> list[Polygon]:
 
 
 def widened(cell: Polygon, overlap_km: float) -> Polygon:
-    """A cell with half of the overlap on each side; not across 180 degrees nor where UTM ends."""
+    """A cell with half of the overlap on each side, also across 180 degrees; not where UTM ends."""
     west, south, east, north = cell.bounds
     dy = overlap_km / 2 / KM_OF_A_DEGREE
     dx = dy / math.cos(math.radians(max(abs(south), abs(north))))
-    return box(max(west - dx, -180), max(south - dy, LATITUDES[0]), min(east + dx, 180), min(north + dy, LATITUDES[1]))
+    return box(west - dx, max(south - dy, LATITUDES[0]), east + dx, min(north + dy, LATITUDES[1]))
 
 
 def regions(
@@ -150,6 +153,8 @@ def regions(
         GeoJSON; region ids are the cell's place (N38E021), track ids 087A and the like
     """
     near = _Nearness(boundaries, width_km / 2)
+    if land is not None:
+        land = _on_both_sides(land)
     tree = shapely.STRtree([frame.polygon for frame in frames])
     out = []
     for cell in near.candidates(cells(side_km - overlap_km)):
@@ -186,6 +191,13 @@ def _tracks(frames: Sequence[Frame], target: BaseGeometry, whole: float) -> list
             )
             left = left.difference(views.pop(path))
     return found
+
+
+def _on_both_sides(land: BaseGeometry) -> BaseGeometry:
+    """Land with what lies near 180 degrees once more on the other side."""
+    edge = box(-180, -90, -180 + EDGE, 90), box(180 - EDGE, -90, 180, 90)
+    copies = [translate(land.intersection(part), shift) for part, shift in zip(edge, (TURN[0], -TURN[0]), strict=True)]
+    return shapely.union_all([land, *copies])
 
 
 class _Nearness:
@@ -267,16 +279,16 @@ def _feature(
     """A region as GeoJSON."""
     centre = cell.centroid
     place = f"{'NS'[centre.y < 0]}{abs(centre.y):02.0f}{'EW'[centre.x < 0]}{abs(centre.x):03.0f}"
-    ring = [[round(x, 4), round(y, 4)] for x, y in region.exterior.coords]
+    ring = Polygon([(round(x, 4), round(y, 4)) for x, y in region.exterior.coords])
     return {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": mapping(split_at_antimeridian(ring)),
         "properties": {
             "id": place,
             "name": f"{boundary.name} at {place}",
             "archive": archive or ("opera" if OPERA.contains(centre) else "aria"),
             "tracks": tracks,
-            "reference_point": list(reference),
+            "reference_point": [in_range(reference[0]), reference[1]],
             "tectonic_setting": "subduction" if boundary.subduction else "plate boundary",
         },
     }

@@ -79,9 +79,9 @@ def overview(regions: list[Region], events: gpd.GeoDataFrame, reliefs: list[Reli
 
 
 def _turn(regions: list[Region]) -> bool:
-    """Whether the map is centred on 180 degrees, since that makes it narrower."""
+    """Whether the map is centred on 180 degrees, since that makes it narrower, or a region lies across."""
     longitude = np.array([lon for region in regions for lon, _ in region.polygon])
-    return bool(np.ptp(longitude % 360) < np.ptp(longitude))
+    return bool(longitude.max() > 180 or np.ptp(longitude % 360) < np.ptp(longitude))
 
 
 def _turned(longitude: Any, turn: bool) -> Any:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import from_lonlat
+from slipscan.longitudes import shifted
 from slipscan.source.frames import local_crs
 from slipscan.texts import read_text
 
@@ -92,8 +93,9 @@ def nearest_fault(path: Path, origin: tuple[float, float], within_km: float) -> 
             if not isinstance(part, shapely.LineString):
                 raise SlipscanError(f"{path} holds a {part.geom_type}: mapped faults are LineStrings")
             lonlat = np.asarray(part.coords, float)[:, :2]
+            lonlat = np.column_stack([shifted(lonlat[:, 0], origin[0]), lonlat[:, 1]])
             # A degree is 111 km or less: faults far away are not projected.
-            if np.abs(lonlat - origin).min(axis=0).max() * 30 > within_km and not part.intersects(
+            if np.abs(lonlat - origin).min(axis=0).max() * 30 > within_km and not shapely.LineString(lonlat).intersects(
                 shapely.Point(*origin).buffer(within_km / 30)
             ):
                 continue

@@ -16,7 +16,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely.geometry import MultiPolygon, Polygon, shape
 
-from slipscan.geometry import Grid
+from slipscan.geometry import Grid, to_lonlat
+from slipscan.longitudes import near
 from slipscan.source.sources import local_crs
 
 JOIN_DISTANCE_KM = 20.0
@@ -51,12 +52,20 @@ class TrackTransient:
 
 
 def footprint_polygons(footprint: NDArray[np.integer], grid: Grid) -> MultiPolygon:
-    """The outline of the pixels of a footprint (y, x) that are 1, in longitude and latitude."""
+    """The outline of the pixels of a footprint (y, x) that are 1, in longitude and latitude.
+
+    Continuous across 180 degrees, and on one side of it for all footprints of a grid.
+    """
     mask = (np.asarray(footprint) == 1).astype("uint8")
     outlines = [shape(outline) for outline, _ in shapes(mask, mask=mask == 1, transform=Affine(*grid.transform))]
     merged = shapely.union_all(outlines)
-    to_degrees = Transformer.from_crs(grid.crs, 4326, always_xy=True)
-    return multi(shapely.transform(merged, lambda xy: np.column_stack(to_degrees.transform(xy[:, 0], xy[:, 1]))))
+    middle, _ = to_lonlat(np.asarray(grid.x.mean()), np.asarray(grid.y.mean()), grid.crs)
+
+    def to_degrees(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        longitude, latitude = to_lonlat(xy[:, 0], xy[:, 1], grid.crs)
+        return np.column_stack([near(longitude, float(middle)), latitude])
+
+    return multi(shapely.transform(merged, to_degrees))
 
 
 def multi(geometry: shapely.Geometry) -> MultiPolygon:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slipscan.earthquakes import Earthquakes
 from slipscan.events_source import POSTERIOR_COLUMNS, QUANTILES, SHARES
+from slipscan.longitudes import in_range
 from slipscan.settings import SourceSettings
 from slipscan.source.agreement import track_verdicts
 from slipscan.source.classify import FAMILY_OF, History, most_likely, type_posterior
@@ -55,14 +56,8 @@ def empty_columns(event: Event) -> dict[str, Any]:
     """All columns of a posterior, with nothing in them; the place is that of the footprint."""
     out: dict[str, Any] = {name: "" if kind == "str" else math.nan for name, kind, _ in POSTERIOR_COLUMNS}
     out |= dict.fromkeys(OF_ONE_SOURCE, math.nan)
-    longitude, latitude = event.origin
-    return out | {
-        "longitude": longitude,
-        "latitude": latitude,
-        "source_model": "none",
-        "variance_explained": math.nan,
-        "snr": math.nan,
-    }
+    out |= {"longitude": in_range(event.origin[0]), "latitude": event.origin[1]}
+    return out | {"source_model": "none", "variance_explained": math.nan, "snr": math.nan}
 
 
 def unexplained_columns(event: Event) -> dict[str, Any]:

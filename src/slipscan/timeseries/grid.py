@@ -19,6 +19,7 @@ from rasterio.warp import Resampling
 from shapely.geometry import Polygon
 
 from slipscan.geometry import Grid, metric_grid, to_lonlat, utm_crs
+from slipscan.longitudes import near
 from slipscan.timeseries.resample import resampler
 
 LOS = ("los_east", "los_north", "los_up")
@@ -35,6 +36,7 @@ def target_grid(native: Grid, polygon: Polygon | None, pixel_m: float) -> Grid:
     else:
         corners = np.meshgrid(native.x[[0, -1]], native.y[[0, -1]])
         lon, lat = to_lonlat(corners[0], corners[1], native.crs)
+        lon = near(lon, float(lon[0, 0]))
     return metric_grid(lon, lat, pixel_m)
 
 
@@ -43,8 +45,10 @@ def inside(polygon: Polygon | None, grid: Grid) -> NDArray[np.bool_]:
     marked = np.ones(grid.shape, bool)
     if polygon is not None:
         shapely.prepare(polygon)
+        middle = (polygon.bounds[0] + polygon.bounds[2]) / 2
         for rows, part in parts_of(grid):
-            marked[rows] = shapely.contains_xy(polygon, *part.lonlat())
+            lon, lat = part.lonlat()
+            marked[rows] = shapely.contains_xy(polygon, near(lon, middle), lat)
     return marked
 
 

@@ -15,6 +15,7 @@ from rasterio.warp import Resampling
 from scipy import sparse
 
 from slipscan.geometry import Grid
+from slipscan.longitudes import near
 from slipscan.timeseries.network import Index
 
 Float32 = NDArray[np.float32]
@@ -93,6 +94,8 @@ def _to_native(
     """Columns and rows of points in the native grid, in pixels from its upper left corner."""
     if native.crs != tile.crs:
         x, y = Transformer.from_crs(tile.crs, native.crs, always_xy=True).transform(x, y)
+        if native.crs.is_geographic:
+            x = near(np.asarray(x), float(native.x[len(native.x) // 2]))
     dx, dy = native.spacing
     return (np.asarray(x) - native.x[0]) / dx + 0.5, (native.y[0] - np.asarray(y)) / dy + 0.5
 

@@ -108,7 +108,22 @@ def _queries(settings: ArchiveSettings, asked: ASFSession, options: dict[str, An
             preprocess_opts(wanted)
         except ASFWKTError as error:
             raise SlipscanError(f"the polygon {options.get('intersectsWith')} cannot be searched ({error})") from error
-        return [translate_opts(query) for query in build_subqueries(wanted)]
+        return [_across_180_degrees(translate_opts(query)) for query in build_subqueries(wanted)]
+
+
+def _across_180_degrees(parameters: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Turn the box of a rectangle across 180 degrees, which asf_search 14.1 makes the rest of the world.
+
+    It wraps the corners and takes the least and the greatest of them; CMR's box across has the greater one first.
+    """
+    out = []
+    for name, value in parameters:
+        if name == "bounding_box":
+            west, south, east, north = str(value).split(",")
+            if float(east) - float(west) > 180:  # no polygon of a region is so wide
+                value = ",".join([east, south, west, north])
+        out.append((name, value))
+    return out
 
 
 def _product(item: dict[str, Any], asked: ASFSession) -> ASFProduct | None:

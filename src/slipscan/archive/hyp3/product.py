@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from shapely import box
 
-from slipscan.archive.extent import Bounds, lonlat_bounds
+from slipscan.archive.extent import Bounds, lonlat_bounds, touches
 from slipscan.archive.reading.bands import one_line
 from slipscan.archive.reading.conventions import CONVENTIONS
 from slipscan.archive.reading.layers import LOS, read_coherences, read_height, read_line_of_sight, read_phases
@@ -56,7 +55,7 @@ def read_product(path: Path, row: pd.Series, track: Track, bounds: Bounds) -> xr
     """
     layers = {name: read_header(Path(f"/vsizip/{{{path.resolve()}}}/{m}")) for name, m in _members(path, row).items()}
     whole = common_grid(list(layers.values()))
-    if not box(*lonlat_bounds(whole)).intersects(box(*bounds)):
+    if not touches(lonlat_bounds(whole), bounds):
         return None
     grid = common_grid(list(layers.values()), bounds)
     displacement = read_phases([layers["interferogram"]], grid, _RULE.metres_per_radian(track.radar_wavelength_m))[0]

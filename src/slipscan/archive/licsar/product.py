@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan.archive.extent import Bounds, projected
+from slipscan.archive.extent import Bounds
 from slipscan.archive.manifest import ORDER
 from slipscan.archive.reading.conventions import CONVENTIONS
 from slipscan.archive.reading.cubes import bilinear
@@ -86,7 +86,7 @@ def _acquisition_time(path: Path | None) -> dict[str, str]:
 
 def _touches(raster: Raster, bounds: Bounds) -> bool:
     """Whether at least two rows and columns of a raster lie in a box (degrees)."""
-    west, south, east, north = projected(bounds, raster.crs)
+    west, south, east, north = raster.around(bounds)
     right, bottom = raster.left + raster.width * raster.dx, raster.top - raster.height * raster.dy
     across, down = min(east, right) - max(west, raster.left), min(north, raster.top) - max(south, bottom)
     return across >= 2 * raster.dx and down >= 2 * raster.dy

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
+from slipscan.longitudes import near
 
 Array = NDArray[np.floating]
 ROWS = 512
@@ -32,7 +33,7 @@ class Cube:
 
         Beyond the outermost nodes: see `weights`; beyond the outermost heights the value there is taken.
         """
-        across = weights(self.longitude, grid.x)
+        across = weights(near(self.longitude, float(grid.x[0])), grid.x)
         out = np.empty(grid.shape)
         for start in range(0, len(grid.y), ROWS):
             rows = slice(start, start + ROWS)
@@ -79,7 +80,7 @@ def weights(nodes: Array, at: Array) -> Array:
 
 def plane_at(values: Array, latitude: Array, longitude: Array, grid: Grid) -> Array:
     """Interpolate a (latitude, longitude) layer to the cells of a geographic grid, (y, x)."""
-    return np.asarray(weights(latitude, grid.y) @ values @ weights(longitude, grid.x).T)
+    return np.asarray(weights(latitude, grid.y) @ values @ weights(near(longitude, float(grid.x[0])), grid.x).T)
 
 
 def fill_nearest(values: Array) -> Array:

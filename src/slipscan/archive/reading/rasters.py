@@ -15,11 +15,12 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.windows import Window
 
-from slipscan.archive.extent import Bounds, projected
+from slipscan.archive.extent import Bounds, beside, projected
 from slipscan.archive.names import listed
 from slipscan.archive.reading.bands import only_band, opened, read_band
 from slipscan.errors import SlipscanError
-from slipscan.geometry import Grid
+from slipscan.geometry import Array, Grid
+from slipscan.longitudes import TURN, shifted
 from slipscan.progress import progress
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,17 @@ class Raster:
     def whole(self) -> bool:
         """Whether its numbers are whole ones."""
         return np.issubdtype(np.dtype(self.dtype), np.integer)
+
+    @property
+    def turn(self) -> float:
+        """Columns around the Earth; infinite where x is no longitude."""
+        return TURN / self.dx if self.crs.is_geographic else math.inf
+
+    def around(self, bounds: Bounds) -> Bounds:
+        """Return the box in the raster's CRS, and on its side of 180 degrees, that holds a box in degrees."""
+        if self.crs.is_geographic:
+            bounds = beside(bounds, self.left + self.dx * self.width / 2)
+        return projected(bounds, self.crs)
 
 
 def read_header(path: Path, single: bool = True) -> Raster:
@@ -149,7 +161,7 @@ def common_grid(rasters: Sequence[Raster], bounds: Bounds | None = None) -> Grid
     usual = np.round(np.median(boxes, axis=0)).astype(int)
     crop = usual
     if bounds is not None:
-        west, south, east, north = projected(bounds, first.crs)
+        west, south, east, north = first.around(bounds)
         crop = np.array([
             math.floor((west - first.left) / first.dx), math.floor((first.top - north) / first.dy),
             math.ceil((east - first.left) / first.dx), math.ceil((first.top - south) / first.dy),
@@ -167,8 +179,11 @@ def common_grid(rasters: Sequence[Raster], bounds: Bounds | None = None) -> Grid
         raise SlipscanError(f"{odd} has no common extent with {other}{within}: remove one of them")
     _name_short([(raster.path, share) for raster, share in zip(rasters, shares, strict=True) if share < SHORT], inside)
     left, top, right, bottom = inside
+    x: Array = first.left + (np.arange(left, right) + 0.5) * first.dx
+    if bounds is not None and first.crs.is_geographic:
+        x = shifted(x, (bounds[0] + bounds[2]) / 2)
     return Grid(
-        x=first.left + (np.arange(left, right) + 0.5) * first.dx,
+        x=x,
         y=first.top - (np.arange(top, bottom) + 0.5) * first.dy,
         crs=first.crs,
     )
@@ -225,6 +240,7 @@ def _box(raster: Raster, first: Raster) -> tuple[int, int, int, int]:
             f" {first.dy:g}: a track's files must share one posting"
         )
     column, row = (raster.left - first.left) / first.dx, (first.top - raster.top) / first.dy
+    column = math.remainder(column, first.turn)
     if abs(column - round(column)) > ALIGNMENT or abs(row - round(row)) > ALIGNMENT:
         raise SlipscanError(f"{raster.path} lies between the pixels of {first.path}: resample it to the same lattice")
     left, top = round(column), round(row)
@@ -244,7 +260,7 @@ def read_on(raster: Raster, grid: Grid, bands: Sequence[int] = (1,)) -> NDArray[
     SlipscanError
         the file is truncated or otherwise unreadable
     """
-    column = round((float(grid.x[0]) - raster.left) / raster.dx - 0.5)
+    column = round((float(grid.x[0]) - raster.left) / raster.dx % raster.turn - 0.5)
     row = round((raster.top - float(grid.y[0])) / raster.dy - 0.5)
     window = Window(column, row, grid.shape[1], grid.shape[0])
     out = np.empty((len(bands), *grid.shape), np.float32)

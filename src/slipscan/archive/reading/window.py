@@ -12,6 +12,7 @@ from pyproj import CRS
 from slipscan.archive.extent import Bounds
 from slipscan.archive.reading import hdf5
 from slipscan.geometry import Array, Grid
+from slipscan.longitudes import shifted
 
 if TYPE_CHECKING:
     import h5py
@@ -54,7 +55,7 @@ def find_window(x: Array, y: Array, box: Bounds, crs: CRS) -> Window | None:
     x, y
         cell centres, evenly spaced; x ascends
     box
-        west, south, east, north in the units of `crs`
+        west, south, east, north in the units of `crs`; longitudes are brought to its side of 180 degrees
 
     Returns
     -------
@@ -62,6 +63,8 @@ def find_window(x: Array, y: Array, box: Bounds, crs: CRS) -> Window | None:
         None where fewer than two rows or columns lie in the box
     """
     west, south, east, north = box
+    if crs.is_geographic:
+        x = shifted(x, (west + east) / 2)
     columns, rows = _touching(x, west, east), _touching(y, south, north)
     if columns.stop - columns.start < 2 or rows.stop - rows.start < 2:
         return None

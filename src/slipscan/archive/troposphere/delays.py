@@ -22,6 +22,7 @@ from slipscan.archive.job import Job
 from slipscan.archive.reading.cubes import Cube
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Array, Grid, to_lonlat
+from slipscan.longitudes import near
 from slipscan.outofcore import Empty
 from slipscan.progress import progress
 
@@ -129,6 +130,7 @@ def toward(
     lon, lat = (empty(grid.shape, np.float64) for _ in range(2))
     for rows in _blocks(grid):
         lon[rows], lat[rows] = to_lonlat(*np.meshgrid(grid.x, grid.y[rows]), grid.crs)
+        lon[rows] = near(lon[rows], float(lon[0, 0]))
     out = {}
     for date, moment in progress(delays.moments.items(), "interpolate tropospheric delays"):
         cube = delays.zenith(moment)
@@ -151,7 +153,7 @@ def _blocks(grid: Grid) -> list[slice]:
 
 def _check_cover(cube: Cube, lon: Array, lat: Array, what: str, where: str) -> None:
     """Refuse nodes that end more than half a step before the pixels do."""
-    for nodes, at in ((cube.longitude, lon), (cube.latitude, lat)):
+    for nodes, at in ((near(cube.longitude, float(lon[0, 0])), lon), (cube.latitude, lat)):
         half = abs(float(nodes[1] - nodes[0])) / 2 if len(nodes) > 1 else 0.0
         low, high, begin, end = float(at.min()), float(at.max()), float(nodes.min()), float(nodes.max())
         if low < begin - half or high > end + half:
@@ -169,7 +171,9 @@ def at_pixels(cube: Cube, lon: Array, lat: Array, height: Array) -> Array:
     from scipy.ndimage import map_coordinates
 
     values, indices = np.asarray(cube.values, float), []
-    for axis, (nodes, at) in enumerate(((cube.height, height), (cube.latitude, lat), (cube.longitude, lon))):
+    # On one side of 180 degrees, whichever it is.
+    longitude, lon = (near(places, float(np.ravel(lon)[0])) for places in (cube.longitude, lon))
+    for axis, (nodes, at) in enumerate(((cube.height, height), (cube.latitude, lat), (longitude, lon))):
         order = np.argsort(nodes)
         values = np.take(values, order, axis=axis)
         indices.append(np.interp(at, np.asarray(nodes, float)[order], np.arange(len(order))))

@@ -187,10 +187,14 @@ def read_window(path: Path, bounds: Bounds) -> Cube:
         parts = {"height": np.flatnonzero(height <= MAX_HEIGHT_M), "latitude": rows, "longitude": columns}
         if min(map(len, parts.values())) < 2:
             raise SlipscanError(f"{path} does not cover the region: it is not global, or broken; fetch it again")
-        window = {name: slice(int(part[0]), int(part[-1]) + 1) for name, part in parts.items()}
-        total = sum(_layer(file, name, window) for name in LAYERS)
-    axes = (values[window[name]] for name, values in zip(AXES, (height, latitude, longitude), strict=True))
-    return Cube(np.asarray(total, np.float32), *axes)
+        # Across 180 degrees the columns lie at both ends of the file.
+        runs = np.split(columns, np.flatnonzero(np.diff(columns) != 1) + 1)
+        windows = [
+            {name: slice(int(part[0]), int(part[-1]) + 1) for name, part in {**parts, "longitude": run}.items()}
+            for run in runs
+        ]
+        total = np.concatenate([sum(_layer(file, name, window) for name in LAYERS) for window in windows], axis=2)
+    return Cube(np.asarray(total, np.float32), height[parts["height"]], latitude[rows], longitude[columns])
 
 
 def _layer(file: h5py.File, name: str, window: Mapping[str, slice]) -> Array:

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from slipscan.archive.extent import check_overlap, lonlat_bounds, projected
+from slipscan.archive.extent import beside, check_overlap, lonlat_bounds, projected
 from slipscan.archive.job import Job
 from slipscan.archive.reading import hdf5
 from slipscan.archive.reading.layers import LOS, checked_line_of_sight, mask_voids
@@ -95,7 +95,8 @@ def read_epochs(dataset: h5py.Dataset, count: int, rows: slice, columns: slice, 
 def window(grid: Grid, job: Job) -> tuple[slice, slice]:
     """Return rows and columns of a grid that the region needs; raises SlipscanError where the polygon lies outside."""
     check_overlap(job.region, job.track, lonlat_bounds(grid))
-    west, south, east, north = projected(job.bounds, grid.crs)
+    bounds = beside(job.bounds, float(grid.x.mean())) if grid.crs.is_geographic else job.bounds
+    west, south, east, north = projected(bounds, grid.crs)
     columns = np.flatnonzero((grid.x >= west) & (grid.x <= east))
     rows = np.flatnonzero((grid.y >= south) & (grid.y <= north))
     if min(len(columns), len(rows)) < 2:
