@@ -133,7 +133,7 @@ SOURCE: Final = (
     Column("peak_negative_mm", "number", "largest displacement away from the satellite, any track (negative)"),
 )
 CERTAINTY: Final = (
-    Column("snr", "number", "signal-to-noise ratio of the source in the maps of all tracks", **POSITIVE),
+    Column("snr", "number", "signal-to-noise ratio of the source, all tracks; its errors count as noise", **POSITIVE),
     Column("statistic", "number", "cluster statistic, the largest of the tracks"),
     Column("threshold", "number", "of the statistic, in that track"),
     Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **SHARE),
