@@ -113,12 +113,3 @@ def test_odd_series_have_an_honest_estimate_or_none(fields):
     whole = station(days=DAYS[600:850])
     _, std = estimated([changed(whole, **{name: values[: len(whole.time)] for name, values in fields.items()})])
     assert np.isfinite(std).all() and std.min() > 1e-4
-
-
-def test_a_station_that_repeats_one_position_is_no_witness(caplog):
-    """No noise would make it infinitely sure that nothing moved."""
-    moving = station(days=DAYS[600:850])
-    stuck = changed(moving, name="STCK", enu=np.full_like(moving.enu, 7.0))
-    assert prepare([stuck], {}) is None
-    assert "STCK" in caplog.text and "same" in caplog.text
-    assert [s.name for s in prepare([moving, stuck], {}).stations] == ["TEST"]

@@ -80,7 +80,7 @@ def daily_series(
     """Put stations on one axis of days.
 
     Stations with fewer than `MIN_POSITIONS` positions between `since` and `until` (inclusive; default: all) are left
-    out, and those that repeat one position, which would be without noise; the log says so.
+    out, and said in the log.
 
     Returns
     -------
@@ -99,9 +99,6 @@ def daily_series(
             log.warning(
                 "station left out: %s has %d positions, %d are needed", station.name, inside.sum(), MIN_POSITIONS
             )
-            continue
-        if _repeats(station.enu[inside]):
-            log.warning("station left out: %s has the same position day after day", station.name)
             continue
         kept.append((station, inside))
         days.append(day[inside])
@@ -122,11 +119,6 @@ def daily_series(
     names = tuple(station.name for station, _ in kept)
     places = np.array([(station.longitude, station.latitude) for station, _ in kept])
     return DailySeries(names, places[:, 0], places[:, 1], start, position, excess, monument)
-
-
-def _repeats(enu: Float) -> bool:
-    """Whether a component of positions (time, 3) stays what it was on most days: no antenna does."""
-    return bool((np.median(np.abs(np.diff(enu, axis=0)), axis=0) == 0.0).any())
 
 
 def _cleaned(enu: Float, monument: NDArray[np.int64]) -> tuple[Float, Float]:
