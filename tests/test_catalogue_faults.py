@@ -71,6 +71,15 @@ def test_what_is_kept_of_many_increments_changes_no_byte_and_hides_no_damage(
     assert len(consolidated.load(directory)) == consolidated.MIN_INCREMENTS
     fold(tmp_path)  # of what is kept
     assert digest(tmp_path / "catalogue.gpkg") == first
+    content = kept.read_bytes()
+    add(tmp_path, "AAAA", consolidated.MIN_INCREMENTS)
+    fold(tmp_path)  # of what is kept, and one more
+    first = digest(tmp_path / "catalogue.gpkg")
+    assert kept.read_bytes() == content, "one new increment is no reason to write all again"
+    kept.unlink()
+    fold(tmp_path)  # of nothing
+    assert digest(tmp_path / "catalogue.gpkg") == first
+    assert len(consolidated.load(directory)) == consolidated.MIN_INCREMENTS + 1
     for spoilt in (kept.read_bytes()[:-1], b"", b"x" * 100):
         kept.write_bytes(spoilt)
         assert consolidated.load(directory) == {}

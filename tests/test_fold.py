@@ -51,6 +51,21 @@ def test_footprints_apart_are_two_events():
     assert list(catalogue["longitude"]) == [32.0, 32.2]
 
 
+def test_footprints_that_share_an_edge_alone_are_two_events():
+    beside, across = event(lon=32.125, half_deg=0.0625), event(lon=32.1875, half_deg=0.0625)
+    first = held(event(lon=32.0, half_deg=0.0625))
+    assert len(folded(first, held(beside, seq=2)).events) == 2
+    assert len(folded(held(beside), held(across, seq=2)).events) == 1
+
+
+def test_of_two_that_are_as_near_in_time_the_one_with_the_larger_common_area_goes_on():
+    little, much = event(lon=32.08), event(lon=31.98)
+    events = folded(held(event(mw=5.0)), held(little | {"mw": 5.1}, much | {"mw": 5.2}, seq=2)).events
+    assert dict(zip(events["id"], events["mw"], strict=True)) == {
+        "SSE-20190301-AAAA-a": 5.2, "SSE-20190301-AAAA-b": 5.1,
+    }  # fmt: skip
+
+
 def test_a_match_across_180_degrees():
     jumping = Polygon([(179.95, -18), (-179.95, -18), (-179.95, -17.9), (179.95, -17.9)])
     one = held(event(lon=179.98, lat=-17.95, geometry=split_at_antimeridian(jumping)))

@@ -103,7 +103,7 @@ def _rectangles(numbers: dict[str, NDArray[np.float64]]) -> NDArray[np.object_]:
 def gnss(sightings: Sightings, state: State) -> dict[str, pd.DataFrame]:
     """Layers `gnss_stations` and `gnss_checks`: of the increment that holds an event last."""
     chain_of = {int(row): chain for chain, row in enumerate(state.last)}
-    first = np.concatenate([[0], np.cumsum([one.table.num_rows for one in sightings.increments])])
+    first = dict(zip(*(found.tolist() for found in np.unique(sightings.increment, return_index=True)), strict=True))
     frames = []
     for number in np.unique(sightings.increment[state.last]).tolist():
         told = sightings.increments[number].told("gnss")

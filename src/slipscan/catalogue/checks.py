@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from slipscan.catalogue.columns import Column, Layer
 from slipscan.errors import SlipscanError
 
-_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 TYPES = {"text": "object", "date": "object", "number": "float64", "integer": "Int64", "truth": "bool"}
 
 
@@ -56,11 +57,16 @@ def check(frame: pd.DataFrame, layer: Layer) -> None:
         ) from error
 
 
+def _are_dates(values: pd.Series) -> pd.Series:
+    """(row) whether a text is an ISO date; each text is looked at once."""
+    return values.isin([text for text in values.unique() if isinstance(text, str) and _DATE.fullmatch(text)])
+
+
 def _rules(column: Column, pandera: Any) -> Any:
     """One column's checks."""
     checks = []
     if column.kind == "date":
-        checks.append(pandera.Check.str_matches(_DATE))
+        checks.append(pandera.Check(_are_dates, name="an ISO date"))
     if column.choices:
         checks.append(pandera.Check.isin(column.choices))
     if column.low is not None:

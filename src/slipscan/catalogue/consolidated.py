@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 NAME = ".read.arrow"
 MIN_INCREMENTS = 8
 """Fewer are read as fast without it."""
+NEW_SHARE = 1 / 8
+"""It is written again when more of a region's increments are new: else every fold would write all that it read."""
 _DIGEST = 64
 _KEY = b"slipscan_increments"
 
@@ -47,23 +49,24 @@ def load(directory: Path) -> dict[str, Increment]:
     table = table.replace_schema_metadata(None)
     kept, begin = {}, 0
     for one in told["increments"]:
-        rows = table.slice(begin, one["rows"])
-        begin += one["rows"]
         found = Increment(
-            one["region"], one["seq"], one["sha"], tuple(one["scans"]), rows, one["schema"], one["about"].encode()
-        )
+            one["region"], one["seq"], one["sha"], tuple(one["scans"]), table, one["schema"], one["about"].encode(),
+            (begin, one["rows"]),
+        )  # fmt: skip
+        begin += one["rows"]
         kept[found.name] = found
     return kept
 
 
-def save(directory: Path, increments: Sequence[Increment]) -> None:
-    """Keep increments of one region; where it cannot be written, nothing happens."""
-    if len(increments) < MIN_INCREMENTS:
+def save(directory: Path, increments: Sequence[Increment], kept: Mapping[str, Increment]) -> None:
+    """Keep increments of one region, where many are not kept yet; where it cannot be written, nothing happens."""
+    new = sum(one.name not in kept for one in increments)
+    if len(increments) < MIN_INCREMENTS or new <= NEW_SHARE * len(increments):
         return
     told = [
         {
             "region": one.region, "seq": one.seq, "sha": one.sha, "scans": list(one.scans), "schema": one.schema,
-            "about": one.about.decode(), "rows": one.table.num_rows,
+            "about": one.about.decode(), "rows": len(one.rows),
         }
         for one in increments
     ]  # fmt: skip

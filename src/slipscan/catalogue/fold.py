@@ -109,9 +109,7 @@ def _state(sightings: Sightings, followed: Chains, settings: CatalogueSettings) 
     ends = np.append(starts[1:], len(order))[: len(starts)] - 1
     born, last = order[starts], order[ends]
     regions = sorted({one.region for one in sightings.increments})
-    place = {name: number for number, name in enumerate(regions)}
-    of_increment = np.array([place[one.region] for one in sightings.increments], np.int64)
-    region = of_increment[sightings.increment[last]] if len(last) else np.zeros(0, np.int64)
+    region = chains.regions_of(sightings)[sightings.increment[last]]
     active = np.ones(len(last), bool)
     if len(followed.retracted):
         # A chain that was retracted is active again where a later increment holds it.

@@ -104,6 +104,7 @@ def _write_layer(file: Path, layer: Layer, table: pd.DataFrame) -> None:
         # Of the layer: what is said of the whole file, GDAL copies into a .aux.xml beside it whenever it reads it.
         layer_metadata={users_work.SIGNATURE: users_work.UNSIGNED},
         layer_options={"DESCRIPTION": layer.description, "IDENTIFIER": layer.name},
+        use_arrow=True,
         **geometry,
     )
 

@@ -56,21 +56,36 @@ class Increment:
         first 12 digits of the SHA-256 of the file
     scans
         one dictionary of events.SCAN_KEYS per track
-    table
-        the events: columns of the event table and of GNSS, and `geometry` (WKB)
+    block
+        table that holds the events, perhaps among those of other increments: columns of the event table and of GNSS,
+        and `geometry` (WKB)
     schema
         version of the file's layout
     about
         JSON of an object: `region` (name, tectonic_setting, polygon) and `gnss` (columns of comparisons)
+    part
+        its first row of the block, and the number of its rows; None: all
     """
 
     region: str
     seq: int
     sha: str
     scans: tuple[Scan, ...]
-    table: pa.Table
+    block: pa.Table
     schema: int = SCHEMA
     about: bytes = field(default=b"{}", repr=False)
+    part: tuple[int, int] | None = None
+
+    @property
+    def rows(self) -> range:
+        """Its rows of the block."""
+        begin, count = self.part or (0, self.block.num_rows)
+        return range(begin, begin + count)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The events."""
+        return self.block.slice(self.rows.start, len(self.rows))
 
     @cached_property
     def data_until(self) -> str:

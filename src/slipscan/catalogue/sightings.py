@@ -35,7 +35,7 @@ COLUMNS = pa.schema([*((c.source, _TYPES[c.kind]) for c in FILLED), ("geometry",
 
 @dataclass(frozen=True)
 class Sightings:
-    """The events of all increments, in the increments' order.
+    """The events of all increments; those of one increment lie together.
 
     Attributes
     ----------
@@ -125,16 +125,31 @@ class Sightings:
 def gather(increments: Sequence[Increment]) -> Sightings:
     """Put increments, in any order, into one table; a column that one does not hold is NULL there."""
     ordered = tuple(sorted(increments, key=lambda one: one.order))
-    alike: list[list[pa.Table]] = []
+    blocks: dict[int, tuple[pa.Table, int]] = {}
+    rows = 0
     for one in ordered:
+        if id(one.block) not in blocks:
+            blocks[id(one.block)] = one.block, rows
+            rows += one.block.num_rows
+    increment = np.full(rows, -1, np.int64)
+    for number, one in enumerate(ordered):
+        begin = blocks[id(one.block)][1]
+        increment[begin + one.rows.start : begin + one.rows.stop] = number
+    table = _put_together([block for block, _ in blocks.values()])
+    used = increment >= 0
+    return Sightings(ordered, table if used.all() else table.filter(used), increment[used])
+
+
+def _put_together(blocks: Sequence[pa.Table]) -> pa.Table:
+    """One table."""
+    alike: list[list[pa.Table]] = []
+    for block in blocks:
         # Increments of one version have the same columns: put together first, they are conformed at once.
-        if not alike or not alike[-1][0].schema.equals(one.table.schema):
+        if not alike or not alike[-1][0].schema.equals(block.schema):
             alike.append([])
-        alike[-1].append(one.table)
+        alike[-1].append(block)
     tables = [conformed(pa.concat_tables(group)) for group in alike]
-    table = pa.concat_tables(tables).combine_chunks() if tables else COLUMNS.empty_table()
-    counts = [one.table.num_rows for one in ordered]
-    return Sightings(ordered, table, np.repeat(np.arange(len(ordered)), counts).astype(np.int64))
+    return pa.concat_tables(tables) if tables else COLUMNS.empty_table()
 
 
 def conformed(table: pa.Table) -> pa.Table:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -145,15 +146,19 @@ def increments_below(results_dir: Path) -> list[Path]:
 def read_increments(paths: Sequence[Path]) -> tuple[list[Increment], list[Refused]]:
     """Read increments; those that are damaged or none are named, and the rest is read.
 
+    Parameters
+    ----------
+    paths
+        those of one directory after each other
+
     Raises
     ------
     NewerIncrementError
         one was written by a later version: a catalogue without it would be one of the past
     """
-    kept = {directory: consolidated.load(directory) for directory in {path.parent for path in paths}}
+    by_directory = [(directory, list(group)) for directory, group in itertools.groupby(paths, lambda path: path.parent)]
     with ThreadPoolExecutor(READERS) as pool:
-        results = list(pool.map(lambda path: _read(path, kept[path.parent]), paths))
-    _keep(paths, results, kept)
+        results = [result for part in pool.map(_read_region, *zip(*by_directory, strict=True)) for result in part]
     refused = [
         (path.parent.parent.name, path.name, str(result))
         for path, result in zip(paths, results, strict=True)
@@ -165,20 +170,15 @@ def read_increments(paths: Sequence[Path]) -> tuple[list[Increment], list[Refuse
     return [result for result in results if isinstance(result, Increment)], refused
 
 
-def _keep(
-    paths: Sequence[Path], results: Sequence[Increment | SlipscanError], kept: dict[Path, dict[str, Increment]]
-) -> None:
-    """Keep what was read for the next fold, where a region has more than was kept."""
-    read: dict[Path, list[Increment]] = {}
-    for path, result in zip(paths, results, strict=True):
-        if isinstance(result, Increment):
-            read.setdefault(path.parent, []).append(result)
-    for directory, increments in read.items():
-        if any(one.name not in kept[directory] for one in increments):
-            consolidated.save(directory, increments)
+def _read_region(directory: Path, paths: Sequence[Path]) -> list[Increment | SlipscanError]:
+    """The increments of a directory; what many new ones hold is kept for the next fold."""
+    kept = consolidated.load(directory)
+    results = [_read(path, kept) for path in paths]
+    consolidated.save(directory, [result for result in results if isinstance(result, Increment)], kept)
+    return results
 
 
-def _read(path: Path, kept: dict[str, Increment]) -> Increment | SlipscanError:
+def _read(path: Path, kept: Mapping[str, Increment]) -> Increment | SlipscanError:
     """One increment: the kept one, where the file is as it was."""
     if path.name in kept and consolidated.is_whole(path):
         return kept[path.name]
