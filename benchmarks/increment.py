@@ -56,7 +56,7 @@ def project(directory: Path, side: int, epochs: int, added: int) -> None:
     }  # fmt: skip
     config = {
         "regions": ["INCR"], "archive": {"simulated": simulated},
-        "detect": {"nulls": 16, "calibration_as_of": date(epochs)}, "denoise": {"device": "cpu"},
+        "calibration_as_of": date(epochs), "detect": {"nulls": 16}, "denoise": {"device": "cpu"},
     }  # fmt: skip
     (directory / "config/test.yaml").write_text(yaml.safe_dump(config))
 
@@ -69,7 +69,7 @@ def run(directory: Path, as_of: str) -> tuple[dict[str, float], dict[str, float]
     for target in ("manifests", "all"):
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config/test.yaml"]
         process = subprocess.Popen(
-            [*command, "--config", f"as_of={as_of}", "--quiet", "all", "--", target], cwd=directory,
+            [*command, "--config", f"as_of={as_of}", "--quiet", "progress", "--", target], cwd=directory,
             stdout=sys.stderr, stderr=sys.stderr,
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
