@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,10 @@ def test_memory_and_time_grow_with_the_store_and_with_the_attempt(tmp_path: Path
     assert [runtime_min(10, 0.1, inputs, attempt) for attempt in (1, 3)] == [11, 33]
     assert [runtime_min(10, 0.005, inputs, 1), runtime_min(10, 0.005, [str(table)], 1)] == [20, 10]
     assert pixel_epochs(tmp_path / "not there.zarr") == 0
+    metadata = store / "zarr.json"
+    metadata.write_text(metadata.read_text().replace("20", "30"))
+    os.utime(metadata, ns=(1, 1))
+    assert pixel_epochs(store) == 1_500_000, "a store that a job made anew is read anew"
 
 
 SLURM_LOGS = {

@@ -1,4 +1,5 @@
 # The configuration, the table of regions and tracks, and small helpers of the rules.
+import gc
 import os
 import shlex
 import sys
@@ -6,6 +7,7 @@ import hashlib
 import inspect
 
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resource
 
 from slipscan.archive.registry import has_truth
 from slipscan.versions import code_identity, weights_identity
@@ -14,6 +16,10 @@ from slipscan.regions import read_regions, select
 from slipscan.configuration import to_options
 from slipscan.models import validate
 from slipscan.settings import Settings
+
+# A graph is millions of small objects that live to the end: looking for garbage among them takes a tenth of its time.
+gc.set_threshold(200_000, 50, 1000)
+
 
 # The rules call `slipscan` of the environment that runs Snakemake, whether it is activated or not.
 shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
@@ -74,6 +80,10 @@ def signed(function):
     """The function with its signature beside it, for which Snakemake asks many times a job: a sixth of a dry run."""
     function.__signature__ = inspect.signature(function)
     return function
+
+
+# Snakemake asks for that of its own method once a resource and job, too.
+signed(Resource.evaluate)
 
 
 def plain(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +25,18 @@ def pixel_epochs(store: Path) -> int:
     store
         a Zarr directory with consolidated metadata; only its zarr.json is read
     """
+    metadata = store / "zarr.json"
     try:
-        metadata = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
-        arrays = metadata["consolidated_metadata"]["metadata"]
-        return max((math.prod(arrays[name]["shape"]) for name in CUBES if name in arrays), default=0)
+        return _largest_cube(metadata, metadata.stat().st_mtime_ns)
     except (OSError, ValueError, KeyError, TypeError):
         return 0
+
+
+@lru_cache(maxsize=64)
+def _largest_cube(metadata: Path, _changed_ns: int) -> int:
+    """Values of the largest cube, read once for the memory and the time of a job, and again when the file changed."""
+    arrays = json.loads(metadata.read_text(encoding="utf-8"))["consolidated_metadata"]["metadata"]
+    return max((math.prod(arrays[name]["shape"]) for name in CUBES if name in arrays), default=0)
 
 
 def largest(inputs: Iterable[str]) -> int:
