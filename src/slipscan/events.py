@@ -72,7 +72,7 @@ SOURCE_COLUMNS = (
     Column("area_km2", "float64", "of the footprint, all tracks together"),
     Column("statistic", "float64", "cluster statistic, the largest of the tracks"),
     Column("p_value", "float64", "of a false alarm this strong anywhere in the scan, the smallest of the tracks"),
-    Column("snr", "float64", "signal-to-noise ratio of the source in the maps of all tracks; errors of prediction count as noise"),
+    Column("snr", "float64", "signal-to-noise ratio of the source, all tracks; its errors count as noise"),
     Column("false_alarms", "float64", "to be expected in all scans of the region, as significant, tracks joined"),
     Column("p_real", "float64", "probability that it is neither a false alarm nor a residue"),
     Column("threshold", "float64", "of the statistic, in that track"),
