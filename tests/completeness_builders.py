@@ -15,7 +15,7 @@ SHAPE = (48, 48)
 EPOCHS = 32
 THRESHOLD = 6.0
 ONE = CompletenessSettings(places=1, depths_km=(3.0,), durations_d=(30.0,), kinds=("strike_slip",), injections=6)
-DETECTION = DetectSettings(scales_km=(1.0, 2.0, 4.0))
+DETECTION = DetectSettings(scales_km=(1.0, 2.0))
 
 
 def white_stack(

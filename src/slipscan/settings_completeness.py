@@ -30,7 +30,7 @@ class CompletenessSettings(Frozen):
         max_length=36,
         description="Aki-Richards; default: the region's fault_strike_deg, or 0, 45, 90 and 135 where it has none",
     )
-    injections: int = Field(12, ge=4, le=1000, description="events of each place, depth, duration, kind and strike")
+    injections: int = Field(8, ge=4, le=1000, description="events of each place, depth, duration, kind and strike")
     largest_mw: float = Field(
         7.0, ge=4, le=9, description="what is not found at it has no magnitude of completeness, and a note says why"
     )
