@@ -109,7 +109,7 @@ clean:
 	  && rm -rf -- $(foreach store,observations stack noise denoised transients,$(TWIN)/*/$(store).zarr) \
 	  && rm -f -- catalogue.gpkg catalogue.json report.html map.png \
 	    $(foreach table,manifest.csv inventory.csv calibration.json,$(TWIN)/*/$(table)) \
-	    $(foreach table,events.parquet gnss.parquet truth.json increment.json,$(TWIN)/$(table)) \
+	    $(foreach table,events.parquet completeness.parquet gnss.parquet truth.json increment.json,$(TWIN)/$(table)) \
 	    $(TWIN)/increments/[0-9][0-9][0-9][0-9][0-9]-*.parquet $(TWIN)/increments/.read.arrow $(TWIN)/stations/*.tenv3 \
 	    $(TWIN)/stations/.snakemake_timestamp $(TWIN)/stations/.slipscan.json \
 	    $(foreach depth,* $(TWIN)/* $(TWIN)/*/*,logs/$(depth).log benchmarks/$(depth).tsv) \

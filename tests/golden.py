@@ -23,9 +23,11 @@ from numpy.typing import ArrayLike
 sys.path.insert(0, str(Path(__file__).parent))
 
 import network_scene
+from completeness_builders import DETECTION, ONE, opened, white_stack
 from event_builders import event, scan, table
 from simulated import stack_dataset
 from slipscan.catalogue.stage import write_catalogue, write_increment
+from slipscan.completeness.stage import completeness as grid_of
 from slipscan.denoise.registry import build
 from slipscan.denoise.stage import denoise_stack
 from slipscan.detect.calibrate import calibrate_track
@@ -124,6 +126,13 @@ def source(directory: Path) -> Numbers:
     return {"type": list(events["type"]), **key_numbers(**{name: events[name] for name in names})}
 
 
+def completeness(_: Path) -> Numbers:
+    """Magnitudes of completeness of two kinds of source at one place."""
+    settings = ONE.model_copy(update={"strikes_deg": (45.0,), "kinds": ("strike_slip", "volume"), "injections": 4})
+    found = grid_of([opened(white_stack(3e-3))], settings, DETECTION)
+    return key_numbers(**{name: found[name] for name in ("mc90", "mc90_std", "mc50")})
+
+
 def gnss(directory: Path) -> Numbers:
     """The verdict of two stations on an event."""
     path = transients(directory / "a.zarr", "087A", [FAULT], [DATES], pixels=60)
@@ -173,6 +182,7 @@ GOLDEN: Final[dict[str, tuple[Callable[[Path], Numbers], float]]] = {
     "denoise slipnet": (denoised("slipnet"), NETWORK),
     "detect": (detect, FITTED),
     "source": (source, NETWORK),
+    "completeness": (completeness, NETWORK),
     "gnss": (gnss, FITTED),
     "catalogue": (catalogue, EXACT),
 }

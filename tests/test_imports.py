@@ -11,11 +11,12 @@ GROUND = {
     "errors", "outputs", "atomic", "vocabulary", "settings", "regions", "geometry", "store", "outofcore", "fit",
     "field", "coarse", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening",
     "units", "plausible", "arguments", "configuration", "earthquakes", "isolated", "longitudes", "models", "png",
-    "products", "settings_archive", "settings_catalogue", "settings_gnss", "settings_source", "events_source", "space",
+    "products", "settings_archive", "settings_catalogue", "settings_completeness", "settings_gnss", "settings_source",
+    "events_source", "space",
     "texts", "workers",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
-FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "gnss", "catalogue", "report"]
+FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "completeness", "gnss", "catalogue", "report"]
 """A stage may import what stands before it."""
 ABOVE_ALL = {"__main__", "api", "cli", "ending", "fleet", "versions", "reference", "export", "project"}
 """May import everything."""

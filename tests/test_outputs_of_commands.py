@@ -20,6 +20,7 @@ WRITES = {
     "calibrate": ("IN", "OUT"),
     "detect": ("IN", "OUT"),
     "source": ("IN", "--out", "OUT"),
+    "completeness": ("IN", "--calibration", "IN", "--out", "OUT"),
     "gnss compare": ("IN", "stations", "tracks", "--out", "OUT"),
     "gnss detect": ("stations", "OUT"),
     "gnss fetch": ("ISMT", "OUT", *REGIONS),

@@ -25,6 +25,7 @@ SMALL = {
     "denoise": {"method": "classical"},
     "detect": {"nulls": 8},
     "source": {"particles": 50, "searched": 64},
+    "completeness": {"places": 1, "depths_km": [3], "durations_d": [30], "kinds": ["volume"], "injections": 4},
 }
 
 
@@ -65,7 +66,8 @@ def test_a_finished_run_has_nothing_to_do(finished: Workflow) -> None:
 def test_one_core_or_two_give_the_same_bytes(finished: Workflow, tmp_path: Path) -> None:
     other = Workflow(tmp_path, SMALL, feature_collection(small_region()))
     other.run(cores=2)
-    for name in ("catalogue.gpkg", "report.html", "map.png", "SMALL/events.parquet", "SMALL/gnss.parquet"):
+    tables = [f"SMALL/{name}.parquet" for name in ("events", "completeness", "gnss")]
+    for name in ("catalogue.gpkg", "report.html", "map.png", *tables):
         one, two = (flow.directory / "results" / name for flow in (finished, other))
         assert one.read_bytes() == two.read_bytes(), name
     for store in ("observations", "stack", "noise", "denoised", "transients"):
@@ -129,7 +131,7 @@ RAISED = ("VERSION = ", "VERSION = 1000 + ")
         ),
         # A stage whose results changed, and says so: it, and what follows from it.
         ({"source/__init__.py": RAISED}, AFTER_SOURCE),
-        ({"detect/__init__.py": RAISED}, {"calibrate", "detect"} | AFTER_SOURCE),
+        ({"detect/__init__.py": RAISED}, {"calibrate", "detect", "completeness"} | AFTER_SOURCE),
         ({"report/__init__.py": RAISED}, {"report"}),
     ],
 )

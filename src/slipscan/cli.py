@@ -151,6 +151,35 @@ def source(
     write_event_table(transients, out, stage_settings(SourceSettings, config, options), noise or [])
 
 
+@app.command()
+def completeness(
+    stacks: Annotated[list[Path], typer.Argument(help="stacks of every track of one region")],
+    calibration: Annotated[
+        list[Path], typer.Option(help="of `slipscan calibrate`, of every track, in their order; once for each")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="grid of magnitudes (.parquet)")],
+    config: Config = None,
+    options: Options = None,
+    detector: Annotated[
+        list[str] | None, typer.Option("--detect", help="key=value of the section detect, as it was calibrated")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
+    cache: CacheDir = None,
+    threads: Threads = 1,
+) -> None:
+    """Find from which magnitude on 90 % of events are detected, by injections into the tracks of a region."""
+    from slipscan.completeness.stage import write_completeness
+    from slipscan.configuration import stage_settings
+    from slipscan.settings import CompletenessSettings, DetectSettings
+
+    _one_thread()
+    write_completeness(
+        stacks, calibration, out, stage_settings(CompletenessSettings, config, options),
+        stage_settings(DetectSettings, config, detector),
+        until=_until(until, config), cache_dir=_cache_dir(cache, config), threads=threads,
+    )  # fmt: skip
+
+
 @gnss_commands.app.command("compare")
 def gnss(
     events: In,

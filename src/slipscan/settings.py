@@ -20,6 +20,7 @@ from slipscan.settings_archive import Hyp3Settings as Hyp3Settings
 from slipscan.settings_archive import SimulatedArchive as SimulatedArchive
 from slipscan.settings_catalogue import CatalogueSettings as CatalogueSettings
 from slipscan.settings_catalogue import PrecursorSettings as PrecursorSettings
+from slipscan.settings_completeness import CompletenessSettings as CompletenessSettings
 from slipscan.settings_gnss import GnssDetectSettings as GnssDetectSettings
 from slipscan.settings_gnss import NglSettings as NglSettings
 from slipscan.settings_source import SourceSettings as SourceSettings
@@ -202,6 +203,7 @@ class Settings(Frozen):
     denoise: DenoiseSettings = DenoiseSettings()
     detect: DetectSettings = DetectSettings()
     source: SourceSettings = SourceSettings()
+    completeness: CompletenessSettings = CompletenessSettings()
     ngl: NglSettings = NglSettings()
     gnss: GnssSettings = GnssSettings()
     gnss_detect: GnssDetectSettings = GnssDetectSettings()

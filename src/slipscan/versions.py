@@ -25,6 +25,7 @@ STAGES: Final[dict[str, str]] = {
     "calibrate": "detect",
     "detect": "detect",
     "source": "source",
+    "completeness": "completeness",
     "gnss": "gnss",
     "increment": "catalogue",
     "catalogue": "catalogue",

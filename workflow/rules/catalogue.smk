@@ -2,6 +2,7 @@ rule increment:
     input:
         events=path("{region}", "events.parquet"),
         gnss=path("{region}", "gnss.parquet"),
+        completeness=path("{region}", "completeness.parquet"),
     output:
         path("{region}", "increment.json"),
     log:
@@ -21,7 +22,7 @@ rule increment:
         code=code("increment"),
     shell:
         "slipscan increment {input.events:q} {input.gnss:q} {params.directory:q} {output:q}"
-        " --regions {params.regions:q} 2> {log:q}"
+        " --regions {params.regions:q} --completeness {input.completeness:q} 2> {log:q}"
 
 
 # The catalogue itself is no output: Snakemake removes an output before its job, also one that the user has edited or

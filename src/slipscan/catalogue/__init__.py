@@ -1,4 +1,4 @@
 """The event table, its increments and the GeoPackage."""
 
-VERSION = 4
+VERSION = 5
 """Raised when results change (`slipscan.versions`)."""

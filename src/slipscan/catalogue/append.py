@@ -83,6 +83,7 @@ def append(
     directory: Path,
     gnss: pd.DataFrame | None = None,
     region: Mapping[str, Any] | None = None,
+    completeness: pd.DataFrame | None = None,
 ) -> Path:
     """Append an increment to a region's directory, unless the newest one has the same content.
 
@@ -98,7 +99,9 @@ def append(
     gnss
         comparisons, a row per event (its row number), station and track
     region
-        name, tectonic_setting and polygon (longitude, latitude) of the region
+        name, tectonic_setting and polygon (longitude, latitude) of the region, and its magnitude of completeness (mc)
+    completeness
+        the region's grid, a row a node
 
     Returns
     -------
@@ -113,6 +116,8 @@ def append(
     """
     _check(found, scans)
     told = {"schema": SCHEMA, "region": dict(region or {}), "gnss": _columns(gnss)}
+    if completeness is not None:
+        told["completeness"] = _lists(completeness.drop(columns="region"))
     metadata = {SCANS_KEY: json.dumps(list(scans), sort_keys=True), ABOUT_KEY: json.dumps(told, sort_keys=True)}
     table = to_table(found).replace_schema_metadata(metadata)
     directory.mkdir(parents=True, exist_ok=True)
@@ -145,8 +150,12 @@ def _columns(gnss: pd.DataFrame | None) -> dict[str, list[Any]]:
         return {}
     named = gnss[gnss["station"].fillna("") != ""]
     verdict = {column.name for column in event_tables.GNSS_COLUMNS}
-    kept = named[[name for name in named.columns if name not in verdict]].astype(object)
-    return {str(name): kept[name].where(kept[name].notna(), None).tolist() for name in kept.columns}
+    return _lists(named[[name for name in named.columns if name not in verdict]])
+
+
+def _lists(table: pd.DataFrame) -> dict[str, list[Any]]:
+    plain = table.astype(object)
+    return {str(name): plain[name].where(plain[name].notna(), None).tolist() for name in plain.columns}
 
 
 def _check(found: gpd.GeoDataFrame, scans: Sequence[Scan]) -> None:

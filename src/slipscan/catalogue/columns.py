@@ -144,7 +144,7 @@ CERTAINTY: Final = (
         of="false_alarms_per_1e4km2_yr", **POSITIVE,
     ),
     Column(
-        "mc_local", "number", "magnitude of completeness at this place, depth and duration; NULL in this version",
+        "mc_local", "number", "mc90 of the layer completeness, at the node nearest to the event; NULL without one",
         low=-10, high=11,
     ),
 )  # fmt: skip

@@ -37,11 +37,14 @@ View = Annotated[
 def increment(
     events: In, gnss: In, directory: Annotated[Path, typer.Argument(help="increments of the region")], out: Out,
     regions: Annotated[Path | None, typer.Option(help="GeoJSON of regions: the outline goes along")] = None,
+    completeness: Annotated[
+        Path | None, typer.Option(help="of `slipscan completeness`: events get their magnitude of completeness")
+    ] = None,
 ) -> None:  # fmt: skip
     """Append a region's scan as one immutable increment; `out` points to it."""
     from slipscan.catalogue.stage import write_increment
 
-    write_increment(events, gnss, directory, out, regions)
+    write_increment(events, gnss, directory, out, regions, completeness)
 
 
 @app.command()

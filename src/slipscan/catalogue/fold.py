@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from slipscan.catalogue import beside, borders, chains, grades, history, runs
 from slipscan.catalogue.chains import Chains
+from slipscan.catalogue.completeness import completeness
 from slipscan.catalogue.increment import Increment
 from slipscan.catalogue.schema import ACTIVE, CANDIDATE, EVENTS, MERGED, PUBLISHED, RETRACTED
 from slipscan.catalogue.sightings import FILLED, Ints, Sightings, gather
@@ -95,6 +96,7 @@ def fold(
         "sources": beside.sources(events),
         **beside.gnss(sightings, state),
         "regions": runs.regions(sightings, events),
+        "completeness": completeness(sightings),
         "runs": runs.runs(sightings, refused),
         "history": history.layer(sightings, entries, state, events),
     }

@@ -62,7 +62,8 @@ class Increment:
     schema
         version of the file's layout
     about
-        JSON of an object: `region` (name, tectonic_setting, polygon) and `gnss` (columns of comparisons)
+        JSON of an object: `region` (name, tectonic_setting, polygon, mc), `gnss` (columns of comparisons) and
+        `completeness` (columns of the grid of magnitudes, where it was given)
     part
         its first row of the block, and the number of its rows; None: all
     """

@@ -160,7 +160,7 @@ REGIONS: Final = Layer(
         Column("scanned_through", "date", "last date that every track's scan reaches", required=True),
         Column("area_km2", "number", "of the largest track's scan", **POSITIVE),
         Column("far_per_1e4km2_yr", "number", "largest of the tracks", of="false_alarms_per_1e4km2_yr", **POSITIVE),
-        Column("mc", "number", "magnitude of completeness of the region; NULL in this version", low=-10, high=11),
+        Column("mc", "number", "largest mc90 of the region (layer completeness)", low=-10, high=11),
         Column("events", "integer", "active events found first here", required=True),
         Column("published", "integer", "those of view published", required=True),
         Column("retracted", "integer", "retracted events found first here", required=True),
@@ -168,6 +168,31 @@ REGIONS: Final = Layer(
     ),
     ("region",),
 )
+COMPLETENESS: Final = Layer(
+    "completeness",
+    "POINT",
+    "Magnitude from which 90 % of injected events are detected: by place, depth, duration and kind of source",
+    (
+        _REGION,
+        Column("node", "integer", "number in the region's grid", required=True, low=1),
+        Column("kind", "text", "of source", required=True, choices=("strike_slip", "thrust", "normal", "volume")),
+        *_some(SOURCE, "strike_deg", "dip_deg", "rake_deg"),
+        Column("longitude", "number", "of the source's centre, degrees east", required=True, low=-180, high=360),
+        Column("latitude", "number", "of the source's centre, degrees north", required=True, low=-90, high=90),
+        Column("depth_km", "number", "of the source's centre, positive down", required=True),
+        Column("duration_d", "number", "t95 - t05", required=True, **POSITIVE),
+        Column("mc90", "number", "magnitude from which 90 % are detected, in any track", low=-10, high=11),
+        Column("mc90_std", "number", "its standard error", **POSITIVE),
+        Column("mc50", "number", "magnitude from which half of them are", low=-10, high=11),
+        Column("length_km", "number", "of a fault of magnitude mc90, along strike", **POSITIVE),
+        Column("width_km", "number", "down dip", **POSITIVE),
+        Column("volume_change_m3", "number", "of a volume of magnitude mc90 (30 GPa times volume change)", **POSITIVE),
+        Column("los_share", "number", "part of the slip in the line of sight of the track that sees most", **SHARE),
+        Column("track_mc", "text", "track:magnitude that it detects where there is no noise, comma-separated"),
+        Column("note", "text", "why there is no mc90"),
+    ),
+    ("region", "node"),
+)  # fmt: skip
 RUNS: Final = Layer(
     "runs",
     "",
@@ -235,5 +260,5 @@ STYLES: Final = Layer(
 )
 
 LAYERS: Final = (
-    EVENTS, OBSERVATIONS, SOURCES, GNSS_STATIONS, GNSS_CHECKS, REGIONS, RUNS, HISTORY, STYLES,
+    EVENTS, OBSERVATIONS, SOURCES, GNSS_STATIONS, GNSS_CHECKS, REGIONS, COMPLETENESS, RUNS, HISTORY, STYLES,
 )  # fmt: skip

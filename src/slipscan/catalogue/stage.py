@@ -13,12 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from slipscan.atomic import write_text
 from slipscan.catalogue import consolidated, geopackage, increment, users_work
 from slipscan.catalogue.append import append, with_verdicts
 from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment, NewerIncrementError
 from slipscan.catalogue.schema import ACTIVE, RETRACTED
+from slipscan.completeness import product
 from slipscan.errors import SlipscanError
 from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
 from slipscan.outputs import NEW, check_outputs, json_kind, resolved, sha256_file
@@ -37,7 +40,14 @@ Refused = tuple[str, str, str]
 """Region, name and reason of a file that was not read."""
 
 
-def write_increment(events: Path, gnss: Path, directory: Path, out: Path, regions: Path | None = None) -> None:
+def write_increment(
+    events: Path,
+    gnss: Path,
+    directory: Path,
+    out: Path,
+    regions: Path | None = None,
+    completeness: Path | None = None,
+) -> None:
     """Append a region's scan, with its GNSS verdicts, to its increments.
 
     Parameters
@@ -52,22 +62,39 @@ def write_increment(events: Path, gnss: Path, directory: Path, out: Path, region
         JSON that names the increment: region, increment, sha256
     regions
         GeoJSON of regions: name, setting and outline go into the increment
+    completeness
+        completeness.parquet of the region: every event gets the magnitude of completeness at its place
 
     Raises
     ------
     SlipscanError
         a file is missing or holds something else, or the newest increment is damaged
     """
-    check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], [events, gnss])
+    inputs = [events, gnss, *([completeness] if completeness else [])]
+    check_outputs([(out, POINTER), (Path(directory) / "increment", NEW)], inputs)
     found, scans = read_events(events)
     verdicts, _ = read_table(gnss, "GNSS table", (EVENT_NUMBER, *GNSS_COLUMNS))
     held = with_verdicts(found, verdicts)
     name = str(scans[0]["region"]) if scans else ""
     region = read_regions(regions).get(name) if regions else None
-    path = append(held, scans, Path(directory), verdicts, _told(region) if region else None)
+    told = _told(region) if region else {}
+    grid = None
+    if completeness is not None:
+        grid = _grid_of(completeness, name)
+        held["mc_local"] = product.local_mc(grid, held)
+        told["mc"] = product.region_mc(grid)
+    path = append(held, scans, Path(directory), verdicts, told, grid)
     pointer = {"region": name, "increment": path.name, "sha256": sha256_file(path)}
     write_text(out, json.dumps(pointer, indent=1) + "\n", POINTER)
     log.info("increment %s of region %s: %d events", path.name, name, len(found))
+
+
+def _grid_of(completeness: Path, region: str) -> pd.DataFrame:
+    """A region's grid of magnitudes; raises SlipscanError where it is another region's."""
+    grid, _ = product.read(completeness)
+    if others := sorted(set(grid["region"]) - {region}):
+        raise SlipscanError(f"{completeness} is of region {others[0]}, the events are of {region}: give its own")
+    return grid
 
 
 def _told(region: Region) -> dict[str, Any]:

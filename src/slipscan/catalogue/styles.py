@@ -28,6 +28,7 @@ def style_table() -> pd.DataFrame:
         "events": (_qml(_event_rules(), _labels()), "by type; retracted and merged ones as outlines"),
         "sources": (_qml(_source_rules()), "fault planes by type, volumes as dots"),
         "gnss_stations": (_qml(_station_rules()), "stations that an event was compared with"),
+        "completeness": (_qml(_completeness_rules()), "grid of magnitudes of completeness, darker for larger ones"),
         "regions": (_qml(_region_rules()), "what was looked at"),
     }
     rows = [
@@ -67,6 +68,20 @@ def _source_rules() -> list[Rule]:
 
 def _station_rules() -> list[Rule]:
     return [("GNSS station", "", "marker", _marker("255,255,255,255", "35,35,35,255", "triangle", 3.0))]
+
+
+def _completeness_rules() -> list[Rule]:
+    """Nodes of a place lie on one another: filter the layer by kind, depth_km and duration_d."""
+    rules = [
+        ("none: see note", '"mc90" IS NULL', "marker", _marker("255,255,255,255", "110,110,110,255", "cross", 2.5))
+    ]
+    edges = (-10.0, 5.0, 5.5, 6.0, 6.5, 11.0)
+    shades = ("239,243,255", "189,215,231", "107,174,214", "49,130,189", "8,81,156")
+    for low, high, shade in zip(edges, edges[1:], shades, strict=False):
+        where = f'"mc90" >= {low:g} AND "mc90" < {high:g}'
+        label = f"below {high:g}" if low == edges[0] else f"{low:g} and more"
+        rules.append((label, where, "marker", _marker(f"{shade},255", "35,35,35,255", "square", 3.0)))
+    return rules
 
 
 def _region_rules() -> list[Rule]:

@@ -138,10 +138,15 @@ def bands_of(
     return out
 
 
-def filtered(fields: Tensor, band: Band, pixel_km: float) -> Tensor:
-    """Complete fields (n, y, x) of the coarse grid in a band, on its places (n, y, x)."""
+def filtered(fields: Tensor, band: Band, pixel_km: float, known: Tensor | None = None) -> Tensor:
+    """Fields (n, y, x) of the coarse grid in a band, on its places (n, y, x); known (y, x) where not everywhere.
+
+    Fields are 0 where they are not known.
+    """
     sigma_km = math.sqrt(band.cell_km2 / (4 * math.pi))
     everywhere = torch.ones(fields.flatten(1).shape, dtype=torch.bool)
+    if known is not None:
+        everywhere &= known.flatten()
     shape = (fields.shape[1], fields.shape[2])
     parts = [
         _band(*pooled, sigma_km / (pixel_km * 2**band.level))[0]
@@ -161,7 +166,7 @@ def band_of(
         (time, place) m, 0 where not known; known. They become the band's, without a copy
     """
     std = torch.cat(
-        [_spread(*batch) for batch in zip(torch.split(values, BATCH), torch.split(known, BATCH), strict=True)]
+        [spread(*batch) for batch in zip(torch.split(values, BATCH), torch.split(known, BATCH), strict=True)]
     )
     std = std.clamp(min=MIN_STD_M)
     std = torch.where(known.any(1), std, std.max())
@@ -182,7 +187,7 @@ def band_of(
     )
 
 
-def _spread(values: Tensor, known: Tensor) -> Tensor:
+def spread(values: Tensor, known: Tensor) -> Tensor:
     """Robust scatter over the places of every epoch, (time,) m; 0 where there is no data."""
     centre = masked_median(values, known, 1)
     return MAD_TO_STD * torch.nan_to_num(masked_median((values - centre).abs(), known, 1)[:, 0], nan=0.0)

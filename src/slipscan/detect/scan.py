@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -70,6 +71,15 @@ class Scanner:
         object.__setattr__(self, "tried", tried)
         object.__setattr__(self, "columns", self.epochs.columns(tried))
 
+    def near(self, bands: Sequence[Band], chosen: Sequence[int] | None = None) -> Scanner:
+        """The same for other bands, and some of the candidates (numbers; None: all)."""
+        out = copy.copy(self)  # the candidates are not made anew
+        object.__setattr__(out, "bands", bands)
+        if chosen is not None:
+            object.__setattr__(out, "tried", [self.tried[number] for number in chosen])
+            object.__setattr__(out, "columns", self.columns[:, list(chosen)])
+        return out
+
     def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
         """Every transient whose statistic reaches `floor`, or the `at_most` strongest, strongest first.
 
@@ -113,6 +123,7 @@ class Scanner:
         self,
         taken: Sequence[tuple[Ramp, NDArray[np.bool_]]] = (),
         order: NDArray[np.intp] | None = None,
+        known: Sequence[Filters] | None = None,
     ) -> Cluster | None:
         """The strongest cluster of any candidate in any band, beside ramps near it that were found before.
 
@@ -122,11 +133,16 @@ class Scanner:
             ramps, and the pixels (y, x) near which they are estimated along
         order
             of the epochs of a null stack (see `filters_of`)
+        known
+            filters of every band, where they are known and nothing is taken
         """
         best: Cluster | None = None
         for number, band in enumerate(self.bands):
             groups = groups_of(taken, band)
-            filters = [filters_of(self.columns, self.epochs, beside, band.weight, order) for _, beside in groups]
+            if known is not None:
+                filters = [known[number]]
+            else:
+                filters = [filters_of(self.columns, self.epochs, beside, band.weight, order) for _, beside in groups]
             lobes = lobes_of(self._above(band, groups, filters), band.shape, self._min_places(band))
             best = self._best_of(number, lobes, groups, filters, best)
         return best

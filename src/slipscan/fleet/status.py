@@ -26,7 +26,12 @@ OF_A_TRACK: Final = {
     "detect": "transients.zarr",
 }
 """What the stages of a region's track leave, in their order."""
-OF_A_REGION: Final = {"source": "events.parquet", "gnss": "gnss.parquet", "increment": "increment.json"}
+OF_A_REGION: Final = {
+    "source": "events.parquet",
+    "gnss": "gnss.parquet",
+    "completeness": "completeness.parquet",
+    "increment": "increment.json",
+}
 """The same of a region."""
 PART: Final = 254
 """Letters of a file's name in Snakemake's directory; a longer name becomes directories."""

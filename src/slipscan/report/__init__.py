@@ -1,4 +1,4 @@
 """Figures and pages."""
 
-VERSION = 2
+VERSION = 3
 """Raised when results change (`slipscan.versions`)."""

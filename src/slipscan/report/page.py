@@ -53,6 +53,7 @@ class RegionSection:
     setting: str
     events: list[str]
     tracks: list[TrackSection]
+    completeness: Picture | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from slipscan.outputs import check_outputs, file_kind, head
 from slipscan.png import png_kind
 from slipscan.progress import progress
 from slipscan.regions import Region, read_regions
-from slipscan.report import event_figures, gnss_figures, map, page, style, track_figures, words
+from slipscan.report import completeness_figures, event_figures, gnss_figures, map, page, style, track_figures, words
 from slipscan.report.figures import Picture
 from slipscan.report.observed import TrackStores, sighting
 from slipscan.settings import ReportSettings
@@ -74,6 +74,7 @@ def write_report(
     check_outputs([(out_html, PAGE), (out_map, MAP)], [catalogue, results_dir, regions_file])
     regions = _select(read_regions(regions_file), region_ids, regions_file)
     events, retracted, scans = _read_catalogue(catalogue, region_ids)
+    grids = geopackage.read_layers(catalogue, "completeness")["completeness"]
     stores = {region.id: _open_tracks(Path(results_dir), region) for region in regions}
     png = map.overview(regions, events, [r for tracks in stores.values() for r in _reliefs(tracks)])
     content = page.Page(
@@ -83,7 +84,9 @@ def write_report(
         retracted=retracted,
         scans=scans,
         event_sections=_event_sections(events, stores, Path(results_dir)),
-        region_sections=[_region_section(r, stores[r.id], events, scans) for r in progress(regions, "region pages")],
+        region_sections=[
+            _region_section(r, stores[r.id], events, scans, grids) for r in progress(regions, "region pages")
+        ],
     )
     html = page.render(content)
     with written_beside(out_map, MAP) as beside:
@@ -225,7 +228,11 @@ def _gnss_of(event: Event, directory: Path) -> pd.DataFrame | None:
 
 
 def _region_section(
-    region: Region, tracks: list[TrackStores], events: gpd.GeoDataFrame, scans: pd.DataFrame
+    region: Region,
+    tracks: list[TrackStores],
+    events: gpd.GeoDataFrame,
+    scans: pd.DataFrame,
+    grids: pd.DataFrame,
 ) -> page.RegionSection:
     own = events[events["region"] == region.id]
     return page.RegionSection(
@@ -234,6 +241,7 @@ def _region_section(
         setting=region.tectonic_setting,
         events=list(own["event_id"]),
         tracks=[_track_section(stores, own, scans) for stores in tracks],
+        completeness=completeness_figures.grid_maps(grids[grids["region"] == region.id]),
     )
 
 
