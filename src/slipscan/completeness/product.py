@@ -127,7 +127,7 @@ def local_mc(table: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.float64]:
     events
         columns longitude, latitude, depth_km, duration_d, strike_deg, rake_deg, volume_change_m3 of the event table
     """
-    return np.array([_nearest(table, event) for event in events.to_dict("records")], dtype=float)
+    return np.array([_nearest(table, {str(k): v for k, v in e.items()}) for e in events.to_dict("records")], np.float64)
 
 
 def _nearest(table: pd.DataFrame, event: Mapping[str, Any]) -> float:
@@ -141,7 +141,7 @@ def _nearest(table: pd.DataFrame, event: Mapping[str, Any]) -> float:
         given = max(float(event[name]), least)
         some = _least(some, np.abs(np.log(some[name].clip(lower=least) / given)))
     east = (some["longitude"] - float(event["longitude"])) * math.cos(math.radians(float(event["latitude"])))
-    some = _least(some, np.hypot(east, some["latitude"] - float(event["latitude"])))
+    some = _least(some, (east**2 + (some["latitude"] - float(event["latitude"])) ** 2))
     return float(some["mc90"].iloc[0])
 
 
