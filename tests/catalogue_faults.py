@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from event_builders import event, scan, table
@@ -96,7 +97,13 @@ def kill(results: Path, points: int) -> None:
         print(number, code, names.get(digest(results / "catalogue.gpkg"), "mixture"), flush=True)
     assert status_of(forked(fold, results)) == 0
     print("end", names.get(digest(results / "catalogue.gpkg"), "mixture"))
-    print("left", *sorted(path.name for path in results.iterdir()))
+    print("left", *left_in(results))
+    print("scratch", *left_in(Path(tempfile.gettempdir())))
+
+
+def left_in(directory: Path) -> list[str]:
+    """What is there, but for the empty directory of a writer that was killed before it held a lock (kept a week)."""
+    return sorted(p.name for p in directory.iterdir() if p.name[0] != "." or (p / "lock").exists())
 
 
 def race(results: Path, workers: int, rounds: int, locks: str) -> None:

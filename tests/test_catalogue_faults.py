@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,23 +23,29 @@ from slipscan.outputs import sha256_file
 HERE = Path(__file__).parent
 
 
-def run(*arguments: object) -> list[str]:
+def run(*arguments: object, **environment: str) -> list[str]:
     """Lines of `catalogue_faults.py`."""
     command = [sys.executable, str(HERE / "catalogue_faults.py"), *map(str, arguments)]
-    done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=900)
+    done = subprocess.run(
+        command, text=True, capture_output=True, check=False, timeout=900, env={**os.environ, **environment}
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("points", [8, pytest.param(400, marks=pytest.mark.slow)])
 def test_killed_at_any_point_it_is_the_old_or_the_new_one(tmp_path: Path, points: int) -> None:
-    *kills, end, left = run("kill", tmp_path, points)
+    results, scratch = tmp_path / "results", tmp_path / "scratch"
+    results.mkdir()
+    scratch.mkdir()
+    *kills, end, left, of_scratch = run("kill", results, points, TMPDIR=str(scratch))
     found = [line.split() for line in kills]
     assert len(found) == points or points > 100
     assert {state for _, _, state in found} == {"old", "new"}
     assert [code for _, code, _ in found[:-1]] == ["-9"] * (len(found) - 1)
     assert end == "end new"
     assert left == "left AAAA BBBB catalogue.gpkg catalogue.json", "what killed ones left is removed by the next"
+    assert of_scratch == "scratch"
 
 
 @pytest.mark.slow
@@ -150,7 +157,37 @@ def not_one(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spoil", [damage, truncate, other_parquet, not_one])
+def of_values(path: Path, **values: object) -> Path:
+    """The same increment with another value in its first row, under the name that its bytes ask for."""
+    table = pq.read_table(path)
+    for name, value in values.items():
+        column = [value, *table[name].to_pylist()[1:]]
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(column))
+    path.unlink()
+    pq.write_table(table, path)
+    return path.rename(path.with_name(f"{path.name[:5]}-{sha256_file(path)[:12]}.parquet"))
+
+
+def no_date(path: Path) -> Path:
+    return of_values(path, t50="1 March")
+
+
+def no_polygon(path: Path) -> Path:
+    return of_values(path, geometry=b"mine")
+
+
+def no_magnitude(path: Path) -> Path:
+    return of_values(path, mw=99.0)
+
+
+def no_area(path: Path) -> Path:
+    (told,) = json.loads(pq.read_table(path).schema.metadata[b"slipscan_scans"])
+    return rewrite(path, {b"slipscan_scans": json.dumps([told | {"area_km2": "large"}]).encode()})
+
+
+@pytest.mark.parametrize(
+    "spoil", [damage, truncate, other_parquet, not_one, no_date, no_polygon, no_magnitude, no_area]
+)
 def test_what_is_no_whole_increment_is_refused_by_name_and_the_rest_is_folded(
     tmp_path: Path, spoil, caplog: pytest.LogCaptureFixture
 ) -> None:

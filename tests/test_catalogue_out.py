@@ -25,7 +25,7 @@ VOLUME = {"type": "volumetric", "volume_change_m3": 1e6, "mw": np.nan}
 FIRST = held(event(mw=5.0, **FAULT), event(lon=33.0), event(lon=34.0, t50="2019-06-01", ongoing=True))
 SECOND = held(
     event(mw=5.25, **FAULT), event(lon=34.0, t50="2019-06-11", duration_d=40.0, ongoing=True),
-    event(lon=35.0, t50="2019-09-01", **VOLUME), seq=2, scans=[scan(until="2020-06-01")],
+    event(lon=35.0, t50="2019-09-01", **VOLUME) | {"duration_d": np.nan}, seq=2, scans=[scan(until="2020-06-01")],
 )  # fmt: skip
 
 
@@ -130,6 +130,7 @@ def test_exports_come_back(catalogues: tuple[Path, Path], events: gpd.GeoDataFra
 
 def test_stac_items_have_times_a_footprint_and_the_insar_extension(events: gpd.GeoDataFrame, tmp_path: Path) -> None:
     pystac = pytest.importorskip("pystac")
+    stac_validator = pytest.importorskip("pystac.validation.stac_validator")
     assert export(events, "stac", tmp_path / "stac") == len(events)
     collection = pystac.Collection.from_file(str(tmp_path / "stac/collection.json"))
     items = {item.id: item for item in collection.get_items()}
@@ -140,6 +141,11 @@ def test_stac_items_have_times_a_footprint_and_the_insar_extension(events: gpd.G
     assert item.properties["start_datetime"] == "2019-02-19T00:00:00Z" and item.datetime is None
     assert item.properties["slipscan:mw"] == 5.25
     assert item.bbox == pytest.approx([31.95, 39.95, 32.05, 40.05])
+    assert "insar:temporal_baseline" not in items["SSE-20190901-AAAA-a"].properties, "it has no duration"
+    # By the schemas that pystac brings along; those of extensions it would fetch.
+    validator = stac_validator.JsonSchemaSTACValidator()
+    for one in (collection, *items.values()):
+        validator.validate_core(one.to_dict(), one.STAC_OBJECT_TYPE, pystac.get_stac_version())
     with pytest.raises(SlipscanError, match="exists"):
         export(events, "stac", tmp_path / "stac")
 

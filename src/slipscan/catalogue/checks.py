@@ -15,6 +15,10 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 TYPES = {"text": "object", "date": "object", "number": "float64", "integer": "Int64", "truth": "bool"}
 
 
+class BrokenSchemaError(SlipscanError):
+    """A layer breaks the schema."""
+
+
 def conformed(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
     """The layer's columns in order and in the types of `TYPES`, NULL as None, NaN or NA."""
     out: dict[str, Any] = {}
@@ -39,7 +43,7 @@ def check(frame: pd.DataFrame, layer: Layer) -> None:
 
     Raises
     ------
-    SlipscanError
+    BrokenSchemaError
         names the layer, the column, the rule and a value that breaks it
     """
     import pandera.pandas as pandera
@@ -51,7 +55,7 @@ def check(frame: pd.DataFrame, layer: Layer) -> None:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
         case = error.failure_cases.iloc[0]
-        raise SlipscanError(
+        raise BrokenSchemaError(
             f"the layer '{layer.name}' breaks the catalogue's schema: column '{case['column']}', {case['check']}"
             f" (value {str(case['failure_case'])[:60]!r}); nothing was written"
         ) from error

@@ -19,7 +19,7 @@ import geopandas as gpd
 import pandas as pd
 import pyogrio
 
-from slipscan.atomic import written_beside
+from slipscan.atomic import working_directory, written_beside
 from slipscan.catalogue import users_work
 from slipscan.catalogue.checks import check, conformed
 from slipscan.catalogue.columns import Layer
@@ -68,19 +68,14 @@ def write(path: Path, catalogue: Catalogue) -> None:
     """
     path = resolved(path)
     tables = {**catalogue.layers, "layer_styles": style_table()}
-    ready = {}
-    for layer in LAYERS:
-        plain = conformed(pd.DataFrame(tables[layer.name].drop(columns="geometry", errors="ignore")), layer)
-        check(plain, layer)
-        ready[layer.name] = gpd.GeoDataFrame(plain, geometry=tables[layer.name].geometry) if layer.geometry else plain
     # GDAL warns of names that do not end in .gpkg, and SQLite dislikes network file systems: so the file is
     # made in a directory of its own, then copied beside its final name.
-    with tempfile.TemporaryDirectory(prefix="slipscan-") as scratch:
-        file = Path(scratch) / "catalogue.gpkg"
+    with working_directory(Path(tempfile.gettempdir()) / "catalogue") as scratch:
+        file = scratch / "catalogue.gpkg"
         with full_disk_said(file, file), _gdal_settings():
-            for layer in LAYERS:
-                _write_layer(file, layer, ready[layer.name])
-            _check_written(file, {layer.name: len(ready[layer.name]) for layer in LAYERS})
+            for layer in LAYERS:  # one after the other: of a million events, two copies of all would be large
+                _write_layer(file, layer, _ready(tables[layer.name], layer))
+            _check_written(file, {layer.name: len(tables[layer.name]) for layer in LAYERS})
         with full_disk_said(file, file):
             users_work.sign(file)
         with written_beside(path, KIND) as beside:
@@ -88,6 +83,19 @@ def write(path: Path, catalogue: Catalogue) -> None:
             # Last, so that hardly any time is left in which another program could open the file.
             users_work.close(path)
             users_work.keep(path)
+
+
+def check_layers(catalogue: Catalogue) -> None:
+    """Hold all layers to the schema; raises BrokenSchemaError."""
+    for layer in LAYERS[:-1]:
+        _ready(catalogue.layers[layer.name], layer)
+
+
+def _ready(table: pd.DataFrame, layer: Layer) -> pd.DataFrame:
+    """A layer as the schema wants it; raises BrokenSchemaError where it breaks the schema."""
+    plain = conformed(pd.DataFrame(table.drop(columns="geometry", errors="ignore")), layer)
+    check(plain, layer)
+    return gpd.GeoDataFrame(plain, geometry=table.geometry) if layer.geometry else plain
 
 
 def _write_layer(file: Path, layer: Layer, table: pd.DataFrame) -> None:

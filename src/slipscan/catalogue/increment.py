@@ -178,6 +178,8 @@ def read(path: Path) -> Increment:
     lacking = [name for name in _REQUIRED if name not in table.column_names]
     if lacking:
         raise SlipscanError(f"the increment {path} lacks the column '{lacking[0]}': run the region again")
+    if table["geometry"].null_count:
+        raise SlipscanError(f"the increment {path} holds an event without a footprint: run the region again")
     if not whole or not all(whole):
         raise SlipscanError(f"{path} is no increment of slipscan: it does not tell its scans")
     regions = sorted({str(scan["region"]) for scan in scans} | set(table["region"].unique().to_pylist()))

@@ -51,8 +51,9 @@ def _item(row: dict[str, Any], pystac: Any) -> Any:
     insar = {
         "insar:reference_datetime": f"{row['t05']}T00:00:00Z",
         "insar:secondary_datetime": f"{row['t95']}T00:00:00Z",
-        "insar:temporal_baseline": plain(row["duration_days"]),
     }
+    if plain(row["duration_days"]) is not None:  # the extension's schema knows numbers alone
+        insar["insar:temporal_baseline"] = plain(row["duration_days"])
     return pystac.Item(
         id=row["id"],
         geometry=json.loads(shapely.to_geojson(shape)),

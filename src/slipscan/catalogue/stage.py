@@ -21,6 +21,7 @@ from slipscan.catalogue.append import append, with_verdicts
 from slipscan.catalogue.fold import Catalogue, fold
 from slipscan.catalogue.increment import Increment, NewerIncrementError
 from slipscan.catalogue.schema import ACTIVE, RETRACTED
+from slipscan.catalogue.unsound import FAILURES, unsound
 from slipscan.completeness import product
 from slipscan.errors import SlipscanError
 from slipscan.events import GNSS_COLUMNS, Column, read_events, read_table
@@ -143,10 +144,7 @@ def write_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, p
                 log.warning("no increment below %s: the catalogue is empty because nothing was scanned", results_dir)
             read, refused = read_increments(paths)
             refused += _foreign(results_dir)
-            for _, _, reason in refused:
-                log.warning("refused, the rest is folded: %s", reason)
-            catalogue = fold(read, settings, refused)
-            geopackage.write(out, catalogue)
+            catalogue = _written(out, read, refused, settings)
             before, paths = paths, increments_below(results_dir)
             if paths == before:
                 break
@@ -154,6 +152,25 @@ def write_catalogue(results_dir: Path, out: Path, settings: CatalogueSettings, p
             content = {"catalogue": Path(out).name, "sha256": sha256_file(out)}
             write_text(pointer, json.dumps(content, indent=1) + "\n", CATALOGUE_POINTER)
     _say(catalogue, len(read), len(refused))
+
+
+def _written(out: Path, read: list[Increment], refused: list[Refused], settings: CatalogueSettings) -> Catalogue:
+    """Fold and write; increments whose content breaks that go from `read` to `refused`, and the rest is folded."""
+    try:
+        catalogue = fold(read, settings, refused)
+        geopackage.write(out, catalogue)
+    except FAILURES:
+        bad = unsound(read, settings)
+        if not bad:
+            raise
+        refused += bad
+        names = {(region, name) for region, name, _ in bad}
+        read[:] = [one for one in read if (one.region, one.name) not in names]
+        catalogue = fold(read, settings, refused)
+        geopackage.write(out, catalogue)
+    for _, _, reason in refused:
+        log.warning("refused, the rest is folded: %s", reason)
+    return catalogue
 
 
 def _say(catalogue: Catalogue, increments: int, refused: int) -> None:
