@@ -1,33 +1,34 @@
-"""What an update costs beside a full run, stage by stage, and what Snakemake adds to the work.
+"""What an update costs beside a full run, stage by stage: processor seconds of the stages' own functions.
 
     python benchmarks/increment.py --side 256 --epochs 300 --added 5
 
-A simulated region and track, `--side` pixels of 200 m square, is run to the end; then `as_of` moves by some epochs and
-`make update`'s two targets run again. Processor seconds are those of Snakemake's benchmark files, and of the whole tree
-of processes; one core, so that jobs follow one another.
+A simulated track, `--side` x `--side` pixels of 200 m, goes through the stages of a track; then some epochs come, and
+it goes through them again, with the same cache. Starts of processes are not counted: they are the same for both.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
-import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import yaml
+from slipscan.archive.job import Job
+from slipscan.archive.stage import write_manifest, write_observations
+from slipscan.denoise.stage import write_denoised
+from slipscan.detect.calibrate import write_calibration
+from slipscan.detect.stage import write_transients
+from slipscan.noise.stage import write_noise
+from slipscan.regions import Region
+from slipscan.settings import ArchiveSettings, DenoiseSettings, DetectSettings, NoiseSettings, TimeseriesSettings
+from slipscan.timeseries.stage import write_stack
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 START, DAYS = datetime.date(2018, 1, 4), 6
 WEST, SOUTH = 32.3, 40.65
-STAGES = ("manifest", "archive", "timeseries", "noise", "denoise", "calibrate", "detect", "stations", "source", "gnss",
-          "increment", "catalogue", "report")  # fmt: skip
+PIXEL_KM, KM_LON, KM_LAT = 0.2, 84.2, 111.1
+DETECT = DetectSettings(nulls=16)
 
 
 def date(epochs: int) -> str:
@@ -35,51 +36,48 @@ def date(epochs: int) -> str:
     return (START + datetime.timedelta(days=DAYS * (epochs - 1))).isoformat()
 
 
-def project(directory: Path, side: int, epochs: int, added: int) -> None:
-    """A copy of the workflow with one region of `side` x `side` pixels of 200 m."""
-    for name in ("workflow", "profiles", "config"):
-        shutil.copytree(REPOSITORY / name, directory / name)
-    shutil.copy(REPOSITORY / "Snakefile", directory)
-    lon, lat = WEST + side * 0.2 / 84.2, SOUTH + side * 0.2 / 111.1
-    ring = [[WEST, SOUTH], [lon, SOUTH], [lon, lat], [WEST, lat], [WEST, SOUTH]]
-    properties = {
+def job_of(side: int, epochs: int, cache: Path) -> Job:
+    """A region of `side` x `side` pixels and its track, of as many epochs in all."""
+    east, north = WEST + side * PIXEL_KM / KM_LON, SOUTH + side * PIXEL_KM / KM_LAT
+    ring = ((WEST, SOUTH), (east, SOUTH), (east, north), (WEST, north), (WEST, SOUTH))
+    region = Region.model_validate({
         "id": "INCR", "name": "increment", "archive": "simulated", "tectonic_setting": "continental transform",
-        "reference_point": [WEST + 0.05, lat - 0.05],
+        "reference_point": (WEST + 0.05, north - 0.05), "polygon": ring,
         "tracks": [{"id": "087A", "relative_orbit": 87, "orbit_direction": "ascending"}],
-    }  # fmt: skip
-    feature = {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [ring]}}
-    table = {"type": "FeatureCollection", "features": [feature]}
-    (directory / "config/regions.geojson").write_text(json.dumps(table))
-    simulated = {
-        "scenario": "ismetpasa", "start": START.isoformat(), "interval_d": DAYS, "epochs": epochs + added,
-        "missing_epoch_fraction": 0.0,
-    }  # fmt: skip
-    config = {
-        "regions": ["INCR"], "archive": {"simulated": simulated},
-        "calibration_as_of": date(epochs), "detect": {"nulls": 16}, "denoise": {"device": "cpu"},
-    }  # fmt: skip
-    (directory / "config/test.yaml").write_text(yaml.safe_dump(config))
+    })  # fmt: skip
+    simulated = {"start": START.isoformat(), "interval_d": DAYS, "epochs": epochs, "missing_epoch_fraction": 0.0}
+    return Job(region, region.tracks[0], ArchiveSettings.model_validate({"simulated": simulated}), cache)
 
 
-def run(directory: Path, as_of: str) -> tuple[dict[str, float], dict[str, float], float, float]:
-    """Processor and wall seconds of every stage that ran, and those of all, up to a date."""
-    benchmarks = directory / "results/benchmarks"
-    shutil.rmtree(benchmarks, ignore_errors=True)
-    begun, cpu = time.monotonic(), 0.0
-    for target in ("manifests", "all"):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config/test.yaml"]
-        process = subprocess.Popen(
-            [*command, "--config", f"as_of={as_of}", "--quiet", "progress", "--", target], cwd=directory,
-            stdout=sys.stderr, stderr=sys.stderr,
-        )  # fmt: skip
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            sys.exit(f"snakemake {target} failed in {directory}")
-        cpu += usage.ru_utime + usage.ru_stime
-    wall = time.monotonic() - begun
-    rows = {path.stem: next(csv.DictReader(path.open(), delimiter="\t")) for path in benchmarks.rglob("*.tsv")}
-    of_cpu, of_wall = ({name: float(row[key]) for name, row in rows.items()} for key in ("cpu_time", "s"))
-    return of_cpu, of_wall, cpu, wall
+def run(job: Job, out: Path, as_of: str, calibrated_until: str) -> dict[str, float]:
+    """Processor seconds of every stage of a track up to a date."""
+    out.mkdir()
+    names = ("manifest.csv", "inventory.csv", "observations.zarr", "stack.zarr", "noise.zarr", "denoised.zarr",
+             "calibration.json", "transients.zarr")  # fmt: skip
+    manifest, inventory, observations, stack, noise, denoised, calibration, transients = (out / name for name in names)
+    denoising = DenoiseSettings(device="cpu")
+
+    def fetch() -> None:
+        write_manifest(job, as_of, manifest)
+        write_observations(job, manifest, observations, inventory)
+
+    known = {"denoised": denoised, "noise": noise}
+    stages: dict[str, Callable[[], None]] = {
+        "fetch": fetch,
+        "timeseries": lambda: write_stack(observations, stack, TimeseriesSettings()),
+        "noise": lambda: write_noise(stack, noise, NoiseSettings()),
+        "denoise": lambda: write_denoised(stack, denoised, denoising, noise=noise),
+        "calibrate": lambda: write_calibration(
+            stack, calibration, DETECT, until=calibrated_until, cache_dir=job.cache_dir, **known
+        ),
+        "detect": lambda: write_transients(stack, transients, DETECT, calibration=calibration, **known),
+    }
+    took = {}
+    for name, work in stages.items():
+        begun = time.process_time()
+        work()
+        took[name] = time.process_time() - begun
+    return took
 
 
 def main() -> None:
@@ -91,19 +89,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        project(place, given.side, given.epochs, given.added)
-        full = run(place, date(given.epochs))
-        update = run(place, date(given.epochs + given.added))
+        job = job_of(given.side, given.epochs + given.added, place / "cache")
+        run(job_of(48, 12, place / "warm cache"), place / "warm", date(12), date(12))  # imports and look-up tables
+        full = run(job, place / "full", date(given.epochs), date(given.epochs))
+        update = run(job, place / "update", date(given.epochs + given.added), date(given.epochs))
     print("| stage | full, s | update, s | ratio |\n| --- | --- | --- | --- |")
-    for name in STAGES:
-        one, other = full[0].get(name, 0.0), update[0].get(name, 0.0)
-        print(f"| {name} | {one:.1f} | {other:.1f} | {other / max(one, 0.01):.2f} |")
-    for name, (of_cpu, of_wall, cpu, wall) in (("full", full), ("update", update)):
-        work, waited = sum(of_cpu.values()), sum(of_wall.values())
-        print(
-            f"{name}: stages {work:.0f} s of the processor, all {cpu:.0f} s (Snakemake {100 * (1 - work / cpu):.1f} %);"
-            f" wall {waited:.0f} s of {wall:.0f} s (Snakemake {100 * (1 - waited / wall):.1f} %)"
-        )
+    for name, took in full.items():
+        print(f"| {name} | {took:.1f} | {update[name]:.1f} | {update[name] / took:.2f} |")
 
 
 if __name__ == "__main__":

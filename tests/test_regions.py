@@ -98,9 +98,10 @@ def test_two_polygons_are_no_region_and_one_around_the_earth_is_none(tmp_path: P
     two = feature() | {"geometry": {"type": "MultiPolygon", "coordinates": [[EAST], apart]}}
     with pytest.raises(SlipscanError, match="draw one polygon a region"):
         read_regions(write(tmp_path, two))
-    with pytest.raises(SlipscanError, match="more than 180 degrees"):
-        ring = [[lon, lat] for lon, lat in zip([-100, 0, 100, 100, 0, -100, -100], [1, 1, 1, 2, 2, 2, 1], strict=True)]
-        read_regions(write(tmp_path, feature() | {"geometry": {"type": "Polygon", "coordinates": [ring]}}))
+    for corners in ([-100, 0, 100, 100, 0, -100, -100], [-100, -100, 100, 100, 100, -100, -100]):
+        ring = [[lon, lat] for lon, lat in zip(corners, [1, 1, 1, 2, 2, 2, 1], strict=True)]
+        with pytest.raises(SlipscanError, match="more than 90 degrees of longitude"):
+            read_regions(write(tmp_path, feature() | {"geometry": {"type": "Polygon", "coordinates": [ring]}}))
 
 
 def test_wrong_files(tmp_path: Path) -> None:

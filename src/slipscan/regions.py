@@ -155,8 +155,8 @@ class Region(Frozen):
         if not polygon.is_valid or polygon.area == 0:
             raise ValueError("the polygon is empty or crosses itself")
         west, _, east, _ = polygon.bounds
-        if east - west > 180:
-            raise ValueError("the polygon spans more than 180 degrees of longitude: divide the region")
+        if east - west > 90:  # no grid is so wide: a sign is wrong, or the edge that jumps goes the other way round
+            raise ValueError("the polygon spans more than 90 degrees of longitude: correct a sign, or divide it")
         return whole
 
     @model_validator(mode="after")
