@@ -76,8 +76,7 @@ def matched_filter_mw(node: Node) -> float:
 def test_it_is_the_matched_filters_but_for_what_the_scan_loses(found: pd.Series) -> None:
     """The scan, which knows neither source nor time, loses 0.4: a factor of 4 in moment."""
     bound = matched_filter_mw(NODE)
-    print("BOUND", bound, found["mc90"])
-    assert bound + 0.1 < found["mc90"] < bound + 0.6
+    assert bound + 0.2 < found["mc90"] < bound + 0.6
     assert found["mc50"] < found["mc90"] and 0 < found["mc90_std"] < 0.1 and found["note"] == ""
 
 
@@ -106,7 +105,8 @@ def test_what_is_laid_on_the_bands_is_what_the_road_makes_of_it() -> None:
     mw, day = 5.15, float(np.mean(Epochs(dates(EPOCHS)).days)) + 2.5
     pattern = place.pattern(node, mw)
     assert pattern is not None
-    plain = dataclasses.replace(ground, orders=[np.arange(EPOCHS)], ratios=[[None] * 2])
+    search = Scan().search(track_in(dataset, DETECTION)[1], DETECTION)  # as it is, not as noise
+    plain = dataclasses.replace(ground, noise=search, orders=[np.arange(EPOCHS)], ratios=[[None] * 2])
     laid = injected(plain, pattern, day, 30.0, 0).weighed(1.0)
     change = los_change(node.source(mw), place.east, place.north, ground.los)
     history = Ramp(day, 30.0 / OF_RAMP).column(dates(EPOCHS))

@@ -22,6 +22,7 @@ from slipscan.detect.statistic import Filters, filters_of
 from slipscan.detect.transient import MERGE_GAP_D
 from slipscan.fit.background import fitted
 from slipscan.fit.delay import MIN_STD_M
+from slipscan.fit.robust import temporal_std
 
 OF_RAMP: Final = 0.9
 """Of a ramp's duration lies between 5 and 95 %."""
@@ -59,6 +60,19 @@ class Laid:
     known: Tensor
     event: Tensor
 
+    def with_noise_at(self, size: float, order: NDArray[np.intp]) -> Band:
+        """The band with the noise of epochs and places that is measured with the event, of a size, in them."""
+        weight, within = self.weight(size), torch.from_numpy(np.flatnonzero(self.within))
+        epochs, values = torch.from_numpy(order), self.band.values[:, within]
+        known = valid_of(self.band)[:, within][epochs]
+        alone, both = (
+            temporal_std((some * own.sqrt()[:, None])[epochs], known)
+            for some, own in ((values, self.band.weight), (values + size * self.signal[:, within], weight))
+        )
+        ratio = torch.ones_like(self.band.std) if self.band.noise_ratio is None else self.band.noise_ratio.clone()
+        ratio[within] *= torch.where((alone > 0) & (both > 0), alone / both.clamp(min=1e-30), 1.0)
+        return replace(self.band, weight=weight, noise_ratio=ratio)
+
     def weight(self, size: float) -> Tensor:
         """(time,) of the epochs, whose noise is measured with the event in them."""
         alone, both = (spread(values, self.known) for values in (self.noise, self.noise + size * self.event))
@@ -89,7 +103,7 @@ class Injected:
     def least_size(self, start: float) -> float:
         """The size at which it reaches the threshold, from a first guess; inf where it does at none that is tried.
 
-        A large event makes the epochs noisier, by which the statistic is weighed: so by turns.
+        A large event makes epochs and places noisier, and the statistic is over that noise: so by turns.
         """
         size = start
         for _ in range(ROUNDS):
@@ -100,7 +114,7 @@ class Injected:
 
     def weighed(self, size: float) -> Weighed:
         """The search with the noise that the epochs have with an event of a size."""
-        bands = [replace(one.band, weight=one.weight(size)) for one in self.laid]
+        bands = [one.with_noise_at(size, self.order) for one in self.laid]
         filters = [filters_of(self.search.columns, self.search.epochs, (), band.weight, self.order) for band in bands]
         within = [one.within for one in self.laid]
         return Weighed(self.search.near(bands), filters, [one.signal for one in self.laid], within, self.order,
