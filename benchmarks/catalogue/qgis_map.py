@@ -16,6 +16,7 @@ from qgis.core import (
     QgsLayoutItemLabel,
     QgsLayoutItemLegend,
     QgsLayoutItemMap,
+    QgsLayoutItemMapGrid,
     QgsLayoutItemScaleBar,
     QgsLayoutPoint,
     QgsLayoutSize,
@@ -43,6 +44,24 @@ def placed(layout, item, x, y, width=None, height=None):
     if width:
         item.attemptResize(QgsLayoutSize(width, height, QgsUnitTypes.LayoutMillimeters))
     return item
+
+
+def degrees(shown):
+    """A frame with longitude and latitude."""
+    grid = shown.grid()
+    grid.setCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    grid.setIntervalX(0.1)
+    grid.setIntervalY(0.1)
+    grid.setStyle(QgsLayoutItemMapGrid.FrameAnnotationsOnly)
+    grid.setFrameStyle(QgsLayoutItemMapGrid.InteriorTicks)
+    grid.setAnnotationEnabled(True)
+    grid.setAnnotationFormat(QgsLayoutItemMapGrid.DecimalWithSuffix)
+    grid.setAnnotationPrecision(1)
+    grid.setAnnotationFont(QFont("Sans", 8))
+    for side in (QgsLayoutItemMapGrid.Right, QgsLayoutItemMapGrid.Top):
+        grid.setAnnotationDisplay(QgsLayoutItemMapGrid.HideAll, side)
+    grid.setAnnotationDirection(QgsLayoutItemMapGrid.Vertical, QgsLayoutItemMapGrid.Left)
+    grid.setEnabled(True)
 
 
 def main(catalogue, out, relief=None):
@@ -78,29 +97,30 @@ def main(catalogue, out, relief=None):
     layout = QgsPrintLayout(project)
     layout.initializeDefaults()
     shown = QgsLayoutItemMap(layout)
-    shown.setRect(5, 5, 215, 200)
+    shown.setRect(12, 5, 208, 193)
     shown.setCrs(metric)
     to_metres = QgsCoordinateTransform(QgsCoordinateReferenceSystem("EPSG:4326"), metric, project)
     extent = to_metres.transformBoundingBox(next(v for v in vectors if v.name() == "regions").extent())
     extent.scale(1.2)
     shown.setLayers(layers)
     shown.setExtent(extent)
-    placed(layout, shown, 5, 5, 215, 200)
+    placed(layout, shown, 12, 5, 208, 193)
     shown.setFrameEnabled(True)
+    degrees(shown)
     legend = QgsLayoutItemLegend(layout)
     legend.setAutoUpdateModel(True)
-    placed(layout, legend, 224, 20)
+    placed(layout, legend, 226, 20)
     title = QgsLayoutItemLabel(layout)
     title.setText("The demo's catalogue")
     title.setFont(QFont("Sans", 13))
     title.adjustSizeToText()
-    placed(layout, title, 224, 8, 70, 10)
+    placed(layout, title, 226, 8, 70, 10)
     bar = QgsLayoutItemScaleBar(layout)
     bar.setLinkedMap(shown)
     bar.applyDefaultSize(QgsUnitTypes.DistanceKilometers)
-    placed(layout, bar, 10, 190)
+    placed(layout, bar, 226, 180)
     settings = QgsLayoutExporter.ImageExportSettings()
-    settings.dpi = 110
+    settings.dpi = 130
     print(QgsLayoutExporter(layout).exportToImage(out, settings))
 
 

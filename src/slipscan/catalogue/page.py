@@ -55,7 +55,8 @@ footprints may lie up to `border_km` (5 km) apart. An ongoing event grows with e
 
 The catalogue is computed from all increments on disk, in the order of data cut-off, region and number, whatever the
 order in which they were written. Dates in it are data cut-offs, never the clock's: the same increments give the same
-bytes.
+bytes. A file among the increments that is damaged, is none, or holds what no catalogue can (a date that is none, a
+magnitude of 99) is refused by name, and the rest is folded: see column `refused` of layer `runs`, and the log.
 
 ## Commands
 

@@ -112,15 +112,15 @@ def _marker(colour: str, outline: str, name: str, size_mm: float) -> str:
 
 
 def _labels() -> str:
-    """Labels of events: type of the fold's id, and magnitude where there is one."""
+    """Labels of events, beside their footprints: the id, and the magnitude where there is one."""
     expression = 'CASE WHEN "mw" IS NOT NULL THEN "id" || \'\\n\' || \'Mw \' || round("mw", 1) ELSE "id" END'
     return (
         '<labeling type="rule-based"><rules key="all">'
         f'<rule key="active" filter={quoteattr(_ACTIVE)}>'
-        f'<settings calloutType="simple"><text-style fieldName={quoteattr(expression)} isExpression="1" fontSize="8"'
-        ' fontSizeUnit="Point" textColor="35,35,35,255" fontFamily="Sans"><text-buffer bufferDraw="1" bufferSize="0.8"'
-        ' bufferSizeUnits="MM" bufferColor="255,255,255,220" bufferOpacity="1"/></text-style>'
-        '<placement placement="1" offsetType="1" quadOffset="2" dist="2" distUnits="MM" priority="5"/>'
+        f'<settings calloutType="simple"><text-style fieldName={quoteattr(expression)} isExpression="1" fontSize="9"'
+        ' fontSizeUnit="Point" textColor="20,20,20,255" textOpacity="1" fontWeight="75" fontFamily="Sans"><text-buffer bufferDraw="1" bufferSize="0.8"'
+        ' bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="0.8"/></text-style>'
+        '<placement placement="8" dist="1" distUnits="MM" priority="5"/>'
         '<rendering obstacle="0" drawLabels="1" scaleVisibility="0"/></settings></rule></rules></labeling>'
     )
 
