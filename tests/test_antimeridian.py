@@ -73,6 +73,7 @@ def test_a_footprint_is_one_polygon_and_its_box_is_narrow() -> None:
     assert bbox(parts) == [179, -17, -178, -16] and bbox(shapely.box(1, 2, 3, 4)) == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_frames_of_both_sides_are_ordered() -> None:
     """Every track that sees a region, on whatever side its frames are told, has frames of it."""
     middle, west, east = 180.0, 178.8, 181.2
