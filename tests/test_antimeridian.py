@@ -9,15 +9,18 @@ import pytest
 import shapely
 import xarray as xr
 from pyproj import CRS
+from shapely.affinity import translate
 
 from slipscan.archive.extent import nodes_around
+from slipscan.archive.hyp3.planning import _gunw_frames
 from slipscan.archive.reading.cubes import Cube
 from slipscan.archive.troposphere.delays import at_pixels
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.stac import bbox
 from slipscan.events import read_events
+from slipscan.fleet.frames import aria_frames
 from slipscan.geometry import Grid, from_lonlat, to_lonlat, write_grid
-from slipscan.regions import read_regions
+from slipscan.regions import Region, Track, read_regions
 from slipscan.report.map import overview
 from slipscan.source.join import footprint_polygons
 from slipscan.store import open_zarr
@@ -68,6 +71,26 @@ def test_a_footprint_is_one_polygon_and_its_box_is_narrow() -> None:
     assert footprint_polygons(other, grid()).bounds[2] < west
     parts = shapely.MultiPolygon([shapely.box(179, -17, 180, -16), shapely.box(-180, -17, -178, -16)])
     assert bbox(parts) == [179, -17, -178, -16] and bbox(shapely.box(1, 2, 3, 4)) == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_frames_of_both_sides_are_ordered() -> None:
+    """Every track that sees a region, on whatever side its frames are told, has frames of it."""
+    middle, west, east = 180.0, 178.8, 181.2
+    ring = ((west, -17.5), (east, -17.5), (east, -16.2), (west, -16.2), (west, -17.5))
+    frames, found = aria_frames(), []
+    box = shapely.Polygon(ring)
+    paths = {
+        (f.path, f.direction) for f in frames for turn in (-360, 0, 360) if f.polygon.intersects(translate(box, turn))
+    }
+    for path, direction in sorted(paths):
+        track = Track(id="T", relative_orbit=path, orbit_direction=direction)
+        region = Region.model_validate({
+            "id": "TAVE", "name": "Taveuni", "archive": "hyp3", "tectonic_setting": "volcano", "polygon": ring,
+            "reference_point": (middle, -16.8), "tracks": [track.model_dump()],
+        })  # fmt: skip
+        found.append(_gunw_frames(region, track))
+    assert found and all(found)
 
 
 @pytest.mark.parametrize("west", [-180.0, 0.0, 170.0])

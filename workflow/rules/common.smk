@@ -6,8 +6,8 @@ import sys
 import hashlib
 import inspect
 
+from snakemake import resources as resources_of_snakemake
 from snakemake.exceptions import WorkflowError
-from snakemake.resources import Resource
 
 from slipscan.archive.registry import has_truth
 from slipscan.versions import code_identity, weights_identity
@@ -82,8 +82,9 @@ def signed(function):
     return function
 
 
-# Snakemake asks for that of its own method once a resource and job, too.
-signed(Resource.evaluate)
+# Snakemake asks for that of its own method once a resource and job, too; older versions have none.
+if hasattr(resources_of_snakemake, "Resource"):
+    signed(resources_of_snakemake.Resource.evaluate)
 
 
 def plain(value):

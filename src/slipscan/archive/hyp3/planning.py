@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from shapely import MultiPoint, Point, Polygon
+from shapely.affinity import translate
 
 from slipscan.archive.asf import catalogue
 from slipscan.archive.hyp3.jobs import GUNW, Order
 from slipscan.archive.hyp3.pairs import Epoch, burst_set, epochs_of, named_bursts, plan
 from slipscan.archive.job import Job
 from slipscan.errors import SlipscanError
+from slipscan.longitudes import TURN
 from slipscan.regions import Region, Track
 from slipscan.settings import ArchiveSettings
 
@@ -87,10 +89,16 @@ def _gunw_frames(region: Region, track: Track) -> list[int | None]:
             f"archive.hyp3.product {GUNW} needs the frames' numbers: pip install asf-enumeration, or choose"
             " INSAR_ISCE_MULTI_BURST"
         ) from error
-    found = frames.get_frames(Polygon(region.polygon), track.orbit_direction.upper(), track.relative_orbit)
+    # Frames near 180 degrees are on either side of it, or run on past it.
+    copies = [translate(Polygon(region.polygon), turn) for turn in (-TURN, 0.0, TURN)]
+    found = {
+        frame.id
+        for copy in copies
+        for frame in frames.get_frames(copy, track.orbit_direction.upper(), track.relative_orbit)
+    }
     if not found:
         raise SlipscanError(f"region {region.id} touches no ARIA frame of track {track.id}: correct its relative_orbit")
-    return sorted(frame.id for frame in found)
+    return sorted(found)
 
 
 def _planned(
