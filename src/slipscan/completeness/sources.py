@@ -84,7 +84,7 @@ def potency_m3(mw: float) -> float:
     return 10 ** (1.5 * mw + 9.05) / SHEAR_MODULUS_PA
 
 
-def los_change(source: Source, east: Float, north: Float, los: Float) -> Float:
+def los_change(source: Source, east: Float, north: Float, los: NDArray[np.floating]) -> Float:
     """Line-of-sight displacement (...) m of a source at points (...) of its frame, `los` (3, ...)."""
     moved = displacement(source, east.ravel(), north.ravel())
     return np.asarray((moved * los.reshape(3, -1).T).sum(axis=1).reshape(east.shape))
