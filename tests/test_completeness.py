@@ -121,6 +121,29 @@ def test_what_is_laid_on_the_bands_is_what_the_road_makes_of_it() -> None:
     assert laid.statistic(0.0) < THRESHOLD
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["strike_slip", "volume"])
+def test_on_the_whole_road_nine_in_ten_are_found_above_it_and_few_below(kind: str) -> None:
+    """Other noise, any day: events go into the stack, and through cleaning, bands and the whole search."""
+    settings = ONE.model_copy(update={"strikes_deg": (45.0,), "kinds": (kind,), "injections": 12})
+    row = completeness([opened(white_stack(STD_M))], settings, DETECTION).iloc[0]
+    strike = math.nan if kind == "volume" else 45.0
+    ground, node, place = at_the_middle(white_stack(STD_M), dataclasses.replace(NODE, kind=kind, strike_deg=strike))
+    generator, count = np.random.default_rng(5), 30
+    shares = []
+    for mw in (row["mc50"] - 0.1, row["mc90"] + 0.05):
+        change = los_change(node.source(mw), place.east, place.north, ground.los)
+        found = 0
+        for seed in range(100, 100 + count):
+            history = Ramp(generator.uniform(*ground.window), 30.0 / OF_RAMP).column(dates(EPOCHS)).astype("f4")
+            dataset = white_stack(STD_M, seed)
+            dataset = dataset.assign(displacement=dataset["displacement"] + history[:, None, None] * change)
+            best = Scan().search(track_in(dataset, DETECTION)[1], DETECTION).strongest()
+            found += best is not None and best.statistic >= THRESHOLD
+        shares.append(found / count)
+    assert shares[0] <= 0.3 and shares[1] >= 0.8
+
+
 def test_two_tracks_find_what_one_of_them_does() -> None:
     settings = ONE.model_copy(update={"strikes_deg": (45.0,)})
     loud, quiet = opened(white_stack(10 * STD_M, 1, track="A")), opened(white_stack(STD_M, 2, track="B"))
