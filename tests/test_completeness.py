@@ -11,7 +11,11 @@ import torch
 import xarray as xr
 
 from completeness_builders import DETECTION, EPOCHS, ONE, SHAPE, THRESHOLD, calibration, opened, white_stack
+from event_builders import FAULT, event, scan
+from increment_builders import write_source
 from simulated import LOS, PIXEL_M, dates
+from slipscan.catalogue import geopackage
+from slipscan.catalogue.stage import write_catalogue, write_increment
 from slipscan.completeness import product
 from slipscan.completeness.ground import Ground, ground_of
 from slipscan.completeness.injection import OF_RAMP, injected
@@ -25,7 +29,7 @@ from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.track import track_in
 from slipscan.errors import SlipscanError
 from slipscan.fit.ramps import projected
-from slipscan.settings import CompletenessSettings
+from slipscan.settings import CatalogueSettings, CompletenessSettings
 from slipscan.store import write_zarr
 
 STD_M = 3e-3
@@ -117,6 +121,29 @@ def test_what_is_laid_on_the_bands_is_what_the_road_makes_of_it() -> None:
     assert laid.statistic(0.0) < THRESHOLD
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["strike_slip", "volume"])
+def test_on_the_whole_road_nine_in_ten_are_found_above_it_and_few_below(kind: str) -> None:
+    """Other noise, any day: events go into the stack, and through cleaning, bands and the whole search."""
+    settings = ONE.model_copy(update={"strikes_deg": (45.0,), "kinds": (kind,), "injections": 12})
+    row = completeness([opened(white_stack(STD_M))], settings, DETECTION).iloc[0]
+    strike = math.nan if kind == "volume" else 45.0
+    ground, node, place = at_the_middle(white_stack(STD_M), dataclasses.replace(NODE, kind=kind, strike_deg=strike))
+    generator, count = np.random.default_rng(5), 30
+    shares = []
+    for mw in (row["mc50"] - 0.1, row["mc90"] + 0.05):
+        change = los_change(node.source(mw), place.east, place.north, ground.los)
+        found = 0
+        for seed in range(100, 100 + count):
+            history = Ramp(generator.uniform(*ground.window), 30.0 / OF_RAMP).column(dates(EPOCHS)).astype("f4")
+            dataset = white_stack(STD_M, seed)
+            dataset = dataset.assign(displacement=dataset["displacement"] + history[:, None, None] * change)
+            best = Scan().search(track_in(dataset, DETECTION)[1], DETECTION).strongest()
+            found += best is not None and best.statistic >= THRESHOLD
+        shares.append(found / count)
+    assert shares[0] <= 0.3 and shares[1] >= 0.8
+
+
 def test_two_tracks_find_what_one_of_them_does() -> None:
     settings = ONE.model_copy(update={"strikes_deg": (45.0,)})
     loud, quiet = opened(white_stack(10 * STD_M, 1, track="A")), opened(white_stack(STD_M, 2, track="B"))
@@ -176,6 +203,33 @@ def test_an_event_has_the_magnitude_of_the_nearest_node() -> None:
     local = product.local_mc(table, pd.DataFrame([{**plain, **change} for change in changes]))
     assert local == pytest.approx([5.0, 5.1, 5.2, 5.3, 5.4, 5.5, math.nan, math.nan], nan_ok=True)
     assert product.region_mc(table) == 5.5 and product.region_mc(grid_table(kind=["volume"])) is None
+
+
+def test_events_and_regions_of_the_catalogue_hold_it(tmp_path: Path) -> None:
+    table = grid_table(
+        kind=["strike_slip", "volume"], strike_deg=[80.0, math.nan], depth_km=[3.0, 3.0], duration_d=[30.0, 30.0],
+        longitude=[32.0, 32.0], latitude=[40.0, 40.0], mc90=[5.0, math.nan], note=["", "blind"],
+    ).assign(region="AAAA")  # fmt: skip
+    product.write(tmp_path / "completeness.parquet", table, {})
+    rows = event(**FAULT, rake_deg=180.0), event(t50="2019-09-01", volume_change_m3=1e6)
+    inputs = write_source(tmp_path / "AAAA", *rows)
+    increments = tmp_path / "AAAA/increments"
+    write_increment(*inputs, increments, tmp_path / "i.json", None, tmp_path / "completeness.parquet")
+    write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())
+    layers = geopackage.read_layers(tmp_path / "catalogue.gpkg")
+    assert list(layers["events"]["mc_local"].fillna(0)) == [5.0, 0.0] and list(layers["regions"]["mc"]) == [5.0]
+    held = layers["completeness"]
+    assert (
+        list(held["node"]) == [1, 2]
+        and list(held["note"])[1] == "blind"
+        and held["mc90"].isna().tolist() == [False, True]
+    )
+    assert [(point.x, point.y) for point in held.geometry] == [(32.0, 40.0)] * 2
+    other = write_source(tmp_path / "BBBB", event("BBBB"), scans=[scan("BBBB")])
+    with pytest.raises(SlipscanError, match="of region AAAA"):
+        write_increment(
+            *other, tmp_path / "BBBB/increments", tmp_path / "j.json", None, tmp_path / "completeness.parquet"
+        )
 
 
 def test_the_command_writes_the_same_table_from_the_cache_and_on_threads(

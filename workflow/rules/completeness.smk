@@ -8,7 +8,7 @@ rule completeness:
         path("logs", "{region}", "completeness.log"),
     benchmark:
         path("benchmarks", "{region}", "completeness.tsv")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=minutes(60, 0.5),

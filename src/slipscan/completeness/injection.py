@@ -26,7 +26,7 @@ from slipscan.fit.robust import temporal_std
 
 OF_RAMP: Final = 0.9
 """Of a ramp's duration lies between 5 and 95 %."""
-CLOSE: Final = 0.05
+CLOSE: Final = 0.1
 """Share of the threshold that a statistic may differ by: from there on it grows as the size does."""
 STEP: Final = 2.0
 """From one size to the next, at most."""

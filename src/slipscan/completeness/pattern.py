@@ -24,13 +24,13 @@ BEYOND_KM: Final = 25.0
 NEIGHBOURHOOD_KM: Final = 5.0
 MIN_COVERED: Final = 0.3
 """Share of the pixels so near that must have data, or nothing is said of a place."""
-NEAR: Final = 0.2
+NEAR: Final = 0.3
 """Of the largest displacement in a band: the places that a search looks at hold all that is larger."""
 SAMPLED: Final = 400
 """Places by which the noise of an epoch is measured with an event in it, about."""
 WITHIN: Final = 0.3
 """Of it: a cluster that holds a place with more lies where the event is."""
-WORTH: Final = 0.5
+WORTH: Final = 0.7
 """Of the largest statistic of any band: bands in which it is smaller find nothing that others do not."""
 
 

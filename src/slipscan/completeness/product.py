@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from slipscan.atomic import written_beside
 from slipscan.completeness.sources import ORIENTATIONS, potency_m3
@@ -127,7 +127,8 @@ def local_mc(table: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.float64]:
     events
         columns longitude, latitude, depth_km, duration_d, strike_deg, rake_deg, volume_change_m3 of the event table
     """
-    return np.array([_nearest(table, {str(k): v for k, v in e.items()}) for e in events.to_dict("records")], np.float64)
+    rows = [{str(name): value for name, value in event.items()} for event in events.to_dict("records")]
+    return np.array([_nearest(table, event) for event in rows], dtype=np.float64)
 
 
 def _nearest(table: pd.DataFrame, event: Mapping[str, Any]) -> float:
@@ -136,17 +137,18 @@ def _nearest(table: pd.DataFrame, event: Mapping[str, Any]) -> float:
     if kind is None or some.empty or not math.isfinite(float(event["depth_km"])):
         return math.nan
     if kind != "volume":
-        some = _least(some, np.abs((some["strike_deg"] - float(event["strike_deg"]) + 90) % 180 - 90))
+        some = _least(some, ((some["strike_deg"] - float(event["strike_deg"]) + 90) % 180 - 90).abs())
     for name, least in (("depth_km", 1e-3), ("duration_d", 1.0)):
         given = max(float(event[name]), least)
-        some = _least(some, np.abs(np.log(some[name].clip(lower=least) / given)))
+        some = _least(some, np.log(some[name].clip(lower=least) / given))
     east = (some["longitude"] - float(event["longitude"])) * math.cos(math.radians(float(event["latitude"])))
     some = _least(some, (east**2 + (some["latitude"] - float(event["latitude"])) ** 2))
     return float(some["mc90"].iloc[0])
 
 
-def _least(table: pd.DataFrame, distance: pd.Series) -> pd.DataFrame:
-    return table[distance <= distance.min() + 1e-9]
+def _least(table: pd.DataFrame, distance: ArrayLike) -> pd.DataFrame:
+    away = np.abs(np.asarray(distance, float))
+    return table[away <= away.min() + 1e-9]
 
 
 def kind_of(event: Mapping[str, Any]) -> str | None:

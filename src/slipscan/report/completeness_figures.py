@@ -17,13 +17,13 @@ from slipscan.report.words import words
 WIDTH_IN, HEIGHT_IN = 2.4, 2.1
 """Of a map."""
 MOST = 6
-"""Kinds and strikes that are shown beside one another."""
+"""Kinds with strikes, and depths with durations, that are shown."""
 SIZE = 700.0
 """Of a node's square with three of them along a side, points^2."""
 
 
 def grid_maps(table: pd.DataFrame) -> Picture | None:
-    """Maps of mc90, rows by depth and duration, columns by kind and strike; None without a magnitude.
+    """Maps of mc90, rows by kind and strike, columns by depth and duration; None without a magnitude.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def grid_maps(table: pd.DataFrame) -> Picture | None:
     if known.empty:
         return None
     kinds = list(dict.fromkeys(zip(table["kind"], table["strike_deg"].fillna(-1.0), strict=True)))[:MOST]
-    rows = list(dict.fromkeys(zip(table["depth_km"], table["duration_d"], strict=True)))
+    times = list(dict.fromkeys(zip(table["depth_km"], table["duration_d"], strict=True)))[:MOST]
     colours = Normalize(math.floor(2 * known.min()) / 2, math.ceil(2 * known.max()) / 2)
-    with style.new_figure(WIDTH_IN * len(kinds) + 0.6, HEIGHT_IN * len(rows) + 0.6) as figure:
-        every = figure.subplots(len(rows), len(kinds), squeeze=False, sharex=True, sharey=True)
-        for line, (depth, duration) in zip(every, rows, strict=True):
-            for axes, (kind, strike) in zip(line, kinds, strict=True):
+    with style.new_figure(WIDTH_IN * len(times) + 0.6, HEIGHT_IN * len(kinds) + 0.6) as figure:
+        every = figure.subplots(len(kinds), len(times), squeeze=False, sharex=True, sharey=True)
+        for line, (kind, strike) in zip(every, kinds, strict=True):
+            for axes, (depth, duration) in zip(line, times, strict=True):
                 same = (table["kind"] == kind) & (table["strike_deg"].fillna(-1.0) == strike)
                 own = table[same & (table["depth_km"] == depth) & (table["duration_d"] == duration)]
                 _panel(axes, own, colours)
