@@ -5,6 +5,7 @@ Run as `python catalogue_faults.py kill|race DIRECTORY ...`; forking is safe her
 
 import fcntl
 import hashlib
+import itertools
 import os
 import signal
 import sys
@@ -56,8 +57,8 @@ def status_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def at_operation(number: int, results: Path) -> None:
-    """Fold, and be killed at the n-th operation on the file system (or database)."""
+def at_operation(number: int, results: Path) -> int:
+    """Fold, and be killed at the n-th operation on the file system (or database); else how many there were."""
     seen = 0
 
     def hook(name: str, _: object) -> None:
@@ -69,11 +70,11 @@ def at_operation(number: int, results: Path) -> None:
 
     sys.addaudithook(hook)
     fold(results)
-    print(seen, flush=True)
+    return seen
 
 
 def kill(results: Path, points: int) -> None:
-    """Kill the fold at `points` operations, evenly spread over all; print what the catalogue was after each."""
+    """Kill the fold at `points` operations or more, evenly spread; print what the catalogue was after each."""
     for region in ("AAAA", "BBBB"):
         add(results, region, 0)
     fold(results)
@@ -83,18 +84,22 @@ def kill(results: Path, points: int) -> None:
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        os.dup2(write, 1)
-        at_operation(10**9, results)
+        os.write(write, str(at_operation(10**9, results)).encode())
         os._exit(0)
     os.close(write)
     assert status_of(child) == 0
     total = int(os.read(read, 100))
     new = digest(results / "catalogue.gpkg")
     names = {old: "old", new: "new"}
-    for number in sorted({1 + round(i * (total - 1) / (points - 1)) for i in range(points)}):
+    step = max((total - 1) / (points - 1), 1.0)
+    for place in itertools.count():
+        # What a killed one left is removed by the next, in operations of its own: so on, until one ends by itself.
+        number = 1 + round(place * step)
         (results / "catalogue.gpkg").write_bytes(keep)
         code = status_of(forked(at_operation, number, results))
         print(number, code, names.get(digest(results / "catalogue.gpkg"), "mixture"), flush=True)
+        if code == 0:
+            break
     assert status_of(forked(fold, results)) == 0
     print("end", names.get(digest(results / "catalogue.gpkg"), "mixture"))
     print("left", *left_in(results))

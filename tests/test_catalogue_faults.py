@@ -40,9 +40,9 @@ def test_killed_at_any_point_it_is_the_old_or_the_new_one(tmp_path: Path, points
     scratch.mkdir()
     *kills, end, left, of_scratch = run("kill", results, points, TMPDIR=str(scratch))
     found = [line.split() for line in kills]
-    assert len(found) == points or points > 100
+    assert len(found) >= min(points, 100)
     assert {state for _, _, state in found} == {"old", "new"}
-    assert [code for _, code, _ in found[:-1]] == ["-9"] * (len(found) - 1)
+    assert [code for _, code, _ in found] == ["-9"] * (len(found) - 1) + ["0"]
     assert end == "end new"
     assert left == "left AAAA BBBB catalogue.gpkg catalogue.json", "what killed ones left is removed by the next"
     assert of_scratch == "scratch"
