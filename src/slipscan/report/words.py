@@ -130,7 +130,7 @@ def facts(event: Row) -> list[tuple[str, str]]:
         ("Source", _source(event)),
         ("Line of sight", f"up to {number(event['peak_positive_mm'], 1, 'mm', signed=True)} toward and "
          f"{number(event['peak_negative_mm'], 1, 'mm', signed=True)} away from the satellite"),
-        ("How sure", f"real with probability {number(event['p_real'], 2)} ({event['view']}); chance makes as strong "
+        ("How sure", f"real with probability {number(event['p_real'], 2)}; chance makes as strong "
          f"an event anywhere in the scan with p = {power(event['p_value'])}; statistic "
          f"{number(event['statistic'], 1)} against a threshold of {number(event['threshold'], 1)}"),
         ("GNSS", _gnss(event)),

@@ -13,6 +13,7 @@ from pyproj import Transformer
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
+from slipscan import vocabulary
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.stage import Described, transients_product
 from slipscan.detect.track import Track
@@ -57,7 +58,8 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     scan = {name: table.iloc[0][name] for name in OF_SCAN}
     calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
     product = transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
-    return product.assign(false_alarms=("transient", table["false_alarms"].to_numpy(float)))
+    product["false_alarms"] = ("transient", table["false_alarms"].to_numpy(float))
+    return vocabulary.annotate(product, "transients")
 
 
 def _described(stack: xr.Dataset, track: Track, row: pd.Series) -> Described:
