@@ -13,7 +13,7 @@ import xarray as xr
 from completeness_builders import DETECTION, EPOCHS, ONE, SHAPE, THRESHOLD, calibration, opened, white_stack
 from event_builders import FAULT, event, scan
 from increment_builders import write_source
-from simulated import LOS, PIXEL_M, dates
+from simulated import LOS, PIXEL_M, dates, grid
 from slipscan.catalogue import geopackage
 from slipscan.catalogue.stage import write_catalogue, write_increment
 from slipscan.completeness import product
@@ -29,6 +29,7 @@ from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.track import track_in
 from slipscan.errors import SlipscanError
 from slipscan.fit.ramps import projected
+from slipscan.geometry import Grid, from_lonlat, utm_crs, write_grid
 from slipscan.settings import CatalogueSettings, CompletenessSettings
 from slipscan.store import write_zarr
 
@@ -119,6 +120,32 @@ def test_what_is_laid_on_the_bands_is_what_the_road_makes_of_it() -> None:
     assert best is not None and best.statistic > THRESHOLD / 2
     assert laid.statistic(1.0) == pytest.approx(best.statistic, rel=0.1)
     assert laid.statistic(0.0) < THRESHOLD
+
+
+def test_an_event_in_a_gap_longer_than_itself_is_found_all_the_same() -> None:
+    """No epoch and no candidate lies within weeks of it: the real series of Erta Ale has a gap of 222 days."""
+    dataset = white_stack(STD_M)
+    time = dates(EPOCHS)
+    time[EPOCHS // 2 :] += np.timedelta64(300, "D")
+    dataset = dataset.assign_coords(time=time)
+    ground, node, place = at_the_middle(dataset)
+    pattern = place.pattern(node, 5.5)
+    assert pattern is not None
+    days = Epochs(time).days
+    in_the_gap = float(days[EPOCHS // 2 - 1 : EPOCHS // 2 + 1].mean())
+    assert 0.1 < injected(ground, pattern, in_the_gap, 30.0, 0).least_size(1.0) < 2.0
+
+
+def test_places_of_a_region_across_180_degrees_lie_in_it() -> None:
+    zone, own = utm_crs(179.9, -16.8), grid(SHAPE)
+    x, y = (float(value[0]) for value in from_lonlat(np.array([180.0]), np.array([-16.8]), zone))
+    moved = Grid(own.x - own.x.mean() + x, own.y - own.y.mean() + y, zone)
+    settings = ONE.model_copy(update={"places": 2})
+    bare = white_stack(STD_M).drop_vars("spatial_ref", errors="ignore")
+    nodes = nodes_of([opened(write_grid(bare, moved))], settings)
+    longitudes = [node.longitude for place in nodes for _, node in place]
+    assert all(179.5 < abs(longitude) <= 180 for longitude in longitudes)
+    assert min(longitudes) < 0 < max(longitudes)
 
 
 @pytest.mark.slow

@@ -102,14 +102,14 @@ def calibrate(
     cache: CacheDir = None,
 ) -> None:  # fmt: skip
     """Find the threshold for the stated false-alarm rate from null stacks."""
-    from slipscan.configuration import stage_settings
+    from slipscan.configuration import chosen_cache, chosen_vintage, stage_settings
     from slipscan.detect.calibrate import write_calibration
     from slipscan.settings import DetectSettings
 
     _one_thread()
     write_calibration(
         stack, out, stage_settings(DetectSettings, config, options),
-        denoised=denoised, noise=noise, until=_until(until, config), cache_dir=_cache_dir(cache, config),
+        denoised=denoised, noise=noise, until=chosen_vintage(until, config), cache_dir=chosen_cache(cache, config),
         threads=threads,
     )  # fmt: skip
 
@@ -169,14 +169,14 @@ def completeness(
 ) -> None:
     """Find from which magnitude on 90 % of events are detected, by injections into the tracks of a region."""
     from slipscan.completeness.stage import write_completeness
-    from slipscan.configuration import stage_settings
+    from slipscan.configuration import chosen_cache, chosen_vintage, stage_settings
     from slipscan.settings import CompletenessSettings, DetectSettings
 
     _one_thread()
     write_completeness(
         stacks, calibration, out, stage_settings(CompletenessSettings, config, options),
         stage_settings(DetectSettings, config, detector),
-        until=_until(until, config), cache_dir=_cache_dir(cache, config), threads=threads,
+        until=chosen_vintage(until, config), cache_dir=chosen_cache(cache, config), threads=threads,
     )  # fmt: skip
 
 
@@ -281,21 +281,6 @@ def loopback(
 
 app.command()(project_commands.init)
 app.command()(project_commands.docs)
-
-
-def _cache_dir(cache: Path | None, config: Path | None) -> Path | None:
-    """The cache of the option, or of a configuration; none of both: none is used."""
-    from slipscan.configuration import read_settings
-
-    return cache if cache or not config else Path(read_settings(config).cache_dir)
-
-
-def _until(until: str | None, config: Path | None) -> str | None:
-    """The vintage of the option, or of the configuration."""
-    from slipscan.configuration import read_settings
-    from slipscan.settings import iso_date
-
-    return iso_date(until, "--until") if until is not None else read_settings(config).calibration_as_of
 
 
 def _one_thread() -> None:

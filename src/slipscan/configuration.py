@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from slipscan.errors import SlipscanError
 from slipscan.models import Model, validate
-from slipscan.settings import Settings
+from slipscan.settings import Settings, iso_date
 from slipscan.texts import read_yaml
 
 
@@ -21,6 +21,22 @@ def read_settings(path: Path | None) -> Settings:
         return Settings()
     config = read_yaml(path, "configuration file")
     return validate(Settings, {} if config is None else config, str(path))
+
+
+def chosen_cache(cache: Path | None, config: Path | None) -> Path | None:
+    """The cache of an option, or of a configuration; none of both: none is used."""
+    return cache if cache or not config else Path(read_settings(config).cache_dir)
+
+
+def chosen_vintage(until: str | None, config: Path | None) -> str | None:
+    """The last day that enters a calibration: of an option, or of the configuration.
+
+    Raises
+    ------
+    SlipscanError
+        the option is no date
+    """
+    return iso_date(until, "--until") if until is not None else read_settings(config).calibration_as_of
 
 
 def stage_settings(model: type[Model], config: Path | None, options: Sequence[str] | None) -> Model:

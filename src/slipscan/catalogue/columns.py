@@ -12,7 +12,7 @@ from typing import Final, Literal, TypedDict
 from slipscan.events import EVENT_TYPES, GNSS_COLUMNS, GNSS_VERDICTS
 
 Kind = Literal["text", "date", "number", "integer", "truth"]
-_KINDS: Final[dict[str, Kind]] = {"str": "text", "float64": "number", "int64": "integer"}
+KINDS: Final[dict[str, Kind]] = {"str": "text", "float64": "number", "int64": "integer"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ SURROUNDINGS: Final = (
     Column("days_from_last_M5", "number", "from the last earthquake of M >= 5 near the source to t05", **POSITIVE),
     Column("track_verdicts", "text", "track:verdict, comma-separated (layer observations: agreement)"),
     Column("gnss_verdict", "text", "what GNSS says of the InSAR-only source", choices=GNSS_VERDICTS),
-    *(Column(one.name, _KINDS[one.dtype], one.meaning) for one in GNSS_COLUMNS if one.name != "gnss_verdict"),
+    *(Column(one.name, KINDS[one.dtype], one.meaning) for one in GNSS_COLUMNS if one.name != "gnss_verdict"),
 )
 PROVENANCE: Final = (
     Column("calibration_id", "text", "calibration that set the threshold"),

@@ -9,6 +9,7 @@ from typing import Final
 
 from slipscan.catalogue.columns import (
     CERTAINTY,
+    KINDS,
     POSITIVE,
     PROVENANCE,
     SHARE,
@@ -18,6 +19,7 @@ from slipscan.catalogue.columns import (
     Column,
     Layer,
 )
+from slipscan.completeness.product import COLUMNS as COMPLETENESS_COLUMNS
 from slipscan.events import EVENT_TYPES
 
 ACTIVE, RETRACTED, MERGED = "active", "retracted", "merged"
@@ -168,6 +170,8 @@ REGIONS: Final = Layer(
     ),
     ("region",),
 )
+_NODE_KEYS: Final = ("kind", "longitude", "latitude", "depth_km", "duration_d")
+_NODE_LIMITS: Final = {"longitude": (-180, 180), "latitude": (-90, 90), "mc90": (-10, 11), "mc50": (-10, 11)}
 COMPLETENESS: Final = Layer(
     "completeness",
     "POINT",
@@ -175,24 +179,15 @@ COMPLETENESS: Final = Layer(
     (
         _REGION,
         Column("node", "integer", "number in the region's grid", required=True, low=1),
-        Column("kind", "text", "of source", required=True, choices=("strike_slip", "thrust", "normal", "volume")),
-        *_some(SOURCE, "strike_deg", "dip_deg", "rake_deg"),
-        Column("longitude", "number", "of the source's centre, degrees east", required=True, low=-180, high=360),
-        Column("latitude", "number", "of the source's centre, degrees north", required=True, low=-90, high=90),
-        Column("depth_km", "number", "of the source's centre, positive down", required=True),
-        Column("duration_d", "number", "t95 - t05", required=True, **POSITIVE),
-        Column("mc90", "number", "magnitude from which 90 % are detected, in any track", low=-10, high=11),
-        Column("mc90_std", "number", "its standard error", **POSITIVE),
-        Column("mc50", "number", "magnitude from which half of them are", low=-10, high=11),
-        Column("length_km", "number", "of a fault of magnitude mc90, along strike", **POSITIVE),
-        Column("width_km", "number", "down dip", **POSITIVE),
-        Column("volume_change_m3", "number", "of a volume of magnitude mc90 (30 GPa times volume change)", **POSITIVE),
-        Column("los_share", "number", "part of the slip in the line of sight of the track that sees most", **SHARE),
-        Column("track_mc", "text", "track:magnitude that it detects where there is no noise, comma-separated"),
-        Column("note", "text", "why there is no mc90"),
+        *(
+            Column(one.name, KINDS[one.dtype], one.meaning, one.name in _NODE_KEYS, "", (), low, high)
+            for one in COMPLETENESS_COLUMNS
+            for low, high in [_NODE_LIMITS.get(one.name, (None, None))]
+            if one.name != "region"
+        ),
     ),
     ("region", "node"),
-)  # fmt: skip
+)
 RUNS: Final = Layer(
     "runs",
     "",

@@ -183,10 +183,16 @@ def injected(ground: Ground, pattern: Pattern, middle_d: float, duration_d: floa
     """An event of a duration (t95 - t05) whose middle is at a day, on a null stack; None: on no noise at all."""
     noise, order = ground.noise, ground.order(number)
     ramp = Ramp(middle_d, duration_d / OF_RAMP)
-    reach = ramp.duration_d / 2 + MERGE_GAP_D
-    near = [i for i, one in enumerate(noise.tried) if abs(one.middle_d - middle_d) <= reach]
+    first, last = _seen_between(noise.epochs.days, middle_d - ramp.duration_d / 2, middle_d + ramp.duration_d / 2)
+    near = [i for i, one in enumerate(noise.tried) if first - MERGE_GAP_D <= one.middle_d <= last + MERGE_GAP_D]
     laid = [_laid(ground, part, ramp, order, number) for part in pattern.parts]
     return Injected(noise.near((), near), laid, order, ground.threshold)
+
+
+def _seen_between(days: NDArray[np.floating], start_d: float, end_d: float) -> tuple[float, float]:
+    """The last epoch before a time and the first one after it: an event in a gap may be anywhere in the gap."""
+    before, after = days[days <= start_d], days[days >= end_d]
+    return float(before[-1]) if len(before) else start_d, float(after[0]) if len(after) else end_d
 
 
 def _laid(ground: Ground, part: Part, ramp: Ramp, order: NDArray[np.intp], number: int | None) -> Laid:

@@ -18,6 +18,7 @@ from slipscan.atomic import written_beside
 from slipscan.completeness.sources import ORIENTATIONS, potency_m3
 from slipscan.errors import SlipscanError
 from slipscan.events import Column, read_table
+from slipscan.longitudes import near
 from slipscan.outputs import parquet_kind
 from slipscan.source.sources import Fault
 
@@ -37,12 +38,12 @@ COLUMNS: Final = (
     Column("mc90", "float64", "magnitude from which 90 % of the injected events are detected"),
     Column("mc90_std", "float64", "its standard error"),
     Column("mc50", "float64", "magnitude from which half of them are"),
-    Column("length_km", "float64", "of the fault of that magnitude, along strike"),
+    Column("length_km", "float64", "of a fault of magnitude mc90, along strike"),
     Column("width_km", "float64", "down dip"),
-    Column("volume_change_m3", "float64", "of the volume of that magnitude"),
-    Column("los_share", "float64", "part of the slip in the line of sight of the track that sees most of it"),
-    Column("track_mc", "str", "track:magnitude that it finds without noise, comma-separated"),
-    Column("note", "str", "why there is no magnitude of completeness"),
+    Column("volume_change_m3", "float64", "of a volume of magnitude mc90 (30 GPa times volume change)"),
+    Column("los_share", "float64", "part of the slip in the line of sight of the most sensitive track"),
+    Column("track_mc", "str", "track:magnitude that it detects where there is no noise, comma-separated"),
+    Column("note", "str", "why there is no mc90"),
 )
 _METADATA_KEY: Final = b"slipscan_completeness"
 KIND: Final = parquet_kind(
@@ -141,8 +142,10 @@ def _nearest(table: pd.DataFrame, event: Mapping[str, Any]) -> float:
     for name, least in (("depth_km", 1e-3), ("duration_d", 1.0)):
         given = max(float(event[name]), least)
         some = _least(some, np.log(some[name].clip(lower=least) / given))
-    east = (some["longitude"] - float(event["longitude"])) * math.cos(math.radians(float(event["latitude"])))
-    some = _least(some, (east**2 + (some["latitude"] - float(event["latitude"])) ** 2))
+    east = near(some["longitude"].to_numpy() - float(event["longitude"]), 0.0) * math.cos(
+        math.radians(float(event["latitude"]))
+    )
+    some = _least(some, np.hypot(east, some["latitude"] - float(event["latitude"])))
     return float(some["mc90"].iloc[0])
 
 

@@ -26,6 +26,7 @@ from slipscan.detect.calibration import Calibration
 from slipscan.detect.track import Track, open_track
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid, to_lonlat
+from slipscan.longitudes import in_range, near
 from slipscan.outputs import check_outputs
 from slipscan.settings import CompletenessSettings, DetectSettings
 from slipscan.workers import in_order
@@ -138,6 +139,7 @@ def nodes_of(opened: Sequence[Opened], settings: CompletenessSettings) -> list[l
     Places are the middles of equal parts of what all tracks see.
     """
     boxes = np.array([_extent(dataset) for dataset, _, _ in opened])
+    boxes[:, [0, 2]] = near(boxes[:, [0, 2]], float(boxes[0, 0]))
     (west, south), (east, north) = boxes[:, :2].max(axis=0), boxes[:, 2:].min(axis=0)
     shares = (np.arange(settings.places) + 0.5) / settings.places
     places = [(west + x * (east - west), south + y * (north - south)) for y in shares for x in shares]
@@ -147,7 +149,7 @@ def nodes_of(opened: Sequence[Opened], settings: CompletenessSettings) -> list[l
     number = itertools.count()
     return [
         [
-            (next(number), Node(kind, strike, float(lon), float(lat), depth, duration))
+            (next(number), Node(kind, strike, in_range(float(lon)), float(lat), depth, duration))
             for (kind, strike), depth, duration in itertools.product(kinds, settings.depths_km, settings.durations_d)
         ]
         for lon, lat in places

@@ -15,7 +15,7 @@ from slipscan.geometry import Grid, from_lonlat
 from slipscan.report import style
 from slipscan.report.figures import MAP_WIDTH_IN, Picture, draw_map, extent, look_arrows, map_height_in
 from slipscan.report.observed import Sighting, TrackStores
-from slipscan.report.track_figures import date_axis
+from slipscan.report.track_figures import date_axis, date_numbers
 
 MARGIN = 0.5
 """Margin around footprint and fault on an event's map, in sizes of the larger of the two."""
@@ -167,9 +167,9 @@ def history(stores: TrackStores, seen: Sighting, event: dict[str, Any]) -> Pictu
 
 
 def _mark_times(axes: Axes, event: dict[str, Any]) -> None:
-    t05, t50, t95 = (np.datetime64(event[name][:10]) for name in ("t05", "t50", "t95"))
-    axes.axvspan(t05, t95, color=style.WINDOW_COLOUR, alpha=0.7, lw=0, zorder=0)  # type: ignore[arg-type]
-    axes.axvline(t50, color="#b8860b", lw=1, zorder=1)  # type: ignore[arg-type]
+    t05, t50, t95 = date_numbers(event[name] for name in ("t05", "t50", "t95"))
+    axes.axvspan(t05, t95, color=style.WINDOW_COLOUR, alpha=0.7, lw=0, zorder=0)
+    axes.axvline(t50, color="#b8860b", lw=1, zorder=1)
 
 
 def gnss_comparison(table: pd.DataFrame, event_id: str) -> Picture:

@@ -17,7 +17,7 @@ from slipscan.gnss.offsets import Daily, ramp_columns
 from slipscan.report import style
 from slipscan.report.event_figures import fault_corners
 from slipscan.report.figures import Picture
-from slipscan.report.track_figures import date_axis
+from slipscan.report.track_figures import date_axis, date_numbers
 from slipscan.source.sources import local_crs
 
 Float = NDArray[np.float64]
@@ -159,8 +159,7 @@ def station_series(
 def _shade(axes: Axes, events: Sequence[dict[str, Any]]) -> None:
     """Shade the events from t05 to t95."""
     for event in events:
-        # Days since 1970, as matplotlib counts dates.
-        start, end = np.array([event[name][:10] for name in ("t05", "t95")], "M8[D]").astype(np.float64)
+        start, end = date_numbers(event[name] for name in ("t05", "t95"))
         axes.axvspan(start, end, color=style.WINDOW_COLOUR, alpha=0.7, lw=0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -173,3 +174,8 @@ def date_axis(axes: Any) -> None:
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
+
+
+def date_numbers(dates: Iterable[str]) -> list[float]:
+    """ISO dates as matplotlib counts them on a time axis: days since 1970."""
+    return [float(np.datetime64(date[:10], "D").astype(np.int64)) for date in dates]
