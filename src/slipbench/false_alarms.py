@@ -81,12 +81,13 @@ def counted(row: Row, plan: SkillPlan) -> dict[str, Any]:
     settings = settings.model_copy(update={"false_alarms_per_1e4km2_yr": rate})
     track = track_of(observation, settings, None)
     calibration = calibrate_track(track, settings, 1)
-    strongest = registry.build(settings.method).search(track, settings).find(floor=0.0, at_most=12)
-    sizes = [one.statistic for one in strongest]
+    search = registry.build(settings.method).search(track, settings)
+    strongest = search.find(floor=0.0, at_most=1)
     return {
         "id": row.id, "family": row.id.split("/")[-3], "threshold": calibration.threshold,
-        "alarms": sum(size >= calibration.threshold for size in sizes),
-        "p": float(calibration.tail_p_value(max(sizes), exposure)) if sizes else 1.0, "redness": calibration.redness,
+        "alarms": len(search.find(calibration.threshold)),
+        "p": float(calibration.tail_p_value(strongest[0].statistic, exposure)) if strongest else 1.0,
+        "redness": calibration.redness,
     }  # fmt: skip
 
 

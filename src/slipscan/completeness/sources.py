@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.earthquakes import SHEAR_MODULUS_PA
+from slipscan.earthquakes import SHEAR_MODULUS_PA, moment
 from slipscan.source.sources import Fault, Source, VolumeSource, displacement
 
 Float = NDArray[np.float64]
@@ -82,7 +82,7 @@ class Node:
 
 def potency_m3(mw: float) -> float:
     """Slip times area, or volume change, of a magnitude at 30 GPa."""
-    return 10 ** (1.5 * mw + 9.05) / SHEAR_MODULUS_PA
+    return moment(mw) / SHEAR_MODULUS_PA
 
 
 def los_change(source: Source, east: Float, north: Float, los: NDArray[np.floating]) -> Float:
