@@ -64,11 +64,8 @@ def degrees(shown):
     grid.setEnabled(True)
 
 
-def main(catalogue, out, relief=None):
-    """Draw it."""
-    project = QgsProject.instance()
-    metric = QgsCoordinateReferenceSystem("EPSG:32636")
-    project.setCrs(metric)
+def styled_layers(project, catalogue):
+    """The catalogue's layers that hold something, with the styles that they come with."""
     layers = []
     for name, title in SHOWN.items():
         layer = QgsVectorLayer(f"{catalogue}|layername={name}", title, "ogr")
@@ -84,7 +81,16 @@ def main(catalogue, out, relief=None):
                 renderer.rootRule().removeChild(rule)
         project.addMapLayer(layer)
         layers.append(layer)
-    vectors = list(layers)
+    return layers
+
+
+def main(catalogue, out, relief=None):
+    """Draw it."""
+    project = QgsProject.instance()
+    metric = QgsCoordinateReferenceSystem("EPSG:32636")
+    project.setCrs(metric)
+    vectors = styled_layers(project, catalogue)
+    layers = list(vectors)
     if relief:
         raster = QgsRasterLayer(relief, "relief")
         raster.setRenderer(QgsHillshadeRenderer(raster.dataProvider(), 1, 315, 45))

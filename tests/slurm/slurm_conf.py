@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 STATE: Final = Path("/var/lib/slipscan-slurm")
+MUNGE: Final = STATE / "munge.socket"
 PORT: Final = 27817
 """Of slurmctld; those after it belong to slurmdbd, the database and the nodes: not Slurm's own, which may be in use."""
 NODES: Final = ("cpu1", "cpu2", "gpu1")
@@ -15,18 +16,25 @@ CPUS: Final = 4
 
 def configuration(host: str) -> dict[str, str]:
     """The files of /etc/slurm on a host, by name."""
-    munge = STATE / "munge.socket"
+    return {
+        "slurm.conf": _daemons(host),
+        "slurmdbd.conf": _database(),
+        "gres.conf": "NodeName=gpu1 Name=gpu File=/dev/null\n",
+    }
+
+
+def _daemons(host: str) -> str:
     nodes = "\n".join(
         f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={PORT + 3 + number} CPUs={CPUS} RealMemory=12000"
         + (" Gres=gpu:1" if name.startswith("gpu") else "")
         for number, name in enumerate(NODES)
     )
-    slurm = f"""ClusterName=slipscan
+    return f"""ClusterName=slipscan
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={PORT}
 SlurmUser=root
 SlurmdUser=root
-AuthInfo=socket={munge}
+AuthInfo=socket={MUNGE}
 StateSaveLocation={STATE}/ctld
 SlurmdSpoolDir={STATE}/%n
 SlurmctldPidFile={STATE}/slurmctld.pid
@@ -45,7 +53,7 @@ JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={PORT + 1}
-AccountingStoragePass={munge}
+AccountingStoragePass={MUNGE}
 AccountingStorageEnforce=associations
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
@@ -59,8 +67,11 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 PartitionName=cpu Nodes=cpu1,cpu2 Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=gpu1 MaxTime=INFINITE State=UP
 """
-    database = f"""AuthType=auth/munge
-AuthInfo=socket={munge}
+
+
+def _database() -> str:
+    return f"""AuthType=auth/munge
+AuthInfo=socket={MUNGE}
 DbdHost=localhost
 DbdPort={PORT + 1}
 SlurmUser=root
@@ -73,4 +84,3 @@ StorageLoc=slurm
 LogFile={STATE}/slurmdbd.log
 PidFile={STATE}/slurmdbd.pid
 """
-    return {"slurm.conf": slurm, "slurmdbd.conf": database, "gres.conf": "NodeName=gpu1 Name=gpu File=/dev/null\n"}

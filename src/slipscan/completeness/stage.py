@@ -72,16 +72,10 @@ def write_completeness(
             f"{len(calibration_files)} calibrations came with {len(stacks)} stacks: give one a track, in their order"
         )
     check_outputs([(out, product.KIND)], [*stacks, *calibration_files, *([cache_dir] if cache_dir else [])])
-    opened = [
-        (*open_track(stack, detection, until=until), calibrations.read(file))
-        for stack, file in zip(stacks, calibration_files, strict=True)
-    ]
-    region = _region_of(opened)
+    pairs = zip(stacks, calibration_files, strict=True)
+    opened = [(*open_track(stack, detection, until=until), calibrations.read(file)) for stack, file in pairs]
     about = _about(opened, settings, detection)
-    key = cache.key(
-        f"completeness {VERSION} {region}", json.dumps(about, sort_keys=True), detection.model_dump_json(),
-        *(part for dataset, track, _ in opened for part in _content(dataset, track)),
-    )  # fmt: skip
+    key = _key(opened, about, detection)
     if (stored := cache.find(cache_dir, "completeness", key)) is not None:
         log.info("completeness from the cache, key %s", key[:12])
         table, about = product.read(stored)
@@ -188,6 +182,14 @@ def _about(opened: Sequence[Opened], settings: CompletenessSettings, detection: 
         "detector": detection.method,
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def _key(opened: Sequence[Opened], about: dict[str, Any], detection: DetectSettings) -> str:
+    """Of the grid in the cache: all that enters."""
+    return cache.key(
+        f"completeness {VERSION} {_region_of(opened)}", json.dumps(about, sort_keys=True), detection.model_dump_json(),
+        *(part for dataset, track, _ in opened for part in _content(dataset, track)),
+    )  # fmt: skip
 
 
 def _content(dataset: xr.Dataset, track: Track) -> list[np.ndarray]:

@@ -76,19 +76,17 @@ def write_report(
     events, retracted, scans = _read_catalogue(catalogue, region_ids)
     grids = geopackage.read_layers(catalogue, "completeness")["completeness"]
     stores = {region.id: _open_tracks(Path(results_dir), region) for region in regions}
+    shown = progress(regions, "region pages")
     png = map.overview(regions, events, [r for tracks in stores.values() for r in _reliefs(tracks)])
-    content = page.Page(
+    html = page.render(page.Page(
         title=settings.title,
         overview=Picture(png, "Map of all regions and events", _map_caption(events)),
         events=events,
         retracted=retracted,
         scans=scans,
         event_sections=_event_sections(events, stores, Path(results_dir)),
-        region_sections=[
-            _region_section(r, stores[r.id], events, scans, grids) for r in progress(regions, "region pages")
-        ],
-    )
-    html = page.render(content)
+        region_sections=[_region_section(r, stores[r.id], events, scans, grids) for r in shown],
+    ))  # fmt: skip
     with written_beside(out_map, MAP) as beside:
         beside.write_bytes(png)
     write_text(out_html, html, PAGE)
