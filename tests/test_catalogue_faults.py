@@ -33,7 +33,7 @@ def run(*arguments: object, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("points", [8, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_killed_at_any_point_it_is_the_old_or_the_new_one(tmp_path: Path, points: int) -> None:
     results, scratch = tmp_path / "results", tmp_path / "scratch"
     results.mkdir()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import fit_background
 from slipscan.gnss.daily import DailySeries, daily_series
-from slipscan.gnss.detect import Detection, Found, prepare, search
+from slipscan.gnss.detect import MIN_SEARCHED, Detection, Found, prepare, search
 from slipscan.gnss.scan import onset_of
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
@@ -115,11 +115,9 @@ def velocity_row(_: Places) -> Row:
 
 def kilauea(places: Places) -> Found:
     """Search the real series of Kilauea up to the great event of 2018."""
-    series = daily_series(read_stations(places.stations), until=UNTIL)
+    series = daily_series(read_stations(places.stations), until=UNTIL, least=MIN_SEARCHED)
     assert series is not None
-    # Stations of less than two years tell nothing of a rate.
-    lasting = np.flatnonzero(series.present.sum(axis=1) >= 2 * DAYS_PER_YEAR)
-    background, onset, network = prepare(series.chosen(lasting), read_steps(places.steps))
+    background, onset, network = prepare(series, read_steps(places.steps))
     settings = GnssDetectSettings()
     threshold = simulated(background, network, settings.false_alarms_per_yr, settings.simulated_yr, settings.seed)
     return search(background, onset, network, threshold, settings)

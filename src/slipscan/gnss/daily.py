@@ -75,11 +75,14 @@ class DailySeries:
 
 
 def daily_series(
-    stations: Sequence[Station], since: np.datetime64 | None = None, until: np.datetime64 | None = None
+    stations: Sequence[Station],
+    since: np.datetime64 | None = None,
+    until: np.datetime64 | None = None,
+    least: int = MIN_POSITIONS,
 ) -> DailySeries | None:
     """Put stations on one axis of days.
 
-    Stations with fewer than `MIN_POSITIONS` positions between `since` and `until` (inclusive; default: all) are left
+    Stations with fewer than `least` positions between `since` and `until` (inclusive; default: all) are left
     out, and said in the log.
 
     Returns
@@ -95,10 +98,8 @@ def daily_series(
             inside &= day >= since.astype("datetime64[D]")
         if until is not None:
             inside &= day <= until.astype("datetime64[D]")
-        if inside.sum() < MIN_POSITIONS:
-            log.warning(
-                "station left out: %s has %d positions, %d are needed", station.name, inside.sum(), MIN_POSITIONS
-            )
+        if inside.sum() < least:
+            log.warning("station left out: %s has %d positions, %d are needed", station.name, inside.sum(), least)
             continue
         kept.append((station, inside))
         days.append(day[inside])

@@ -37,6 +37,8 @@ SIMPLER_T2, EQUAL_T2 = 1.0, 0.1
 TAIL = 0.99
 CORRELATION_D = 3
 """Duration of the ramps whose scatter tells how stations are correlated."""
+MIN_SEARCHED = 730
+"""Positions of a station: less than two years tell no rate from an event."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from slipscan.archive.stations import steps_file
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.gnss.daily import daily_series
-from slipscan.gnss.detect import Found, prepare, search
+from slipscan.gnss.detect import MIN_SEARCHED, Found, prepare, search
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
 from slipscan.gnss.threshold import simulated
@@ -41,8 +41,10 @@ def write_detections(
         no directory, or no station of it with enough positions
     """
     check_outputs([(Path(out), KIND)], [stations])
-    dates = [None if d is None else np.datetime64(iso_date(d, o)) for d, o in ((since, "--since"), (until, "--until"))]
-    series = daily_series(read_stations(stations), *dates)
+    first, last = (
+        None if d is None else np.datetime64(iso_date(d, o)) for d, o in ((since, "--since"), (until, "--until"))
+    )
+    series = daily_series(read_stations(stations), first, last, least=MIN_SEARCHED)
     if series is None:
         raise SlipscanError(f"{stations} has no station with enough positions: see the sentences above")
     path = steps_file(Path(stations))
