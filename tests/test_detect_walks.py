@@ -20,7 +20,7 @@ from slipscan.detect.scan import Scanner
 from slipscan.detect.stage import detect
 from slipscan.detect.statistic import amplitudes, filters_of, stacked, statistics
 from slipscan.detect.track import track_in
-from slipscan.detect.walks import red_at, walk_of
+from slipscan.detect.walks import drawn_together, red_at, walk_of
 from slipscan.errors import SlipscanError
 from slipscan.fit.ramps import projected
 from slipscan.fit.temporal import random_walk
@@ -151,13 +151,30 @@ def of_scene(epochs: int) -> tuple[xr.Dataset, xr.Dataset]:
 
 def test_the_walk_at_a_scale_is_between_those_of_the_bands() -> None:
     _, noise = of_scene(40)
-    known = noise.assign(red_variance=("band", np.linspace(0.1, 0.4, noise.sizes["band"])))
+    count = noise.sizes["band"]
+    known = noise.assign(
+        red_variance=("band", np.linspace(0.1, 0.4, count)), red_variance_error=("band", np.full(count, 1e-3))
+    )
     band = noise["band"].values
-    assert red_at(known, float(band[0]) / 2) == pytest.approx(0.1) and red_at(known, 1e3) == pytest.approx(0.4)
+    assert red_at(known, float(band[0]) / 2) == pytest.approx(0.1, rel=1e-3)
+    assert red_at(known, 1e3) == pytest.approx(0.4, rel=1e-3)
     between = red_at(known, float(np.sqrt(band[0] * band[1])))
-    assert between == pytest.approx((known["red_variance"].values[0] + known["red_variance"].values[1]) / 2)
-    nothing = noise.assign(red_variance=("band", np.full(noise.sizes["band"], np.nan)))
+    assert between == pytest.approx(known["red_variance"].values[:2].mean(), rel=1e-3)
+    nothing = noise.assign(red_variance=("band", np.full(count, np.nan)))
     assert red_at(nothing, 1.0) == red_at(None, 1.0) == red_at(noise.drop_vars("red_variance"), 1.0) == 0
+
+
+def test_a_band_that_few_places_tell_goes_with_the_others() -> None:
+    generator = np.random.default_rng(0)
+    errors = np.array([0.02, 0.03, 0.06, 0.2])
+    for scatter in (0.0, 0.1):
+        true = 0.3 + scatter * generator.standard_normal((4000, 4))
+        seen = true + errors * generator.standard_normal((4000, 4))
+        made = np.array([drawn_together(row, errors) for row in seen])
+        before, after = (np.sqrt(np.mean((found - true) ** 2, axis=0)) for found in (seen, made))
+        assert after[3] < 0.7 * before[3] and bool((after < 1.1 * before).all())
+    assert drawn_together(np.array([0.4]), np.array([0.2])) == pytest.approx([0.4])
+    assert drawn_together(np.zeros(3), np.zeros(3)) == pytest.approx(np.zeros(3))
 
 
 def test_new_epochs_change_no_threshold_of_the_epochs_before() -> None:

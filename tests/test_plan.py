@@ -17,7 +17,7 @@ from slipscan.settings import Settings
 FREE = {
     name: 0.0
     for name in Rates.model_fields
-    if name.endswith(("t_s", "r_s", "null_s", "_per_million", "_growth", "_price"))
+    if name.endswith(("t_s", "r_s", "null_s", "completeness_s", "_per_million", "_growth", "_price"))
 }
 ONE = Machines(nodes=1, cores=1, gpus=0, streams=1)
 SETTINGS = Settings(as_of="2015-10-01", regions=None)

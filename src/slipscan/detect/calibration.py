@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ Float = NDArray[np.float64]
 TAIL_FRACTION = 0.5
 """Share of the null stacks' maxima that the tail is fitted to."""
 BOOTSTRAP_DRAWS = 100
+MOST = 0.999
+"""Share of the null stacks: what is nearer to all of them is not told from all."""
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
 RATIOS = (1e-4, 1e3)
@@ -35,27 +38,40 @@ KIND = json_kind("a calibration", "id", "tails", "threshold")
 
 @dataclass(frozen=True)
 class Tail:
-    """The false-alarm rate above `start`: rate x (1 + shape (s - start) / scale)^(-1 / shape).
+    """The false-alarm rate above `start`.
 
-    A generalised Pareto tail (Coles 2001, ch. 4) fitted to the null stacks' clusters; rates are per
-    10,000 km2 and year.
+    A generalised Pareto tail (Coles 2001, ch. 4) of the strongest cluster of a null stack: a share
+    `rate` x `exposure` x (1 + shape (s - start) / scale)^(-1 / shape) of all reaches s. False alarms come at random
+    (Poisson), so that their mean number in a stack is -log(1 - share).
+
+    Attributes
+    ----------
+    start, shape, scale
+        of the tail
+    rate
+        share at `start`, over `exposure`
+    exposure
+        of one null stack, 10,000 km2 x years; 0: small beside one over the rate
     """
 
     start: float
     rate: float
     shape: float
     scale: float
+    exposure: float = 0.0
 
     def rate_above(self, statistic: Float | float) -> Float:
         """False alarms per 10,000 km2 and year with a statistic at or above `statistic`."""
         excess = np.maximum(np.asarray(statistic, float) - self.start, 0.0)
-        return np.asarray(self.rate * stats.genpareto.sf(excess, self.shape, scale=self.scale))
+        rate = np.asarray(self.rate * stats.genpareto.sf(excess, self.shape, scale=self.scale))
+        return rate if self.exposure == 0 else -np.log1p(-np.minimum(rate * self.exposure, MOST)) / self.exposure
 
     def threshold(self, rate: float) -> float:
         """The statistic at which the tail reaches a rate; `start` where the rate is larger than the tail's."""
-        if rate >= self.rate:
+        share = rate if self.exposure == 0 else -math.expm1(-rate * self.exposure) / self.exposure
+        if share >= self.rate:
             return self.start
-        return self.start + float(stats.genpareto.isf(rate / self.rate, self.shape, scale=self.scale))
+        return self.start + float(stats.genpareto.isf(share / self.rate, self.shape, scale=self.scale))
 
 
 @dataclass(frozen=True)
@@ -148,15 +164,15 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
     positive = values[values > 0]
     if not len(positive):
         # No cluster at all in any null: the rate is below one in the whole exposure; the tail is unknown.
-        return Tail(start=0.0, rate=1 / (len(values) * exposure_each), shape=0.0, scale=1.0)
+        return Tail(0.0, 1 / (len(values) * exposure_each), 0.0, 1.0, exposure_each)
     start = float(np.quantile(values, 1 - TAIL_FRACTION))
     start = max(start, float(positive[0]) * (1 - 1e-9))
     excess = values[values >= start] - start
     rate = len(excess) / (len(values) * exposure_each)
     scale = max(float(excess.mean()), 1e-3 * max(start, 1.0))
     if len(excess) < MIN_TAIL:
-        return Tail(start, rate, 0.0, scale)
-    return Tail(start, rate, *_pareto(excess, scale))
+        return Tail(start, rate, 0.0, scale, exposure_each)
+    return Tail(start, rate, *_pareto(excess, scale), exposure_each)
 
 
 def _pareto(excess: Float, scale: float) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 import xarray as xr
@@ -11,6 +13,9 @@ from torch import Tensor
 from slipscan.fit.model import DAYS_PER_YEAR
 
 Float = NDArray[np.float64]
+
+LEAST_ERROR: Final = 1e-3
+"""1/yr."""
 
 
 def red_at(noise: xr.Dataset | None, width_km: float) -> float:
@@ -27,11 +32,27 @@ def red_at(noise: xr.Dataset | None, width_km: float) -> float:
     """
     if noise is None or "red_variance" not in noise:
         return 0.0
-    red = noise["red_variance"].values.astype(float)
-    known = np.isfinite(red)
+    red, error = (noise[name].values.astype(float) for name in ("red_variance", "red_variance_error"))
+    known = np.isfinite(red) & np.isfinite(error)
     if not known.any():
         return 0.0
-    return float(np.interp(np.log(width_km), np.log(noise["band"].values[known]), red[known]))
+    return float(
+        np.interp(np.log(width_km), np.log(noise["band"].values[known]), drawn_together(red[known], error[known]))
+    )
+
+
+def drawn_together(values: Float, errors: Float) -> Float:
+    """Estimates (band,) drawn towards their mean, the more the larger their error beside the scatter of the true ones.
+
+    Random effects, the scatter by moments (DerSimonian & Laird 1986, Controlled Clinical Trials 7): a broad band of a
+    small scene has few places, and what moves in them passes as noise that walks.
+    """
+    weight = np.maximum(errors, LEAST_ERROR) ** -2
+    fixed = np.average(values, weights=weight)
+    excess = np.sum(weight * (values - fixed) ** 2) - (len(values) - 1)
+    scatter = max(0.0, excess / max(weight.sum() - np.sum(weight**2) / weight.sum(), 1e-30))
+    mean = np.average(values, weights=1 / (scatter + 1 / weight))
+    return np.asarray(mean + scatter / (scatter + 1 / weight) * (values - mean))
 
 
 def walk_of(generator: np.random.Generator, days: Float, weight: Tensor, red: float) -> Tensor:

@@ -22,7 +22,7 @@ from slipscan.settings import Settings
 
 SENTINEL_BEGAN: Final = datetime.date(2014, 10, 1)
 OF_A_TRACK: Final = ("manifest", "archive", "timeseries", "noise", "denoise", "calibrate", "detect")
-OF_A_REGION: Final = ("stations", "source", "gnss", "increment")
+OF_A_REGION: Final = ("stations", "source", "completeness", "gnss", "increment")
 ONCE: Final = ("catalogue", "report")
 EARTH: Final = Geod(ellps="WGS84")
 
@@ -174,9 +174,12 @@ def plan(regions: list[Region], settings: Settings, rates: Rates, machines: Mach
         rows.append((stage, len(tracks), (cpu + start * len(tracks)) / 3600, gpu / 3600))
     for stages, jobs in ((OF_A_REGION, len(regions)), (ONCE, 1)):
         rows += [(stage, jobs, start * jobs / 3600, 0.0) for stage in stages]
-    of_sources = sum(work.million_epochs for work in tracks) * rates.source_s_per_million / 3600
+    million_epochs = sum(work.million_epochs for work in tracks)
+    of_sources = million_epochs * rates.source_s_per_million / 3600
+    of_completeness = (rates.completeness_s * len(tracks) + rates.completeness_s_per_million * million_epochs) / 3600
     table = pd.DataFrame(rows, columns=["stage", "jobs", "cpu_h", "gpu_h"])
     table.loc[table["stage"] == "source", "cpu_h"] += of_sources
+    table.loc[table["stage"] == "completeness", "cpu_h"] += of_completeness
     granules = sum(work.granules for work in tracks)
     gb = sum(work.granules * rates.granule_gb[work.archive] for work in tracks)
     disk = sum(_values(work) * rates.bytes_of_a_value for work in tracks) / 1e9

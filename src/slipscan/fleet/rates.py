@@ -34,14 +34,16 @@ class Rates(Frozen):
     noise_s_per_million: Seconds = Field(0.04, description="1,250 x 1,250 x 300 (stages.md)")
     denoise_s_per_million: Seconds = Field(0.46, description="1,250 x 1,250 x 300 on a CPU (stages.md)")
     null_s_per_million: Seconds = Field(
-        0.051, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
+        0.036, description="one null stack of calibrate; 1,250 x 1,250 x 300 (stages.md)"
     )
-    null_s: Seconds = Field(0.12, description="of one null stack, whatever its size (128 x 128 x 24, stages.md)")
+    null_s: Seconds = Field(0.03, description="of one null stack, whatever its size (128 x 128 x 24, stages.md)")
     detect_s_per_million: Seconds = Field(0.44, description="1,250 x 1,250 x 300 (stages.md)")
     denoise_growth: Growth = Field(0.76, description="exponent of the number of epochs (stages.md)")
     null_growth: Growth = Field(0.3, description="likewise")
     detect_growth: Growth = Field(0.63, description="likewise")
     source_s_per_million: Seconds = Field(0.016, description="all tracks of a region together (stages.md)")
+    completeness_s: Seconds = Field(78.0, description="of a track, whatever its size (128 x 128 x 24, stages.md)")
+    completeness_s_per_million: Seconds = Field(2.5, description="of a track beside it (512 x 512 x 120, stages.md)")
     fetch_s_per_million: Seconds = Field(
         0.1, description="a million pairs times pixels, cut out and put on the grid; given"
     )
