@@ -120,17 +120,17 @@ def test_a_null_stack_is_as_red_as_the_noise() -> None:
 def test_false_alarms_of_noise_that_walks_are_as_many_as_its_null_stacks_say() -> None:
     """Fresh noise is above the median of the null stacks in half of the cases; above that of permutations always."""
     above = []
-    for seed in range(12):
+    for seed in range(10):
         fresh = scanner(100 + seed, RED)
         noise = fresh.without([])
-        nulls = [noise.simulated_maxima(1, k)[0][0] for k in range(5)]
-        above.append(fresh.null_maximum(np.arange(90)) > np.median(nulls))
-    assert 2 <= sum(above) <= 10
-    for seed in range(4):
+        nulls = [noise.simulated_maxima(1, k)[0][0] for k in range(3)]
+        above.append(fresh.null_maxima(np.arange(90))[0][0] > np.median(nulls))
+    assert 1 <= sum(above) <= 9
+    for seed in range(2):
         fresh = dataclasses.replace(scanner(100 + seed, 0.0), settings=FAST)
         noise = fresh.without([])
-        nulls = [noise.null_maximum(null_order("permutation", fresh.epochs.time, 1, k)) for k in range(5)]
-        assert fresh.null_maximum(np.arange(90)) > 2 * max(*nulls, 3.5)
+        nulls = [noise.null_maxima(null_order("permutation", fresh.epochs.time, 1, k))[0][0] for k in range(3)]
+        assert fresh.null_maxima(np.arange(90))[0][0] > 2 * max(*nulls, 3.5)
 
 
 def test_the_time_of_an_event_in_noise_that_walks_is_better_known_with_it() -> None:

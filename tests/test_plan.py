@@ -96,8 +96,8 @@ def test_a_run_stands_beside_its_plan(tmp_path: Path) -> None:
 
 
 MEASURED = {
-    (128, 24): {"noise": 4.0, "denoise": 4.3, "calibrate": 8.5, "detect": 3.8},
-    (512, 120): {"noise": 6.1, "denoise": 10.8, "calibrate": 42.5, "detect": 11.3},
+    (128, 24): {"noise": 3.7, "denoise": 4.5, "calibrate": 5.1, "detect": 4.2},
+    (512, 120): {"noise": 6.4, "denoise": 14.9, "calibrate": 44.7, "detect": 11.5},
     (1250, 300): {"noise": 19.6, "denoise": 220.8, "calibrate": 764.6, "detect": 210.1},
 }
 """Processor seconds of stages with 8 null stacks on squares of pixels, by epochs (docs/benchmarks/stages.md)."""

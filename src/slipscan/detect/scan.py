@@ -16,14 +16,14 @@ from torch import Tensor
 from slipscan.detect.bands import Band
 from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
 from slipscan.detect.nulls import KINDS, SIMULATED, null_order
-from slipscan.detect.places import Group, at_places, groups_of, valid_of
+from slipscan.detect.places import Group, at_places, groups_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
 from slipscan.detect.statistic import Filters, filters_of, statistics
+from slipscan.detect.taken import as_noise, less
 from slipscan.detect.transient import Transient, is_remainder
 from slipscan.detect.walks import walk_of
 from slipscan.errors import SlipscanError
-from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
@@ -31,8 +31,6 @@ Float = NDArray[np.float64]
 MAX_TRANSIENTS: Final = 50
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
-PLACES: Final = 1 << 16
-"""From whose series a fit is taken at once."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class Scanner:
                 found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
             taken.append((ramp, around))
             left = self  # what was left before takes no memory while the next is made
-            left = replace(self, bands=[self._less(band, taken)[0] for band in self.bands])
+            left = replace(self, bands=[less(band, self.epochs, taken)[0] for band in self.bands])
         if at_most < MAX_TRANSIENTS:
             return found
         raise SlipscanError(
@@ -265,18 +263,14 @@ class Scanner:
         """Whether the noise of any band is known to walk at random."""
         return any(band.red > 0 for band in self.bands)
 
-    def null_maximum(self, order: NDArray[np.intp]) -> float:
-        """The strongest statistic of a null stack of the epochs in an order, 0 where there is no cluster."""
-        return self.shuffled(order)._maximum(order)
-
     def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
         """That of the whole scene, which is one tile; it looks for nothing at edges."""
-        return [(self.null_maximum(order), False)]
+        return [(self.shuffled(order).maximum(order), False)]
 
     def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
         """The same of a null stack that walks at random."""
         order, null = self.null_stack(SIMULATED, seed, index)
-        return [(null._maximum(order), False)]
+        return [(null.maximum(order), False)]
 
     def null_stack(self, kind: str, seed: int, index: int) -> tuple[NDArray[np.intp], Scanner]:
         """The order of the epochs of a null stack, and what is searched in that order; depends on (seed, index) alone.
@@ -292,39 +286,16 @@ class Scanner:
         walking = self.near([band.walking(walk) for band, walk in zip(self.bands, walks, strict=True)])
         return order, walking.shuffled(order)
 
-    def _maximum(self, order: NDArray[np.intp]) -> float:
+    def maximum(self, order: NDArray[np.intp]) -> float:
+        """The strongest statistic in an order of the epochs, 0 where there is no cluster."""
         cluster = self.strongest((), order)
         return cluster.statistic if cluster is not None else 0.0
 
     def shuffled(self, order: NDArray[np.intp]) -> Scanner:
-        """The same for a null stack of the epochs in an order, with its own noise of the places."""
+        """For a null stack of the epochs in an order, with its own noise of the places."""
         return self.near([band.shuffled(order) for band in self.bands])
 
     def without(self, found: Sequence[Transient]) -> Scanner:
-        """The same less transients and their remainders, estimated jointly with rate and season near them, as noise.
-
-        What a fit leaves is smaller than the noise: it is scaled up by the degrees of freedom that the fit took.
-        """
+        """As noise: less transients and their remainders, estimated jointly with rate and season near them."""
         taken = [(part.ramp, self.around(part.footprint)) for transient in found for part in transient.parts]
-        return replace(self, bands=[self._as_noise(band, taken) for band in self.bands])
-
-    def _as_noise(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
-        less, parameters = self._less(band, taken)
-        count = torch.full((len(band.std),), float(len(self.epochs)))
-        count[band.gappy] = band.valid.sum(0)
-        scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
-        less = less.measured()
-        return replace(less, values=less.values.mul_(scale))
-
-    def _less(self, band: Band, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
-        """A band less ramps near their places, estimated jointly with rate and season; and parameters (place,)."""
-        values, valid = band.values.clone(), valid_of(band)
-        parameters = torch.full((values.shape[1],), float(self.epochs.design().shape[1]))
-        for places, beside in groups_of(taken, band):
-            if beside and places is not None:
-                design = self.epochs.design(beside).float()
-                parameters[places] = float(design.shape[1])
-                for some in torch.split(places, PLACES):
-                    rest = fitted(values[:, some], valid[:, some], design, band.weight)
-                    values[:, some] = (values[:, some] - rest) * valid[:, some]
-        return replace(band, values=values), parameters
+        return replace(self, bands=[as_noise(band, self.epochs, taken) for band in self.bands])

@@ -49,13 +49,13 @@ class Filters:
         white = None if self.white is None else self.white[chosen]
         return Filters(self.matched[chosen], self.energy[chosen], self.least[chosen], white)
 
-    def information(self, valid: Tensor) -> Tensor:
-        """(candidate, place) that epochs (time, place), 1 where valid, hold.
+    def variance(self, energy: Tensor, valid: Tensor) -> Tensor:
+        """Of the sums with series (candidate, place), whose epochs (time, place) are 1 where valid.
 
-        Beside a random walk that of some of the epochs is an approximation, and not above what white noise leaves.
+        It is `energy`, that of these epochs, where noise is white. Beside a random walk that is an approximation, and
+        at least the variance of the white part is taken.
         """
-        out = self.energy @ valid
-        return out if self.white is None else torch.maximum(out, self.white @ valid)
+        return energy if self.white is None else torch.maximum(energy, self.white @ valid)
 
 
 def filters_of(
@@ -151,8 +151,8 @@ def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Te
         return out.mul_(root)
     part = out[:, at]
     out.mul_(root)
-    information = filters.information(valid)
-    safe = information.clamp(min=1e-30).rsqrt()
+    information = filters.energy @ valid
+    safe = filters.variance(information, valid).clamp(min=1e-30).rsqrt()
     out[:, at] = torch.where(information > filters.least, part * safe, 0.0)
     return out
 
@@ -165,8 +165,9 @@ def amplitudes(series: Tensor, valid: Tensor, filters: Filters) -> tuple[Tensor,
     series, valid
         (time, pixel) m, 0 where not valid; 1 where valid
     """
-    information = filters.information(valid)
-    known = information > filters.least
-    safe = torch.where(known, information, 1.0)
+    energy = filters.energy @ valid
+    known = energy > filters.least
+    safe = torch.where(known, energy, 1.0)
     amplitude = torch.where(known, filters.matched @ series / safe, 0.0)
-    return amplitude, torch.where(known, safe.sqrt(), 0.0)
+    root = safe / filters.variance(safe, valid).clamp(min=1e-30).sqrt()
+    return amplitude, torch.where(known, root, 0.0)

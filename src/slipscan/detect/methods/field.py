@@ -148,10 +148,7 @@ class FieldSearch:
         return self._simulator is not None
 
     def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
-        """The strongest statistic of every window of a null stack, and whether it lies at an edge or a gap.
-
-        Of the residual with its epochs in an order.
-        """
+        """The strongest of every window of the residual with its epochs in an order, and whether it lies at an edge."""
         epochs = torch.from_numpy(order)
         valid = self.track.cleaned.valid.reshape(self.residual.shape)[epochs]
         return self._maxima(self.residual[epochs].numpy(), valid.numpy(), self.temporal.shuffled(order))
