@@ -40,13 +40,37 @@ SAMPLE_CHUNKS = 16
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of the first interferograms of a dataset.
+
+    Attributes
+    ----------
+    offset, valid
+        (interferogram,) median of the reference area, m (NaN: too few pixels), and its valid pixels
+    coherence
+        (pair,) median, of those that have a reference
+    """
+
+    offset: NDArray[np.float64]
+    valid: Index
+    coherence: NDArray[np.float64]
+
+
+NOTHING_KNOWN = Known(np.empty(0), np.empty(0, np.intp), np.empty(0))
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the tiles of one stack share.
 
     Attributes
     ----------
-    offset, weight
-        (pair,) median of the reference area, m; weight of the inversion
+    offset, weight, coherence
+        (pair,) median of the reference area, m; weight of the inversion; median coherence, NaN where it is unknown
+    left_in
+        (interferogram of the dataset,) whether it is among the pairs
+    known
+        what was found of the interferograms of the dataset
     components
         offsets of connected components; None where there are none, or they are ignored
     side
@@ -64,6 +88,9 @@ class Plan:
     pattern: Elimination
     offset: NDArray[np.float64]
     weight: NDArray[np.float64]
+    coherence: NDArray[np.float64]
+    left_in: NDArray[np.bool_]
+    known: Known
     components: ComponentOffsets | None
     native: Grid
     target: Grid
@@ -72,8 +99,10 @@ class Plan:
     wavelength: float
 
 
-def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 1) -> Plan:
-    """Prepare what all tiles share.
+def make_plan(
+    dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 1, known: Known = NOTHING_KNOWN
+) -> Plan:
+    """Prepare what all tiles share; of interferograms that are known nothing is read.
 
     Raises
     ------
@@ -81,7 +110,11 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
         disconnected network, too few valid pixels in the reference area
     """
     native = read_grid(dataset, where(dataset))
-    dataset, network, offset, main = _referenced(dataset, native, settings)
+    whole = dataset
+    dataset, network, everything, main = _referenced(dataset, native, settings, known)
+    left_in = np.isfinite(everything.offset)
+    offset = everything.offset[left_in]
+    coherence = _coherence(dataset, native, settings, known.coherence)
     segment = segments(network, settings.disconnected, where(dataset))
     if segment.max() > 0:
         log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
@@ -113,25 +146,28 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
         short=short_triplets(network, closed),
         pattern=eliminate(network, segment),
         offset=offset,
-        weight=_weights(dataset, native, settings),
+        weight=_weights(coherence, settings, "coherence" in whole),
+        coherence=coherence,
+        left_in=left_in,
+        known=everything,
         components=components,
         native=native,
         target=target,
         resampling=resampling,
-        side=max(2, int(_side(len(offset)) / ratio)),
+        side=max(2, int(tile_side(len(offset)) / ratio)),
         wavelength=wavelength,
     )
 
 
-def _side(pairs: int) -> int:
+def tile_side(pairs: int) -> int:
     """Side of a square of so many interferograms that fits in memory."""
     return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
 
 
 def _referenced(
-    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
-) -> tuple[xr.Dataset, Network, NDArray[np.float64], NDArray[np.intp] | None]:
-    """Return the interferograms that have a reference, their network, and what `_reference` says of them.
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, known: Known
+) -> tuple[xr.Dataset, Network, Known, NDArray[np.intp] | None]:
+    """Return the interferograms that have a reference, their network, and what `_reference` says of all and of them.
 
     One that has no valid pixels in the reference area (snow, a storm) is left out, and said; where half of them have
     none, the reference is the wrong one.
@@ -142,7 +178,7 @@ def _referenced(
         half of the interferograms, or more, have too few valid pixels in the reference area
     """
     network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
-    offset, valid, main = _reference(dataset, native, settings)
+    offset, valid, main = _reference(dataset, native, settings, known)
     good = np.isfinite(offset)
     poor = np.flatnonzero(~good)
     if len(poor):
@@ -159,11 +195,11 @@ def _referenced(
         )
         dataset = dataset.isel(pair=good)
         network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
-    return dataset, network, offset[good], None if main is None else main[good]
+    return dataset, network, Known(offset, valid, known.coherence), None if main is None else main[good]
 
 
 def _reference(
-    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, before: Known
 ) -> tuple[NDArray[np.float64], Index, NDArray[np.intp] | None]:
     """Return every interferogram's reference, m (NaN: none), its valid pixels there, and its component, (pair,) each.
 
@@ -179,7 +215,8 @@ def _reference(
         return offset, valid, main
     area = reference_area(native, *point, settings.reference_radius_m)
     rows, columns = _extent(np.nonzero(area)[0]), _extent(np.nonzero(area)[1])
-    for pairs in pair_groups(count):
+    offset[: len(before.offset)], valid[: len(before.valid)] = before.offset, before.valid
+    for pairs in pair_groups(count, len(before.offset)):
         part = window(dataset, pairs, rows, columns)
         values = masked(part, settings.min_coherence)
         values[:, ~area[rows, columns]] = np.nan
@@ -222,7 +259,7 @@ def _components(
     count = partial(_overlaps, dataset, settings.min_coherence, offset, main, used, half_wavelength_m)
     shape = (dataset.sizes["y"], dataset.sizes["x"])
     overlaps = Overlaps()
-    for part in in_order(count, tiles(shape, _side(len(offset))), threads, "overlaps of components"):
+    for part in in_order(count, tiles(shape, tile_side(len(offset))), threads, "overlaps of components"):
         overlaps.merge(part)
     if not referenced:
         for pair in range(len(main)):
@@ -250,14 +287,17 @@ def _overlaps(
     return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
 
 
-def _weights(dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings) -> NDArray[np.float64]:
-    """Return the weight of every interferogram, (pair,), from the median coherence of its valid native pixels."""
+def _coherence(
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, known: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the median coherence of every interferogram's valid native pixels, (pair,); NaN where it is not needed."""
     count = dataset.sizes["pair"]
-    if settings.weights != "coherence" or "coherence" not in dataset:
-        return np.ones(count)
-    blocks, step = _sample(native.shape)
     coherence = np.full(count, np.nan)
-    for pairs in pair_groups(count):
+    if settings.weights != "coherence" or "coherence" not in dataset:
+        return coherence
+    coherence[: len(known)] = known
+    blocks, step = _sample(native.shape)
+    for pairs in pair_groups(count, len(known)):
         layers: list[list[NDArray[np.float32]]] = [[] for _ in range(count)[pairs]]
         for rows, columns in blocks:
             part = window(dataset, pairs, rows, columns)
@@ -269,9 +309,18 @@ def _weights(dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings) ->
             sampled = np.concatenate(kept)
             if len(sampled):
                 coherence[pair] = np.median(sampled)
+    return coherence
+
+
+def _weights(
+    coherence: NDArray[np.float64], settings: TimeseriesSettings, has_coherence: bool
+) -> NDArray[np.float64]:
+    """Return the weight of every interferogram, (pair,), from its median coherence."""
+    if settings.weights != "coherence" or not has_coherence:
+        return np.ones(len(coherence))
     known = np.isfinite(coherence)
-    coherence[~known] = np.median(coherence[known]) if known.any() else 1.0
-    return weight_of_coherence(coherence)
+    typical = np.median(coherence[known]) if known.any() else 1.0
+    return weight_of_coherence(np.where(known, coherence, typical))
 
 
 def _sample(shape: tuple[int, int]) -> tuple[list[tuple[slice, slice]], int]:

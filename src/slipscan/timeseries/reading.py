@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -10,9 +12,10 @@ PAIRS_AT_ONCE = 64
 """Interferograms in one reading: a chunk of the store."""
 
 
-def pair_groups(count: int) -> list[slice]:
-    """Divide interferograms into the groups that are read at once."""
-    return [slice(start, min(start + PAIRS_AT_ONCE, count)) for start in range(0, count, PAIRS_AT_ONCE)]
+def pair_groups(count: int, first: int = 0) -> list[slice]:
+    """Divide interferograms, from the first on, into the groups that are read at once: those of the store."""
+    ends = [first, *range(first - first % PAIRS_AT_ONCE + PAIRS_AT_ONCE, count, PAIRS_AT_ONCE), count]
+    return [slice(start, end) for start, end in itertools.pairwise(ends) if start < end]
 
 
 def window(dataset: xr.Dataset, pairs: slice, rows: slice, columns: slice) -> xr.Dataset:

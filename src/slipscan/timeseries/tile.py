@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,14 @@ from slipscan.timeseries.phase_bias import phase_bias
 from slipscan.timeseries.plan import Plan
 from slipscan.timeseries.reading import labels, masked, pair_groups, shifted, window
 from slipscan.timeseries.resample import resampler
+from slipscan.timeseries.settled import SLACK, Border, Recorder
 from slipscan.timeseries.unwrapping import UnwrappingSummary, screen
 
 BATCH_VALUES = 2**19
 """Values (pairs and triplets x pixels) that are screened or inverted at once: they stay in a core's cache."""
 
-Maps = dict[str, NDArray[np.float32]]
+SETTLED = "settled "
+Maps = dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -59,7 +62,9 @@ class Counts:
                 setattr(self, name, getattr(self, name) + value)
 
 
-def invert_tile(plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_]) -> tuple[Maps, Counts]:
+def invert_tile(
+    plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_], border: Border | None = None
+) -> tuple[Maps, Counts]:
     """Invert one tile.
 
     Parameters
@@ -70,37 +75,49 @@ def invert_tile(plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_]
         of the target grid
     mask
         (y, x) pixels of the tile within the region
+    border
+        where the part of the network ends of which is kept what updates need; None: nothing is kept
 
     Returns
     -------
     maps
-        the stack's variables, (time, y, x) or (y, x) of the tile, NaN outside of the region
+        the stack's variables, (time, y, x) or (y, x) of the tile, NaN outside of the region; what is kept, (row, y, x),
+        under names that begin with SETTLED
     counts
         for attributes and log
     """
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm), inside=int(mask.sum()))
-    observed = _observed(plan, Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs), mask)
+    observed = observed_of(plan, Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs), mask)
+    recorder = None
+    if border is not None:
+        error_m = 1e-3 * plan.settings.closure_error_mm
+        recorder = Recorder(border, plan.triangles, plan.short, plan.wavelength / 2, error_m, observed)
     fields = _screened(plan, observed, counts)
-    fields |= _inverted(plan, observed, fields.pop("biased") > 0, counts)
+    if recorder is not None:
+        recorder.screened(observed)
+    fields |= _inverted(plan, observed, fields.pop("biased") > 0, counts, recorder)
     maps = {}
     for name, values in fields.items():
         maps[name] = np.full((*values.shape[:-1], *mask.shape), np.nan, np.float32)
         maps[name][..., mask] = values
+    for name, kept in ({} if recorder is None else recorder.fields).items():
+        maps[SETTLED + name] = np.zeros((len(kept), *mask.shape), kept.dtype)
+        maps[SETTLED + name][:, mask] = kept
     return maps, counts
 
 
-def _observed(plan: Plan, tile: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Masked, joined, referenced and projected interferograms of a tile's pixels, (pair, pixel) m."""
+def observed_of(plan: Plan, tile: Grid, mask: NDArray[np.bool_], first: int = 0) -> NDArray[np.float32]:
+    """Masked, joined, referenced and projected interferograms, from the first on, of a tile's pixels, (pair, pixel) m."""
     take = resampler(plan.native, tile, mask, plan.resampling, plan.target.spacing)
-    out = np.full((len(plan.offset), take.pixels), np.nan, np.float32)
+    out = np.full((len(plan.offset) - first, take.pixels), np.nan, np.float32)
     if take.rows.start == take.rows.stop or take.columns.start == take.columns.stop:
         return out
-    for pairs in pair_groups(len(out)):
+    for pairs in pair_groups(len(plan.offset), first):
         part = window(plan.dataset, pairs, take.rows, take.columns)
         values = masked(part, plan.settings.min_coherence)
         if plan.components is not None:
             shifted(values, labels(part), plan.components.shift[pairs])
-        out[pairs] = take(values) - plan.offset[pairs, None]
+        out[pairs.start - first : pairs.stop - first] = take(values) - plan.offset[pairs, None]
     return out
 
 
@@ -141,7 +158,9 @@ def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps
     return fields
 
 
-def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool_], counts: Counts) -> Maps:
+def _inverted(
+    plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool_], counts: Counts, recorder: Recorder | None
+) -> Maps:
     """Displacement, its misclosure part and temporal coherence of every pixel."""
     settings, pixels = plan.settings, observed.shape[1]
     times = len(plan.network.dates)
@@ -153,9 +172,7 @@ def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool
     valid = np.isfinite(observed)
     enough = np.flatnonzero(valid.mean(axis=0) >= settings.min_pair_fraction - 1e-9)
     counts.enough_pairs = len(enough)
-    if not len(enough):
-        return fields
-    alike = enough[sorted_by_validity(valid[:, enough])[0]]
+    alike = enough[sorted_by_validity(valid[:, enough])[0]] if len(enough) else enough
     for batch in _batches(len(alike), len(observed), 2048):  # an estimator serves a batch
         members = alike[batch]
         solution = invert(plan.network, plan.segment, observed[:, members], plan.weight, settings.norm, plan.pattern)
@@ -172,4 +189,18 @@ def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool
         counts.chain_lost += int((used.sum(axis=0) < valid[:, members[keep]].sum(axis=0)).sum())
         counts.squares += float(np.nansum(residual**2))
         counts.residuals += int(used.sum())
+        if recorder is not None:
+            recorder.solved(members, observed[:, members], plan.weight, solution, plan.wavelength)
+    if recorder is not None:
+        _nearly_enough(plan, observed, valid, recorder)
     return fields
+
+
+def _nearly_enough(plan: Plan, observed: NDArray[np.float32], valid: NDArray[np.bool_], recorder: Recorder) -> None:
+    """Solve for the pixels that lack a few interferograms, for the record alone."""
+    lacking = plan.settings.min_pair_fraction - valid.mean(axis=0)
+    members = np.flatnonzero((lacking > 1e-9) & (lacking <= SLACK))
+    for batch in _batches(len(members), len(observed), 2048):
+        some = members[batch]
+        solution = invert(plan.network, plan.segment, observed[:, some], plan.weight, "l2", plan.pattern)
+        recorder.solved(some, observed[:, some], plan.weight, solution, plan.wavelength)

@@ -1,0 +1,168 @@
+"""What an update needs of the settled part of a track, in the content-addressed cache.
+
+An entry's label is made of the bytes of the first groups of 64 interferograms in their store, as they lie on the disk,
+of their grid, dates, region, settings and versions: another interferogram, one that is gone, another setting or another
+code has another label, and finds nothing. An entry is written whole or not at all, by a run of all interferograms, and
+never by an update, so that nothing adds up. Its files are checked before they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from slipscan import cache
+from slipscan.atomic import discard
+from slipscan.errors import SlipscanError
+from slipscan.outofcore import sharded
+from slipscan.outputs import OWN, files_below, sha256_file
+from slipscan.settings import TimeseriesSettings
+from slipscan.store import SHARD, open_zarr, write_zarr
+from slipscan.timeseries import VERSION
+
+log = logging.getLogger(__name__)
+
+KIND: Final = "settled"
+GROUP: Final = SHARD["pair"]
+VARIABLES: Final = ("interferogram", "coherence")
+ATTRIBUTES: Final = ("radar_wavelength_m", "region_polygon", "reference_lon", "reference_lat", "slipscan_version")
+LOOKED_FOR: Final = 8
+"""Groups of interferograms that may have come since the entry was written."""
+_META, _DIGESTS = "settled.json", "digests.json"
+ARRAYS: Final = ("displacement", "deviation", "sums", "bias", "boundary", "decisions")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry that fits.
+
+    Attributes
+    ----------
+    entry
+        its directory
+    groups
+        the groups of interferograms that its label is made of
+    meta
+        what was saved with it
+    """
+
+    entry: Path
+    groups: int
+    meta: dict[str, Any]
+
+    @property
+    def pairs(self) -> int:
+        """The first interferograms, which are those that it was made of."""
+        return self.groups * GROUP
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A list of what was saved with it."""
+        return np.array(self.meta[name], np.float64)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Labels of the first 0, 1, ... groups of interferograms of a store, and where entries lie."""
+
+    cache_dir: Path
+    labels: tuple[str, ...]
+
+    def find(self) -> Found | None:
+        """The newest entry that fits, checked."""
+        latest = len(self.labels) - 1
+        for groups in range(latest, max(0, latest - LOOKED_FOR), -1):
+            entry = cache.find(self.cache_dir, KIND, self.labels[groups])
+            if entry is None:
+                continue
+            if _is_whole(entry):
+                return Found(entry, groups, json.loads((entry / _META).read_text(encoding="utf-8")))
+            log.warning("%s is damaged: it is removed, and all interferograms are inverted", entry)
+            discard(entry)
+        return None
+
+    def save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Write an entry: arrays (row, y, x), and what JSON can hold."""
+        with cache.written(cache.path(self.cache_dir, KIND, self.labels[groups])) as beside:
+            beside.mkdir()
+            for name in ARRAYS:
+                layers = xr.Dataset({"values": (("time", "y", "x"), sharded(arrays[name]))})
+                write_zarr(layers, beside / f"{name}.zarr", OWN)
+            (beside / _META).write_text(json.dumps(meta), encoding="utf-8")
+            digests = {path.relative_to(beside).as_posix(): sha256_file(path) for path in files_below(beside)}
+            (beside / _DIGESTS).write_text(json.dumps(digests, sort_keys=True), encoding="utf-8")
+
+
+def memory_of(
+    observations: Path, dataset: xr.Dataset, settings: TimeseriesSettings, cache_dir: Path | None
+) -> Memory | None:
+    """The labels of a store of product 'interferograms' as `slipscan archive` writes it; None for anything else.
+
+    None too where the whole network has to be seen at once: connected components, the L1 norm, no reference point.
+    """
+    whole = "component" in dataset and settings.component_offsets == "solve"
+    if cache_dir is None or whole or settings.norm != "l2" or not {*ATTRIBUTES} <= dataset.attrs.keys():
+        return None
+    digest = _identity(observations, dataset, settings)
+    if digest is None:
+        return None
+    dates = np.stack([dataset[name].values.astype(np.int64) for name in ("reference_date", "secondary_date")])
+    labels = [digest.hexdigest()]
+    for group in range(dataset.sizes["pair"] // GROUP):
+        digest.update(np.ascontiguousarray(dates[:, group * GROUP : (group + 1) * GROUP]).tobytes())
+        for name in VARIABLES:
+            for file in sorted(files_below(observations / name / "c" / str(group))):
+                digest.update(f"{file.relative_to(observations).as_posix()} {sha256_file(file)}\n".encode())
+        labels.append(digest.hexdigest())
+    return Memory(Path(cache_dir), tuple(labels))
+
+
+def _identity(observations: Path, dataset: xr.Dataset, settings: TimeseriesSettings) -> Any:
+    """A SHA-256 of all that is common to all interferograms; None where they do not lie in groups as ours do."""
+    layout: dict[str, Any] = {}
+    for name in VARIABLES:
+        if name not in dataset:
+            continue
+        described = observations / name / "zarr.json"
+        if not described.is_file():
+            return None
+        layout[name] = json.loads(described.read_text(encoding="utf-8"))
+        if layout[name].get("chunk_grid", {}).get("configuration", {}).get("chunk_shape", [0])[0] != GROUP:
+            return None
+        layout[name]["shape"][0] = None
+    if "interferogram" not in layout:
+        return None
+    common = {
+        "version": VERSION, "numpy": np.__version__, "settings": settings.model_dump(), "layout": layout,
+        "attributes": {name: dataset.attrs[name] for name in ATTRIBUTES},
+        "crs": {name: str(value) for name, value in sorted(dataset["spatial_ref"].attrs.items())},
+        "variables": sorted(map(str, dataset.data_vars)),
+    }  # fmt: skip
+    return hashlib.sha256(
+        cache.key(json.dumps(common, sort_keys=True), dataset["x"].values, dataset["y"].values).encode()
+    )
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether every file of an entry is there as it was written."""
+    try:
+        digests = json.loads((entry / _DIGESTS).read_text(encoding="utf-8"))
+        return isinstance(digests, dict) and all(sha256_file(entry / name) == text for name, text in digests.items())
+    except (OSError, ValueError):
+        return False
+
+
+def tile_of(entry: Path, tile: tuple[slice, slice]) -> dict[str, NDArray[np.generic]]:
+    """Arrays (row, y, x) of a tile; raises SlipscanError where they cannot be read."""
+    try:
+        return {name: open_zarr(entry / f"{name}.zarr")["values"][(slice(None), *tile)].values for name in ARRAYS}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SlipscanError(f"{entry} cannot be read ({error})") from error
