@@ -178,6 +178,8 @@ def reached_epochs(
                 either = (reached[a] | reached[b]) & valid[pair]
                 reached[a] |= either
                 reached[b] |= either
+            if reached.all():
+                break
         before, count = count, int(reached.sum())
     touched = np.zeros_like(reached)
     for a, b, pair in pairs:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from slipscan import cache
 from slipscan.atomic import discard
 from slipscan.errors import SlipscanError
-from slipscan.outofcore import sharded
-from slipscan.outputs import OWN, files_below, sha256_file
+from slipscan.outofcore import release
+from slipscan.outputs import files_below, sha256_file
 from slipscan.settings import TimeseriesSettings
-from slipscan.store import SHARD, open_zarr, write_zarr
+from slipscan.store import SHARD
 from slipscan.timeseries import VERSION
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,8 @@ class Memory:
         with cache.written(cache.path(self.cache_dir, KIND, self.labels[groups])) as beside:
             beside.mkdir()
             for name in ARRAYS:
-                layers = xr.Dataset({"values": (("time", "y", "x"), sharded(arrays[name]))})
-                write_zarr(layers, beside / f"{name}.zarr", OWN)
+                np.save(beside / f"{name}.npy", arrays[name])
+                release(arrays[name])
             (beside / _META).write_text(json.dumps(meta), encoding="utf-8")
             digests = {path.relative_to(beside).as_posix(): sha256_file(path) for path in files_below(beside)}
             (beside / _DIGESTS).write_text(json.dumps(digests, sort_keys=True), encoding="utf-8")
@@ -160,9 +160,9 @@ def _is_whole(entry: Path) -> bool:
         return False
 
 
-def tile_of(entry: Path, tile: tuple[slice, slice]) -> dict[str, NDArray[np.generic]]:
+def tile_of(entry: Path, tile: tuple[slice, slice]) -> dict[str, NDArray[Any]]:
     """Arrays (row, y, x) of a tile; raises SlipscanError where they cannot be read."""
     try:
-        return {name: open_zarr(entry / f"{name}.zarr")["values"][(slice(None), *tile)].values for name in ARRAYS}
+        return {name: np.load(entry / f"{name}.npy", mmap_mode="r")[(slice(None), *tile)] for name in ARRAYS}
     except (OSError, ValueError, RuntimeError) as error:
         raise SlipscanError(f"{entry} cannot be read ({error})") from error

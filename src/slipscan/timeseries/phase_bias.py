@@ -137,9 +137,7 @@ def _spans(
     return np.where(valid, used, 0.0), short.span_yr[:, None] * valid
 
 
-def _limit(
-    scores: NDArray[np.float64], clusters: Index, information: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _limit(scores: NDArray[np.float64], clusters: Index, information: NDArray[np.float64]) -> NDArray[np.float64]:
     """Three standard errors from scores (cluster, pixel); inf with fewer than 5 clusters."""
     limit = np.full(len(information), np.inf)
     enough = clusters >= FEWEST_CLUSTERS

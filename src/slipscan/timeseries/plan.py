@@ -312,9 +312,7 @@ def _coherence(
     return coherence
 
 
-def _weights(
-    coherence: NDArray[np.float64], settings: TimeseriesSettings, has_coherence: bool
-) -> NDArray[np.float64]:
+def _weights(coherence: NDArray[np.float64], settings: TimeseriesSettings, has_coherence: bool) -> NDArray[np.float64]:
     """Return the weight of every interferogram, (pair,), from its median coherence."""
     if settings.weights != "coherence" or not has_coherence:
         return np.ones(len(coherence))

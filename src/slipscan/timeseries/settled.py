@@ -11,14 +11,14 @@ larger than theirs, which `update` checks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.timeseries.closure import closures
+from slipscan.timeseries.closure import sums_of
 from slipscan.timeseries.elimination import Elimination, eliminate, factorise, forward, reached_epochs
-from slipscan.timeseries.inversion import Float, Solution
+from slipscan.timeseries.inversion import Float, Solution, sorted_by_validity
 from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets, bias_sums
 
@@ -35,7 +35,6 @@ SUMS: Final = (
     "closure_squares", "closures", "closure_errors", "misclosed", "valid_before", "masked", "corrected", "valid",
     "used", "chi2", "squares", "cosine", "sine",
 )  # fmt: skip
-BATCH: Final = 2048
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,6 @@ class Border:
     pattern: Elimination
     clusters: int
 
-    def settled_triangles(self, triangles: Index) -> Index:
-        """Positions of the triangles whose pairs are settled."""
-        return np.flatnonzero(self.settled[triangles].all(axis=1))
-
 
 def border_of(network: Network, first: int, reach: int, clusters: int) -> Border | None:
     """The border before an epoch; None where the pairs are not in the order of their references, or too little is left.
@@ -86,16 +81,16 @@ def border_of(network: Network, first: int, reach: int, clusters: int) -> Border
 
 
 class Recorder:
-    """Sums up the settled part of a tile while the whole is inverted; arrays (row, pixel).
+    """Sums up the settled part of a tile while the whole is inverted; arrays (row, pixel) in `fields`.
 
     Parameters
     ----------
     border
         where it ends
-    triangles, short, half, error_m
-        of the plan: triangles, short triplets, half a wavelength, and the misclosure that is counted as an error
-    observed
-        (pair, pixel) m, not screened yet
+    triangles, short, half_wavelength_m, error_m
+        triangles and short triplets of the network; the misclosure that is counted as an unwrapping error
+    pixels
+        of the tile
     """
 
     def __init__(
@@ -103,47 +98,63 @@ class Recorder:
         border: Border,
         triangles: Index,
         short: ShortTriplets,
-        half: float,
+        half_wavelength_m: float,
         error_m: float,
-        observed: NDArray[np.float32],
+        pixels: int,
     ) -> None:
-        pixels = observed.shape[1]
-        self._border, self._triangles, self._short, self._half = border, triangles, short, half
-        self._unscreened = observed[: border.checked[-1] + 1].copy()
-        count, reach = border.clusters, border.reach
-        self.fields: dict[str, NDArray[np.generic]] = {
+        self._border, self._half, self._error_m = border, half_wavelength_m, error_m
+        settled = border.settled[triangles].all(axis=1)
+        self._opened, self._settled = np.flatnonzero(~settled), np.flatnonzero(settled)
+        self._short = short.among(self._settled)
+        reach = border.reach
+        self.fields: dict[str, NDArray[Any]] = {
             "displacement": np.full((border.first, pixels), np.nan, np.float32),
             "deviation": np.full((border.first, pixels), np.nan, np.float32),
             "sums": np.zeros((len(SUMS), pixels)),
-            "bias": np.zeros((2 * count, pixels)),
+            "bias": np.zeros((2 * border.clusters, pixels), np.float32),
             "boundary": np.zeros((reach * (reach + 2), pixels)),
             "decisions": np.zeros((len(border.checked), pixels), np.int8),
         }
-        closed = triangles[border.settled_triangles(triangles)]
-        for batch in batches(pixels):
-            closure = closures(observed[:, batch], closed)
-            self._put(batch, unscreened_sums(closure, observed[:, batch][border.settled], half, error_m))
 
-    def _put(self, batch: slice | Index, sums: dict[str, NDArray[np.generic]]) -> None:
+    def _put(self, members: slice | Index, sums: dict[str, NDArray[Any]]) -> None:
         for name, values in sums.items():
-            self.fields["sums"][SUMS.index(name), batch] = values
+            self.fields["sums"][SUMS.index(name), members] = values
 
-    def screened(self, observed: NDArray[np.float32]) -> None:
-        """Take in what screening has made of the interferograms."""
+    def unscreened(
+        self,
+        batch: slice,
+        observed: NDArray[np.float32],
+        closure: NDArray[np.floating],
+        sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    ) -> None:
+        """Take in interferograms (pair, pixel) m of a batch, their closures and the sums of these, before screening."""
+        part = closure[self._opened]
+        opened = (*sums_of(part, self._error_m), misclosed(part, self._half))
+        totals = (*sums, misclosed(closure, self._half))
+        names = ("closure_squares", "closures", "closure_errors", "misclosed")
+        self._put(batch, {name: a - b for name, a, b in zip(names, totals, opened, strict=True)})
+        self._put(batch, {"valid_before": np.isfinite(observed[self._border.settled]).sum(axis=0)})
+
+    def screened(
+        self,
+        batch: slice,
+        before: NDArray[np.float32],
+        after: NDArray[np.float32],
+        closure: NDArray[np.floating],
+        changed: bool,
+    ) -> None:
+        """Take in interferograms before and after screening, and their closures after it."""
         border = self._border
-        settled = border.settled_triangles(self._triangles)
-        closed, short = self._triangles[settled], self._short.among(settled)
-        pairs = np.flatnonzero(border.settled)
-        for batch in batches(observed.shape[1]):
-            part = observed[:, batch]
-            decided = decisions(self._unscreened[:, batch], part[: len(self._unscreened)], self._half)
+        valid = np.isfinite(after[border.settled]).sum(axis=0)
+        self._put(batch, {"valid": valid})
+        if changed:
+            decided = decisions(before, after, self._half)
             self.fields["decisions"][:, batch] = decided[border.checked]
-            self._put(batch, decision_sums(decided[pairs]))
-            self._put(batch, {"valid": np.isfinite(part[pairs]).sum(axis=0)})
-            if len(short.index):
-                self.fields["bias"][:, batch] = bias_sums(closures(part, closed), short, border.clusters, self._half)
+            self._put(batch, decision_sums(decided[border.settled]))
+        if len(self._short.index):
+            self.fields["bias"][:, batch] = bias_sums(closure[self._settled], self._short, border.clusters, self._half)
 
-    def solved(self, members: Index, observed: NDArray[np.float32], weight: Float, solution: Solution, wave: float) -> None:
+    def solved(self, members: Index, observed: NDArray[np.float32], weight: Float, solution: Solution) -> None:
         """Take in the solution of some pixels.
 
         Parameters
@@ -152,8 +163,6 @@ class Recorder:
             (pixel,) their positions
         observed, weight, solution
             (pair, pixel), (pair,), of the inversion
-        wave
-            length of the radar's, m
         """
         border = self._border
         known = np.isfinite(solution.residual)
@@ -164,30 +173,15 @@ class Recorder:
         scale[~np.isfinite(scale)] = np.nan
         self.fields["displacement"][:, members] = solution.displacement[: border.first]
         self.fields["deviation"][:, members] = solution.std[: border.first] * scale
-        self._put(members, fit_sums(solution.residual[border.settled], weight[border.settled], wave))
+        self._put(members, fit_sums(solution.residual[border.settled], weight[border.settled], self._half))
         self.fields["boundary"][:, members] = normal_equations(
             border.pattern, observed[border.settled], weight[border.settled]
         )
 
 
-def batches(pixels: int) -> list[slice]:
-    """Pixels that are summed up at once."""
-    return [slice(start, min(start + BATCH, pixels)) for start in range(0, pixels, BATCH)]
-
-
-def unscreened_sums(
-    closure: NDArray[np.floating], observed: NDArray[np.floating], half: float, error_m: float
-) -> dict[str, NDArray[np.generic]]:
-    """What is counted of closures (triangle, pixel) m and interferograms (pair, pixel) before they are screened."""
-    valid = np.isfinite(closure)
-    size = np.where(valid, np.abs(closure), 0.0)
-    return {
-        "closure_squares": (size**2).sum(axis=0, dtype=np.float64),
-        "closures": valid.sum(axis=0),
-        "closure_errors": (size > error_m).sum(axis=0),
-        "misclosed": (np.rint(size / half) != 0).sum(axis=0),
-        "valid_before": np.isfinite(observed).sum(axis=0),
-    }
+def misclosed(closure: NDArray[np.floating], half_wavelength_m: float) -> NDArray[np.int64]:
+    """How many closures (triangle, pixel) m of a pixel are whole cycles off."""
+    return np.asarray((np.abs(closure) > half_wavelength_m / 2).sum(axis=0))
 
 
 def decisions(before: NDArray[np.float32], after: NDArray[np.float32], half: float) -> NDArray[np.int8]:
@@ -200,17 +194,17 @@ def decisions(before: NDArray[np.float32], after: NDArray[np.float32], half: flo
     return turns
 
 
-def decision_sums(decided: NDArray[np.int8]) -> dict[str, NDArray[np.generic]]:
+def decision_sums(decided: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
     """Interferograms that were masked and corrected, of every pixel."""
     masked = decided == MASKED
     return {"masked": masked.sum(axis=0), "corrected": ((decided != 0) & ~masked).sum(axis=0)}
 
 
-def fit_sums(residual: Float, weight: Float, wave: float) -> dict[str, NDArray[np.generic]]:
+def fit_sums(residual: Float, weight: Float, half_wavelength_m: float) -> dict[str, NDArray[Any]]:
     """What is summed of residuals (pair, pixel) m, NaN where not used."""
     used = np.isfinite(residual)
     misfit = np.where(used, residual, 0.0)
-    phase = (misfit * (4 * np.pi / wave)).astype(np.float32)
+    phase = (misfit * (2 * np.pi / half_wavelength_m)).astype(np.float32)
     return {
         "used": used.sum(axis=0),
         "chi2": weight @ misfit**2,
@@ -234,19 +228,31 @@ def normal_equations(pattern: Elimination, observed: NDArray[np.floating], weigh
     last = np.zeros(times, bool)
     last[times - kept :] = True
     out = np.empty((kept * (kept + 2), observed.shape[1]))
+    rooted, reached = _connected(pattern, np.isfinite(observed), last)
+    used = np.isfinite(observed) & reached[pattern.network.reference] & reached[pattern.network.secondary]
     size = max(64, 2**20 // max(pattern.size, 1))
     for start in range(0, observed.shape[1], size):
         part = slice(start, start + size)
-        data = observed[:, part].astype(np.float64)
-        valid = np.isfinite(data)
-        rooted = reached_epochs(pattern, valid)
-        reached = reached_epochs(pattern, valid, pattern.zero | last)
-        used = valid & reached[pattern.network.reference] & reached[pattern.network.secondary]
-        weights = np.where(used, weight[:, None], 0.0)
+        weights = np.where(used[:, part], weight[:, None], 0.0)
         # The matrix of what has no interferogram is zero where an epoch is kept, one where it is eliminated.
-        factor = factorise(pattern, weights, reached | last[:, None])
-        right = forward(factor, weights, np.where(used, data, 0.0))
+        factor = factorise(pattern, weights, reached[:, part] | last[:, None])
+        right = forward(factor, weights, np.where(used[:, part], observed[:, part], 0.0))
         out[: kept * kept, part] = factor.entries[pattern.left.ravel()]
         out[kept * kept : kept * (kept + 1), part] = right[last]
-        out[kept * (kept + 1) :, part] = rooted[last]
+    out[kept * (kept + 1) :] = rooted[last]
     return out
+
+
+def _connected(
+    pattern: Elimination, valid: NDArray[np.bool_], last: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which epochs valid interferograms connect with the first, and with that or the last ones, (time, pixel) each."""
+    order, starts = sorted_by_validity(valid)
+    alike = valid[:, order[starts]]
+    rooted = reached_epochs(pattern, alike)
+    reached = rooted.copy()
+    apart = np.flatnonzero(~rooted.all(axis=0))
+    reached[:, apart] = reached_epochs(pattern, alike[:, apart], pattern.zero | last)
+    group = np.empty(len(order), np.intp)
+    group[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    return rooted[:, group], reached[:, group]

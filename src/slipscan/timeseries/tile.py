@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
-from slipscan.timeseries.closure import ClosureSummary, closures
+from slipscan.timeseries.closure import ClosureSummary, closures, sums_of
 from slipscan.timeseries.inversion import invert, sorted_by_validity, temporal_coherence
 from slipscan.timeseries.phase_bias import phase_bias
 from slipscan.timeseries.plan import Plan
@@ -90,11 +90,9 @@ def invert_tile(
     observed = observed_of(plan, Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs), mask)
     recorder = None
     if border is not None:
-        error_m = 1e-3 * plan.settings.closure_error_mm
-        recorder = Recorder(border, plan.triangles, plan.short, plan.wavelength / 2, error_m, observed)
-    fields = _screened(plan, observed, counts)
-    if recorder is not None:
-        recorder.screened(observed)
+        error_m, pixels = counts.closure.error_m, observed.shape[1]
+        recorder = Recorder(border, plan.triangles, plan.short, plan.wavelength / 2, error_m, pixels)
+    fields = _screened(plan, observed, counts, recorder)
     fields |= _inverted(plan, observed, fields.pop("biased") > 0, counts, recorder)
     maps = {}
     for name, values in fields.items():
@@ -127,7 +125,7 @@ def _batches(pixels: int, values_per_pixel: int, fewest: int) -> list[slice]:
     return [slice(start, min(start + size, pixels)) for start in range(0, pixels, size)]
 
 
-def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps:
+def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts, recorder: Recorder | None) -> Maps:
     """Closure, unwrapping errors (masked or corrected in `observed`) and phase bias of every pixel."""
     settings, half = plan.settings, plan.wavelength / 2
     names = ("closure_rms", "unwrapping_error_share", "phase_bias", "biased")
@@ -137,16 +135,24 @@ def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps
     limit = np.inf if settings.max_phase_bias_mm_yr is None else 1e-3 * settings.max_phase_bias_mm_yr
     for batch in _batches(observed.shape[1], len(observed) + len(plan.triangles), 256):
         part = np.ascontiguousarray(observed[:, batch])
+        before = part if recorder is None else part.copy()
         closure = closures(part, plan.triangles)
-        fields["closure_rms"][batch] = counts.closure.add(closure)
+        sums = sums_of(closure, counts.closure.error_m)
+        fields["closure_rms"][batch] = counts.closure.add_sums(*sums)
+        if recorder is not None:
+            recorder.unscreened(batch, part, closure, sums)
         share, summary = screen(
             part, closure, plan.triangles, half, 1e-3 * settings.closure_error_mm, settings.unwrapping_errors
         )
         fields["unwrapping_error_share"][batch] = share
         counts.unwrapping.merge(summary)
-        if summary.masked or summary.corrected:
-            observed[:, batch] = part
+        changed = bool(summary.masked or summary.corrected)
+        if changed:
             closure = closures(part, plan.triangles)
+        if recorder is not None:
+            recorder.screened(batch, before, part, closure, changed)
+        if changed:
+            observed[:, batch] = part
         if len(plan.short.index):
             bias, significant = phase_bias(closure, plan.short, half)
             fields["phase_bias"][batch] = bias
@@ -190,7 +196,7 @@ def _inverted(
         counts.squares += float(np.nansum(residual**2))
         counts.residuals += int(used.sum())
         if recorder is not None:
-            recorder.solved(members, observed[:, members], plan.weight, solution, plan.wavelength)
+            recorder.solved(members, observed[:, members], plan.weight, solution)
     if recorder is not None:
         _nearly_enough(plan, observed, valid, recorder)
     return fields
@@ -203,4 +209,4 @@ def _nearly_enough(plan: Plan, observed: NDArray[np.float32], valid: NDArray[np.
     for batch in _batches(len(members), len(observed), 2048):
         some = members[batch]
         solution = invert(plan.network, plan.segment, observed[:, some], plan.weight, "l2", plan.pattern)
-        recorder.solved(some, observed[:, some], plan.weight, solution, plan.wavelength)
+        recorder.solved(some, observed[:, some], plan.weight, solution)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
-from slipscan.timeseries.closure import ClosureSummary, closures
+from slipscan.timeseries.closure import ClosureSummary, closures, sums_of
 from slipscan.timeseries.elimination import Elimination, eliminate, factorise, reached_epochs, solve, variances
 from slipscan.timeseries.inversion import Float
 from slipscan.timeseries.memory import tile_of
@@ -18,7 +18,7 @@ from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets, bias_of_sums, bias_sums
 from slipscan.timeseries.plan import Plan, tile_side
 from slipscan.timeseries.settled import (
-    SUMS, Border, decision_sums, decisions, fit_sums, unscreened_sums,
+    SUMS, Border, decision_sums, decisions, fit_sums, misclosed,
 )  # fmt: skip
 from slipscan.timeseries.tile import Counts, Maps, observed_of
 from slipscan.timeseries.unwrapping import screen
@@ -27,7 +27,7 @@ TOLERANCE: Final = 1e-4
 """Change of the last settled epochs, in standard deviations, and of these, relatively, from which all is inverted."""
 ROUNDING_M: Final = 2e-8
 VALUES: Final = 2**19
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
 class Disagreement(Exception):
@@ -146,7 +146,7 @@ def _update(plan: Plan, window: Window, observed: NDArray[np.float32], kept: Arr
     count = sums["valid"] + valid.sum(axis=0)
     enough = count >= (plan.settings.min_pair_fraction - 1e-9) * len(plan.network.reference)
     displacement, deviation, residual, change = _solved(window, observed[window.opened], kept, enough)
-    for name, values in fit_sums(residual, window.weight, plan.wavelength).items():
+    for name, values in fit_sums(residual, window.weight, plan.wavelength / 2).items():
         sums[name] = sums[name] + values
     used = sums["used"]
     freedom = used - np.isfinite(displacement).sum(axis=0) + 1
@@ -189,7 +189,9 @@ def _screened(
         return none, {}
     before, error_m = observed.copy(), 1e-3 * settings.closure_error_mm
     closure = closures(observed, window.triangles)
-    added = unscreened_sums(closure[window.unsettled], observed[window.opened], half, error_m)
+    part = closure[window.unsettled]
+    added = dict(zip(("closure_squares", "closures", "closure_errors"), sums_of(part, error_m), strict=True))
+    added |= {"misclosed": misclosed(part, half), "valid_before": np.isfinite(observed[window.opened]).sum(axis=0)}
     screen(observed, closure, window.triangles, half, error_m, settings.unwrapping_errors)
     decided = decisions(before, observed, half)
     if (decided[window.border.checked - window.start] != kept["decisions"]).any():
@@ -199,21 +201,16 @@ def _screened(
         sums[name] = sums[name] + values
     count, wrong = sums["closures"], sums["misclosed"]
     known = count > 0
-    counts.closure.merge(
-        ClosureSummary(
-            error_m, int(count.sum()), int(sums["closure_errors"].sum()), float(sums["closure_squares"].sum())
-        )
-    )
+    rms = counts.closure.add_sums(sums["closure_squares"], count.astype(np.int64), sums["closure_errors"])
     summary = counts.unwrapping
     summary.pixels += int(known.sum())
     summary.misclosed += int((wrong > 0).sum())
     summary.values += int(sums["valid_before"][known].sum())
     summary.masked += int(sums["masked"].sum())
     summary.corrected += int(sums["corrected"].sum())
-    share = {"closure_rms": np.full(pixels, np.nan), "unwrapping_error_share": np.full(pixels, np.nan)}
-    np.divide(sums["closure_squares"], count, out=share["closure_rms"], where=known)
-    np.divide(wrong, count, out=share["unwrapping_error_share"], where=known)
-    fields: Arrays = {**share, "closure_rms": np.sqrt(share["closure_rms"])}
+    share = np.full(pixels, np.nan)
+    np.divide(wrong, count, out=share, where=known)
+    fields: Arrays = {"closure_rms": rms, "unwrapping_error_share": share}
     if not len(plan.short.index):
         return none, fields
     closure = closures(observed, window.triangles[window.unsettled])
@@ -226,7 +223,7 @@ def _screened(
     return np.abs(bias) > np.maximum(significant, limit), fields | {"phase_bias": bias}
 
 
-def _padded(sums: NDArray[np.generic], clusters: int) -> Float:
+def _padded(sums: NDArray[Any], clusters: int) -> Float:
     """Sums of clusters of triplets with zeros for those that have come since."""
     parts = np.split(sums.astype(np.float64), 2)
     return np.concatenate([np.pad(part, ((0, clusters - len(part)), (0, 0))) for part in parts])
