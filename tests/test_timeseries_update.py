@@ -188,7 +188,8 @@ def test_settled_epochs_that_would_change_are_inverted_anew(
 
 def test_killed_while_it_keeps_something_it_keeps_nothing(tmp_path: Path) -> None:
     code = (
-        "import json, os, signal; import numpy as np; from pathlib import Path; from slipscan.timeseries import memory\n"
+        "import json, os, signal; import numpy as np; from pathlib import Path\n"
+        "from slipscan.timeseries import memory\n"
         "json.dumps = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "memory.Memory(Path('cache'), ('a' * 64,) * 2).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})"
     )

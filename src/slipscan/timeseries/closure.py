@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ def closures(observed: NDArray[np.floating], triangles: Index) -> NDArray[np.flo
 def sums_of(
     closure: NDArray[np.floating], error_m: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sum of squares, m2, number of valid ones, and of those over `error_m`, of closures (triangle, pixel), by pixel."""
+    """Sum of squares, m2, number of valid ones and of those over `error_m`, of closures (triangle, pixel)."""
     valid = np.isfinite(closure)
     size = np.where(valid, np.abs(closure), 0.0)
     squares = (size**2).sum(axis=0, dtype=np.float64)
@@ -63,9 +64,7 @@ class ClosureSummary:
         """
         return self.add_sums(*sums_of(closure, self.error_m))
 
-    def add_sums(
-        self, squares: NDArray[np.float64], count: NDArray[np.integer], errors: NDArray[np.integer]
-    ) -> NDArray[np.float64]:
+    def add_sums(self, squares: NDArray[np.float64], count: NDArray[Any], errors: NDArray[Any]) -> NDArray[np.float64]:
         """Add what `sums_of` gives of a block of pixels; as `add`."""
         self.errors += int(errors.sum())
         self.triplet_pixels += int(count.sum())

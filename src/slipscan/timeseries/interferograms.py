@@ -29,7 +29,7 @@ from slipscan.timeseries.region import region_polygon, where
 from slipscan.timeseries.results import as_variable
 from slipscan.timeseries.settled import Border
 from slipscan.timeseries.tile import SETTLED, Counts, Maps, invert_tile
-from slipscan.timeseries.update import Disagreement, Window, update_tile
+from slipscan.timeseries.update import DisagreementError, Window, update_tile
 from slipscan.timeseries.updating import known_of, meta_of, settled_border, window_of
 from slipscan.workers import in_order
 
@@ -136,7 +136,7 @@ def _tile(
     if window is not None:
         try:
             return tile, *update_tile(plan, window, tile, polygon_mask[tile])
-        except (Disagreement, SlipscanError) as reason:
+        except (DisagreementError, SlipscanError) as reason:
             log.info("rows %d to %d, columns %d to %d are inverted in full: %s", *_ends(tile), reason)
     return tile, *invert_tile(plan, *tile, polygon_mask[tile], border)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from rasterio.warp import Resampling
 
 from slipscan.geometry import Grid, read_grid
 from slipscan.settings import TimeseriesSettings
-from slipscan.store import CHUNK
 from slipscan.timeseries.components import ComponentOffsets, Overlaps, count_overlaps, solve_offsets
 from slipscan.timeseries.elimination import Elimination, eliminate
 from slipscan.timeseries.grid import choose_resampling, target_grid, tiles
-from slipscan.timeseries.inversion import weight_of_coherence
 from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
 from slipscan.timeseries.reading import labels, masked, pair_groups, window
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import number, reference_point, region_polygon, where
+from slipscan.timeseries.weights import median_coherence, weights_of
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
 from slipscan.workers import in_order
 
@@ -35,8 +33,6 @@ TILE_VALUES = 2**23
 LARGEST_SIDE = 512
 WAVELENGTHS_M = (0.02, 0.3)
 """From X to L band."""
-SAMPLE_CHUNKS = 16
-"""Chunks of the store, spread over the scene, from which a large scene's median coherence is taken."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ def make_plan(
     dataset, network, everything, main = _referenced(dataset, native, settings, known)
     left_in = np.isfinite(everything.offset)
     offset = everything.offset[left_in]
-    coherence = _coherence(dataset, native, settings, known.coherence)
+    coherence = median_coherence(dataset, native, settings, known.coherence)
     segment = segments(network, settings.disconnected, where(dataset))
     if segment.max() > 0:
         log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
@@ -146,7 +142,7 @@ def make_plan(
         short=short_triplets(network, closed),
         pattern=eliminate(network, segment),
         offset=offset,
-        weight=_weights(coherence, settings, "coherence" in whole),
+        weight=weights_of(coherence, settings, "coherence" in whole),
         coherence=coherence,
         left_in=left_in,
         known=everything,
@@ -285,47 +281,3 @@ def _overlaps(
         values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
         label.append(labels(part).reshape(len(layers), -1))
     return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
-
-
-def _coherence(
-    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, known: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the median coherence of every interferogram's valid native pixels, (pair,); NaN where it is not needed."""
-    count = dataset.sizes["pair"]
-    coherence = np.full(count, np.nan)
-    if settings.weights != "coherence" or "coherence" not in dataset:
-        return coherence
-    coherence[: len(known)] = known
-    blocks, step = _sample(native.shape)
-    for pairs in pair_groups(count, len(known)):
-        layers: list[list[NDArray[np.float32]]] = [[] for _ in range(count)[pairs]]
-        for rows, columns in blocks:
-            part = window(dataset, pairs, rows, columns)
-            valid = np.isfinite(masked(part, settings.min_coherence))[:, ::step, ::step]
-            values = part["coherence"].values[:, ::step, ::step]
-            for kept, layer, good in zip(layers, values, valid, strict=True):
-                kept.append(layer[good])
-        for pair, kept in enumerate(layers, pairs.start):
-            sampled = np.concatenate(kept)
-            if len(sampled):
-                coherence[pair] = np.median(sampled)
-    return coherence
-
-
-def _weights(coherence: NDArray[np.float64], settings: TimeseriesSettings, has_coherence: bool) -> NDArray[np.float64]:
-    """Return the weight of every interferogram, (pair,), from its median coherence."""
-    if settings.weights != "coherence" or not has_coherence:
-        return np.ones(len(coherence))
-    known = np.isfinite(coherence)
-    typical = np.median(coherence[known]) if known.any() else 1.0
-    return weight_of_coherence(np.where(known, coherence, typical))
-
-
-def _sample(shape: tuple[int, int]) -> tuple[list[tuple[slice, slice]], int]:
-    """Choose the chunks from which a scene's median coherence is taken, and the step within them."""
-    rows, columns = ([slice(start, start + CHUNK["y"]) for start in range(0, size, CHUNK["y"])] for size in shape)
-    chunks = list(itertools.product(rows, columns))
-    if len(chunks) <= SAMPLE_CHUNKS // 4:
-        return chunks, 1
-    chosen = np.unique(np.linspace(0, len(chunks) - 1, SAMPLE_CHUNKS).astype(int))
-    return [chunks[index] for index in chosen], 2

@@ -4,8 +4,8 @@ New epochs come at the end. What is long before them is settled: the interferogr
 screened once, and enter an update by a few sums, the normal equations of its last epochs (Schur complement, all earlier
 epochs eliminated), and its series. The solution for all epochs from these last ones on is then that of the whole
 network. The earlier ones stay as they are: with the settled data unchanged, the change of an earlier epoch is a
-weighted mean of the changes of the last ones and of zero (the normal matrix is that of a grounded graph), so it is never
-larger than theirs, which `update` checks.
+weighted mean of the changes of the last ones and of zero (the normal matrix is that of a grounded graph), so it is
+never larger than theirs, which `update` checks.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def invert_tile(
 
 
 def observed_of(plan: Plan, tile: Grid, mask: NDArray[np.bool_], first: int = 0) -> NDArray[np.float32]:
-    """Masked, joined, referenced and projected interferograms, from the first on, of a tile's pixels, (pair, pixel) m."""
+    """Masked, joined, referenced and projected interferograms, from `first` on, of a tile's pixels, (pair, pixel) m."""
     take = resampler(plan.native, tile, mask, plan.resampling, plan.target.spacing)
     out = np.full((len(plan.offset) - first, take.pixels), np.nan, np.float32)
     if take.rows.start == take.rows.stop or take.columns.start == take.columns.stop:

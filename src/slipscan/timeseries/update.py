@@ -18,8 +18,13 @@ from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets, bias_of_sums, bias_sums
 from slipscan.timeseries.plan import Plan, tile_side
 from slipscan.timeseries.settled import (
-    SUMS, Border, decision_sums, decisions, fit_sums, misclosed,
-)  # fmt: skip
+    SUMS,
+    Border,
+    decision_sums,
+    decisions,
+    fit_sums,
+    misclosed,
+)
 from slipscan.timeseries.tile import Counts, Maps, observed_of
 from slipscan.timeseries.unwrapping import screen
 
@@ -30,7 +35,7 @@ VALUES: Final = 2**19
 Arrays = dict[str, NDArray[Any]]
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """What is kept does not agree with the new interferograms; says which check failed."""
 
 
@@ -106,7 +111,7 @@ def update_tile(plan: Plan, window: Window, tile: tuple[slice, slice], mask: NDA
 
     Raises
     ------
-    Disagreement
+    DisagreementError
         the solution may differ from that of all interferograms
     """
     settings = plan.settings
@@ -155,7 +160,7 @@ def _update(plan: Plan, window: Window, observed: NDArray[np.float32], kept: Arr
     std = deviation * np.sqrt(chi2)
     last = std[window.border.first - window.border.reach : window.border.first]
     if (change > TOLERANCE * np.nan_to_num(last) + ROUNDING_M).any():
-        raise Disagreement("settled epochs change")
+        raise DisagreementError("settled epochs change")
     np.divide(
         np.hypot(sums["cosine"], sums["sine"]), used, out=agreement, where=enough & (used > 0), casting="same_kind"
     )
@@ -179,7 +184,7 @@ def _screened(
 
     Raises
     ------
-    Disagreement
+    DisagreementError
         it is decided otherwise of an interferogram that was looked at before
     """
     settings, half, pixels = plan.settings, plan.wavelength / 2, observed.shape[1]
@@ -189,13 +194,13 @@ def _screened(
         return none, {}
     before, error_m = observed.copy(), 1e-3 * settings.closure_error_mm
     closure = closures(observed, window.triangles)
-    part = closure[window.unsettled]
-    added = dict(zip(("closure_squares", "closures", "closure_errors"), sums_of(part, error_m), strict=True))
+    part, names = closure[window.unsettled], ("closure_squares", "closures", "closure_errors")
+    added: dict[str, Any] = dict(zip(names, sums_of(part, error_m), strict=True))
     added |= {"misclosed": misclosed(part, half), "valid_before": np.isfinite(observed[window.opened]).sum(axis=0)}
     screen(observed, closure, window.triangles, half, error_m, settings.unwrapping_errors)
     decided = decisions(before, observed, half)
     if (decided[window.border.checked - window.start] != kept["decisions"]).any():
-        raise Disagreement("unwrapping errors are found otherwise")
+        raise DisagreementError("unwrapping errors are found otherwise")
     added |= decision_sums(decided[window.opened])
     for name, values in added.items():
         sums[name] = sums[name] + values
@@ -238,7 +243,7 @@ def _solved(
 
     Raises
     ------
-    Disagreement
+    DisagreementError
         the last settled epochs change, or are reached where they were not
     """
     border, pattern, network = window.border, window.pattern, window.pattern.network
@@ -246,7 +251,7 @@ def _solved(
     matrix = kept["boundary"][: reach**2].reshape(reach, reach, pixels)
     right, rooted = np.split(kept["boundary"][reach**2 :], 2)
     first, second = np.triu_indices(reach + 1, 1)
-    # The normal matrix of a graph with one epoch held at zero is again a graph: of the last settled epochs and that one.
+    # The normal matrix of a graph with one epoch held at zero is again that of a graph.
     to_zero = np.maximum(matrix.sum(axis=1), 0.0)
     between = np.maximum(-matrix[np.maximum(first - 1, 0), second - 1], 0.0)
     held = np.where((first == 0)[:, None], to_zero[second - 1], between)
@@ -286,14 +291,14 @@ def _change(
 
     Raises
     ------
-    Disagreement
+    DisagreementError
         they are reached where they were not, or their standard deviations change
     """
     new, formal = solved[1 : reach + 1], deviation[1 : reach + 1]
     old, kept = (np.where(enough, values[-reach:], np.nan) for values in settled)
     known = np.isfinite(old)
     if (np.isfinite(new) != known).any():
-        raise Disagreement("epochs are connected otherwise")
+        raise DisagreementError("epochs are connected otherwise")
     if np.isnan(kept[known]).any() or (np.abs(formal - kept) > TOLERANCE * kept + 1e-6)[known].any():
-        raise Disagreement("standard deviations change")
+        raise DisagreementError("standard deviations change")
     return np.where(known, np.abs(new - old), 0.0)

@@ -97,7 +97,7 @@ def window_of(plan: Plan, found: Found) -> Window | None:
 def _same_network(plan: Plan, border: Border, found: Found) -> bool:
     """Whether the settled epochs and interferograms are those of an entry."""
     network = plan.network
-    return (
+    return bool(
         network.dates[: border.first].astype(np.int64).tolist() == found.meta["dates"]
         and network.reference[border.settled].tolist() == found.meta["reference"]
         and network.secondary[border.settled].tolist() == found.meta["secondary"]
