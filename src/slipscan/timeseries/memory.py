@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 KIND: Final = "settled"
 GROUP: Final = SHARD["pair"]
-VARIABLES: Final = ("interferogram", "coherence")
+VARIABLES: Final = ("interferogram", "coherence", "component")
 ATTRIBUTES: Final = ("radar_wavelength_m", "region_polygon", "reference_lon", "reference_lat", "slipscan_version")
 LOOKED_FOR: Final = 8
 """Groups of interferograms that may have come since the entry was written."""
@@ -106,10 +106,9 @@ def memory_of(
 ) -> Memory | None:
     """The labels of a store of product 'interferograms' as `slipscan archive` writes it; None for anything else.
 
-    None too where the whole network has to be seen at once: connected components, the L1 norm, no reference point.
+    None too where the whole network has to be seen at once: the L1 norm, no reference point.
     """
-    whole = "component" in dataset and settings.component_offsets == "solve"
-    if cache_dir is None or whole or settings.norm != "l2" or not {*ATTRIBUTES} <= dataset.attrs.keys():
+    if cache_dir is None or settings.norm != "l2" or not {*ATTRIBUTES} <= dataset.attrs.keys():
         return None
     digest = _identity(observations, dataset, settings)
     if digest is None:
@@ -118,8 +117,8 @@ def memory_of(
     labels = [digest.hexdigest()]
     for group in range(dataset.sizes["pair"] // GROUP):
         digest.update(np.ascontiguousarray(dates[:, group * GROUP : (group + 1) * GROUP]).tobytes())
-        for name in VARIABLES:
-            for file in sorted(files_below(observations / name / "c" / str(group))):
+        for folder in (observations / name / "c" / str(group) for name in VARIABLES):
+            for file in sorted(files_below(folder)) if folder.is_dir() else ():  # what is all fill has no file
                 digest.update(f"{file.relative_to(observations).as_posix()} {sha256_file(file)}\n".encode())
         labels.append(digest.hexdigest())
     return Memory(Path(cache_dir), tuple(labels))

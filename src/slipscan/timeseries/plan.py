@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -14,23 +12,20 @@ from rasterio.warp import Resampling
 
 from slipscan.geometry import Grid, read_grid
 from slipscan.settings import TimeseriesSettings
-from slipscan.timeseries.components import ComponentOffsets, Overlaps, count_overlaps, solve_offsets
+from slipscan.timeseries.components import ComponentOffsets, Overlaps, solve_offsets
 from slipscan.timeseries.elimination import Elimination, eliminate
-from slipscan.timeseries.grid import choose_resampling, target_grid, tiles
+from slipscan.timeseries.grid import choose_resampling, target_grid
 from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
+from slipscan.timeseries.overlaps import KnownOverlaps, overlaps_of
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
-from slipscan.timeseries.reading import labels, masked, pair_groups, window
+from slipscan.timeseries.reading import labels, masked, pair_groups, tile_side, window
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import number, reference_point, region_polygon, where
 from slipscan.timeseries.weights import median_coherence, weights_of
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
-from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
-TILE_VALUES = 2**23
-"""Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
-LARGEST_SIDE = 512
 WAVELENGTHS_M = (0.02, 0.3)
 """From X to L band."""
 
@@ -43,16 +38,22 @@ class Known:
     ----------
     offset, valid
         (interferogram,) median of the reference area, m (NaN: too few pixels), and its valid pixels
+    main
+        (interferogram,) connected component that holds the reference; None where components are not joined
     coherence
         (pair,) median, of those that have a reference
+    overlaps
+        of their components; None: all are counted
     """
 
     offset: NDArray[np.float64]
     valid: Index
+    main: NDArray[np.intp] | None
     coherence: NDArray[np.float64]
+    overlaps: KnownOverlaps | None
 
 
-NOTHING_KNOWN = Known(np.empty(0), np.empty(0, np.intp), np.empty(0))
+NOTHING_KNOWN = Known(np.empty(0), np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), None)
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Plan:
         (interferogram of the dataset,) whether it is among the pairs
     known
         what was found of the interferograms of the dataset
-    components
-        offsets of connected components; None where there are none, or they are ignored
+    components, overlaps
+        offsets of connected components, and what they were solved from; None where there are none, or they are ignored
     side
         of a tile, target pixels
     wavelength
@@ -88,6 +89,7 @@ class Plan:
     left_in: NDArray[np.bool_]
     known: Known
     components: ComponentOffsets | None
+    overlaps: Overlaps | None
     native: Grid
     target: Grid
     resampling: Resampling
@@ -125,9 +127,10 @@ def make_plan(
     resampling = choose_resampling(native, settings.pixel_m)
     log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
     closed = triangles(network)
-    components = None
+    components, overlaps = None, None
     if main is not None:
-        components = _components(dataset, settings, offset, main, closed, wavelength / 2, threads)
+        overlaps = overlaps_of(dataset, settings, offset, main, closed, wavelength / 2, threads, known.overlaps)
+        components = solve_offsets(overlaps, main, closed, wavelength / 2)
     if reference_point(dataset) is None:
         # Each interferogram then has a constant of its own, which no triplet closes.
         log.warning("nothing is referenced, so that unwrapping errors and phase bias are counted, not masked")
@@ -147,17 +150,13 @@ def make_plan(
         left_in=left_in,
         known=everything,
         components=components,
+        overlaps=overlaps,
         native=native,
         target=target,
         resampling=resampling,
         side=max(2, int(tile_side(len(offset)) / ratio)),
         wavelength=wavelength,
     )
-
-
-def tile_side(pairs: int) -> int:
-    """Side of a square of so many interferograms that fits in memory."""
-    return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
 
 
 def _referenced(
@@ -191,7 +190,8 @@ def _referenced(
         )
         dataset = dataset.isel(pair=good)
         network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
-    return dataset, network, Known(offset, valid, known.coherence), None if main is None else main[good]
+    everything = Known(offset, valid, main, known.coherence, None)
+    return dataset, network, everything, None if main is None else main[good]
 
 
 def _reference(
@@ -204,14 +204,16 @@ def _reference(
     """
     count = dataset.sizes["pair"]
     offset, valid = np.zeros(count), np.zeros(count, np.intp)
-    known = "component" in dataset and settings.component_offsets == "solve"
-    main = np.full(count, -1, np.intp) if known else None
+    joined = "component" in dataset and settings.component_offsets == "solve"
+    main = np.full(count, -1, np.intp) if joined else None
     point = reference_point(dataset)
     if point is None:
         return offset, valid, main
     area = reference_area(native, *point, settings.reference_radius_m)
     rows, columns = _extent(np.nonzero(area)[0]), _extent(np.nonzero(area)[1])
     offset[: len(before.offset)], valid[: len(before.valid)] = before.offset, before.valid
+    if main is not None and before.main is not None:
+        main[: len(before.main)] = before.main
     for pairs in pair_groups(count, len(before.offset)):
         part = window(dataset, pairs, rows, columns)
         values = masked(part, settings.min_coherence)
@@ -235,49 +237,3 @@ def _is_empty(dataset: xr.Dataset, pair: int, settings: TimeseriesSettings) -> b
 def _extent(positions: Index) -> slice:
     """The smallest slice that holds all positions."""
     return slice(int(positions.min()), int(positions.max()) + 1)
-
-
-def _components(
-    dataset: xr.Dataset,
-    settings: TimeseriesSettings,
-    offset: NDArray[np.float64],
-    main: NDArray[np.intp],
-    closed: Index,
-    half_wavelength_m: float,
-    threads: int,
-) -> ComponentOffsets:
-    """Solve for the offsets of connected components in one pass over the interferograms."""
-    referenced = bool((main > 0).all())
-    if not referenced:
-        log.warning("nothing is referenced, so that components cannot be joined: the largest of each pair is kept")
-
-    used = closed if referenced else closed[:0]
-    count = partial(_overlaps, dataset, settings.min_coherence, offset, main, used, half_wavelength_m)
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    overlaps = Overlaps()
-    for part in in_order(count, tiles(shape, tile_side(len(offset))), threads, "overlaps of components"):
-        overlaps.merge(part)
-    if not referenced:
-        for pair in range(len(main)):
-            sizes = {label: n for (own, label), n in overlaps.pixels.items() if own == pair and label > 0}
-            main[pair] = max(sizes, key=lambda label: (sizes[label], -label), default=-1)
-    return solve_offsets(overlaps, main, closed, half_wavelength_m)
-
-
-def _overlaps(
-    dataset: xr.Dataset,
-    min_coherence: float,
-    offset: NDArray[np.float64],
-    main: NDArray[np.intp],
-    used: Index,
-    half_wavelength_m: float,
-    tile: tuple[slice, slice],
-) -> Overlaps:
-    """How components of interferograms meet in one tile."""
-    values, label = [], []
-    for pairs in pair_groups(len(offset)):
-        part = window(dataset, pairs, *tile)
-        layers = masked(part, min_coherence)
-        values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
-        label.append(labels(part).reshape(len(layers), -1))
-    return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)

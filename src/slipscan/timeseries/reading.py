@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 
 PAIRS_AT_ONCE = 64
 """Interferograms in one reading: a chunk of the store."""
+
+
+TILE_VALUES = 2**23
+"""Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
+LARGEST_SIDE = 512
+
+
+def tile_side(pairs: int) -> int:
+    """Side of a square of so many interferograms that fits in memory."""
+    return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
 
 
 def pair_groups(count: int, first: int = 0) -> list[slice]:

@@ -16,7 +16,8 @@ from slipscan.timeseries.inversion import Float
 from slipscan.timeseries.memory import tile_of
 from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets, bias_of_sums, bias_sums
-from slipscan.timeseries.plan import Plan, tile_side
+from slipscan.timeseries.plan import Plan
+from slipscan.timeseries.reading import tile_side
 from slipscan.timeseries.settled import (
     SUMS,
     Border,

@@ -11,6 +11,7 @@ import xarray as xr
 
 from slipscan.timeseries.memory import GROUP, Found
 from slipscan.timeseries.network import build_network
+from slipscan.timeseries.overlaps import KnownOverlaps
 from slipscan.timeseries.plan import Known, Plan
 from slipscan.timeseries.settled import QUIET, Border, border_of
 from slipscan.timeseries.update import Window, make_window
@@ -38,7 +39,7 @@ def settled_border(plan: Plan, dataset: xr.Dataset) -> Kept | None:
         all interferograms, those that have no reference among them
     """
     network = plan.network
-    if plan.segment.any():
+    if plan.segment.any() or (plan.known.main is not None and (plan.known.main[plan.left_in] <= 0).any()):
         return None
     reach = int((network.secondary - network.reference).max())
     everything = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
@@ -62,19 +63,40 @@ def meta_of(plan: Plan, kept: Kept) -> dict[str, Any]:
     """What is saved beside the arrays."""
     pairs, border = kept.groups * GROUP, kept.border
     network, settled = plan.network, kept.border.settled
+    inside, overlaps = int(plan.left_in[:pairs].sum()), None
+    if plan.overlaps is not None:
+        overlaps = KnownOverlaps.of(plan.overlaps, plan.triangles, inside).described()
     return {
         "first": border.first, "reach": border.reach,
         "dates": network.dates[: border.first].astype(np.int64).tolist(),
         "reference": network.reference[settled].tolist(), "secondary": network.secondary[settled].tolist(),
         "weight": plan.weight[settled].tolist(),
         "offset": plan.known.offset[:pairs].tolist(), "valid": plan.known.valid[:pairs].tolist(),
-        "coherence": plan.coherence[: int(plan.left_in[:pairs].sum())].tolist(),
+        "coherence": plan.coherence[:inside].tolist(),
+        "main": None if plan.known.main is None else plan.known.main[:pairs].tolist(),
+        "shifts": _shifts(plan, inside),
+        "overlaps": overlaps,
     }  # fmt: skip
+
+
+def _shifts(plan: Plan, pairs: int) -> list[list[float]]:
+    """Pair, component and what is added to it, m, of the first pairs, where it is used."""
+    if plan.components is None:
+        return []
+    first = plan.components.shift[:pairs]
+    return [[int(pair), int(label), float(first[pair, label])] for pair, label in np.argwhere(np.isfinite(first))]
 
 
 def known_of(found: Found) -> Known:
     """What an entry says of its interferograms."""
-    return Known(found.numbers("offset"), found.numbers("valid").astype(np.intp), found.numbers("coherence"))
+    main, overlaps = found.meta["main"], found.meta["overlaps"]
+    return Known(
+        found.numbers("offset"),
+        found.numbers("valid").astype(np.intp),
+        None if main is None else np.array(main, np.intp),
+        found.numbers("coherence"),
+        None if overlaps is None else KnownOverlaps(**overlaps),
+    )
 
 
 def window_of(plan: Plan, found: Found) -> Window | None:
@@ -95,10 +117,11 @@ def window_of(plan: Plan, found: Found) -> Window | None:
 
 
 def _same_network(plan: Plan, border: Border, found: Found) -> bool:
-    """Whether the settled epochs and interferograms are those of an entry."""
+    """Whether the settled epochs and interferograms, and what is added to their components, are those of an entry."""
     network = plan.network
     return bool(
         network.dates[: border.first].astype(np.int64).tolist() == found.meta["dates"]
         and network.reference[border.settled].tolist() == found.meta["reference"]
         and network.secondary[border.settled].tolist() == found.meta["secondary"]
+        and _shifts(plan, len(found.meta["coherence"])) == found.meta["shifts"]
     )
