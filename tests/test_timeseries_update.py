@@ -230,3 +230,9 @@ def test_kept_normal_equations_are_those_of_dense_algebra() -> None:
         np.testing.assert_allclose(rows[: kept**2, pixel].reshape(kept, kept), expected, atol=1e-12)
         np.testing.assert_allclose(rows[kept**2 : -kept, pixel], right[last] - gain @ right[inner], atol=1e-12)
         assert (rows[-kept:, pixel] == 1).all()
+
+
+def test_a_cache_that_takes_nothing_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "cache").write_text("a file")
+    memory.Memory(tmp_path / "cache", ("a" * 64,) * 2).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
+    assert "is not kept" in caplog.text

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
-from slipscan.outofcore import Empty
+from slipscan.outofcore import Empty, release
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
@@ -120,6 +120,8 @@ def _invert(
                 if name not in maps:
                     maps[name] = empty((*values.shape[:-2], *plan.target.shape), values.dtype.type)
             maps[name][(..., *tile)] = values
+            if name.startswith(SETTLED):
+                release(maps[name])
         return part_counts
 
     work = partial(_tile, plan, polygon_mask, window, border)

@@ -8,6 +8,7 @@ never by an update, so that nothing adds up. Its files are checked before they a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -35,6 +36,8 @@ KIND: Final = "settled"
 GROUP: Final = SHARD["pair"]
 VARIABLES: Final = ("interferogram", "coherence", "component")
 ATTRIBUTES: Final = ("radar_wavelength_m", "region_polygon", "reference_lon", "reference_lat", "slipscan_version")
+LAYERS: Final = 16
+"""Layers of an array that are written at once."""
 LOOKED_FOR: Final = 8
 """Groups of interferograms that may have come since the entry was written."""
 _META, _DIGESTS = "settled.json", "digests.json"
@@ -86,19 +89,34 @@ class Memory:
             if _is_whole(entry):
                 return Found(entry, groups, json.loads((entry / _META).read_text(encoding="utf-8")))
             log.warning("%s is damaged: it is removed, and all interferograms are inverted", entry)
-            discard(entry)
+            with contextlib.suppress(OSError):  # a cache may be shared read-only
+                discard(entry)
         return None
 
     def save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Write an entry: arrays (row, y, x), and what JSON can hold."""
+        """Write an entry: arrays (row, y, x), and what JSON can hold; a cache that takes none is said in the log."""
+        try:
+            self._save(groups, arrays, meta)
+        except (SlipscanError, OSError) as error:
+            log.warning("what an update needs is not kept, so that the next run inverts everything again: %s", error)
+
+    def _save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
         with cache.written(cache.path(self.cache_dir, KIND, self.labels[groups])) as beside:
             beside.mkdir()
             for name in ARRAYS:
-                np.save(beside / f"{name}.npy", arrays[name])
-                release(arrays[name])
+                _write_npy(beside / f"{name}.npy", arrays[name])
             (beside / _META).write_text(json.dumps(meta), encoding="utf-8")
             digests = {path.relative_to(beside).as_posix(): sha256_file(path) for path in files_below(beside)}
             (beside / _DIGESTS).write_text(json.dumps(digests, sort_keys=True), encoding="utf-8")
+
+
+def _write_npy(path: Path, array: NDArray[Any]) -> None:
+    """Write an array, which may lie in a file, some layers at a time."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        for start in range(0, len(array), LAYERS):
+            file.write(np.ascontiguousarray(array[start : start + LAYERS]).data)
+            release(array)
 
 
 def memory_of(
@@ -154,8 +172,9 @@ def _is_whole(entry: Path) -> bool:
     """Whether every file of an entry is there as it was written."""
     try:
         digests = json.loads((entry / _DIGESTS).read_text(encoding="utf-8"))
-        return isinstance(digests, dict) and all(sha256_file(entry / name) == text for name, text in digests.items())
-    except (OSError, ValueError):
+        names = {_META, *(f"{name}.npy" for name in ARRAYS)}
+        return digests.keys() == names and all(sha256_file(entry / name) == text for name, text in digests.items())
+    except (OSError, ValueError, AttributeError):
         return False
 
 
