@@ -112,6 +112,20 @@ def test_an_update_equals_a_run_of_all(tmp_path: Path, caplog: pytest.LogCapture
         assert_alike(update, full)
 
 
+def test_an_update_of_a_chain_without_loops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = scenes.displacement(100, *SHAPE)
+    chain = scenes.dataset(truth, scenes.neighbours(100, 1), noise=2e-3)
+    lasting = everything()
+    made = chain.assign_attrs({name: lasting.attrs[name] for name in ("region_polygon", "slipscan_version", "product")})
+    run(tmp_path, until(made, 98))
+    with caplog.at_level(logging.INFO):
+        update = run(tmp_path, made)
+    assert "update: " in caplog.text and "in full" not in caplog.text
+    full = run(tmp_path, made, cached=False)
+    assert full["inversion_std"].isnull().all() and update["inversion_std"].isnull().all()
+    np.testing.assert_allclose(update["displacement"], full["displacement"], atol=1e-7)
+
+
 def removed(made: xr.Dataset, cache_dir: Path) -> xr.Dataset:
     return made.isel(pair=np.arange(made.sizes["pair"]) != 40)
 

@@ -135,6 +135,11 @@ class Recorder:
         self._put(batch, {name: a - b for name, a, b in zip(names, totals, opened, strict=True)})
         self._put(batch, {"valid_before": np.isfinite(observed[self._border.settled]).sum(axis=0)})
 
+    def without_triangles(self, observed: NDArray[np.float32]) -> None:
+        """Take in the interferograms of a network in which nothing can be screened."""
+        valid = np.isfinite(observed[self._border.settled]).sum(axis=0)
+        self._put(slice(None), {"valid_before": valid, "valid": valid})
+
     def screened(
         self,
         batch: slice,

@@ -131,6 +131,8 @@ def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts, recorde
     names = ("closure_rms", "unwrapping_error_share", "phase_bias", "biased")
     fields = {name: np.full(observed.shape[1], np.nan, np.float32) for name in names}
     if not len(plan.triangles):
+        if recorder is not None:
+            recorder.without_triangles(observed)
         return {"closure_rms": fields["closure_rms"], "biased": fields["biased"]}
     limit = np.inf if settings.max_phase_bias_mm_yr is None else 1e-3 * settings.max_phase_bias_mm_yr
     for batch in _batches(observed.shape[1], len(observed) + len(plan.triangles), 256):

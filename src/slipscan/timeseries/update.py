@@ -159,6 +159,8 @@ def _update(plan: Plan, window: Window, observed: NDArray[np.float32], kept: Arr
     chi2, agreement = np.full(len(used), np.nan), np.full(len(used), np.nan, np.float32)
     np.divide(sums["chi2"], freedom, out=chi2, where=freedom > 0)
     std = deviation * np.sqrt(chi2)
+    if ((freedom > 0) & np.isnan(std) & np.isfinite(displacement)).any():
+        raise DisagreementError("something has become redundant")
     last = std[window.border.first - window.border.reach : window.border.first]
     if (change > TOLERANCE * np.nan_to_num(last) + ROUNDING_M).any():
         raise DisagreementError("settled epochs change")
@@ -300,6 +302,6 @@ def _change(
     known = np.isfinite(old)
     if (np.isfinite(new) != known).any():
         raise DisagreementError("epochs are connected otherwise")
-    if np.isnan(kept[known]).any() or (np.abs(formal - kept) > TOLERANCE * kept + 1e-6)[known].any():
+    if (np.abs(formal - kept) > TOLERANCE * kept + 1e-6)[known].any():  # NaN: nothing was redundant
         raise DisagreementError("standard deviations change")
     return np.where(known, np.abs(new - old), 0.0)
