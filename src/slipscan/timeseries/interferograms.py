@@ -24,12 +24,13 @@ from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
 from slipscan.timeseries.memory import ARRAYS, Found, Memory
+from slipscan.timeseries.opened import Window
 from slipscan.timeseries.plan import NOTHING_KNOWN, Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
 from slipscan.timeseries.results import as_variable
 from slipscan.timeseries.settled import Border
 from slipscan.timeseries.tile import SETTLED, Counts, Maps, invert_tile
-from slipscan.timeseries.update import DisagreementError, Window, update_tile
+from slipscan.timeseries.update import DisagreementError, update_tile
 from slipscan.timeseries.updating import known_of, meta_of, settled_border, window_of
 from slipscan.workers import in_order
 

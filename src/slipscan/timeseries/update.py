@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,16 +9,14 @@ from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
 from slipscan.timeseries.closure import ClosureSummary, closures, sums_of
-from slipscan.timeseries.elimination import Elimination, eliminate, factorise, reached_epochs, solve, variances
+from slipscan.timeseries.elimination import factorise, reached_epochs, solve, variances
 from slipscan.timeseries.inversion import Float
 from slipscan.timeseries.memory import tile_of
-from slipscan.timeseries.network import Index, Network
-from slipscan.timeseries.phase_bias import ShortTriplets, bias_of_sums, bias_sums
+from slipscan.timeseries.opened import Window
+from slipscan.timeseries.phase_bias import bias_of_sums, bias_sums
 from slipscan.timeseries.plan import Plan
-from slipscan.timeseries.reading import tile_side
 from slipscan.timeseries.settled import (
     SUMS,
-    Border,
     decision_sums,
     decisions,
     fit_sums,
@@ -38,73 +34,6 @@ Arrays = dict[str, NDArray[Any]]
 
 class DisagreementError(Exception):
     """What is kept does not agree with the new interferograms; says which check failed."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """What all tiles share of an update.
-
-    Attributes
-    ----------
-    entry
-        what is kept of the settled interferograms
-    start
-        the first interferogram that is read
-    opened
-        (open pair,) positions behind `start` of those that are not settled
-    triangles
-        (triangle, 3) all that are read, positions behind `start`
-    unsettled
-        (open triangle,) those of them that have an open pair
-    short
-        short triplets, as positions among `unsettled`
-    pattern
-        network of the first epoch, the last settled ones and the open ones
-    weight
-        (open pair,), in the unit of what is kept
-    side
-        of a tile, target pixels
-    """
-
-    entry: Path
-    border: Border
-    start: int
-    opened: Index
-    triangles: Index
-    unsettled: Index
-    short: ShortTriplets
-    pattern: Elimination
-    weight: Float
-    side: int
-
-
-def make_window(plan: Plan, border: Border, entry: Path, unit: float) -> Window:
-    """Prepare what all tiles share; `unit`: a pair's weight in the plan over the one that is kept."""
-    network = plan.network
-    start = int(np.searchsorted(network.reference, border.first - 3 * border.reach))
-    opened = np.flatnonzero(~border.settled)
-    read = np.flatnonzero((plan.triangles >= start).all(axis=1))
-    unsettled = ~border.settled[plan.triangles[read]].all(axis=1)
-    node = network.reference[opened] - (border.first - border.reach) + 1
-    other = network.secondary[opened] - (border.first - border.reach) + 1
-    first, second = np.triu_indices(border.reach + 1, 1)
-    reduced = Network(
-        network.dates[border.first - border.reach - 1 :],
-        np.concatenate([first, node]),
-        np.concatenate([second, other]),
-    )
-    return Window(
-        entry=entry,
-        border=border,
-        start=start,
-        opened=opened - start,
-        triangles=plan.triangles[read] - start,
-        unsettled=np.flatnonzero(unsettled),
-        short=plan.short.among(read[unsettled]),
-        pattern=eliminate(reduced, np.zeros(len(reduced.dates), np.int64)),
-        weight=plan.weight[opened] / unit,
-        side=max(2, plan.side * tile_side(len(plan.offset) - start) // tile_side(len(plan.offset))),
-    )
 
 
 def update_tile(plan: Plan, window: Window, tile: tuple[slice, slice], mask: NDArray[np.bool_]) -> tuple[Maps, Counts]:

@@ -11,10 +11,10 @@ import xarray as xr
 
 from slipscan.timeseries.memory import GROUP, Found
 from slipscan.timeseries.network import build_network
+from slipscan.timeseries.opened import Window, make_window
 from slipscan.timeseries.overlaps import KnownOverlaps
 from slipscan.timeseries.plan import Known, Plan
 from slipscan.timeseries.settled import QUIET, Border, border_of
-from slipscan.timeseries.update import Window, make_window
 
 log = logging.getLogger(__name__)
 
