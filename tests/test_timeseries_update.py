@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import signal
@@ -22,6 +23,7 @@ from slipscan.timeseries import elimination, memory, network, settled, stage, up
 
 EPOCHS, ADDED, REACH = 60, 5, 3
 SHAPE = (12, 13)
+LABELS = ("a" * 64,) * 2
 SETTINGS = scenes.SETTINGS.model_copy(update={"min_pair_fraction": 0.7, "max_phase_bias_mm_yr": 20.0})
 
 
@@ -174,14 +176,14 @@ def test_other_settings_find_nothing(tmp_path: Path) -> None:
     write_zarr(everything(), tmp_path / "observations.zarr")
     dataset = open_zarr(tmp_path / "observations.zarr")
 
-    def labels(**changes: object) -> memory.Memory | None:
+    def labels(**changes: object) -> set[str]:
         settings = SETTINGS.model_copy(update=changes)
-        return memory.memory_of(tmp_path / "observations.zarr", dataset, settings, tmp_path / "cache")
+        found = memory.memory_of(tmp_path / "observations.zarr", dataset, settings, tmp_path / "cache")
+        return set() if found is None else {*found.labels}
 
-    one, other = labels(), labels(min_coherence=0.2)
-    assert one is not None and other is not None and one == labels()
-    assert not set(one.labels) & set(other.labels)
-    assert labels(norm="l1") is None
+    assert labels() and labels() == labels()
+    assert labels(min_coherence=0.2) and not labels() & labels(min_coherence=0.2)
+    assert not labels(norm="l1")
 
 
 def test_late_interferograms_may_be_replaced(tmp_path: Path, kept: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,11 +216,12 @@ def test_killed_while_it_keeps_something_it_keeps_nothing(tmp_path: Path) -> Non
         "import json, os, signal; import numpy as np; from pathlib import Path\n"
         "from slipscan.timeseries import memory\n"
         "json.dumps = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "memory.Memory(Path('cache'), ('a' * 64,) * 2).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})"
+        "labels = ('a' * 64,) * 2\n"
+        "memory.Memory(Path('cache'), labels, lambda: labels).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == -signal.SIGKILL
     assert list(tmp_path.glob("cache/settled/*/.*/new/*/sums.npy"))
-    kept = memory.Memory(tmp_path / "cache", ("a" * 64,) * 2)
+    kept = memory.Memory(tmp_path / "cache", LABELS, lambda: LABELS)
     assert kept.find() is None
     kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
     assert kept.find() is not None
@@ -248,5 +251,76 @@ def test_kept_normal_equations_are_those_of_dense_algebra() -> None:
 
 def test_a_cache_that_takes_nothing_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cache").write_text("a file")
-    memory.Memory(tmp_path / "cache", ("a" * 64,) * 2).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
+    kept = memory.Memory(tmp_path / "cache", LABELS, lambda: LABELS)
+    kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
     assert "is not kept" in caplog.text
+
+
+def test_interferograms_that_are_replaced_while_they_are_read_are_not_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_zarr(everything(), tmp_path / "observations.zarr")
+    dataset = open_zarr(tmp_path / "observations.zarr")
+    begun = memory.memory_of(tmp_path / "observations.zarr", dataset, SETTINGS, tmp_path / "cache")
+    write_zarr(replaced(everything(), tmp_path), tmp_path / "observations.zarr")
+    assert begun is not None
+    begun.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
+    assert "were replaced while they were read" in caplog.text
+    assert begun.find() is None
+
+
+def test_another_code_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_zarr(everything(), tmp_path / "observations.zarr")
+
+    def labels() -> set[str]:
+        found = memory.memory_of(
+            tmp_path / "observations.zarr", open_zarr(tmp_path / "observations.zarr"), SETTINGS, tmp_path
+        )
+        assert found is not None
+        return set(found.labels)
+
+    before = labels()
+    shutil.copytree(Path(memory.__file__).parent, tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(memory, "__file__", str(tmp_path / "code" / "memory.py"))
+    memory._code.cache_clear()
+    assert labels() == before
+    with (tmp_path / "code" / "settled.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    memory._code.cache_clear()
+    assert not labels() & before
+    memory._code.cache_clear()
+
+
+def test_a_store_whose_chunks_lie_elsewhere_is_not_kept(tmp_path: Path) -> None:
+    write_zarr(everything(), tmp_path / "observations.zarr")
+    dataset = open_zarr(tmp_path / "observations.zarr")
+    described = tmp_path / "observations.zarr" / "interferogram" / "zarr.json"
+    layout = json.loads(described.read_text())
+    layout["chunk_key_encoding"]["configuration"]["separator"] = "."
+    described.write_text(json.dumps(layout))
+    assert memory.memory_of(tmp_path / "observations.zarr", dataset, SETTINGS, tmp_path / "cache") is None
+
+
+def test_a_pixel_that_comes_to_have_enough_interferograms_gets_its_series(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = everything()
+    early = np.flatnonzero(made["secondary_date"].values <= scenes.dates(50)[-1])
+    lacking = np.random.default_rng(0).permutation(early)[: int(0.365 * len(early))]
+    made["interferogram"].values[lacking, 7, 7] = np.nan
+    before = run(tmp_path, until(made, 50))
+    with caplog.at_level(logging.INFO):
+        update = run(tmp_path, made)
+    assert "are inverted in full: pixels have come to have enough interferograms" in caplog.text
+    full = run(tmp_path, made, cached=False)
+    came = before["displacement"].isnull().all("time").values & full["displacement"].notnull().any("time").values
+    assert came.any()
+    assert_alike(update, full)
+
+
+def test_a_series_that_has_become_shorter(tmp_path: Path, kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(kept, tmp_path / "cache")
+    with caplog.at_level(logging.INFO):
+        update = run(tmp_path, until(everything(), EPOCHS - 6))
+    assert "update: " in caplog.text and "in full" not in caplog.text
+    assert_alike(update, run(tmp_path, until(everything(), EPOCHS - 6), cached=False))

@@ -126,8 +126,7 @@ def _invert(
         return part_counts
 
     work = partial(_tile, plan, polygon_mask, window, border)
-    side = plan.side if window is None else window.side
-    for part_counts in in_order(work, tiles(plan.target.shape, side), threads, "invert tiles", written):
+    for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles", written):
         counts.merge(part_counts)
     return maps, counts
 

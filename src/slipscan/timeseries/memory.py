@@ -1,19 +1,22 @@
 """What an update needs of the settled part of a track, in the content-addressed cache.
 
 An entry's label is made of the bytes of the first groups of 64 interferograms in their store, as they lie on the disk,
-of their grid, dates, region, settings and versions: another interferogram, one that is gone, another setting or another
-code has another label, and finds nothing. An entry is written whole or not at all, by a run of all interferograms, and
-never by an update, so that nothing adds up. Its files are checked before they are used.
+of their grid, dates, region and settings, and of this package's code: another interferogram, one that is gone, another
+setting or another code has another label, and finds nothing. An entry is written whole or not at all, by a run of all
+interferograms, and never by an update, so that nothing adds up. Its files are checked before they are used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache as once
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +31,6 @@ from slipscan.outofcore import release
 from slipscan.outputs import files_below, sha256_file
 from slipscan.settings import TimeseriesSettings
 from slipscan.store import SHARD
-from slipscan.timeseries import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ KIND: Final = "settled"
 GROUP: Final = SHARD["pair"]
 VARIABLES: Final = ("interferogram", "coherence", "component")
 ATTRIBUTES: Final = ("radar_wavelength_m", "region_polygon", "reference_lon", "reference_lat", "slipscan_version")
+KEYS: Final = {"name": "default", "configuration": {"separator": "/"}}
+"""How a store names the files of its chunks: c/group/row/column."""
+LIBRARIES: Final = ("numpy", "scipy", "pyproj", "shapely")
 LAYERS: Final = 16
 """Layers of an array that are written at once."""
 LOOKED_FOR: Final = 8
@@ -74,10 +79,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Memory:
-    """Labels of the first 0, 1, ... groups of interferograms of a store, and where entries lie."""
+    """Labels of the first 0, 1, ... groups of interferograms of a store, and where entries lie.
+
+    Attributes
+    ----------
+    again
+        makes the labels anew: a store that was replaced while it was read is not kept under the labels of the old one
+    """
 
     cache_dir: Path
     labels: tuple[str, ...]
+    again: Callable[[], tuple[str, ...] | None]
 
     def find(self) -> Found | None:
         """The newest entry that fits, checked."""
@@ -96,7 +108,10 @@ class Memory:
     def save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Write an entry: arrays (row, y, x), and what JSON can hold; a cache that takes none is said in the log."""
         try:
-            self._save(groups, arrays, meta)
+            if self.again() == self.labels:
+                self._save(groups, arrays, meta)
+            else:
+                log.warning("the interferograms were replaced while they were read: nothing is kept of them")
         except (SlipscanError, OSError) as error:
             log.warning("what an update needs is not kept, so that the next run inverts everything again: %s", error)
 
@@ -128,6 +143,13 @@ def memory_of(
     """
     if cache_dir is None or settings.norm != "l2" or not {*ATTRIBUTES} <= dataset.attrs.keys():
         return None
+    again = partial(_labels, observations, dataset, settings)
+    labels = again()
+    return None if labels is None else Memory(Path(cache_dir), labels, again)
+
+
+def _labels(observations: Path, dataset: xr.Dataset, settings: TimeseriesSettings) -> tuple[str, ...] | None:
+    """Labels of the first 0, 1, ... groups of interferograms; None where they do not lie in groups as ours do."""
     digest = _identity(observations, dataset, settings)
     if digest is None:
         return None
@@ -139,7 +161,7 @@ def memory_of(
             for file in sorted(files_below(folder)) if folder.is_dir() else ():  # what is all fill has no file
                 digest.update(f"{file.relative_to(observations).as_posix()} {sha256_file(file)}\n".encode())
         labels.append(digest.hexdigest())
-    return Memory(Path(cache_dir), tuple(labels))
+    return tuple(labels)
 
 
 def _identity(observations: Path, dataset: xr.Dataset, settings: TimeseriesSettings) -> Any:
@@ -151,14 +173,15 @@ def _identity(observations: Path, dataset: xr.Dataset, settings: TimeseriesSetti
         described = observations / name / "zarr.json"
         if not described.is_file():
             return None
-        layout[name] = json.loads(described.read_text(encoding="utf-8"))
-        if layout[name].get("chunk_grid", {}).get("configuration", {}).get("chunk_shape", [0])[0] != GROUP:
+        own = layout[name] = json.loads(described.read_text(encoding="utf-8"))
+        chunks = own["chunk_grid"].get("configuration", {}).get("chunk_shape", [0])
+        if own["dimension_names"][0] != "pair" or chunks[0] != GROUP or own["chunk_key_encoding"] != KEYS:
             return None
-        layout[name]["shape"][0] = None
+        own["shape"][0] = None
     if "interferogram" not in layout:
         return None
     common = {
-        "version": VERSION, "numpy": np.__version__, "settings": settings.model_dump(), "layout": layout,
+        "code": _code(), "settings": settings.model_dump(), "layout": layout,
         "attributes": {name: dataset.attrs[name] for name in ATTRIBUTES},
         "crs": {name: str(value) for name, value in sorted(dataset["spatial_ref"].attrs.items())},
         "variables": sorted(map(str, dataset.data_vars)),
@@ -166,6 +189,18 @@ def _identity(observations: Path, dataset: xr.Dataset, settings: TimeseriesSetti
     return hashlib.sha256(
         cache.key(json.dumps(common, sort_keys=True), dataset["x"].values, dataset["y"].values).encode()
     )
+
+
+@once
+def _code() -> str:
+    """SHA-256 of this package's source and the versions of the libraries that its numbers depend on.
+
+    The stage's VERSION says whether a run of all interferograms gives other results, not whether what is kept is made
+    or understood otherwise.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    return cache.key(*(path.read_text(encoding="utf-8") for path in sources), *versions)
 
 
 def _is_whole(entry: Path) -> bool:

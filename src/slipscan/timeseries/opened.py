@@ -12,7 +12,6 @@ from slipscan.timeseries.inversion import Float
 from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets
 from slipscan.timeseries.plan import Plan
-from slipscan.timeseries.reading import tile_side
 from slipscan.timeseries.settled import Border
 
 
@@ -38,8 +37,6 @@ class Window:
         network of the first epoch, the last settled ones and the open ones
     weight
         (open pair,), in the unit of what is kept
-    side
-        of a tile, target pixels
     """
 
     entry: Path
@@ -51,7 +48,6 @@ class Window:
     short: ShortTriplets
     pattern: Elimination
     weight: Float
-    side: int
 
 
 def make_window(plan: Plan, border: Border, entry: Path, unit: float) -> Window:
@@ -79,5 +75,4 @@ def make_window(plan: Plan, border: Border, entry: Path, unit: float) -> Window:
         short=plan.short.among(read[unsettled]),
         pattern=eliminate(reduced, np.zeros(len(reduced.dates), np.int64)),
         weight=plan.weight[opened] / unit,
-        side=max(2, plan.side * tile_side(len(plan.offset) - start) // tile_side(len(plan.offset))),
     )

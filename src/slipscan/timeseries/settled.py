@@ -33,8 +33,9 @@ SLACK: Final = 0.05
 MASKED: Final = -128
 SUMS: Final = (
     "closure_squares", "closures", "closure_errors", "misclosed", "valid_before", "masked", "corrected", "valid",
-    "used", "chi2", "squares", "cosine", "sine",
+    "used", "chi2", "squares", "cosine", "sine", "solved",
 )  # fmt: skip
+"""Of every pixel; `solved` is 1 where the series of the settled epochs is kept."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ class Recorder:
         scale[~np.isfinite(scale)] = np.nan
         self.fields["displacement"][:, members] = solution.displacement[: border.first]
         self.fields["deviation"][:, members] = solution.std[: border.first] * scale
-        self._put(members, fit_sums(solution.residual[border.settled], weight[border.settled], self._half))
+        fit = fit_sums(solution.residual[border.settled], weight[border.settled], self._half)
+        self._put(members, fit | {"solved": np.ones(len(members))})
         self.fields["boundary"][:, members] = normal_equations(
             border.pattern, observed[border.settled], weight[border.settled]
         )

@@ -80,6 +80,8 @@ def _update(plan: Plan, window: Window, observed: NDArray[np.float32], kept: Arr
     valid = np.isfinite(observed[window.opened])
     count = sums["valid"] + valid.sum(axis=0)
     enough = count >= (plan.settings.min_pair_fraction - 1e-9) * len(plan.network.reference)
+    if (sums["solved"] == 0)[enough].any():
+        raise DisagreementError("pixels have come to have enough interferograms")
     displacement, deviation, residual, change = _solved(window, observed[window.opened], kept, enough)
     for name, values in fit_sums(residual, window.weight, plan.wavelength / 2).items():
         sums[name] = sums[name] + values
@@ -161,8 +163,11 @@ def _screened(
 
 
 def _padded(sums: NDArray[Any], clusters: int) -> Float:
-    """Sums of clusters of triplets with zeros for those that have come since."""
-    parts = np.split(sums.astype(np.float64), 2)
+    """Sums of so many clusters of triplets: zeros for those that have come since, none of those that have gone.
+
+    No cluster of a settled triplet goes.
+    """
+    parts = (part[:clusters] for part in np.split(sums.astype(np.float64), 2))
     return np.concatenate([np.pad(part, ((0, clusters - len(part)), (0, 0))) for part in parts])
 
 
