@@ -96,6 +96,7 @@ def kill(results: Path, points: int) -> None:
         # What a killed one left is removed by the next, in operations of its own: so on, until one ends by itself.
         number = 1 + round(place * step)
         (results / "catalogue.gpkg").write_bytes(keep)
+        forget_unlocked(results, Path(tempfile.gettempdir()))
         code = status_of(forked(at_operation, number, results))
         print(number, code, names.get(digest(results / "catalogue.gpkg"), "mixture"), flush=True)
         if code == 0:
@@ -104,6 +105,18 @@ def kill(results: Path, points: int) -> None:
     print("end", names.get(digest(results / "catalogue.gpkg"), "mixture"))
     print("left", *left_in(results))
     print("scratch", *left_in(Path(tempfile.gettempdir())))
+
+
+def forget_unlocked(*directories: Path) -> None:
+    """Remove directories, empty but for a lock that nobody holds, of writers that were killed before they held a lock.
+
+    The programme keeps them for a week. To look at each takes operations, so that the next kill would come no later.
+    """
+    for directory in directories:
+        for path in directory.glob(".*.slipscan-*"):
+            if path.suffix != ".trash" and not (path / "lock").exists():
+                (path / "lock-new").unlink(missing_ok=True)
+                path.rmdir()
 
 
 def left_in(directory: Path) -> list[str]:

@@ -108,7 +108,8 @@ def denoised(method: str) -> Callable[[Path], Numbers]:
 def detect(_: Path) -> Numbers:
     """Threshold and transients of a stack with an event."""
     settings = DetectSettings(nulls=8)
-    dataset, track = track_in(stack_dataset(epochs=30, seed=6, event_m=0.05), settings)
+    dataset = stack_dataset(epochs=30, seed=6, event_m=0.05)
+    dataset, track = track_in(dataset, settings, noise=estimate_noise(dataset, NoiseSettings()))
     calibration = calibrate_track(track, settings, 1)
     found = detect_in(dataset, track, settings, calibration)
     middle = (found["t50"] - found["time"][0]) / np.timedelta64(1, "D")

@@ -111,7 +111,7 @@ def test_what_is_laid_on_the_bands_is_what_the_road_makes_of_it() -> None:
     pattern = place.pattern(node, mw)
     assert pattern is not None
     search = Scan().search(track_in(dataset, DETECTION)[1], DETECTION)  # as it is, not as noise
-    plain = dataclasses.replace(ground, noise=search, orders=[np.arange(EPOCHS)], ratios=[[None] * 2])
+    plain = dataclasses.replace(ground, noise=search, orders=[np.arange(EPOCHS)], nulls=[search])
     laid = injected(plain, pattern, day, 30.0, 0).weighed(1.0)
     change = los_change(node.source(mw), place.east, place.north, ground.los)
     history = Ramp(day, 30.0 / OF_RAMP).column(dates(EPOCHS))

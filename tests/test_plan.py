@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from slipscan.detect import calibrate
-from slipscan.detect.nulls import KINDS
+from slipscan.detect.nulls import KINDS, SIMULATED
 from slipscan.errors import SlipscanError
 from slipscan.fleet.plan import Machines, Work, measured, plan, seconds, works
 from slipscan.fleet.plan_page import describe
@@ -66,10 +66,10 @@ def test_hours_are_work_times_rate_and_what_binds_is_the_largest() -> None:
 
 
 def test_null_stacks_count_both_passes() -> None:
-    assert (len(KINDS), calibrate.FIRST_PASS_NULLS) == (2, 32)
+    assert (len((*KINDS, SIMULATED)), calibrate.FIRST_PASS_NULLS) == (3, 32)
     rates = Rates(**{**FREE, "null_s_per_million": 3600.0})
     (work, _) = works([region()], SETTINGS, rates)
-    for nulls, stacks in ((8, 2 * 16), (64, 2 * 96)):
+    for nulls, stacks in ((8, 3 * 16), (64, 3 * 96)):
         settings = Settings.model_validate({**SETTINGS.model_dump(), "detect": {"nulls": nulls}})
         assert math.isclose(
             plan([region()], settings, rates, ONE).stages["cpu_h"].sum(), 2 * stacks * work.million_epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,6 +20,8 @@ from slipscan.atomic import write_text
 from slipscan.detect import registry
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.track import exposure_of, track_of
+from slipscan.noise.estimate import measure
+from slipscan.noise.stage import dataset_of
 from slipscan.outputs import check_outputs, text_kind
 from slipscan.settings import DetectSettings
 
@@ -75,6 +78,7 @@ def _read(rows: Path) -> list[dict[str, Any]]:
 def counted(row: Row, plan: SkillPlan) -> dict[str, Any]:
     """False alarms above the threshold of one scene, and the p-value of its strongest."""
     observation = load_scene(row, plan).observation(background_known=False)
+    observation = dataclasses.replace(observation, noise=dataset_of(measure(observation), observation.time))
     settings = DetectSettings()
     exposure = exposure_of(track_of(observation, settings, None), settings)
     rate = EXPECTED / exposure
@@ -97,7 +101,7 @@ def _page(plan: SkillPlan, table: pd.DataFrame, command: str) -> str:
     return "\n\n".join([
         "# slipbench: false alarms",
         f"Written by `{command}`: scenes of the set `{plan.name}` without an event, beside unknown rate and season."
-        " Each is calibrated on its own null stacks (detector `scan`, settings of a user) for"
+        " The noise of each is measured; it is calibrated on its own null stacks (`scan`, a user's settings) for"
         f" {EXPECTED:g} false alarms in the scene, and searched. Families B to E are of other generators than the one"
         f" that the detector was developed with. Brackets: {INTERVAL:.0%} intervals, as counts are Poisson's. The last"
         " columns: share of scenes whose strongest transient has a p-value as small; 0.1 and 0.4 where p is true.",

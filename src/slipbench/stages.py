@@ -132,18 +132,19 @@ def measure_stages(
 
 
 def measured(stack: Path, nulls: int, options: Sequence[str]) -> list[Cost]:
-    """The cost of noise, denoise, calibrate, detect and source of a stack; products lie beside it."""
-    path = {
-        name: str(stack.with_name(name)) for name in ("noise.zarr", "denoised.zarr", "c.json", "t.zarr", "e.parquet")
-    }
+    """The cost of noise, denoise, calibrate, detect, source and completeness; products lie beside the stack."""
+    names = ("noise.zarr", "denoised.zarr", "c.json", "t.zarr", "e.parquet", "m.parquet")
+    path = {name: str(stack.with_name(name)) for name in names}
+    noise = ["--noise", path["noise.zarr"]]
     chosen = [part for option in options for part in ("--set", option)]
-    calibrated = ["--denoised", path["denoised.zarr"], "--set", f"nulls={nulls}"]
+    calibrated = ["--denoised", path["denoised.zarr"], *noise, "--set", f"nulls={nulls}"]
     calls = {
         "noise": [str(stack), path["noise.zarr"]],
         "denoise": [str(stack), path["denoised.zarr"], *chosen],
         "calibrate": [str(stack), path["c.json"], *calibrated],
         "detect": [str(stack), path["t.zarr"], *calibrated, "--calibration", path["c.json"]],
-        "source": [path["t.zarr"], "--out", path["e.parquet"]],
+        "source": [path["t.zarr"], *noise, "--out", path["e.parquet"]],
+        "completeness": [str(stack), "--calibration", path["c.json"], *noise, "--out", path["m.parquet"]],
     }
     return [cost_of(stage, arguments) for stage, arguments in calls.items()]
 

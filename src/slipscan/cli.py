@@ -165,6 +165,9 @@ def completeness(
     detector: Annotated[
         list[str] | None, typer.Option("--detect", help="key=value of the section detect, as it was calibrated")
     ] = None,
+    noise: Annotated[
+        list[Path] | None, typer.Option(help="of `slipscan noise`, of every track, as `calibrate` was given them")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="use epochs up to this date (calibration_as_of)")] = None,
     cache: CacheDir = None,
     threads: Threads = 1,
@@ -177,7 +180,7 @@ def completeness(
     _one_thread()
     write_completeness(
         stacks, calibration, out, stage_settings(CompletenessSettings, config, options),
-        stage_settings(DetectSettings, config, detector),
+        stage_settings(DetectSettings, config, detector), noise_files=noise or [],
         until=chosen_vintage(until, config), cache_dir=chosen_cache(cache, config), threads=threads,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@ rule completeness:
     input:
         stacks=tracks_of("stack.zarr"),
         calibrations=tracks_of("calibration.json"),
+        noise=tracks_of("noise.zarr"),
     output:
         path("{region}", "completeness.parquet"),
     log:
@@ -25,6 +26,9 @@ rule completeness:
         calibrations=lambda wildcards, input: [
             part for file in input.calibrations for part in ("--calibration", file)
         ],
+        noise=lambda wildcards, input: [
+            part for file in input.noise for part in ("--noise", file)
+        ],
         until=(
             ["--until", SETTINGS.calibration_as_of]
             if SETTINGS.calibration_as_of
@@ -33,5 +37,5 @@ rule completeness:
         cache=plain(SETTINGS.cache_dir),
         code=code("completeness"),
     shell:
-        "slipscan completeness {input.stacks:q} {params.calibrations:q} --out {output:q} {params.until:q}"
-        " --cache {params.cache:q} --threads {threads} {params.options:q} {params.detector:q} 2> {log:q}"
+        "slipscan completeness {input.stacks:q} {params.calibrations:q} {params.noise:q} --out {output:q}"
+        " {params.until:q} --cache {params.cache:q} --threads {threads} {params.options:q} {params.detector:q} 2> {log:q}"

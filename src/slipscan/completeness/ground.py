@@ -17,7 +17,7 @@ from torch import Tensor
 from slipscan.coarse import block_means
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.methods.scan import Scan
-from slipscan.detect.nulls import KINDS, null_order
+from slipscan.detect.nulls import KINDS, SIMULATED
 from slipscan.detect.scan import Scanner
 from slipscan.detect.track import Track
 from slipscan.fit.delay import sample
@@ -58,10 +58,8 @@ class Ground:
         (column, y, x) of an epoch's delay
     sampled, fit
         pixels that the delay is fitted to, and the (column, sampled) matrix that makes its coefficients of them
-    orders
-        of the epochs of null stacks
-    ratios
-        of every null stack, of every band (place,): noise before over noise after the shuffle
+    orders, nulls
+        of the epochs of null stacks, and the scanners of these
     """
 
     name: str
@@ -74,7 +72,11 @@ class Ground:
     sampled: Tensor
     fit: Tensor
     orders: Sequence[NDArray[np.intp]]
-    ratios: Sequence[Sequence[Tensor | None]]
+    nulls: Sequence[Scanner]
+
+    def scanner(self, number: int | None) -> Scanner:
+        """Of a null stack; None: of the real one."""
+        return self.noise if number is None else self.nulls[number]
 
     def order(self, number: int | None) -> NDArray[np.intp]:
         """Of the epochs of a null stack; None: the real one."""
@@ -119,11 +121,13 @@ def ground_of(
     assert track.seen.los is not None
     name, threshold = str(dataset.attrs.get("track", "unnamed")), calibration.threshold_of(False)
     search = Scan().search(track, detection)
+    calibration.check_noise(track.coarse.noise is not None, f"track {name}")
     found = search.find(threshold)
     noise = search.without(found)
     log.info("track %s: %d transient(s) at or above the threshold are taken out", name, len(found))
-    time, columns = track.epochs.time, track.cleaned.columns
-    orders = [null_order(KINDS[i % 2], time, settings.seed, FIRST + i) for i in range(settings.injections)]
+    kinds = (*KINDS, SIMULATED) if noise.simulates else KINDS
+    nulls = [noise.null_stack(kinds[i % len(kinds)], settings.seed, FIRST + i) for i in range(settings.injections)]
+    columns = track.cleaned.columns
     covered = any_valid(track.cleaned.valid).reshape(track.coarse.shape)
     sampled = sample(covered)
     return Ground(
@@ -136,8 +140,8 @@ def ground_of(
         columns=columns,
         sampled=sampled,
         fit=torch.linalg.pinv(columns.flatten(1)[:, sampled].double().T),
-        orders=orders,
-        ratios=[[band.noise_ratio for band in noise.shuffled(order).bands] for order in orders],
+        orders=[order for order, _ in nulls],
+        nulls=[scanner for _, scanner in nulls],
     )
 
 

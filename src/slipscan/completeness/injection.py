@@ -112,10 +112,13 @@ class Injected:
                 break
         return size
 
+    def _filters(self, band: Band) -> Filters:
+        return filters_of(self.search.columns, self.search.epochs, (), band.weight, self.order, red=band.red)
+
     def weighed(self, size: float) -> Weighed:
         """The search with the noise that the epochs have with an event of a size."""
         bands = [one.with_noise_at(size, self.order) for one in self.laid]
-        filters = [filters_of(self.search.columns, self.search.epochs, (), band.weight, self.order) for band in bands]
+        filters = [self._filters(band) for band in bands]
         within = [one.within for one in self.laid]
         return Weighed(self.search.near(bands), filters, [one.signal for one in self.laid], within, self.order,
                        self.threshold)  # fmt: skip
@@ -196,8 +199,8 @@ def _seen_between(days: NDArray[np.floating], start_d: float, end_d: float) -> t
 
 
 def _laid(ground: Ground, part: Part, ramp: Ramp, order: NDArray[np.intp], number: int | None) -> Laid:
-    whole = ground.noise.bands[part.number]
-    band = cropped(whole, part.box, None if number is None else ground.ratios[number][part.number])
+    whole = ground.scanner(number).bands[part.number]
+    band = cropped(whole, part.box)
     left = _Left.of(ground, ramp, order, whole.weight)
     signal = left.series(part.change, part.delay, valid_of(band))
     if number is None:
@@ -239,8 +242,8 @@ class _Left:
         return (out - fitted(out, valid, self.design, self.weight)) * valid
 
 
-def cropped(band: Band, box: Box, ratio: Tensor | None) -> Band:
-    """The places of a band in a box, with the noise ratio of a null stack."""
+def cropped(band: Band, box: Box) -> Band:
+    """The places of a band in a box, with the random walk of a null stack in its values."""
     numbers = torch.arange(len(band.std)).reshape(band.shape)[box]
     places = numbers.flatten()
     position = torch.full((len(band.std),), -1)
@@ -248,11 +251,12 @@ def cropped(band: Band, box: Box, ratio: Tensor | None) -> Band:
     gaps = position[places]
     return replace(
         band,
-        values=band.values[:, places],
+        values=band.series(places),
         std=band.std[places],
         gappy=torch.nonzero(gaps >= 0)[:, 0],
         valid=band.valid[:, gaps[gaps >= 0]],
         shape=(numbers.shape[0], numbers.shape[1]),
         noise=None,
-        noise_ratio=None if ratio is None else ratio[places],
+        noise_ratio=None if band.noise_ratio is None else band.noise_ratio[places],
+        walk=None,
     )

@@ -24,6 +24,7 @@ from slipscan.completeness.sources import ORIENTATIONS, Node
 from slipscan.detect import calibration as calibrations
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.track import Track, open_track
+from slipscan.detect.walks import red_at
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid, to_lonlat
 from slipscan.longitudes import in_range, near
@@ -45,6 +46,7 @@ def write_completeness(
     settings: CompletenessSettings,
     detection: DetectSettings,
     *,
+    noise_files: Sequence[Path] = (),
     until: str | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
@@ -59,6 +61,8 @@ def write_completeness(
         of every track of the region, in the same order
     settings, detection
         of this stage, and of the detector
+    noise_files
+        noise product of every track, if the calibrations were made with them
     until
         only epochs up to this date enter (calibration_as_of)
 
@@ -71,9 +75,18 @@ def write_completeness(
         raise SlipscanError(
             f"{len(calibration_files)} calibrations came with {len(stacks)} stacks: give one a track, in their order"
         )
-    check_outputs([(out, product.KIND)], [*stacks, *calibration_files, *([cache_dir] if cache_dir else [])])
-    pairs = zip(stacks, calibration_files, strict=True)
-    opened = [(*open_track(stack, detection, until=until), calibrations.read(file)) for stack, file in pairs]
+    if noise_files and len(noise_files) != len(stacks):
+        raise SlipscanError(
+            f"{len(noise_files)} noise products came with {len(stacks)} stacks: give one a track, or none"
+        )
+    inputs = [*stacks, *calibration_files, *noise_files, *([cache_dir] if cache_dir else [])]
+    check_outputs([(out, product.KIND)], inputs)
+    noises: Sequence[Path | None] = noise_files or [None for _ in stacks]
+    files = zip(stacks, calibration_files, noises, strict=True)
+    opened = [
+        (*open_track(stack, detection, until=until, noise=noise), calibrations.read(file))
+        for stack, file, noise in files
+    ]
     about = _about(opened, settings, detection)
     key = _key(opened, about, detection)
     if (stored := cache.find(cache_dir, "completeness", key)) is not None:
@@ -193,7 +206,8 @@ def _key(opened: Sequence[Opened], about: dict[str, Any], detection: DetectSetti
 
 
 def _content(dataset: xr.Dataset, track: Track) -> list[np.ndarray]:
-    parts = [track.coarse.values, track.epochs.time.astype("int64"), dataset["x"].values, dataset["y"].values]
+    red = np.array([red_at(track.coarse.noise, 2 * scale) for scale in track.scales_km])
+    parts = [track.coarse.values, track.epochs.time.astype("int64"), dataset["x"].values, dataset["y"].values, red]
     return parts if track.seen.los is None else [*parts, np.asarray(track.seen.los)]
 
 

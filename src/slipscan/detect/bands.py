@@ -25,6 +25,8 @@ FINEST: Final = 1.25
 """Cells of a band's grid in the standard deviation of its Gaussian, at least; at most twice as many."""
 MIN_RELATIVE_NOISE: Final = 0.5
 """A place is not believed to be quieter than half the epoch's noise."""
+LEAST_KNOWN: Final = 0.5
+"""Share of its epochs that the place opposite must have."""
 PLACES: Final = 1 << 14
 """Whose series are put in another order at once."""
 BATCH: Final = 16
@@ -56,6 +58,10 @@ class Band:
     noise_ratio
         (place,) noise before a shuffle of the epochs over that after it: statistics of a null stack are multiplied by
         it; None: 1
+    red
+        variance that a random walk gains in a year over that of the white part of a typical epoch, 1/yr
+    walk
+        (time, time) what makes the random walk of a null stack of `values`; None: none
     """
 
     values: Tensor
@@ -69,6 +75,37 @@ class Band:
     cell_km2: float
     noise: Tensor | None = None
     noise_ratio: Tensor | None = None
+    red: float = 0.0
+    walk: Tensor | None = None
+
+    def series(self, places: Tensor) -> Tensor:
+        """`values` of some places (time, place), with the random walk.
+
+        The walk is made of the noise of the place opposite (the scene turned by half a circle), so that it does not go
+        with the white noise beside it; of the place's own where that has less than half of the epochs.
+        """
+        values = self.values[:, places]
+        if self.walk is None:
+            return values
+        turned = len(self.std) - 1 - places
+        own = self.known(turned).float().mean(0) < LEAST_KNOWN
+        others = torch.where(own, places, turned)
+        # Epochs without data have no step: the others are as much larger.
+        share = self.known(others).float().mean(0).clamp(min=1 / len(values))
+        return values + self.walk @ self.values[:, others] * self.known(places) / share.sqrt()
+
+    def known(self, places: Tensor) -> Tensor:
+        """Where some places have data, (time, place) bool."""
+        number = torch.full((len(self.std),), -1)
+        number[self.gappy] = torch.arange(len(self.gappy))
+        valid = torch.ones(len(self.values), len(places), dtype=torch.bool)
+        at = number[places] >= 0
+        valid[:, at] = self.valid[:, number[places][at]].bool()
+        return valid
+
+    def walking(self, walk: Tensor) -> Band:
+        """The band with a random walk, beside the noise as it was without."""
+        return replace(self if self.noise is not None else self.measured(), walk=walk)
 
     def measured(self) -> Band:
         """The band with the noise of its places as it is now."""
@@ -89,14 +126,9 @@ class Band:
         """(place,) noise of `values` in an order, over the noise of the epochs."""
         epochs = torch.from_numpy(order)
         root = self.weight.sqrt()[epochs, None]
-        number = torch.full((len(self.std),), -1)
-        number[self.gappy] = torch.arange(len(self.gappy))
         out = []
         for places in torch.split(torch.arange(len(self.std)), PLACES):
-            valid = torch.ones(len(order), len(places), dtype=torch.bool)
-            at = number[places] >= 0
-            valid[:, at] = self.valid[:, number[places][at]].bool()
-            out.append(temporal_std(self.values[:, places][epochs] * root, valid[epochs]))
+            out.append(temporal_std(self.series(places)[epochs] * root, self.known(places)[epochs]))
         return torch.maximum(torch.cat(out), MIN_RELATIVE_NOISE / self.std)
 
 

@@ -17,11 +17,8 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
-from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, null_order
-from slipscan.detect.registry import reads_field
-from slipscan.detect.simulated import SIMULATED, simulated, simulator_of
+from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED, null_order
 from slipscan.detect.track import Track, exposure_of, open_track
-from slipscan.noise.simulate import NoiseModel
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
 from slipscan.workers import in_order
@@ -31,7 +28,7 @@ log = logging.getLogger(__name__)
 Maxima = list[tuple[float, bool]]
 """Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
@@ -64,7 +61,7 @@ def write_calibration(
         track.coarse.values,
         track.epochs.time.astype("int64"),
         settings.model_dump_json(),
-        str(track.coarse.noise.to_dict()) if track.coarse.noise is not None and reads_field(settings.method) else "",
+        str(track.coarse.noise.to_dict()) if track.coarse.noise is not None else "",
         *track.device_key,
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
@@ -114,10 +111,9 @@ def _calibrate(
     track: Track, noise: Search, settings: DetectSettings, nulls: int, threads: int, kept: Kept
 ) -> Calibration:
     """Maxima over null stacks that go through the same search as the data."""
-    model = simulator_of(track) if reads_field(settings.method) else None
-    kinds = KINDS if model is None else (*KINDS, SIMULATED)
+    kinds = (*KINDS, SIMULATED) if noise.simulates else KINDS
     tasks = [(kind, index) for kind in kinds for index in range(nulls)]
-    maxima = partial(_maxima, noise, track, model, settings.seed)
+    maxima = partial(_maxima, noise, track, settings.seed)
     found = kept.read()[: len(tasks)]
     for tiles in in_order(maxima, tasks[len(found) :], threads, f"{len(tasks) - len(found)} null stacks"):
         found.append(tiles)
@@ -164,9 +160,9 @@ def _of_kind(found: list[Maxima], kinds: tuple[str, ...], kind: str, nulls: int,
     return np.array([s if e == at_edge else 0.0 for tiles in found[first : first + nulls] for s, e in tiles])
 
 
-def _maxima(noise: Search, track: Track, model: NoiseModel | None, seed: int, task: tuple[str, int]) -> Maxima:
+def _maxima(noise: Search, track: Track, seed: int, task: tuple[str, int]) -> Maxima:
     """The strongest statistic of every tile of one null stack: kind and number."""
     kind, index = task
-    if kind == SIMULATED and model is not None:
-        return noise.null_maxima(np.arange(len(track.epochs)), simulated(track, model, seed, index))
+    if kind == SIMULATED:
+        return noise.simulated_maxima(seed, index)
     return noise.null_maxima(null_order(kind, track.epochs.time, seed, index))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from slipscan.atomic import write_text
+from slipscan.detect.nulls import SIMULATED
 from slipscan.errors import SlipscanError
 from slipscan.outputs import json_kind
 from slipscan.texts import read_json
@@ -23,6 +24,10 @@ TAIL_FRACTION = 0.5
 BOOTSTRAP_DRAWS = 100
 MIN_TAIL = 12
 """Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
+RATIOS = (1e-4, 1e3)
+"""Of shape over scale, that are looked at, over one by the mean excess."""
+NO_GAIN = 1e-6
+"""In the logarithm of the likelihood, a maximum: a shape of 0."""
 REACH = 10.0
 """The fitted tail is believed to one false alarm in so many times the nulls' exposure."""
 KIND = json_kind("a calibration", "id", "tails", "threshold")
@@ -105,6 +110,11 @@ class Calibration:
         """The same by the fitted tail alone, however far it reaches."""
         return float(-np.expm1(-max(tail.rate_above(statistic) for tail in self.tails.values()) * exposure))
 
+    def check_noise(self, given: bool, where: str) -> None:
+        """SlipscanError where a calibration knew how the noise walks in time and a search does not."""
+        if SIMULATED in self.tails and not given:
+            raise SlipscanError(f"{where} was calibrated with its noise product: give it here, too (--noise)")
+
     @property
     def least_rate(self) -> float:
         """A smaller rate is not told by the nulls, whatever the fitted tail says."""
@@ -146,9 +156,26 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
     scale = max(float(excess.mean()), 1e-3 * max(start, 1.0))
     if len(excess) < MIN_TAIL:
         return Tail(start, rate, 0.0, scale)
-    shape, _, fitted = stats.genpareto.fit(excess, floc=0.0)
-    # A bounded tail (negative shape) would state probabilities of exactly zero from a handful of nulls.
-    return Tail(start, rate, max(float(shape), 0.0), scale if shape < 0 else float(fitted))
+    return Tail(start, rate, *_pareto(excess, scale))
+
+
+def _pareto(excess: Float, scale: float) -> tuple[float, float]:
+    """Shape and scale of greatest likelihood, by its profile over their ratio (Grimshaw 1993).
+
+    Shape 0, and the mean, where that is negative: a bounded tail would state probabilities of exactly zero from a
+    handful of nulls.
+    """
+
+    def misfit(log_ratio: float) -> float:
+        shape = float(np.log1p(np.exp(log_ratio) * excess).mean())
+        return float(np.log(shape) - log_ratio) + shape
+
+    found = optimize.minimize_scalar(misfit, bounds=np.log(np.array(RATIOS) / scale), method="bounded")
+    if found.fun > np.log(scale) + excess.mean() / scale - NO_GAIN:
+        return 0.0, scale
+    ratio = float(np.exp(found.x))
+    shape = float(np.log1p(ratio * excess).mean())
+    return shape, shape / ratio
 
 
 def calibrate(

@@ -24,13 +24,20 @@ class Search(Protocol):
         """The same as noise: less transients that were found."""
         ...
 
-    def null_maxima(
-        self, order: NDArray[np.intp], added: NDArray[np.float32] | None = None
-    ) -> list[tuple[float, bool]]:
+    @property
+    def simulates(self) -> bool:
+        """Whether enough is known of the noise in time for simulated null stacks."""
+        ...
+
+    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
         """The strongest statistic of every tile of a null stack (0: nothing found), and whether it lies at an edge.
 
-        The residual with its epochs in an order, or a simulated series (time, y, x), m.
+        Of the residual with its epochs in an order.
         """
+        ...
+
+    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
+        """The same of a simulated null stack, which depends on (seed, index) alone."""
         ...
 
 

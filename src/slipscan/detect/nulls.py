@@ -3,8 +3,9 @@
 The residual of a stack (rate, season and significant events taken out) is put in another order in time.
 Single epochs permuted, in series of some years within their month of the year (delay, whose strength follows the
 season); and blocks of 90 days or more, or whole years, in another order, which keeps what is red: interannual residue
-of the seasonal delay, soil moisture, phase bias, persistent unwrapping steps. A third kind is simulated
-(`detect.simulated`). The stated false-alarm rate is that of the worst kind.
+of the seasonal delay, soil moisture, phase bias, persistent unwrapping steps. A third kind holds the random walk in
+time that the noise product tells of (`detect.walks`, `detect.simulated`): neither kind of shuffle leaves one whole.
+The stated false-alarm rate is that of the worst kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from slipscan.fit.model import DAYS_PER_YEAR, days_since_2014
 
 KINDS = ("permutation", "blocks")
+SIMULATED = "simulated"
 FIRST_PASS_NULLS = 32
 """Of each kind, in the pass that judges what is taken out: fewer leave an event of p near the limit to chance."""
 BLOCK_D = 90.0
@@ -31,14 +33,14 @@ def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -
     Parameters
     ----------
     kind
-        one of KINDS
+        one of KINDS, or SIMULATED: permutations, others than those of that kind
     time
         (time,)
     """
-    generator = np.random.default_rng([seed, KINDS.index(kind), index])
+    generator = np.random.default_rng([seed, (*KINDS, SIMULATED).index(kind), index])
     days = days_since_2014(time)
     is_long = np.ptp(days) >= MONTHS_FROM_YR * DAYS_PER_YEAR
-    if kind == "permutation":
+    if kind != "blocks":
         month = time.astype("datetime64[M]").astype(int) % 12 if is_long else np.zeros(len(time), int)
         order = np.arange(len(time))
         for own in np.unique(month):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.fit.background import fit_series
 from slipscan.fit.model import MIN_EPOCHS
-from slipscan.fit.ramps import projected
+from slipscan.fit.ramps import without
 from slipscan.fit.robust import temporal_std
+from slipscan.fit.temporal import TemporalCovariance
 
 Float = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
     return fit_series(design, series[:, strong].T)[0] / peak
 
 
-def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequence[Ramp] = ()) -> Ramp:
+def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequence[Ramp] = (), red: float = 0.0) -> Ramp:
     """The ramp that fits a projected series best, jointly with offset, rate, season and other ramps.
 
     Parameters
@@ -72,6 +73,8 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequenc
         the ramp that was detected; kept where none of positive amplitude fits
     beside
         ramps that are estimated along
+    red
+        variance that a random walk gains in a year over that of a typical epoch, 1/yr
     """
     known = np.isfinite(projected_series)
     if known.sum() < MIN_EPOCHS + 5:
@@ -81,13 +84,15 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequenc
     own = Epochs(epochs.time[known], segment, epochs.background_known)
     middles = first.middle_d + np.arange(-SEARCH_D, SEARCH_D + STEP_D / 2, STEP_D)
     tried = [Ramp(float(middle), duration) for duration in DURATIONS_D for middle in middles]
-    shapes = projected(own.columns(tried), own.design(beside), torch.ones(len(own), dtype=torch.float64)).numpy()
     noise = temporal_std(torch.from_numpy(series[:, None]), torch.ones(len(own), 1, dtype=torch.bool))
-    variance = max(float(noise[0]) ** 2, 1e-12)
-    precision = (shapes**2).sum(axis=0) / variance
+    white = torch.full((len(own),), max(float(noise[0]) ** 2, 1e-12), dtype=torch.float64)
+    whitener = TemporalCovariance.relative(white, red).whitener(torch.from_numpy(own.days))
+    shapes = without(whitener @ own.columns(tried), whitener @ own.design(beside)).numpy()
+    data = (whitener @ torch.from_numpy(series)).numpy()
+    precision = (shapes**2).sum(axis=0)
     prior = 1 / AMPLITUDE_STD**2
-    amplitude = (shapes.T @ series / variance + prior) / (precision + prior)
-    misfit = -amplitude * (2 * shapes.T @ series / variance - precision * amplitude)
+    amplitude = (shapes.T @ data + prior) / (precision + prior)
+    misfit = -amplitude * (2 * shapes.T @ data - precision * amplitude)
     misfit += prior * (amplitude - 1) ** 2
     misfit = np.where(amplitude > 0, misfit, np.inf)
     best = tried[int(np.argmin(misfit))]

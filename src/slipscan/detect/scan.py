@@ -15,11 +15,13 @@ from torch import Tensor
 
 from slipscan.detect.bands import Band
 from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
+from slipscan.detect.nulls import KINDS, SIMULATED, null_order
 from slipscan.detect.places import Group, at_places, groups_of, valid_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
 from slipscan.detect.statistic import Filters, filters_of, statistics
 from slipscan.detect.transient import Transient, is_remainder
+from slipscan.detect.walks import walk_of
 from slipscan.errors import SlipscanError
 from slipscan.fit.background import fitted
 from slipscan.settings import DetectSettings
@@ -142,30 +144,42 @@ class Scanner:
             if known is not None:
                 filters = [known[number]]
             else:
-                filters = [filters_of(self.columns, self.epochs, beside, band.weight, order) for _, beside in groups]
+                filters = [
+                    filters_of(self.columns, self.epochs, beside, band.weight, order, red=band.red)
+                    for _, beside in groups
+                ]
             lobes = lobes_of(self._above(band, groups, filters), band.shape, self._min_places(band))
             best = self._best_of(number, lobes, groups, filters, best)
         return best
 
     def _above(self, band: Band, groups: list[Group], filters: list[Filters]) -> Above:
         """Every place of every candidate above the threshold."""
-        parts = []
-        for (places, _), own in zip(groups, filters, strict=True):
+        parts, count = [], band.values.shape[1]
+        if band.walk is not None:
+            # A null stack, beside nothing; the walk of a place is made once for all candidates.
+            for some in torch.split(torch.arange(count), max(1, CHUNK // len(self.tried))):
+                parts.append(self._reached(statistics(band, filters[0], some), 0, some))
+            groups = []
+        for (places, _), own in zip(groups, filters[: len(groups)], strict=True):
             others: Tensor | None = None
-            if places is not None and 2 * len(places) > band.values.shape[1]:
+            if places is not None and 2 * len(places) > count:
                 # Most of them: all without a copy, but for the others, costs less.
-                others = torch.ones(band.values.shape[1], dtype=torch.bool).index_fill_(0, places, False)
+                others = torch.ones(count, dtype=torch.bool).index_fill_(0, places, False)
                 places = None
-            step = max(1, CHUNK // max(band.values.shape[1] if places is None else len(places), 1))
+            step = max(1, CHUNK // max(count if places is None else len(places), 1))
             for first in range(0, len(self.tried), step):
                 statistic = statistics(band, own.some(slice(first, first + step)), places)
                 if others is not None:
                     statistic[:, others] = 0.0
-                candidate, place = torch.nonzero(statistic.abs() >= self.settings.pixel_threshold, as_tuple=True)
-                value = statistic[candidate, place]
-                parts.append((candidate + first, place if places is None else places[place], value))
+                parts.append(self._reached(statistic, first, places))
         merged = (torch.cat([part[i] for part in parts]).numpy() for i in range(3))
         return Above(*merged)
+
+    def _reached(self, statistic: Tensor, first: int, places: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Candidate, place and value where a statistic (candidate from `first` on, place) reaches the threshold."""
+        candidate, place = torch.nonzero(statistic.abs() >= self.settings.pixel_threshold, as_tuple=True)
+        value = statistic[candidate, place]
+        return candidate + first, place if places is None else places[place], value
 
     def _best_of(
         self, number: int, lobes: Lobes, groups: list[Group], filters: list[Filters], best: Cluster | None
@@ -242,24 +256,49 @@ class Scanner:
         information = valid @ best.values**2
         safe = np.where(information > 0, information, 1.0)
         projection = np.where(information > 0, values @ best.values / safe, np.nan)
-        shape = filters_of(self.columns[:, [best.candidate]], self.epochs, (), band.weight)
+        shape = filters_of(self.columns[:, [best.candidate]], self.epochs, (), band.weight, red=band.red)
         scale = float(np.nansum(shape.matched[0].double().numpy() * projection) / float(shape.energy.sum()))
-        return refine(projection / scale, self.epochs, first) if scale > 0 else first
+        return refine(projection / scale, self.epochs, first, red=band.red) if scale > 0 else first
+
+    @property
+    def simulates(self) -> bool:
+        """Whether the noise of any band is known to walk at random."""
+        return any(band.red > 0 for band in self.bands)
 
     def null_maximum(self, order: NDArray[np.intp]) -> float:
-        """The strongest statistic of a null stack, 0 where there is no cluster."""
-        cluster = self.shuffled(order).strongest((), order)
-        return cluster.statistic if cluster is not None else 0.0
+        """The strongest statistic of a null stack of the epochs in an order, 0 where there is no cluster."""
+        return self.shuffled(order)._maximum(order)
 
-    def null_maxima(
-        self, order: NDArray[np.intp], added: NDArray[np.float32] | None = None
-    ) -> list[tuple[float, bool]]:
-        """That of the whole scene, which is one tile; it looks for nothing at edges, and into no other series."""
-        return [(self.null_maximum(order) if added is None else 0.0, False)]
+    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
+        """That of the whole scene, which is one tile; it looks for nothing at edges."""
+        return [(self.null_maximum(order), False)]
+
+    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
+        """The same of a null stack that walks at random."""
+        order, null = self.null_stack(SIMULATED, seed, index)
+        return [(null._maximum(order), False)]
+
+    def null_stack(self, kind: str, seed: int, index: int) -> tuple[NDArray[np.intp], Scanner]:
+        """The order of the epochs of a null stack, and what is searched in that order; depends on (seed, index) alone.
+
+        One that is simulated has a random walk, as the noise product has it, beside the epochs in another order.
+        """
+        order = null_order(kind, self.epochs.time, seed, index)
+        if kind != SIMULATED:
+            return order, self.shuffled(order)
+        generator = np.random.default_rng([seed, len(KINDS), index, 1])
+        back, days = torch.from_numpy(np.argsort(order)), self.epochs.days
+        walks = [walk_of(generator, days, band.weight, band.red)[back] for band in self.bands]
+        walking = self.near([band.walking(walk) for band, walk in zip(self.bands, walks, strict=True)])
+        return order, walking.shuffled(order)
+
+    def _maximum(self, order: NDArray[np.intp]) -> float:
+        cluster = self.strongest((), order)
+        return cluster.statistic if cluster is not None else 0.0
 
     def shuffled(self, order: NDArray[np.intp]) -> Scanner:
         """The same for a null stack of the epochs in an order, with its own noise of the places."""
-        return replace(self, bands=[band.shuffled(order) for band in self.bands])
+        return self.near([band.shuffled(order) for band in self.bands])
 
     def without(self, found: Sequence[Transient]) -> Scanner:
         """The same less transients and their remainders, estimated jointly with rate and season near them, as noise.

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.detect.nulls import KINDS
 from slipscan.detect.track import Track
 from slipscan.errors import SlipscanError
 from slipscan.noise.parameters import model_of
@@ -19,7 +20,6 @@ from slipscan.vocabulary import RADAR_WAVELENGTH_M
 
 Float32 = NDArray[np.float32]
 
-SIMULATED: Final = "simulated"
 NEIGHBOURS: Final = 3
 """Later epochs that every epoch makes interferograms with."""
 FAULTS_A_STACK: Final = 3.0
@@ -40,7 +40,7 @@ def simulator_of(track: Track) -> NoiseModel | None:
 def simulated(track: Track, model: NoiseModel, seed: int, index: int) -> Float32:
     """A series (time, y, x) without events on the coarse grid, m; depends on (seed, index) alone."""
     coarse = track.coarse
-    generator = np.random.default_rng([seed, 2, index])
+    generator = np.random.default_rng([seed, len(KINDS), index])
     height = np.zeros(coarse.shape) if coarse.height is None else np.nan_to_num(coarse.height)
     series = model.simulate(generator, track.epochs.days, height, coarse.pixel_m)
     for _ in range(generator.poisson(FAULTS_A_STACK)):

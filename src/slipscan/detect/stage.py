@@ -66,6 +66,7 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     """The transients product of a stack, and the track made of it, at the calibration's threshold."""
     # The search is as large as the series: it goes before maps are made.
     least = min(calibration.threshold_of(False), calibration.threshold_of(True))
+    calibration.check_noise(track.coarse.noise is not None, f"track {dataset.attrs.get('track', 'unnamed')}")
     transients = registry.build(settings.method).search(track, settings).find(least)
     at_edge = [track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.timing is not None for one in transients]
     kept = [one.statistic >= calibration.threshold_of(e) for one, e in zip(transients, at_edge, strict=True)]
@@ -151,6 +152,7 @@ def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) ->
     parts = [columns.astype(float), rows.astype(float)]
     if track.coarse.height is not None:
         parts.append(np.nan_to_num(track.coarse.height[around]))
-    amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside)
+    red = track.red_of(transient.footprint)
+    amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside, red)
     projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
-    return Described(transient, refine(projected, track.epochs, transient.ramp, beside))
+    return Described(transient, refine(projected, track.epochs, transient.ramp, beside, red))

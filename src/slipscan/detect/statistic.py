@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from slipscan.detect.bands import Band
 from slipscan.detect.ramp import Epochs, Ramp
-from slipscan.fit.ramps import projected
+from slipscan.fit.ramps import ABSORBED, projected, without
+from slipscan.fit.temporal import TemporalCovariance
 
 MIN_SHAPE: Final = 1e-3
 """Share of a series' information below which rate, season and other events leave nothing of a candidate."""
@@ -32,15 +34,28 @@ class Filters:
         and information
     least
         (candidate, 1) information below which there is no estimate
+    white
+        (candidate, time) variance that the white part of an epoch adds to `matched`; None where all of the noise is
+        white, and this is `energy`
     """
 
     matched: Tensor
     energy: Tensor
     least: Tensor
+    white: Tensor | None = None
 
     def some(self, chosen: slice | Sequence[int]) -> Filters:
         """Those of some candidates."""
-        return Filters(self.matched[chosen], self.energy[chosen], self.least[chosen])
+        white = None if self.white is None else self.white[chosen]
+        return Filters(self.matched[chosen], self.energy[chosen], self.least[chosen], white)
+
+    def information(self, valid: Tensor) -> Tensor:
+        """(candidate, place) that epochs (time, place), 1 where valid, hold.
+
+        Beside a random walk that of some of the epochs is an approximation, and not above what white noise leaves.
+        """
+        out = self.energy @ valid
+        return out if self.white is None else torch.maximum(out, self.white @ valid)
 
 
 def filters_of(
@@ -50,8 +65,9 @@ def filters_of(
     weight: Tensor,
     order: NDArray[np.intp] | None = None,
     chosen: NDArray[np.bool_] | None = None,
+    red: float = 0.0,
 ) -> Filters:
-    """Filters of histories (time, candidate).
+    """Filters of histories (time, candidate), of generalized least squares under the covariance of the noise.
 
     Parameters
     ----------
@@ -64,19 +80,52 @@ def filters_of(
         so that a null costs no copy of them
     chosen
         (time,) the only epochs that are used, in the order of the null
+    red
+        variance that a random walk gains in a year over that of a typical epoch, 1/yr
     """
     shuffled = weight.double() if order is None else weight.double()[torch.from_numpy(order)]
     if chosen is not None:
         shuffled = shuffled * torch.from_numpy(chosen)
-    shapes = projected(columns, epochs.design(beside), shuffled)
-    matched = (shapes * shuffled[:, None]).T
-    energy = matched * shapes.T
+    design = epochs.design(beside)
+    white: Tensor | None = None
+    if red > 0:
+        matched, shapes = _beside_walk(columns, design, shuffled, torch.from_numpy(epochs.days), red)
+        white = matched.square() / shuffled.clamp(min=1e-30) * (shuffled > 0)
+    else:
+        shapes = projected(columns, design, shuffled).T
+        matched = shapes * shuffled
+    energy = matched * shapes
     information = energy.sum(1, keepdim=True)
     least = MIN_INFORMATION * information + MIN_SHAPE * shuffled.sum()
+    out = [matched, energy] if white is None else [matched, energy, white]
     if order is not None:
         back = torch.from_numpy(np.argsort(order))
-        matched, energy = matched[:, back], energy[:, back]
-    return Filters(matched.float(), energy.float(), least.float())
+        out = [part[:, back] for part in out]
+    matched, energy, *rest = (part.float() for part in out)
+    return Filters(matched, energy, least.float(), *rest)
+
+
+def _beside_walk(columns: Tensor, design: Tensor, weight: Tensor, days: Tensor, red: float) -> tuple[Tensor, Tensor]:
+    """Filters (candidate, time), and what they respond to: C m = c less its generalized fit of the design."""
+    white = torch.where(weight > 0, 1 / weight.clamp(min=1e-30), math.inf)
+    covariance = TemporalCovariance.relative(white, red)
+    whitener = covariance.whitener(days)
+    scaled = whitener @ columns
+    rest = without(scaled, whitener @ design)
+    kept = rest.square().sum(0) > ABSORBED * scaled.square().sum(0)
+    matched = (whitener.T @ (rest * kept)).T
+    counts = weight > 0
+    known = torch.where(counts[:, None] & counts, covariance.matrix(days), 0.0)
+    return matched, matched @ torch.nan_to_num(known, nan=0.0)
+
+
+def stacked(each: Sequence[Filters]) -> Filters:
+    """Filters of all candidates of several."""
+    white = [one.energy if one.white is None else one.white for one in each]
+    matched, energy, least = (
+        torch.cat([getattr(one, name) for one in each]) for name in ("matched", "energy", "least")
+    )
+    return Filters(matched, energy, least, torch.cat(white))
 
 
 def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Tensor:
@@ -85,7 +134,7 @@ def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Te
     The joint generalised least-squares estimate where a series is complete, and the estimate from the valid epochs of
     the same filter elsewhere.
     """
-    values = band.values if places is None else band.values[:, places]
+    values = band.values if places is None else band.series(places)
     out = filters.matched @ values
     if band.noise_ratio is not None:
         out.mul_(band.noise_ratio if places is None else band.noise_ratio[places])
@@ -102,7 +151,7 @@ def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Te
         return out.mul_(root)
     part = out[:, at]
     out.mul_(root)
-    information = filters.energy @ valid
+    information = filters.information(valid)
     safe = information.clamp(min=1e-30).rsqrt()
     out[:, at] = torch.where(information > filters.least, part * safe, 0.0)
     return out
@@ -116,7 +165,7 @@ def amplitudes(series: Tensor, valid: Tensor, filters: Filters) -> tuple[Tensor,
     series, valid
         (time, pixel) m, 0 where not valid; 1 where valid
     """
-    information = filters.energy @ valid
+    information = filters.information(valid)
     known = information > filters.least
     safe = torch.where(known, information, 1.0)
     amplitude = torch.where(known, filters.matched @ series / safe, 0.0)

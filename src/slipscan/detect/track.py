@@ -20,11 +20,15 @@ from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.registry import reads_field
+from slipscan.detect.walks import red_at
 from slipscan.errors import SlipscanError
 from slipscan.field import Candidate, Denoiser, Observation
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.masks import any_valid
 from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS
+from slipscan.geometry import read_grid
+from slipscan.noise.estimate import measure
+from slipscan.noise.stage import dataset_of
 from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.stack import candidates_of, observation_of, open_denoised, open_stack
 from slipscan.store import open_zarr
@@ -67,7 +71,16 @@ class Track:
     def bands(self) -> list[Band]:
         """The bands of what delay, rate and season leave."""
         pixel_km = self.coarse.pixel_m / 1e3
-        return bands_of(self.cleaned.residual(), self.cleaned.valid, self.coarse.shape, pixel_km, self.scales_km)
+        bands = bands_of(self.cleaned.residual(), self.cleaned.valid, self.coarse.shape, pixel_km, self.scales_km)
+        return [
+            dataclasses.replace(band, red=red_at(self.coarse.noise, 2 * scale))
+            for band, scale in zip(bands, self.scales_km, strict=True)
+        ]
+
+    def red_of(self, footprint: NDArray[np.bool_]) -> float:
+        """The random walk (see `walks.red_at`) at the scale of a footprint (y, x) on the coarse grid, 1/yr."""
+        side_km = float(np.sqrt(max(footprint.sum(), 1))) * self.coarse.pixel_m / 1e3
+        return red_at(self.coarse.noise, side_km)
 
     @property
     def label(self) -> str:
@@ -121,12 +134,17 @@ def track_in(
     if product is not None and reads_field(settings.method):
         denoiser = build(from_options(DenoiseSettings, json.loads(product.attrs["denoise_settings"])))
         candidates = candidates_of(product) if "candidate_map" in product else None
+    count = dataset.sizes["time"]
     if until is not None:
         dataset = _up_to(dataset, until, where)
-        # What the denoiser said of the whole series it did not say of this part.
-        candidates = candidates if product is not None and product.sizes["time"] == dataset.sizes["time"] else None
-        noise = None if noise is None else noise.isel(time=slice(None, dataset.sizes["time"]))
-    seen = dataclasses.replace(observation_of(dataset), noise=noise)
+    seen = observation_of(dataset)
+    if dataset.sizes["time"] < count:
+        # What was said of the whole series was not said of this part, and would change with every new epoch.
+        candidates = None
+        if noise is not None:
+            dx, dy = read_grid(dataset).spacing
+            noise = dataset_of(measure(seen, (dy, dx)), seen.time)
+    seen = dataclasses.replace(seen, noise=noise)
     return dataset, track_of(seen, settings, denoiser, candidates)
 
 

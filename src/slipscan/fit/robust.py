@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,6 +46,18 @@ def temporal_std(series: Tensor, mask: Tensor, std: Tensor | None = None) -> Ten
         relative = (some if std is None else some / std[:, None]).T.contiguous()
         both = (seen[1:] & seen[:-1]).T
         step = relative.diff(dim=1)
-        centre = masked_median(step, both, 1)
-        spreads.append(masked_median((step - centre).abs(), both, 1)[:, 0])
+        centre = _medians(step, both)
+        spreads.append(_medians((step - centre[:, None]).abs(), both))
     return MAD_TO_STD / math.sqrt(2) * torch.nan_to_num(torch.cat(spreads), nan=0.0)
+
+
+def _medians(values: Tensor, mask: Tensor) -> Tensor:
+    """Lower median of the masked values of every row, (row,); NaN where there is none."""
+    if values.device.type != "cpu":
+        return masked_median(values, mask, 1)[:, 0]
+    # Of rows without gaps by numpy, whose selection is four times as fast.
+    whole, middle = mask.all(1), (values.shape[1] - 1) // 2
+    out = torch.empty(len(values), dtype=values.dtype)
+    out[whole] = torch.from_numpy(np.partition(values[whole].numpy(), middle, axis=1)[:, middle])
+    out[~whole] = masked_median(values[~whole], mask[~whole], 1)[:, 0]
+    return out

@@ -15,7 +15,7 @@ from pyproj import Geod
 from shapely.geometry import Polygon
 
 from slipscan.archive.registry import has_truth
-from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS
+from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED
 from slipscan.fleet.rates import LONG, SERIES, Rates
 from slipscan.regions import Region
 from slipscan.settings import Settings
@@ -141,7 +141,7 @@ def seconds(work: Work, settings: Settings, rates: Rates) -> dict[str, float]:
     """Processor seconds of every stage of a track, starts not counted."""
     longer = max(work.epochs, 1) / LONG
     null = rates.null_s + work.million_epochs * rates.null_s_per_million * longer**rates.null_growth
-    nulls = len(KINDS) * (settings.detect.nulls + min(FIRST_PASS_NULLS, settings.detect.nulls))
+    nulls = len((*KINDS, SIMULATED)) * (settings.detect.nulls + min(FIRST_PASS_NULLS, settings.detect.nulls))
     return {
         "manifest": 0.0,
         "archive": work.million_pairs * rates.fetch_s_per_million,

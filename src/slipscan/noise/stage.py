@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from slipscan import vocabulary
 from slipscan.geometry import read_grid
@@ -35,6 +37,16 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     """The noise product of a stack, from what rate and season leave of it."""
     dx, dy = read_grid(dataset).spacing
     found = measure(observation_of(dataset), (dy, dx), settings.spectrum_bins)
+    out = dataset_of(found, dataset["time"].values)
+    out.attrs = dataset.attrs | out.attrs
+    add_history(out, "noise: turbulence, slope with height, ramps and white floor of the residual, red part in time")
+    out = vocabulary.annotate(out, "noise")
+    vocabulary.check(out, "noise")
+    return out
+
+
+def dataset_of(found: NoiseEstimate, time: NDArray[np.datetime64]) -> xr.Dataset:
+    """What was measured of the noise of epochs (time,), under the names of the product."""
     out = xr.Dataset(
         {
             "epoch_rms": ("time", found.epoch_rms),
@@ -44,11 +56,11 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
             "bounded": ((), vocabulary.flags("noise", "bounded", _said(found))),
         },
         coords={
-            "time": dataset["time"],
+            "time": time,
             "wavenumber": ("wavenumber", found.wavenumber, {"units": "1/km", "long_name": "cycles per km"}),
             "band": ("band", found.band_m / 1e3, {"units": "km", "long_name": "larger width of the two Gaussians"}),
         },
-        attrs=dataset.attrs | ({UNKNOWN: found.lacking} if found.turbulence is None else {}),
+        attrs={"title": "noise"} | ({UNKNOWN: found.lacking} if found.turbulence is None else {}),
     )
     if found.turbulence is not None:
         out["turbulence_epoch_std"] = ("time", found.turbulence.epoch_std)
@@ -60,10 +72,6 @@ def estimate_noise(dataset: xr.Dataset, settings: NoiseSettings) -> xr.Dataset:
     if found.stratified is not None:
         out["stratified_slope"] = ("time", found.stratified.slope)
         out["stratified_slope_error"] = ("time", found.stratified.slope_error)
-    out.attrs["title"] = "noise"
-    add_history(out, "noise: turbulence, slope with height, ramps and white floor of the residual, red part in time")
-    out = vocabulary.annotate(out, "noise")
-    vocabulary.check(out, "noise")
     return out
 
 

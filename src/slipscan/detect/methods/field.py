@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.scan import MAX_TRANSIENTS
 from slipscan.detect.seeds import SCANNED_D, seeds
+from slipscan.detect.simulated import simulated, simulator_of
 from slipscan.detect.temporal import TemporalModel, temporal_model_of
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient, joined_parts
@@ -32,6 +34,7 @@ from slipscan.detect.window import Window, window_of
 from slipscan.errors import SlipscanError
 from slipscan.field import Candidate, Denoiser
 from slipscan.fit.background import fitted
+from slipscan.noise.simulate import NoiseModel
 from slipscan.settings import DetectSettings
 
 Float32 = NDArray[np.float32]
@@ -135,26 +138,33 @@ class FieldSearch:
         scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
         return dataclasses.replace(self, residual=(values * scale).reshape(self.residual.shape), candidates=())
 
-    def null_maxima(self, order: NDArray[np.intp], added: Float32 | None = None) -> list[tuple[float, bool]]:
+    @cached_property
+    def _simulator(self) -> NoiseModel | None:
+        return simulator_of(self.track)
+
+    @property
+    def simulates(self) -> bool:
+        """Whether the noise product has a simulator."""
+        return self._simulator is not None
+
+    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
         """The strongest statistic of every window of a null stack, and whether it lies at an edge or a gap.
 
-        Parameters
-        ----------
-        order
-            of the epochs
-        added
-            (time, y, x) series that takes the place of the residual, m; None: the residual in that order
+        Of the residual with its epochs in an order.
         """
-        coarse = self.track.coarse
+        epochs = torch.from_numpy(order)
+        valid = self.track.cleaned.valid.reshape(self.residual.shape)[epochs]
+        return self._maxima(self.residual[epochs].numpy(), valid.numpy(), self.temporal.shuffled(order))
+
+    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
+        """The same of noise that is simulated."""
+        assert self._simulator is not None
         valid = self.track.cleaned.valid.reshape(self.residual.shape).numpy()
-        if added is None:
-            series, seen, temporal = (
-                self.residual[torch.from_numpy(order)].numpy(),
-                valid[order],
-                self.temporal.shuffled(order),
-            )
-        else:
-            series, seen, temporal = added, valid, self.temporal
+        return self._maxima(simulated(self.track, self._simulator, seed, index), valid, self.temporal)
+
+    def _maxima(self, series: Float32, seen: NDArray[np.bool_], temporal: TemporalModel) -> list[tuple[float, bool]]:
+        """Of a series (time, y, x), m, that goes through denoiser and detector as the data do."""
+        coarse = self.track.coarse
         null = dataclasses.replace(
             coarse, displacement=np.where(seen, series, np.float32(np.nan)), noise=None,
             background_known=coarse.background_known,
