@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 
 import network_scene as scenes
+from slipscan.errors import SlipscanError
 from slipscan.geometry import to_lonlat
 from slipscan.settings import TimeseriesSettings
 from slipscan.store import open_zarr, same_store, write_zarr
@@ -267,6 +268,18 @@ def test_interferograms_that_are_replaced_while_they_are_read_are_not_kept(
     begun.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
     assert "were replaced while they were read" in caplog.text
     assert begun.find() is None
+
+
+def test_an_entry_that_another_run_replaces_is_not_mixed_with_its_own(tmp_path: Path) -> None:
+    kept = memory.Memory(tmp_path, LABELS, lambda: LABELS)
+    kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros((3, 2, 2))), {})
+    found = kept.find()
+    assert found is not None
+    tile = slice(0, 1), slice(0, 2)
+    assert found.entry.tile(tile)["sums"].shape == (3, 1, 2)
+    kept.save(1, dict.fromkeys(memory.ARRAYS, np.ones((3, 2, 2))), {})
+    with pytest.raises(SlipscanError, match="was replaced"):
+        found.entry.tile(tile)
 
 
 def test_another_code_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,14 +80,7 @@ def stack_from_interferograms(
     # One thread for every product: the library's results depend on their number.
     with threadpool_limits(1, "blas"):
         plan = make_plan(dataset, settings, threads, NOTHING_KNOWN if found is None else known_of(found))
-        window = None if found is None else window_of(plan, found)
-        kept = None if memory is None or window is not None else settled_border(plan, dataset)
-        border = None if kept is None else kept.border
-        maps, counts = _invert(plan, empty, threads, window, border)
-    if memory is not None and kept is not None:
-        arrays = {name: maps.pop(f"{SETTLED}{name}") for name in ARRAYS}
-        if counts.kept:
-            memory.save(kept.groups, arrays, meta_of(plan, kept))
+        maps, counts = _updated_or_kept(plan, dataset, empty, threads, memory, found)
     _check_counts(dataset, settings, counts)
     out = xr.Dataset(attrs=dict(dataset.attrs))
     for name, values in sorted(maps.items()):
@@ -103,6 +96,23 @@ def stack_from_interferograms(
         "%d of %d pixels of the region hold a series of %d epochs", counts.kept, counts.inside, len(plan.network.dates)
     )
     return write_grid(out, plan.target)
+
+
+def _updated_or_kept(
+    plan: Plan, dataset: xr.Dataset, empty: Empty, threads: int, memory: Memory | None, found: Found | None
+) -> tuple[Maps, Counts]:
+    """Invert what is new with what is kept; or all tiles, and keep what the next update needs."""
+    window = None if found is None else window_of(plan, found)
+    if window is not None:
+        return _invert(plan, empty, threads, window, None)
+    kept = None if memory is None else settled_border(plan, dataset)
+    if memory is None or kept is None:
+        return _invert(plan, empty, threads, None, None)
+    maps, counts = _invert(plan, empty, threads, None, kept.border)
+    arrays = {name: maps.pop(f"{SETTLED}{name}") for name in ARRAYS}
+    if counts.kept:
+        memory.save(kept.groups, arrays, meta_of(plan, kept))
+    return maps, counts
 
 
 def _invert(

@@ -50,20 +50,48 @@ ARRAYS: Final = ("displacement", "deviation", "sums", "bias", "boundary", "decis
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry as it was when it was checked: another run may put its own in the place of it.
+
+    Attributes
+    ----------
+    path
+        its directory
+    digests
+        the text of its file of digests
+    """
+
+    path: Path
+    digests: str
+
+    def tile(self, tile: tuple[slice, slice]) -> dict[str, NDArray[Any]]:
+        """Arrays (row, y, x) of a tile; raises SlipscanError where they cannot be read, or are no longer the same."""
+        try:
+            arrays = {name: np.load(self.path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+            # Only now: what was opened before is of the same entry.
+            replaced = (self.path / _DIGESTS).read_text(encoding="utf-8") != self.digests
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SlipscanError(f"{self.path} cannot be read ({error})") from error
+        if replaced:
+            raise SlipscanError(f"{self.path} was replaced")
+        return {name: array[(slice(None), *tile)] for name, array in arrays.items()}
+
+
+@dataclass(frozen=True)
 class Found:
     """An entry that fits.
 
     Attributes
     ----------
     entry
-        its directory
+        checked
     groups
         the groups of interferograms that its label is made of
     meta
         what was saved with it
     """
 
-    entry: Path
+    entry: Entry
     groups: int
     meta: dict[str, Any]
 
@@ -95,14 +123,15 @@ class Memory:
         """The newest entry that fits, checked."""
         latest = len(self.labels) - 1
         for groups in range(latest, max(0, latest - LOOKED_FOR), -1):
-            entry = cache.find(self.cache_dir, KIND, self.labels[groups])
-            if entry is None:
+            path = cache.find(self.cache_dir, KIND, self.labels[groups])
+            if path is None:
                 continue
-            if _is_whole(entry):
-                return Found(entry, groups, json.loads((entry / _META).read_text(encoding="utf-8")))
-            log.warning("%s is damaged: it is removed, and all interferograms are inverted", entry)
+            try:
+                return _checked(path, groups)
+            except (OSError, ValueError, AttributeError):
+                log.warning("%s is damaged: it is removed, and all interferograms are inverted", path)
             with contextlib.suppress(OSError):  # a cache may be shared read-only
-                discard(entry)
+                discard(path)
         return None
 
     def save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -116,7 +145,10 @@ class Memory:
             log.warning("what an update needs is not kept, so that the next run inverts everything again: %s", error)
 
     def _save(self, groups: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        with cache.written(cache.path(self.cache_dir, KIND, self.labels[groups])) as beside:
+        entry = cache.path(self.cache_dir, KIND, self.labels[groups])
+        if entry.exists():  # one that did not fit the interferograms behind its own
+            discard(entry)
+        with cache.written(entry) as beside:
             beside.mkdir()
             for name in ARRAYS:
                 _write_npy(beside / f"{name}.npy", arrays[name])
@@ -203,19 +235,14 @@ def _code() -> str:
     return cache.key(*(path.read_text(encoding="utf-8") for path in sources), *versions)
 
 
-def _is_whole(entry: Path) -> bool:
-    """Whether every file of an entry is there as it was written."""
-    try:
-        digests = json.loads((entry / _DIGESTS).read_text(encoding="utf-8"))
-        names = {_META, *(f"{name}.npy" for name in ARRAYS)}
-        return digests.keys() == names and all(sha256_file(entry / name) == text for name, text in digests.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def tile_of(entry: Path, tile: tuple[slice, slice]) -> dict[str, NDArray[Any]]:
-    """Arrays (row, y, x) of a tile; raises SlipscanError where they cannot be read."""
-    try:
-        return {name: np.load(entry / f"{name}.npy", mmap_mode="r")[(slice(None), *tile)] for name in ARRAYS}
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SlipscanError(f"{entry} cannot be read ({error})") from error
+def _checked(path: Path, groups: int) -> Found:
+    """An entry of which every file is there as it was written; raises ValueError, OSError or AttributeError if not."""
+    text = (path / _DIGESTS).read_text(encoding="utf-8")
+    digests, meta = json.loads(text), (path / _META).read_bytes()
+    if digests.keys() != {_META, *(f"{name}.npy" for name in ARRAYS)}:
+        raise ValueError("other files")
+    if digests.pop(_META) != hashlib.sha256(meta).hexdigest():
+        raise ValueError("another description")
+    if any(sha256_file(path / name) != digest for name, digest in digests.items()):
+        raise ValueError("other bytes")
+    return Found(Entry(path, text), groups, json.loads(meta))

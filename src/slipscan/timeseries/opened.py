@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from slipscan.timeseries.elimination import Elimination, eliminate
 from slipscan.timeseries.inversion import Float
+from slipscan.timeseries.memory import Entry
 from slipscan.timeseries.network import Index, Network
 from slipscan.timeseries.phase_bias import ShortTriplets
 from slipscan.timeseries.plan import Plan
@@ -39,7 +39,7 @@ class Window:
         (open pair,), in the unit of what is kept
     """
 
-    entry: Path
+    entry: Entry
     border: Border
     start: int
     opened: Index
@@ -50,7 +50,7 @@ class Window:
     weight: Float
 
 
-def make_window(plan: Plan, border: Border, entry: Path, unit: float) -> Window:
+def make_window(plan: Plan, border: Border, entry: Entry, unit: float) -> Window:
     """Prepare what all tiles share; `unit`: a pair's weight in the plan over the one that is kept."""
     network = plan.network
     start = int(np.searchsorted(network.reference, border.first - 3 * border.reach))

@@ -11,24 +11,17 @@ from slipscan.geometry import Grid
 from slipscan.timeseries.closure import ClosureSummary, closures, sums_of
 from slipscan.timeseries.elimination import factorise, reached_epochs, solve, variances
 from slipscan.timeseries.inversion import Float
-from slipscan.timeseries.memory import tile_of
 from slipscan.timeseries.opened import Window
 from slipscan.timeseries.phase_bias import bias_of_sums, bias_sums
 from slipscan.timeseries.plan import Plan
-from slipscan.timeseries.settled import (
-    SUMS,
-    decision_sums,
-    decisions,
-    fit_sums,
-    misclosed,
-)
-from slipscan.timeseries.tile import Counts, Maps, observed_of
+from slipscan.timeseries.settled import SUMS, decision_sums, decisions, fit_sums, misclosed
+from slipscan.timeseries.tile import BATCH_VALUES, Counts, Maps, observed_of
 from slipscan.timeseries.unwrapping import screen
 
 TOLERANCE: Final = 1e-4
 """Change of the last settled epochs, in standard deviations, and of these, relatively, from which all is inverted."""
 ROUNDING_M: Final = 2e-8
-VALUES: Final = 2**19
+"""Of the kept series, which is single precision, where a pixel has no misclosure."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -49,7 +42,7 @@ def update_tile(plan: Plan, window: Window, tile: tuple[slice, slice], mask: NDA
     counts = Counts(ClosureSummary(1e-3 * settings.closure_error_mm), inside=int(mask.sum()))
     grid = Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs)
     observed = observed_of(plan, grid, mask, window.start)
-    kept = {name: values[:, mask] for name, values in tile_of(window.entry, tile).items()}
+    kept = {name: values[:, mask] for name, values in window.entry.tile(tile).items()}
     pixels = observed.shape[1]
     fields: Maps = {
         name: np.full((len(plan.network.dates), pixels), np.nan, np.float32)
@@ -59,7 +52,7 @@ def update_tile(plan: Plan, window: Window, tile: tuple[slice, slice], mask: NDA
     if len(plan.triangles):
         names += ["unwrapping_error_share"] + (["phase_bias"] if len(plan.short.index) else [])
     fields |= {name: np.full(pixels, np.nan, np.float32) for name in names}
-    size = max(256, VALUES // max(len(observed), window.pattern.size))
+    size = max(256, BATCH_VALUES // max(len(observed), window.pattern.size))
     for begin in range(0, pixels, size):
         part = slice(begin, begin + size)
         one = {name: values[:, part] for name, values in kept.items()}

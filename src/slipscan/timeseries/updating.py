@@ -106,13 +106,15 @@ def window_of(plan: Plan, found: Found) -> Window | None:
     if not plan.segment.any() and len(network.dates) > first:
         border = border_of(network, first, int(found.meta["reach"]), plan.short.clusters)
     if border is None or not _same_network(plan, border, found):
-        log.info("the network is not the one of %s and new epochs: all interferograms are inverted", found.entry.name)
+        log.info(
+            "the network is not the one of %s and new epochs: all interferograms are inverted", found.entry.path.name
+        )
         return None
     ratio = plan.weight[border.settled] / found.numbers("weight")
     if (share := _share(plan, border)) > LARGEST_SHARE or np.ptp(ratio) > 1e-9 * ratio[0]:
         log.info("%.0f %% of the interferograms are new or near them: all are inverted, and kept anew", 100 * share)
         return None
-    log.info("update: %.0f %% of the interferograms are read, for the rest %s", 100 * share, found.entry.name)
+    log.info("update: %.0f %% of the interferograms are read, for the rest %s", 100 * share, found.entry.path.name)
     return make_window(plan, border, found.entry, float(ratio[0]))
 
 
