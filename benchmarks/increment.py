@@ -1,6 +1,7 @@
 """What an update costs beside a full run, stage by stage: processor seconds of the stages' own functions.
 
     python benchmarks/increment.py --side 256 --epochs 300 --added 5
+    python benchmarks/increment.py --side 512 --until timeseries
 
 A simulated track, `--side` x `--side` pixels of 200 m, goes through the stages of a track; then some epochs come, and
 it goes through them again, with the same cache. Starts of processes are not counted: they are the same for both.
@@ -49,8 +50,8 @@ def job_of(side: int, epochs: int, cache: Path) -> Job:
     return Job(region, region.tracks[0], ArchiveSettings.model_validate({"simulated": simulated}), cache)
 
 
-def run(job: Job, out: Path, as_of: str, calibrated_until: str) -> dict[str, float]:
-    """Processor seconds of every stage of a track up to a date."""
+def run(job: Job, out: Path, as_of: str, calibrated_until: str, last: str) -> dict[str, float]:
+    """Processor seconds of every stage of a track, up to a date and a stage."""
     out.mkdir()
     names = ("manifest.csv", "inventory.csv", "observations.zarr", "stack.zarr", "noise.zarr", "denoised.zarr",
              "calibration.json", "transients.zarr")  # fmt: skip
@@ -64,7 +65,7 @@ def run(job: Job, out: Path, as_of: str, calibrated_until: str) -> dict[str, flo
     known = {"denoised": denoised, "noise": noise}
     stages: dict[str, Callable[[], None]] = {
         "fetch": fetch,
-        "timeseries": lambda: write_stack(observations, stack, TimeseriesSettings()),
+        "timeseries": lambda: write_stack(observations, stack, TimeseriesSettings(), cache_dir=job.cache_dir),
         "noise": lambda: write_noise(stack, noise, NoiseSettings()),
         "denoise": lambda: write_denoised(stack, denoised, denoising, noise=noise),
         "calibrate": lambda: write_calibration(
@@ -77,6 +78,8 @@ def run(job: Job, out: Path, as_of: str, calibrated_until: str) -> dict[str, flo
         begun = time.process_time()
         work()
         took[name] = time.process_time() - begun
+        if name == last:
+            break
     return took
 
 
@@ -86,13 +89,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--added", type=int, default=5)
+    parser.add_argument("--until", default="detect", help="the last stage")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         job = job_of(given.side, given.epochs + given.added, place / "cache")
-        run(job_of(48, 12, place / "warm cache"), place / "warm", date(12), date(12))  # imports and look-up tables
-        full = run(job, place / "full", date(given.epochs), date(given.epochs))
-        update = run(job, place / "update", date(given.epochs + given.added), date(given.epochs))
+        run(
+            job_of(48, 12, place / "warm cache"), place / "warm", date(12), date(12), given.until
+        )  # imports and look-up tables
+        full = run(job, place / "full", date(given.epochs), date(given.epochs), given.until)
+        update = run(job, place / "update", date(given.epochs + given.added), date(given.epochs), given.until)
     print("| stage | full, s | update, s | ratio |\n| --- | --- | --- | --- |")
     for name, took in full.items():
         print(f"| {name} | {took:.1f} | {update[name]:.1f} | {update[name] / took:.2f} |")

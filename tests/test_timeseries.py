@@ -15,7 +15,7 @@ import insar_scene as scenes
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, read_grid, utm_crs, write_grid
 from slipscan.store import open_zarr, same_store, write_zarr
-from slipscan.timeseries import interferograms, plan, stage
+from slipscan.timeseries import interferograms, reading, stage
 from slipscan.vocabulary import annotate, check
 from timeseries_builders import SETTINGS, observations
 
@@ -68,7 +68,7 @@ def test_a_constant_in_one_interferogram_changes_nothing(tmp_path: Path) -> None
 def test_blocks_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = observations(tmp_path, scenes.scene())
     whole = interferograms.stack_from_interferograms(open_zarr(path), SETTINGS)
-    monkeypatch.setattr(plan, "TILE_VALUES", 2**12)
+    monkeypatch.setattr(reading, "TILE_VALUES", 2**12)
     pieces = interferograms.stack_from_interferograms(open_zarr(path), SETTINGS)
     for name in whole.data_vars:
         np.testing.assert_allclose(whole[name], pieces[name], atol=1e-9, err_msg=str(name))

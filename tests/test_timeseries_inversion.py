@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 import network_scene as scenes
 from slipscan.geometry import Grid, utm_crs
 from slipscan.store import same_store, write_zarr
-from slipscan.timeseries import inversion, plan, stage
+from slipscan.timeseries import inversion, reading, stage
 from slipscan.timeseries.elimination import eliminate, reached_epochs
 from slipscan.timeseries.inversion import invert, sorted_by_validity
 from slipscan.timeseries.network import Network, build_network, parts
@@ -158,7 +158,7 @@ def test_threads_and_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     lost[:, :5, :5] = False
     made["interferogram"].values[lost] = np.nan
     write_zarr(made, tmp_path / "in.zarr")
-    monkeypatch.setattr(plan, "TILE_VALUES", 2**12)
+    monkeypatch.setattr(reading, "TILE_VALUES", 2**12)
     for threads in (1, 2, 3):
         stage.write_stack(tmp_path / "in.zarr", tmp_path / f"{threads}.zarr", scenes.SETTINGS, threads=threads)
     assert same_store(tmp_path / "1.zarr", tmp_path / "2.zarr")

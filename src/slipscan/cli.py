@@ -61,14 +61,16 @@ def main() -> None:
 
 @app.command()
 def timeseries(
-    interferograms: In, stack: Out, config: Config = None, options: Options = None, threads: Threads = 1
-) -> None:
+    interferograms: In, stack: Out, config: Config = None, options: Options = None, threads: Threads = 1,
+    cache: CacheDir = None,
+) -> None:  # fmt: skip
     """Invert interferograms (or bring a ready series) to a displacement stack."""
-    from slipscan.configuration import stage_settings
+    from slipscan.configuration import chosen_cache, stage_settings
     from slipscan.settings import TimeseriesSettings
     from slipscan.timeseries.stage import write_stack
 
-    write_stack(interferograms, stack, stage_settings(TimeseriesSettings, config, options), threads)
+    chosen = stage_settings(TimeseriesSettings, config, options)
+    write_stack(interferograms, stack, chosen, threads, chosen_cache(cache, config))
 
 
 @app.command()

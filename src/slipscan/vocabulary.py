@@ -28,7 +28,7 @@ def annotate(dataset: xr.Dataset, product: str) -> xr.Dataset:
     for name, variable in variable_table(product).items():
         if name not in out:
             continue
-        array = out[name].astype(variable.dtype)
+        array = out[name].astype(variable.dtype, copy=False)
         array.attrs = {"units": variable.units, "long_name": variable.long_name}
         if variable.sign:
             array.attrs["sign"] = variable.sign

@@ -8,6 +8,7 @@ import inspect
 
 from snakemake import resources as resources_of_snakemake
 from snakemake.exceptions import WorkflowError
+from snakemake.io import WILDCARD_REGEX
 
 from slipscan.archive.registry import has_truth
 from slipscan.versions import code_identity, weights_identity
@@ -88,8 +89,14 @@ if hasattr(resources_of_snakemake, "Resource"):
 
 
 def plain(value):
-    """A value of the configuration as it is: Snakemake takes braces in a text, not in a function's, for wildcards."""
-    return signed(lambda wildcards: value)
+    """A value of the configuration as it is: braces in a text are wildcards to Snakemake, in a function's they are not.
+
+    Snakemake looks at the signature of every function again for each job, so what has no wildcard is no function.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and any(WILDCARD_REGEX.search(text) for text in texts):
+        return signed(lambda wildcards: value)
+    return value
 
 
 def options(stage):

@@ -14,6 +14,8 @@ rule timeseries:
     params:
         options=options("timeseries"),
         settings=settings("timeseries"),
+        cache=plain(SETTINGS.cache_dir),
         code=code("timeseries"),
     shell:
-        "slipscan timeseries {input:q} {output:q} --threads {threads} {params.options:q} 2> {log:q}"
+        "slipscan timeseries {input:q} {output:q} --cache {params.cache:q} --threads {threads} {params.options:q}"
+        " 2> {log:q}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,16 @@ def closures(observed: NDArray[np.floating], triangles: Index) -> NDArray[np.flo
     """Return ab + bc - ac of interferograms (pair, pixel) m for triangles (triangle, 3), (triangle, pixel) m."""
     ab, bc, ac = triangles.T
     return observed[ab] + observed[bc] - observed[ac]
+
+
+def sums_of(
+    closure: NDArray[np.floating], error_m: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sum of squares, m2, number of valid ones and of those over `error_m`, of closures (triangle, pixel)."""
+    valid = np.isfinite(closure)
+    size = np.where(valid, np.abs(closure), 0.0)
+    squares = (size**2).sum(axis=0, dtype=np.float64)
+    return squares, valid.sum(axis=0), (size > error_m).sum(axis=0)
 
 
 @dataclass
@@ -51,11 +62,11 @@ class ClosureSummary:
         rms
             (pixel,) RMS of ab + bc - ac over the pixel's valid triplets, m; NaN where there is none
         """
-        valid = np.isfinite(closure)
-        count = valid.sum(axis=0)
-        size = np.where(valid, np.abs(closure), 0.0)
-        squares = (size**2).sum(axis=0, dtype=np.float64)
-        self.errors += int((size > self.error_m).sum())
+        return self.add_sums(*sums_of(closure, self.error_m))
+
+    def add_sums(self, squares: NDArray[np.float64], count: NDArray[Any], errors: NDArray[Any]) -> NDArray[np.float64]:
+        """Add what `sums_of` gives of a block of pixels; as `add`."""
+        self.errors += int(errors.sum())
         self.triplet_pixels += int(count.sum())
         self.sum_squares += float(squares.sum())
         return np.where(count > 0, np.sqrt(squares / np.maximum(count, 1)), np.nan)

@@ -162,7 +162,8 @@ def solve_offsets(
 def _attributes(overlaps: Overlaps, unknowns: list[Unknown], solved: dict[Unknown, int]) -> dict[str, float | int]:
     total = max(sum(overlaps.pixels.values()), 1)
     corrected = [key for key, turns in solved.items() if turns]
-    lost = [key for key in overlaps.pixels if key[1] == 0 or (key in set(unknowns) and key not in solved)]
+    unsolved = set(unknowns) - solved.keys()
+    lost = [key for key in overlaps.pixels if key[1] == 0 or key in unsolved]
     return {
         "components_apart": len(unknowns),
         "components_corrected": len(corrected),

@@ -63,6 +63,8 @@ class Elimination:
         one an unknown, in the order of elimination
     pair_entry
         (pair,) row of the entry between the pair's epochs; -1 where one of them is no unknown
+    left
+        (kept, kept) rows of the entries between epochs that are not eliminated
     """
 
     network: Network
@@ -70,6 +72,7 @@ class Elimination:
     size: int
     steps: tuple[Step, ...]
     pair_entry: Index
+    left: Index
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Factor:
     reached: NDArray[np.bool_]
 
 
-def eliminate(network: Network, segment: NDArray[np.int64]) -> Elimination:
+def eliminate(network: Network, segment: NDArray[np.int64], kept: Index | None = None) -> Elimination:
     """Find the order of elimination (least degree first) and the fill-in of a network.
 
     Parameters
@@ -90,6 +93,9 @@ def eliminate(network: Network, segment: NDArray[np.int64]) -> Elimination:
         epochs and pairs
     segment
         (time,) connected part of every epoch; its first epoch is zero
+    kept
+        epochs that are not eliminated: what `factorise` and `forward` leave of their rows is the normal equation of
+        these alone (Schur complement)
     """
     times = len(network.dates)
     zero = np.zeros(times, bool)
@@ -100,20 +106,26 @@ def eliminate(network: Network, segment: NDArray[np.int64]) -> Elimination:
             neighbours[a].add(b)
             neighbours[b].add(a)
     order: list[tuple[int, list[int]]] = []
-    while neighbours:
-        epoch = min(neighbours, key=lambda e: (len(neighbours[e]), e))
+    last = [] if kept is None else kept.tolist()
+    for epoch in last:
+        neighbours[epoch] |= {*last} - {epoch}
+    going = neighbours.keys() - {*last}
+    while going:
+        epoch = min(going, key=lambda e: (len(neighbours[e]), e))
+        going.remove(epoch)
         later = neighbours.pop(epoch)
         for other in later:
             neighbours[other] |= later
             neighbours[other] -= {epoch, other}
         order.append((epoch, sorted(later)))
     row: dict[tuple[int, int], int] = {}
-    for epoch, later_list in order:
+    for epoch, later_list in [*order, *((epoch, sorted(neighbours[epoch])) for epoch in last)]:
         for pair in [(epoch, epoch), *((epoch, other) for other in later_list)]:
-            row[min(pair), max(pair)] = len(row)
+            row.setdefault((min(pair), max(pair)), len(row))
     steps = tuple(_step(epoch, later_list, row) for epoch, later_list in order)
     pair_entry = [row.get((a, b), -1) for a, b in zip(network.reference, network.secondary, strict=True)]
-    return Elimination(network, zero, len(row), steps, np.array(pair_entry, np.intp))
+    left = np.array([[row[min(i, j), max(i, j)] for j in last] for i in last], np.intp).reshape(len(last), len(last))
+    return Elimination(network, zero, len(row), steps, np.array(pair_entry, np.intp), left)
 
 
 def _step(epoch: int, later: list[int], row: dict[tuple[int, int], int]) -> Step:
@@ -132,20 +144,31 @@ def _step(epoch: int, later: list[int], row: dict[tuple[int, int], int]) -> Step
     )
 
 
-def reached_epochs(pattern: Elimination, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def kept_epochs(pattern: Elimination) -> Index:
+    """The epochs that are not eliminated, ascending."""
+    unknown = ~pattern.zero
+    unknown[[step.epoch for step in pattern.steps]] = False
+    return np.flatnonzero(unknown)
+
+
+def reached_epochs(
+    pattern: Elimination, valid: NDArray[np.bool_], seeds: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Mark the epochs that a pixel's valid interferograms connect with the first of their segment.
 
     Parameters
     ----------
     valid
         (pair, pixel)
+    seeds
+        (time,) with which epochs they are to be connected instead
 
     Returns
     -------
     reached
         (time, pixel); a first epoch that no valid interferogram touches is not reached
     """
-    reached = np.repeat(pattern.zero[:, None], valid.shape[1], axis=1)
+    reached = np.repeat((pattern.zero if seeds is None else seeds)[:, None], valid.shape[1], axis=1)
     reference, secondary = pattern.network.reference.tolist(), pattern.network.secondary.tolist()
     pairs = sorted(zip(reference, secondary, range(len(valid)), strict=True))
     before, count = -1, int(reached.sum())
@@ -155,6 +178,8 @@ def reached_epochs(pattern: Elimination, valid: NDArray[np.bool_]) -> NDArray[np
                 either = (reached[a] | reached[b]) & valid[pair]
                 reached[a] |= either
                 reached[b] |= either
+            if reached.all():
+                break
         before, count = count, int(reached.sum())
     touched = np.zeros_like(reached)
     for a, b, pair in pairs:
@@ -185,6 +210,8 @@ def factorise(pattern: Elimination, weight: Float, reached: NDArray[np.bool_]) -
     diagonal[~reached] = 1.0
     for step in pattern.steps:
         entries[step.diagonal] = diagonal[step.epoch]
+    for epoch, entry in zip(kept_epochs(pattern), np.diag(pattern.left), strict=True):
+        entries[entry] = diagonal[epoch]
     for step in pattern.steps:
         if len(step.later):
             column = entries[step.column]
@@ -194,29 +221,48 @@ def factorise(pattern: Elimination, weight: Float, reached: NDArray[np.bool_]) -
     return Factor(pattern, entries, reached)
 
 
-def solve(factor: Factor, weight: Float, data: Float) -> Float:
-    """Solve for the displacements of many pixels.
+def forward(factor: Factor, weight: Float, data: Float, known: Float | None = None) -> Float:
+    """Eliminate from the right-hand side of many pixels what is eliminated from their normal matrices.
 
     Parameters
     ----------
     weight, data
         (pair, pixel) those of the factor, and interferograms, m; 0 where not used
+    known
+        (time, pixel) what other data than the interferograms put there
+
+    Returns
+    -------
+    right
+        (time, pixel)
+    """
+    network = factor.pattern.network
+    right = np.zeros((len(network.dates), data.shape[1])) if known is None else known.copy()
+    weighted = weight * data
+    for pair, (a, b) in enumerate(zip(network.reference, network.secondary, strict=True)):
+        right[a] -= weighted[pair]
+        right[b] += weighted[pair]
+    right[factor.pattern.zero] = 0.0
+    for step in factor.pattern.steps:
+        right[step.later] -= factor.entries[step.column] * right[step.epoch]
+    return right
+
+
+def solve(factor: Factor, weight: Float, data: Float, known: Float | None = None) -> Float:
+    """Solve for the displacements of many pixels.
+
+    Parameters
+    ----------
+    weight, data, known
+        as in `forward`
 
     Returns
     -------
     displacement
         (time, pixel) m; 0 at first epochs and at epochs that are not reached
     """
-    network, steps = factor.pattern.network, factor.pattern.steps
-    right = np.zeros((len(network.dates), data.shape[1]))
-    weighted = weight * data
-    for pair, (a, b) in enumerate(zip(network.reference, network.secondary, strict=True)):
-        right[a] -= weighted[pair]
-        right[b] += weighted[pair]
-    right[factor.pattern.zero] = 0.0
-    for step in steps:
-        right[step.later] -= factor.entries[step.column] * right[step.epoch]
-    for step in reversed(steps):
+    right = forward(factor, weight, data, known)
+    for step in reversed(factor.pattern.steps):
         right[step.epoch] /= factor.entries[step.diagonal]
         right[step.epoch] -= (factor.entries[step.column] * right[step.later]).sum(axis=0)
     return right

@@ -19,14 +19,19 @@ from threadpoolctl import threadpool_limits
 
 from slipscan.errors import SlipscanError
 from slipscan.geometry import write_grid
-from slipscan.outofcore import Empty
+from slipscan.outofcore import Empty, release
 from slipscan.settings import TimeseriesSettings
 from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
-from slipscan.timeseries.plan import Plan, make_plan
+from slipscan.timeseries.memory import ARRAYS, Found, Memory
+from slipscan.timeseries.opened import Window
+from slipscan.timeseries.plan import NOTHING_KNOWN, Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
 from slipscan.timeseries.results import as_variable
-from slipscan.timeseries.tile import Counts, Maps, invert_tile
+from slipscan.timeseries.settled import Border
+from slipscan.timeseries.tile import SETTLED, Counts, Maps, invert_tile
+from slipscan.timeseries.update import DisagreementError, update_tile
+from slipscan.timeseries.updating import known_of, meta_of, settled_border, window_of
 from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
@@ -35,7 +40,12 @@ Tile = tuple[slice, slice]
 
 
 def stack_from_interferograms(
-    dataset: xr.Dataset, settings: TimeseriesSettings, empty: Empty = np.zeros, threads: int = 1
+    dataset: xr.Dataset,
+    settings: TimeseriesSettings,
+    empty: Empty = np.zeros,
+    threads: int = 1,
+    memory: Memory | None = None,
+    found: Found | None = None,
 ) -> xr.Dataset:
     """Invert the interferograms of a track to a displacement stack.
 
@@ -49,6 +59,11 @@ def stack_from_interferograms(
         makes the arrays that hold the series
     threads
         tiles that are worked on at once; the result is the same to the byte
+    memory
+        where to keep what updates need; None: nowhere
+    found
+        what an earlier run has kept of the first interferograms: they are not read again, and the series equals that
+        of all interferograms to a thousandth of its standard deviation
 
     Returns
     -------
@@ -64,8 +79,8 @@ def stack_from_interferograms(
     """
     # One thread for every product: the library's results depend on their number.
     with threadpool_limits(1, "blas"):
-        plan = make_plan(dataset, settings, threads)
-        maps, counts = _invert(plan, empty, threads)
+        plan = make_plan(dataset, settings, threads, NOTHING_KNOWN if found is None else known_of(found))
+        maps, counts = _updated_or_kept(plan, dataset, empty, threads, memory, found)
     _check_counts(dataset, settings, counts)
     out = xr.Dataset(attrs=dict(dataset.attrs))
     for name, values in sorted(maps.items()):
@@ -83,7 +98,26 @@ def stack_from_interferograms(
     return write_grid(out, plan.target)
 
 
-def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
+def _updated_or_kept(
+    plan: Plan, dataset: xr.Dataset, empty: Empty, threads: int, memory: Memory | None, found: Found | None
+) -> tuple[Maps, Counts]:
+    """Invert what is new with what is kept; or all tiles, and keep what the next update needs."""
+    window = None if found is None else window_of(plan, found)
+    if window is not None:
+        return _invert(plan, empty, threads, window, None)
+    kept = None if memory is None else settled_border(plan, dataset)
+    if memory is None or kept is None:
+        return _invert(plan, empty, threads, None, None)
+    maps, counts = _invert(plan, empty, threads, None, kept.border)
+    arrays = {name: maps.pop(f"{SETTLED}{name}") for name in ARRAYS}
+    if counts.kept:
+        memory.save(kept.groups, arrays, meta_of(plan, kept))
+    return maps, counts
+
+
+def _invert(
+    plan: Plan, empty: Empty, threads: int, window: Window | None, border: Border | None
+) -> tuple[Maps, Counts]:
     """Invert all tiles into whole arrays."""
     polygon_mask = inside(region_polygon(plan.dataset), plan.target)
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm))
@@ -95,21 +129,33 @@ def _invert(plan: Plan, empty: Empty, threads: int) -> tuple[Maps, Counts]:
         for name, values in part.items():
             with lock:
                 if name not in maps:
-                    maps[name] = empty((*values.shape[:-2], *plan.target.shape), np.float32)
+                    maps[name] = empty((*values.shape[:-2], *plan.target.shape), values.dtype.type)
             maps[name][(..., *tile)] = values
+            if name.startswith(SETTLED):
+                release(maps[name])
         return part_counts
 
-    work = partial(_tile, plan, polygon_mask)
+    work = partial(_tile, plan, polygon_mask, window, border)
     for part_counts in in_order(work, tiles(plan.target.shape, plan.side), threads, "invert tiles", written):
         counts.merge(part_counts)
     return maps, counts
 
 
 def _tile(
-    plan: Plan, polygon_mask: NDArray[np.bool_], tile: tuple[slice, slice]
-) -> tuple[tuple[slice, slice], Maps, Counts]:
+    plan: Plan, polygon_mask: NDArray[np.bool_], window: Window | None, border: Border | None, tile: Tile
+) -> tuple[Tile, Maps, Counts]:
     """One tile, inverted, and where it lies."""
-    return tile, *invert_tile(plan, *tile, polygon_mask[tile])
+    if window is not None:
+        try:
+            return tile, *update_tile(plan, window, tile, polygon_mask[tile])
+        except (DisagreementError, SlipscanError) as reason:
+            log.info("rows %d to %d, columns %d to %d are inverted in full: %s", *_ends(tile), reason)
+    return tile, *invert_tile(plan, *tile, polygon_mask[tile], border)
+
+
+def _ends(tile: Tile) -> list[int]:
+    """First and last rows and columns."""
+    return [number for part in tile for number in (part.start, part.stop - 1)]
 
 
 def _attributes(plan: Plan, counts: Counts) -> dict[str, float | int]:

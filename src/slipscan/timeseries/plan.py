@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -15,28 +12,48 @@ from rasterio.warp import Resampling
 
 from slipscan.geometry import Grid, read_grid
 from slipscan.settings import TimeseriesSettings
-from slipscan.store import CHUNK
-from slipscan.timeseries.components import ComponentOffsets, Overlaps, count_overlaps, solve_offsets
+from slipscan.timeseries.components import ComponentOffsets, Overlaps, solve_offsets
 from slipscan.timeseries.elimination import Elimination, eliminate
-from slipscan.timeseries.grid import choose_resampling, target_grid, tiles
-from slipscan.timeseries.inversion import weight_of_coherence
+from slipscan.timeseries.grid import choose_resampling, target_grid
 from slipscan.timeseries.network import Index, Network, build_network, segments, triangles
+from slipscan.timeseries.overlaps import KnownOverlaps, overlaps_of
 from slipscan.timeseries.phase_bias import ShortTriplets, short_triplets
-from slipscan.timeseries.reading import labels, masked, pair_groups, window
+from slipscan.timeseries.reading import labels, masked, pair_groups, tile_side, window
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import number, reference_point, region_polygon, where
+from slipscan.timeseries.weights import median_coherence, weights_of
 from slipscan.vocabulary import RADAR_WAVELENGTH_M
-from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
 
-TILE_VALUES = 2**23
-"""Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
-LARGEST_SIDE = 512
 WAVELENGTHS_M = (0.02, 0.3)
 """From X to L band."""
-SAMPLE_CHUNKS = 16
-"""Chunks of the store, spread over the scene, from which a large scene's median coherence is taken."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the first interferograms of a dataset.
+
+    Attributes
+    ----------
+    offset, valid
+        (interferogram,) median of the reference area, m (NaN: too few pixels), and its valid pixels
+    main
+        (interferogram,) connected component that holds the reference; None where components are not joined
+    coherence
+        (pair,) median, of those that have a reference
+    overlaps
+        of their components; None: all are counted
+    """
+
+    offset: NDArray[np.float64]
+    valid: Index
+    main: NDArray[np.intp] | None
+    coherence: NDArray[np.float64]
+    overlaps: KnownOverlaps | None
+
+
+NOTHING_KNOWN = Known(np.empty(0), np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), None)
 
 
 @dataclass(frozen=True)
@@ -45,10 +62,14 @@ class Plan:
 
     Attributes
     ----------
-    offset, weight
-        (pair,) median of the reference area, m; weight of the inversion
-    components
-        offsets of connected components; None where there are none, or they are ignored
+    offset, weight, coherence
+        (pair,) median of the reference area, m; weight of the inversion; median coherence, NaN where it is unknown
+    left_in
+        (interferogram of the dataset,) whether it is among the pairs
+    known
+        what was found of the interferograms of the dataset
+    components, overlaps
+        offsets of connected components, and what they were solved from; None where there are none, or they are ignored
     side
         of a tile, target pixels
     wavelength
@@ -64,7 +85,11 @@ class Plan:
     pattern: Elimination
     offset: NDArray[np.float64]
     weight: NDArray[np.float64]
+    coherence: NDArray[np.float64]
+    left_in: NDArray[np.bool_]
+    known: Known
     components: ComponentOffsets | None
+    overlaps: Overlaps | None
     native: Grid
     target: Grid
     resampling: Resampling
@@ -72,8 +97,10 @@ class Plan:
     wavelength: float
 
 
-def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 1) -> Plan:
-    """Prepare what all tiles share.
+def make_plan(
+    dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 1, known: Known = NOTHING_KNOWN
+) -> Plan:
+    """Prepare what all tiles share; of interferograms that are known nothing is read.
 
     Raises
     ------
@@ -81,7 +108,11 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
         disconnected network, too few valid pixels in the reference area
     """
     native = read_grid(dataset, where(dataset))
-    dataset, network, offset, main = _referenced(dataset, native, settings)
+    whole = dataset
+    dataset, network, everything, main = _referenced(dataset, native, settings, known)
+    left_in = np.isfinite(everything.offset)
+    offset = everything.offset[left_in]
+    coherence = median_coherence(dataset, native, settings, known.coherence)
     segment = segments(network, settings.disconnected, where(dataset))
     if segment.max() > 0:
         log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
@@ -96,9 +127,10 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
     resampling = choose_resampling(native, settings.pixel_m)
     log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
     closed = triangles(network)
-    components = None
+    components, overlaps = None, None
     if main is not None:
-        components = _components(dataset, settings, offset, main, closed, wavelength / 2, threads)
+        overlaps = overlaps_of(dataset, settings, offset, main, closed, wavelength / 2, threads, known.overlaps)
+        components = solve_offsets(overlaps, main, closed, wavelength / 2)
     if reference_point(dataset) is None:
         # Each interferogram then has a constant of its own, which no triplet closes.
         log.warning("nothing is referenced, so that unwrapping errors and phase bias are counted, not masked")
@@ -113,25 +145,24 @@ def make_plan(dataset: xr.Dataset, settings: TimeseriesSettings, threads: int = 
         short=short_triplets(network, closed),
         pattern=eliminate(network, segment),
         offset=offset,
-        weight=_weights(dataset, native, settings),
+        weight=weights_of(coherence, settings, "coherence" in whole),
+        coherence=coherence,
+        left_in=left_in,
+        known=everything,
         components=components,
+        overlaps=overlaps,
         native=native,
         target=target,
         resampling=resampling,
-        side=max(2, int(_side(len(offset)) / ratio)),
+        side=max(2, int(tile_side(len(offset)) / ratio)),
         wavelength=wavelength,
     )
 
 
-def _side(pairs: int) -> int:
-    """Side of a square of so many interferograms that fits in memory."""
-    return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
-
-
 def _referenced(
-    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
-) -> tuple[xr.Dataset, Network, NDArray[np.float64], NDArray[np.intp] | None]:
-    """Return the interferograms that have a reference, their network, and what `_reference` says of them.
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, known: Known
+) -> tuple[xr.Dataset, Network, Known, NDArray[np.intp] | None]:
+    """Return the interferograms that have a reference, their network, and what `_reference` says of all and of them.
 
     One that has no valid pixels in the reference area (snow, a storm) is left out, and said; where half of them have
     none, the reference is the wrong one.
@@ -142,7 +173,7 @@ def _referenced(
         half of the interferograms, or more, have too few valid pixels in the reference area
     """
     network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
-    offset, valid, main = _reference(dataset, native, settings)
+    offset, valid, main = _reference(dataset, native, settings, known)
     good = np.isfinite(offset)
     poor = np.flatnonzero(~good)
     if len(poor):
@@ -159,11 +190,12 @@ def _referenced(
         )
         dataset = dataset.isel(pair=good)
         network = build_network(dataset["reference_date"].values, dataset["secondary_date"].values)
-    return dataset, network, offset[good], None if main is None else main[good]
+    everything = Known(offset, valid, main, known.coherence, None)
+    return dataset, network, everything, None if main is None else main[good]
 
 
 def _reference(
-    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings
+    dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings, before: Known
 ) -> tuple[NDArray[np.float64], Index, NDArray[np.intp] | None]:
     """Return every interferogram's reference, m (NaN: none), its valid pixels there, and its component, (pair,) each.
 
@@ -172,14 +204,17 @@ def _reference(
     """
     count = dataset.sizes["pair"]
     offset, valid = np.zeros(count), np.zeros(count, np.intp)
-    known = "component" in dataset and settings.component_offsets == "solve"
-    main = np.full(count, -1, np.intp) if known else None
+    joined = "component" in dataset and settings.component_offsets == "solve"
+    main = np.full(count, -1, np.intp) if joined else None
     point = reference_point(dataset)
     if point is None:
         return offset, valid, main
     area = reference_area(native, *point, settings.reference_radius_m)
     rows, columns = _extent(np.nonzero(area)[0]), _extent(np.nonzero(area)[1])
-    for pairs in pair_groups(count):
+    offset[: len(before.offset)], valid[: len(before.valid)] = before.offset, before.valid
+    if main is not None and before.main is not None:
+        main[: len(before.main)] = before.main
+    for pairs in pair_groups(count, len(before.offset)):
         part = window(dataset, pairs, rows, columns)
         values = masked(part, settings.min_coherence)
         values[:, ~area[rows, columns]] = np.nan
@@ -202,83 +237,3 @@ def _is_empty(dataset: xr.Dataset, pair: int, settings: TimeseriesSettings) -> b
 def _extent(positions: Index) -> slice:
     """The smallest slice that holds all positions."""
     return slice(int(positions.min()), int(positions.max()) + 1)
-
-
-def _components(
-    dataset: xr.Dataset,
-    settings: TimeseriesSettings,
-    offset: NDArray[np.float64],
-    main: NDArray[np.intp],
-    closed: Index,
-    half_wavelength_m: float,
-    threads: int,
-) -> ComponentOffsets:
-    """Solve for the offsets of connected components in one pass over the interferograms."""
-    referenced = bool((main > 0).all())
-    if not referenced:
-        log.warning("nothing is referenced, so that components cannot be joined: the largest of each pair is kept")
-
-    used = closed if referenced else closed[:0]
-    count = partial(_overlaps, dataset, settings.min_coherence, offset, main, used, half_wavelength_m)
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    overlaps = Overlaps()
-    for part in in_order(count, tiles(shape, _side(len(offset))), threads, "overlaps of components"):
-        overlaps.merge(part)
-    if not referenced:
-        for pair in range(len(main)):
-            sizes = {label: n for (own, label), n in overlaps.pixels.items() if own == pair and label > 0}
-            main[pair] = max(sizes, key=lambda label: (sizes[label], -label), default=-1)
-    return solve_offsets(overlaps, main, closed, half_wavelength_m)
-
-
-def _overlaps(
-    dataset: xr.Dataset,
-    min_coherence: float,
-    offset: NDArray[np.float64],
-    main: NDArray[np.intp],
-    used: Index,
-    half_wavelength_m: float,
-    tile: tuple[slice, slice],
-) -> Overlaps:
-    """How components of interferograms meet in one tile."""
-    values, label = [], []
-    for pairs in pair_groups(len(offset)):
-        part = window(dataset, pairs, *tile)
-        layers = masked(part, min_coherence)
-        values.append(layers.reshape(len(layers), -1) - offset[pairs, None].astype(np.float32))
-        label.append(labels(part).reshape(len(layers), -1))
-    return count_overlaps(np.concatenate(values), np.concatenate(label), main, used, half_wavelength_m)
-
-
-def _weights(dataset: xr.Dataset, native: Grid, settings: TimeseriesSettings) -> NDArray[np.float64]:
-    """Return the weight of every interferogram, (pair,), from the median coherence of its valid native pixels."""
-    count = dataset.sizes["pair"]
-    if settings.weights != "coherence" or "coherence" not in dataset:
-        return np.ones(count)
-    blocks, step = _sample(native.shape)
-    coherence = np.full(count, np.nan)
-    for pairs in pair_groups(count):
-        layers: list[list[NDArray[np.float32]]] = [[] for _ in range(count)[pairs]]
-        for rows, columns in blocks:
-            part = window(dataset, pairs, rows, columns)
-            valid = np.isfinite(masked(part, settings.min_coherence))[:, ::step, ::step]
-            values = part["coherence"].values[:, ::step, ::step]
-            for kept, layer, good in zip(layers, values, valid, strict=True):
-                kept.append(layer[good])
-        for pair, kept in enumerate(layers, pairs.start):
-            sampled = np.concatenate(kept)
-            if len(sampled):
-                coherence[pair] = np.median(sampled)
-    known = np.isfinite(coherence)
-    coherence[~known] = np.median(coherence[known]) if known.any() else 1.0
-    return weight_of_coherence(coherence)
-
-
-def _sample(shape: tuple[int, int]) -> tuple[list[tuple[slice, slice]], int]:
-    """Choose the chunks from which a scene's median coherence is taken, and the step within them."""
-    rows, columns = ([slice(start, start + CHUNK["y"]) for start in range(0, size, CHUNK["y"])] for size in shape)
-    chunks = list(itertools.product(rows, columns))
-    if len(chunks) <= SAMPLE_CHUNKS // 4:
-        return chunks, 1
-    chosen = np.unique(np.linspace(0, len(chunks) - 1, SAMPLE_CHUNKS).astype(int))
-    return [chunks[index] for index in chosen], 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -10,9 +13,20 @@ PAIRS_AT_ONCE = 64
 """Interferograms in one reading: a chunk of the store."""
 
 
-def pair_groups(count: int) -> list[slice]:
-    """Divide interferograms into the groups that are read at once."""
-    return [slice(start, min(start + PAIRS_AT_ONCE, count)) for start in range(0, count, PAIRS_AT_ONCE)]
+TILE_VALUES = 2**23
+"""Values (pair x row x column) in one tile, on the finer of the native and the target grid: 32 MB."""
+LARGEST_SIDE = 512
+
+
+def tile_side(pairs: int) -> int:
+    """Side of a square of so many interferograms that fits in memory."""
+    return min(LARGEST_SIDE, max(2, math.isqrt(TILE_VALUES // pairs)))
+
+
+def pair_groups(count: int, first: int = 0) -> list[slice]:
+    """Divide interferograms, from the first on, into the groups that are read at once: those of the store."""
+    ends = [first, *range(first - first % PAIRS_AT_ONCE + PAIRS_AT_ONCE, count, PAIRS_AT_ONCE), count]
+    return [slice(start, end) for start, end in itertools.pairwise(ends) if start < end]
 
 
 def window(dataset: xr.Dataset, pairs: slice, rows: slice, columns: slice) -> xr.Dataset:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.geometry import Grid
-from slipscan.timeseries.closure import ClosureSummary, closures
+from slipscan.timeseries.closure import ClosureSummary, closures, sums_of
 from slipscan.timeseries.inversion import invert, sorted_by_validity, temporal_coherence
 from slipscan.timeseries.phase_bias import phase_bias
 from slipscan.timeseries.plan import Plan
 from slipscan.timeseries.reading import labels, masked, pair_groups, shifted, window
 from slipscan.timeseries.resample import resampler
+from slipscan.timeseries.settled import SLACK, Border, Recorder
 from slipscan.timeseries.unwrapping import UnwrappingSummary, screen
 
 BATCH_VALUES = 2**19
 """Values (pairs and triplets x pixels) that are screened or inverted at once: they stay in a core's cache."""
 
-Maps = dict[str, NDArray[np.float32]]
+SETTLED = "settled "
+Maps = dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -59,7 +62,9 @@ class Counts:
                 setattr(self, name, getattr(self, name) + value)
 
 
-def invert_tile(plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_]) -> tuple[Maps, Counts]:
+def invert_tile(
+    plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_], border: Border | None = None
+) -> tuple[Maps, Counts]:
     """Invert one tile.
 
     Parameters
@@ -70,37 +75,47 @@ def invert_tile(plan: Plan, rows: slice, columns: slice, mask: NDArray[np.bool_]
         of the target grid
     mask
         (y, x) pixels of the tile within the region
+    border
+        where the part of the network ends of which is kept what updates need; None: nothing is kept
 
     Returns
     -------
     maps
-        the stack's variables, (time, y, x) or (y, x) of the tile, NaN outside of the region
+        the stack's variables, (time, y, x) or (y, x) of the tile, NaN outside of the region; what is kept, (row, y, x),
+        under names that begin with SETTLED
     counts
         for attributes and log
     """
     counts = Counts(ClosureSummary(1e-3 * plan.settings.closure_error_mm), inside=int(mask.sum()))
-    observed = _observed(plan, Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs), mask)
-    fields = _screened(plan, observed, counts)
-    fields |= _inverted(plan, observed, fields.pop("biased") > 0, counts)
+    observed = observed_of(plan, Grid(plan.target.x[columns], plan.target.y[rows], plan.target.crs), mask)
+    recorder = None
+    if border is not None:
+        error_m, pixels = counts.closure.error_m, observed.shape[1]
+        recorder = Recorder(border, plan.triangles, plan.short, plan.wavelength / 2, error_m, pixels)
+    fields = _screened(plan, observed, counts, recorder)
+    fields |= _inverted(plan, observed, fields.pop("biased") > 0, counts, recorder)
     maps = {}
     for name, values in fields.items():
         maps[name] = np.full((*values.shape[:-1], *mask.shape), np.nan, np.float32)
         maps[name][..., mask] = values
+    for name, kept in ({} if recorder is None else recorder.fields).items():
+        maps[SETTLED + name] = np.zeros((len(kept), *mask.shape), kept.dtype)
+        maps[SETTLED + name][:, mask] = kept
     return maps, counts
 
 
-def _observed(plan: Plan, tile: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Masked, joined, referenced and projected interferograms of a tile's pixels, (pair, pixel) m."""
+def observed_of(plan: Plan, tile: Grid, mask: NDArray[np.bool_], first: int = 0) -> NDArray[np.float32]:
+    """Masked, joined, referenced and projected interferograms, from `first` on, of a tile's pixels, (pair, pixel) m."""
     take = resampler(plan.native, tile, mask, plan.resampling, plan.target.spacing)
-    out = np.full((len(plan.offset), take.pixels), np.nan, np.float32)
+    out = np.full((len(plan.offset) - first, take.pixels), np.nan, np.float32)
     if take.rows.start == take.rows.stop or take.columns.start == take.columns.stop:
         return out
-    for pairs in pair_groups(len(out)):
+    for pairs in pair_groups(len(plan.offset), first):
         part = window(plan.dataset, pairs, take.rows, take.columns)
         values = masked(part, plan.settings.min_coherence)
         if plan.components is not None:
             shifted(values, labels(part), plan.components.shift[pairs])
-        out[pairs] = take(values) - plan.offset[pairs, None]
+        out[pairs.start - first : pairs.stop - first] = take(values) - plan.offset[pairs, None]
     return out
 
 
@@ -110,26 +125,36 @@ def _batches(pixels: int, values_per_pixel: int, fewest: int) -> list[slice]:
     return [slice(start, min(start + size, pixels)) for start in range(0, pixels, size)]
 
 
-def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps:
+def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts, recorder: Recorder | None) -> Maps:
     """Closure, unwrapping errors (masked or corrected in `observed`) and phase bias of every pixel."""
     settings, half = plan.settings, plan.wavelength / 2
     names = ("closure_rms", "unwrapping_error_share", "phase_bias", "biased")
     fields = {name: np.full(observed.shape[1], np.nan, np.float32) for name in names}
     if not len(plan.triangles):
+        if recorder is not None:
+            recorder.without_triangles(observed)
         return {"closure_rms": fields["closure_rms"], "biased": fields["biased"]}
     limit = np.inf if settings.max_phase_bias_mm_yr is None else 1e-3 * settings.max_phase_bias_mm_yr
     for batch in _batches(observed.shape[1], len(observed) + len(plan.triangles), 256):
         part = np.ascontiguousarray(observed[:, batch])
+        before = part if recorder is None else part.copy()
         closure = closures(part, plan.triangles)
-        fields["closure_rms"][batch] = counts.closure.add(closure)
+        sums = sums_of(closure, counts.closure.error_m)
+        fields["closure_rms"][batch] = counts.closure.add_sums(*sums)
+        if recorder is not None:
+            recorder.unscreened(batch, part, closure, sums)
         share, summary = screen(
             part, closure, plan.triangles, half, 1e-3 * settings.closure_error_mm, settings.unwrapping_errors
         )
         fields["unwrapping_error_share"][batch] = share
         counts.unwrapping.merge(summary)
-        if summary.masked or summary.corrected:
-            observed[:, batch] = part
+        changed = bool(summary.masked or summary.corrected)
+        if changed:
             closure = closures(part, plan.triangles)
+        if recorder is not None:
+            recorder.screened(batch, before, part, closure, changed)
+        if changed:
+            observed[:, batch] = part
         if len(plan.short.index):
             bias, significant = phase_bias(closure, plan.short, half)
             fields["phase_bias"][batch] = bias
@@ -141,7 +166,9 @@ def _screened(plan: Plan, observed: NDArray[np.float32], counts: Counts) -> Maps
     return fields
 
 
-def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool_], counts: Counts) -> Maps:
+def _inverted(
+    plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool_], counts: Counts, recorder: Recorder | None
+) -> Maps:
     """Displacement, its misclosure part and temporal coherence of every pixel."""
     settings, pixels = plan.settings, observed.shape[1]
     times = len(plan.network.dates)
@@ -153,9 +180,7 @@ def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool
     valid = np.isfinite(observed)
     enough = np.flatnonzero(valid.mean(axis=0) >= settings.min_pair_fraction - 1e-9)
     counts.enough_pairs = len(enough)
-    if not len(enough):
-        return fields
-    alike = enough[sorted_by_validity(valid[:, enough])[0]]
+    alike = enough[sorted_by_validity(valid[:, enough])[0]] if len(enough) else enough
     for batch in _batches(len(alike), len(observed), 2048):  # an estimator serves a batch
         members = alike[batch]
         solution = invert(plan.network, plan.segment, observed[:, members], plan.weight, settings.norm, plan.pattern)
@@ -172,4 +197,18 @@ def _inverted(plan: Plan, observed: NDArray[np.float32], biased: NDArray[np.bool
         counts.chain_lost += int((used.sum(axis=0) < valid[:, members[keep]].sum(axis=0)).sum())
         counts.squares += float(np.nansum(residual**2))
         counts.residuals += int(used.sum())
+        if recorder is not None:
+            recorder.solved(members, observed[:, members], plan.weight, solution)
+    if recorder is not None:
+        _nearly_enough(plan, observed, valid, recorder)
     return fields
+
+
+def _nearly_enough(plan: Plan, observed: NDArray[np.float32], valid: NDArray[np.bool_], recorder: Recorder) -> None:
+    """Solve for the pixels that lack a few interferograms, for the record alone."""
+    lacking = plan.settings.min_pair_fraction - valid.mean(axis=0)
+    members = np.flatnonzero((lacking > 1e-9) & (lacking <= SLACK))
+    for batch in _batches(len(members), len(observed), 2048):
+        some = members[batch]
+        solution = invert(plan.network, plan.segment, observed[:, some], plan.weight, "l2", plan.pattern)
+        recorder.solved(some, observed[:, some], plan.weight, solution)

@@ -57,7 +57,7 @@ class Local(OnDisk):
             pairs = find_pairs(path, source.convention)
             if pairs.empty:
                 raise SlipscanError(f"{job.where}: {none_found(path, source.convention)}")
-            say_what_is_left_aside(path, source.convention)
+            say_what_is_left_aside(path, source.convention, pairs)
             rows = [
                 {
                     "granule": pair["unwrapped"].relative_to(path).as_posix(),

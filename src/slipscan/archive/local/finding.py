@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import re
@@ -77,8 +78,9 @@ def find_geometry(directory: Path, convention: str) -> dict[str, Path]:
     """
     rule = CONVENTIONS[convention]
     found: dict[str, Path] = {}
+    files = tif_files(directory)
     for name, pattern in rule.geometry.items():
-        paths = [path for path in tif_files(directory) if pattern.match(path.name)]
+        paths = [path for path in files if pattern.match(path.name)]
         if len(paths) > 1 and not rule.geometry_per_pair:
             one, other = (path.relative_to(directory) for path in paths[:2])
             raise SlipscanError(f"{directory} holds two files of {name}, {one} and {other}: keep one frame")
@@ -144,7 +146,7 @@ def _by_dates(files: list[Path], pattern: re.Pattern[str], directory: Path) -> d
 def _iso(digits: str, path: Path) -> str:
     """YYYYMMDD as ISO date; raises SlipscanError for a day that does not exist."""
     try:
-        return pd.to_datetime(digits, format="%Y%m%d").date().isoformat()
+        return datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).isoformat()
     except ValueError as error:
         raise SlipscanError(f"the name of {path} holds {digits}, which is no date: rename or remove it") from error
 
@@ -199,10 +201,10 @@ def _kind(paths: Collection[Path]) -> str:
     return "other file, " if len(paths) == 1 else "other files, such as "
 
 
-def say_what_is_left_aside(directory: Path, convention: str) -> None:
-    """Log which files of a track's directory are not read, and which coherence lacks; likely mistakes as warnings."""
+def say_what_is_left_aside(directory: Path, convention: str, pairs: pd.DataFrame) -> None:
+    """Log which files are not read beside the pairs of `find_pairs`, and which lack; likely mistakes as warnings."""
     rule, files = CONVENTIONS[convention], all_files(directory)
-    pairs, rest = find_pairs(directory, convention), _unnamed(files, rule)
+    rest = _unnamed(files, rule)
     alike = _like_interferograms(rest)
     unpacked = {path.parent.name for path in files}
     zips = [path for path in rest if path.suffix.lower() == ".zip" and path.stem not in unpacked]

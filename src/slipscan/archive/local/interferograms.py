@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from slipscan.archive.reading.layers import LOS, read_coherences, read_height, r
 from slipscan.archive.reading.rasters import Raster, common_grid, read_header
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, check_los, los_from_incidence_heading, write_grid
+from slipscan.outofcore import sharded
 from slipscan.regions import LocalSource, Track
 from slipscan.vocabulary import annotate
 
@@ -53,16 +55,26 @@ def read_interferograms(
     SlipscanError
         a file is missing, unreadable or on another grid; a line of sight that the track cannot have
     """
+    # One environment of GDAL for all files: making one takes longer than opening a file.
+    with rasterio.Env():
+        return _read(directory, source, track, manifest, bounds)
+
+
+def _read(
+    directory: Path, source: LocalSource, track: Track, manifest: pd.DataFrame, bounds: Bounds | None
+) -> xr.Dataset:
     rule = CONVENTIONS[source.convention]
-    say_what_is_left_aside(directory, rule.name)
-    pairs = pairs_of(find_pairs(directory, rule.name), manifest, directory)
+    found = find_pairs(directory, rule.name)
+    say_what_is_left_aside(directory, rule.name, found)
+    pairs = pairs_of(found, manifest, directory)
     geometry = {name: read_header(path) for name, path in find_geometry(directory, rule.name).items()}
     unwrapped = [read_header(path) for path in pairs["unwrapped"]]
     coherence = [read_header(path) for path in pairs["coherence"].dropna()]
     grid = common_grid([*unwrapped, *coherence, *geometry.values()], bounds)
     dims = ("pair", "y", "x")
+    phases = read_phases(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m))
     dataset = xr.Dataset(
-        {"interferogram": (dims, read_phases(unwrapped, grid, rule.metres_per_radian(track.radar_wavelength_m)))},
+        {"interferogram": (dims, sharded(phases))},  # as a plain array it would be copied whole on its way to the store
         coords={
             "pair": np.arange(len(pairs), dtype=np.int64),
             "reference_date": ("pair", pairs["reference_date"].to_numpy("datetime64[ns]")),
@@ -70,7 +82,7 @@ def read_interferograms(
         },
     )
     if coherence:
-        dataset["coherence"] = (dims, read_coherences(coherence, grid, rule.coherence_scale, rule.name))
+        dataset["coherence"] = (dims, sharded(read_coherences(coherence, grid, rule.coherence_scale, rule.name)))
     for name, values in _read_geometry(geometry, grid, source, track, directory).items():
         dataset[name] = (("y", "x"), values)
     return annotate(write_grid(dataset, grid), "interferograms")
