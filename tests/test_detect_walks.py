@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from detecting import FAST, complete
 from simulated import stack_dataset
+from slipscan.detect.bands import band_of
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.nulls import SIMULATED, null_order
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.refine import refine
 from slipscan.detect.scan import Scanner
 from slipscan.detect.stage import detect
-from slipscan.detect.statistic import amplitudes, filters_of, stacked, statistics
+from slipscan.detect.statistic import amplitudes, filters_of, statistics
 from slipscan.detect.track import track_in
 from slipscan.detect.walks import drawn_together, red_at, walk_of
 from slipscan.errors import SlipscanError
@@ -79,14 +80,14 @@ def test_the_filters_are_those_of_generalized_least_squares() -> None:
 
 def test_what_gaps_leave_of_a_statistic_is_not_above_its_noise() -> None:
     epochs = Epochs(dates(120))
-    series = noisy(4, 120, 3000)
-    valid = np.random.default_rng(5).random(series.shape) > 0.4
+    series, valid = noisy(4, 120, 3000), np.random.default_rng(5).random((120, 3000)) > 0.4
+    known = torch.from_numpy(valid)
+    band = band_of(torch.from_numpy(series * valid).float(), known.clone(), (50, 60), 0, 1.0, 1.0)
     columns = epochs.columns([Ramp(float(epochs.days[60]), 0.0)])
-    filters = filters_of(columns, epochs, (), torch.ones(120), red=RED)
-    both = stacked([filters, filters_of(columns, epochs, (), torch.ones(120))])
-    amplitude, root = amplitudes(torch.from_numpy(series * valid).float(), torch.from_numpy(valid).float(), both)
-    spread = (amplitude * root).std(1)
-    assert 0.6 < float(spread[0]) < 1.3 < float(spread[1])
+    spread = [
+        float(statistics(band, filters_of(columns, epochs, (), band.weight, red=red)).std()) for red in (RED, 0.0)
+    ]
+    assert 0.6 < spread[0] < 1.3 < spread[1]
 
 
 def test_a_walk_gains_what_is_asked_for() -> None:

@@ -40,15 +40,12 @@ class _Own:
         (y, x) square of its displacement, less that of the noise, m2; 0 elsewhere
     noise
         mean variance of its map, times the information that it was estimated with
-    red
-        random walk at its scale, 1/yr
     """
 
     ramp: Ramp
     around: NDArray[np.bool_]
     power: Float
     noise: float
-    red: float
 
 
 def beside_each(
@@ -69,20 +66,20 @@ def beside_each(
     for footprint, ramp in found:
         around = distance_transform_edt(~footprint) * track.coarse.pixel_m / 1e3 <= settings.join_distance_km
         stronger = [other.ramp for other in alone if (other.around & around).any()]
-        alone.append(_own(track, ramp, around, stronger, track.red_of(footprint)))
+        alone.append(_own(track, ramp, around, stronger))
     return [_beside(track, own, alone[:number], alone[number + 1 :]) for number, own in enumerate(alone)]
 
 
-def _own(track: Track, ramp: Ramp, around: NDArray[np.bool_], stronger: Sequence[Ramp], red: float) -> _Own:
+def _own(track: Track, ramp: Ramp, around: NDArray[np.bool_], stronger: Sequence[Ramp]) -> _Own:
     kept: list[Ramp] = []
     for other in stronger:
-        if _information(track, ramp, [*kept, other], red) > 0:
+        if _information(track, ramp, [*kept, other]) > 0:
             kept.append(other)
-    amplitude, std = coarse_amplitude(track, ramp, around, kept, red)
+    amplitude, std = coarse_amplitude(track, ramp, around, kept)
     power = np.zeros(around.shape)
     power[around] = np.maximum(amplitude**2 - std**2, 0.0)
     variance = float(np.mean(std[std > 0] ** 2)) if (std > 0).any() else 0.0
-    return _Own(ramp, around, power, variance * _information(track, ramp, kept, red), red)
+    return _Own(ramp, around, power, variance * _information(track, ramp, kept))
 
 
 def _beside(track: Track, own: _Own, stronger: Sequence[_Own], weaker: Sequence[_Own]) -> list[Ramp]:
@@ -90,25 +87,25 @@ def _beside(track: Track, own: _Own, stronger: Sequence[_Own], weaker: Sequence[
     least = 0.0
     for number, other in enumerate([*stronger, *weaker]):
         if number == len(stronger):
-            least = LEFT_BY_WEAKER * _information(track, own.ramp, out, own.red)
-        information, less = (_information(track, own.ramp, ramps, own.red) for ramps in (out, [*out, other.ramp]))
+            least = LEFT_BY_WEAKER * _information(track, own.ramp, out)
+        information, less = (_information(track, own.ramp, ramps) for ramps in (out, [*out, other.ramp]))
         if less <= 0 or less < least:
             continue
-        left = _leak(track, own.ramp, out, other.ramp, own.red) ** 2 * float(other.power[own.around].mean())
+        left = _leak(track, own.ramp, out, other.ramp) ** 2 * float(other.power[own.around].mean())
         if left > own.noise * (1 / less - 1 / information):
             out.append(other.ramp)
     return out
 
 
-def _information(track: Track, ramp: Ramp, beside: Sequence[Ramp], red: float) -> float:
+def _information(track: Track, ramp: Ramp, beside: Sequence[Ramp]) -> float:
     """That a complete series has of a ramp beside others, 1/m2; 0 where it is too little for an estimate."""
     weight = track.cleaned.weight
-    energy = float(filters_of(track.epochs.columns([ramp]), track.epochs, beside, weight, red=red).energy.sum())
+    energy = float(filters_of(track.epochs.columns([ramp]), track.epochs, beside, weight).energy.sum())
     return energy if energy > FAINTEST * float(weight.sum()) else 0.0
 
 
-def _leak(track: Track, ramp: Ramp, beside: Sequence[Ramp], other: Ramp, red: float) -> float:
+def _leak(track: Track, ramp: Ramp, beside: Sequence[Ramp], other: Ramp) -> float:
     """What the estimate of a ramp's amplitude holds of another's."""
-    filters = filters_of(track.epochs.columns([ramp]), track.epochs, beside, track.cleaned.weight, red=red)
+    filters = filters_of(track.epochs.columns([ramp]), track.epochs, beside, track.cleaned.weight)
     column: Tensor = track.epochs.columns([other])[:, 0].float()
     return float(filters.matched[0] @ column / filters.energy.sum())

@@ -13,7 +13,7 @@ from torch import Tensor
 from slipscan.coarse import TILE
 from slipscan.detect.bands import MIN_RELATIVE_NOISE
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.statistic import Filters, amplitudes, filters_of, stacked
+from slipscan.detect.statistic import Filters, amplitudes, filters_of
 from slipscan.detect.track import Track
 from slipscan.fit.clean import take_background, take_delay, take_mean
 from slipscan.fit.delay import RELIEF_M
@@ -28,7 +28,7 @@ VALUES: Final = 1 << 24
 
 
 def amplitude_maps(
-    track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]] = (), red: Sequence[float] = ()
+    track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]] = ()
 ) -> tuple[Float32, Float32]:
     """Total displacement of transients and its standard deviation, each (transient, y, x) m, NaN = no data.
 
@@ -38,14 +38,12 @@ def amplitude_maps(
     ----------
     beside
         of every transient the others that are estimated along with it; (): none
-    red
-        of every transient, the random walk at its scale (`Track.red_of`), 1/yr; (): none
     """
     rows, cols = track.seen.shape
     out = np.full((2, len(ramps), rows, cols), NO_DATA, np.float32)
     if not ramps:
         return out[0], out[1]
-    filters = _filters(track, ramps, beside or [()] * len(ramps), red or [0.0] * len(ramps))
+    filters = _filters(track, ramps, beside or [()] * len(ramps))
     for top in range(0, rows, TILE):
         for left in range(0, cols, TILE):
             y, x = slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, cols))
@@ -59,25 +57,26 @@ def amplitude_maps(
 
 
 def coarse_amplitude(
-    track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = (), red: float = 0.0
+    track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = ()
 ) -> tuple[Float, Float]:
     """Total displacement of a transient at some pixels (y, x) of the coarse grid, and its standard deviation.
 
     Both are (pixel,) m, 0 where there is no data.
     """
-    filters = _filters(track, [ramp], [beside], [red])
+    filters = _filters(track, [ramp], [beside])
     chosen = torch.from_numpy(np.flatnonzero(pixels))
     found = _estimated(track, track.cleaned.residual(chosen), track.cleaned.valid[:, chosen], filters)
     amplitude, std = torch.nan_to_num(found, nan=0.0)[:, 0].double().numpy()
     return amplitude, std
 
 
-def _filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]], red: Sequence[float]) -> Filters:
+def _filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]]) -> Filters:
     """Filters of ramps, each beside its own others."""
-    return stacked([
-        filters_of(track.epochs.columns([ramp]), track.epochs, others, track.cleaned.weight, red=walk)
-        for ramp, others, walk in zip(ramps, beside, red, strict=True)
-    ])  # fmt: skip
+    each = [
+        filters_of(track.epochs.columns([ramp]), track.epochs, others, track.cleaned.weight)
+        for ramp, others in zip(ramps, beside, strict=True)
+    ]
+    return Filters(*(torch.cat([getattr(one, name) for one in each]) for name in ("matched", "energy", "least")))
 
 
 def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) -> Float32:

@@ -116,8 +116,7 @@ def arrays(
 def _wholes(track: Track, settings: DetectSettings, found: Sequence[Described]) -> list[Whole]:
     """Maps of all parts, each beside the others, put together."""
     flat = [part for one in found for part in one.parts]
-    red = [track.red_of(footprint) for footprint, _ in flat]
-    maps, stds = amplitude_maps(track, [ramp for _, ramp in flat], beside_each(track, settings, flat), red)
+    maps, stds = amplitude_maps(track, [ramp for _, ramp in flat], beside_each(track, settings, flat))
     rows, cols = track.seen.shape
     out, first = [], 0
     for one in found:

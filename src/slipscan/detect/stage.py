@@ -152,7 +152,7 @@ def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) ->
     parts = [columns.astype(float), rows.astype(float)]
     if track.coarse.height is not None:
         parts.append(np.nan_to_num(track.coarse.height[around]))
-    red = track.red_of(transient.footprint)
-    amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside, red)
+    amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside)
     projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
+    red = track.red_of(transient.footprint)
     return Described(transient, refine(projected, track.epochs, transient.ramp, beside, red))

@@ -119,15 +119,6 @@ def _beside_walk(columns: Tensor, design: Tensor, weight: Tensor, days: Tensor, 
     return matched, matched @ torch.nan_to_num(known, nan=0.0)
 
 
-def stacked(each: Sequence[Filters]) -> Filters:
-    """Filters of all candidates of several."""
-    white = [one.energy if one.white is None else one.white for one in each]
-    matched, energy, least = (
-        torch.cat([getattr(one, name) for one in each]) for name in ("matched", "energy", "least")
-    )
-    return Filters(matched, energy, least, torch.cat(white))
-
-
 def statistics(band: Band, filters: Filters, places: Tensor | None = None) -> Tensor:
     """Amplitude over its standard deviation, (candidate, place); 0 where too little of the filter's information is.
 
@@ -165,9 +156,8 @@ def amplitudes(series: Tensor, valid: Tensor, filters: Filters) -> tuple[Tensor,
     series, valid
         (time, pixel) m, 0 where not valid; 1 where valid
     """
-    energy = filters.energy @ valid
-    known = energy > filters.least
-    safe = torch.where(known, energy, 1.0)
+    information = filters.energy @ valid
+    known = information > filters.least
+    safe = torch.where(known, information, 1.0)
     amplitude = torch.where(known, filters.matched @ series / safe, 0.0)
-    root = safe / filters.variance(safe, valid).clamp(min=1e-30).sqrt()
-    return amplitude, torch.where(known, root, 0.0)
+    return amplitude, torch.where(known, safe.sqrt(), 0.0)
