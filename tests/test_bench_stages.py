@@ -16,9 +16,11 @@ from slipscan.stack import open_stack
 def test_every_stage_is_run_and_measured(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     options = ["--size", "40x48x24", "--directory", str(tmp_path), "--set", "method=classical", "--page", str(page)]
+    few = ("places=1", "injections=4", 'kinds=["volume"]', "depths_km=[3]", "durations_d=[30]")
+    options += [word for option in few for word in ("--completeness", option)]
     done = CliRunner().invoke(app, ["bench", "stages", *options], catch_exceptions=False)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "40 x 48" in line]
-    names = ["noise", "denoise", "calibrate", "detect", "source", "calibrate + detect"]
+    names = ["noise", "denoise", "calibrate", "detect", "source", "completeness", "calibrate + detect"]
     assert [row[1] for row in rows] == names
     for wall, processor, rate, floor, passes, files, peak in (row[2:] for row in rows):
         assert float(wall) > 0.2 and float(processor) > 0 and 0.05 < float(peak) < 4 and float(files) >= 0

@@ -162,6 +162,7 @@ def stages(
     ] = None,
     nulls: Annotated[int, typer.Option(min=8, help="null stacks of each kind in the calibration")] = 8,
     options: Annotated[list[str] | None, typer.Option("--set", help="key=value of `denoise`")] = None,
+    completeness: Annotated[list[str] | None, typer.Option(help="key=value of `completeness`")] = None,
     page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
 ) -> None:
     """Print how fast every stage is and what memory it takes, as processes of the command line."""
@@ -170,8 +171,9 @@ def stages(
     sizes = [Size.of(text) for text in size]
     words = [word for text in size for word in ("--size", text)]
     words += [word for option in options or [] for word in ("--set", option)]
+    words += [word for option in completeness or [] for word in ("--completeness", option)]
     command = " ".join(["slipscan bench stages", *words, f"--nulls {nulls}", *([f"--page {page}"] if page else [])])
-    print(measure_stages(sizes, directory, nulls, options or [], page, command))
+    print(measure_stages(sizes, directory, nulls, options or [], completeness or [], page, command))
 
 
 @app.command("bound")

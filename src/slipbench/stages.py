@@ -77,8 +77,8 @@ class Cost:
 
 
 def measure_stages(
-    sizes: Sequence[Size], directory: Path | None, nulls: int, options: Sequence[str] = (), page: Path | None = None,
-    command: str = "slipscan bench stages",
+    sizes: Sequence[Size], directory: Path | None, nulls: int, options: Sequence[str] = (),
+    completeness: Sequence[str] = (), page: Path | None = None, command: str = "slipscan bench stages",
 ) -> str:  # fmt: skip
     """Make a stack of every size, run the stages on it, one process each, and say what they took.
 
@@ -90,8 +90,8 @@ def measure_stages(
         where stacks and products are kept; None: in a temporary one
     nulls
         null stacks of each kind in the calibration
-    options
-        of `slipscan denoise`: key=value
+    options, completeness
+        of `slipscan denoise` and `slipscan completeness`: key=value
     page
         Markdown that is written too
     command
@@ -117,7 +117,7 @@ def measure_stages(
         with tempfile.TemporaryDirectory(prefix="slipscan-bench-", dir=directory) as place:
             stack = Path(place) / "stack.zarr"
             make_stack(stack, size)
-            costs = measured(stack, nulls, options)
+            costs = measured(stack, nulls, options, completeness)
         lines += [_row(size, cost, bandwidth, start.cpu_s) for cost in [*costs, _together(costs, start)]]
     about = (
         f"{platform.machine()}, {os.cpu_count()} cores, one thread a stage;"
@@ -131,12 +131,12 @@ def measure_stages(
     return f"{about}\n\n{table}"
 
 
-def measured(stack: Path, nulls: int, options: Sequence[str]) -> list[Cost]:
+def measured(stack: Path, nulls: int, options: Sequence[str], completeness: Sequence[str]) -> list[Cost]:
     """The cost of noise, denoise, calibrate, detect, source and completeness; products lie beside the stack."""
     names = ("noise.zarr", "denoised.zarr", "c.json", "t.zarr", "e.parquet", "m.parquet")
     path = {name: str(stack.with_name(name)) for name in names}
     noise = ["--noise", path["noise.zarr"]]
-    chosen = [part for option in options for part in ("--set", option)]
+    chosen, injected = ([part for one in some for part in ("--set", one)] for some in (options, completeness))
     calibrated = ["--denoised", path["denoised.zarr"], *noise, "--set", f"nulls={nulls}"]
     calls = {
         "noise": [str(stack), path["noise.zarr"]],
@@ -144,7 +144,7 @@ def measured(stack: Path, nulls: int, options: Sequence[str]) -> list[Cost]:
         "calibrate": [str(stack), path["c.json"], *calibrated],
         "detect": [str(stack), path["t.zarr"], *calibrated, "--calibration", path["c.json"]],
         "source": [path["t.zarr"], *noise, "--out", path["e.parquet"]],
-        "completeness": [str(stack), "--calibration", path["c.json"], *noise, "--out", path["m.parquet"]],
+        "completeness": [str(stack), "--calibration", path["c.json"], *noise, "--out", path["m.parquet"], *injected],
     }
     return [cost_of(stage, arguments) for stage, arguments in calls.items()]
 
