@@ -19,7 +19,7 @@ from slipscan.fit.model import check_length, design_matrix
 from slipscan.geometry import check_los, read_grid
 from slipscan.metric import check_metric, pixel_area_km2
 from slipscan.screening import screened
-from slipscan.store import open_dataset
+from slipscan.store import open_dataset, open_zarr
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,23 @@ def checked_denoised(dataset: xr.Dataset, stack: xr.Dataset, where: str = "(in m
         if not np.array_equal(dataset[axis].values, stack[axis].values):
             raise SlipscanError(f"the denoised product {where} is of another stack (other '{axis}'): run denoise again")
     return dataset
+
+
+def open_noise(path: Path, stack: xr.Dataset) -> xr.Dataset:
+    """Read the noise product of a stack.
+
+    Raises
+    ------
+    SlipscanError
+        it breaks its contract, or is of another stack: other dates or another track
+    """
+    noise = open_zarr(path).load()
+    vocabulary.check(noise, "noise", str(path))
+    names = [name for name in ("region", "track") if name in noise.attrs and name in stack.attrs]
+    same = all(noise.attrs[name] == stack.attrs[name] for name in names)
+    if not same or not np.array_equal(noise["time"].values, stack["time"].values):
+        raise SlipscanError(f"the noise product {path} is of another stack (other dates or track): run noise again")
+    return noise
 
 
 def candidates_of(denoised: xr.Dataset) -> tuple[Candidate, ...]:

@@ -26,8 +26,8 @@ from slipscan.fit.model import design_matrix
 from slipscan.outofcore import Empty, in_shards, scratch_arrays, sharded
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DenoiseSettings
-from slipscan.stack import add_history, observation_of, open_stack, segments
-from slipscan.store import open_zarr, write_zarr
+from slipscan.stack import add_history, observation_of, open_noise, open_stack, segments
+from slipscan.store import write_zarr
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def write_denoised(
     """
     check_outputs([(out, store_kind("denoised"))], [stack, *([noise] if noise else [])])
     method = registry.build(settings)
-    region = None if noise is None else _open_noise(noise)
     dataset = open_stack(stack, in_memory=False)
+    region = None if noise is None else open_noise(noise, dataset)
     # One shard after the other.
     with scratch_arrays(out) as empty, dask.config.set(scheduler="synchronous"):
         write_zarr(denoise_stack(dataset, settings, method, threads, empty, region), out)
@@ -87,12 +87,6 @@ def denoise_stack(
     add_history(out, f"denoise: method {settings.method}, weights {method.label}, noise in time {known}")
     vocabulary.check(out, "denoised")
     return out
-
-
-def _open_noise(path: Path) -> xr.Dataset:
-    noise = open_zarr(path).load()
-    vocabulary.check(noise, "noise", str(path))
-    return noise
 
 
 def product_of(dataset: xr.Dataset, parts: Denoised, names: list[str]) -> xr.Dataset:

@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from slipscan import vocabulary
 from slipscan.coarse import coarsened
 from slipscan.configuration import from_options
 from slipscan.denoise.method import device_class
@@ -30,8 +29,7 @@ from slipscan.geometry import read_grid
 from slipscan.noise.estimate import measure
 from slipscan.noise.stage import dataset_of
 from slipscan.settings import DenoiseSettings, DetectSettings
-from slipscan.stack import candidates_of, observation_of, open_denoised, open_stack
-from slipscan.store import open_zarr
+from slipscan.stack import candidates_of, observation_of, open_denoised, open_noise, open_stack
 
 ROUNDED: Final = 0.99
 """Of a pixel: a scale that is smaller is left out."""
@@ -110,10 +108,7 @@ def open_track(
     """Open a stack with epochs up to a date, and, where the detector reads it, the denoised product beside it."""
     dataset = open_stack(stack, in_memory=False)
     product = open_denoised(denoised, dataset) if denoised is not None and reads_field(settings.method) else None
-    temporal = None
-    if noise is not None:
-        temporal = open_zarr(noise).load()
-        vocabulary.check(temporal, "noise", str(noise))
+    temporal = None if noise is None else open_noise(noise, dataset)
     return track_in(dataset, settings, product, until, str(stack), temporal)
 
 
