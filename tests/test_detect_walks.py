@@ -123,12 +123,12 @@ def test_a_null_stack_is_as_red_as_the_noise() -> None:
 def test_false_alarms_of_noise_that_walks_are_as_many_as_its_null_stacks_say() -> None:
     """Fresh noise is above the median of the null stacks in half of the cases; above that of permutations always."""
     above = []
-    for seed in range(10):
+    for seed in range(8):
         fresh = scanner(100 + seed, RED)
         noise = fresh.without([])
         nulls = [noise.simulated_maxima(1, k)[0][0] for k in range(3)]
         above.append(fresh.null_maxima(np.arange(90))[0][0] > np.median(nulls))
-    assert 1 <= sum(above) <= 9
+    assert 1 <= sum(above) <= 7
     for seed in range(2):
         fresh = dataclasses.replace(scanner(100 + seed, 0.0), settings=FAST)
         noise = fresh.without([])
