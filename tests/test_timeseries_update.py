@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +12,10 @@ import pytest
 import xarray as xr
 
 import network_scene as scenes
-from slipscan.errors import SlipscanError
-from slipscan.geometry import to_lonlat
 from slipscan.settings import TimeseriesSettings
 from slipscan.store import open_zarr, same_store, write_zarr
 from slipscan.timeseries import elimination, memory, network, settled, stage, updating
-
-EPOCHS, ADDED, REACH = 60, 5, 3
-SHAPE = (12, 13)
-LABELS = ("a" * 64,) * 2
-SETTINGS = scenes.SETTINGS.model_copy(update={"min_pair_fraction": 0.7, "max_phase_bias_mm_yr": 20.0})
+from update_builders import ADDED, EPOCHS, SETTINGS, SHAPE, everything, replaced
 
 
 @pytest.fixture(autouse=True)
@@ -42,28 +32,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(updating, "LARGEST_SHARE", 1.0)
         run(directory, until(everything(), EPOCHS))
     return directory / "cache"
-
-
-def everything(seed: int = 0) -> xr.Dataset:
-    """All interferograms that there will be, with gaps, incoherent pixels and unwrapping errors."""
-    generator = np.random.default_rng(seed)
-    truth = scenes.displacement(EPOCHS + ADDED, *SHAPE, seed)
-    made = scenes.dataset(truth, scenes.neighbours(EPOCHS + ADDED, REACH), noise=2e-3, seed=seed)
-    values = made["interferogram"].values
-    wrong = generator.random(values.shape) < 6e-4
-    values[wrong] += scenes.HALF
-    values[generator.random(values.shape) < 0.01] = np.nan
-    dates = [made[name].values for name in ("reference_date", "secondary_date")]
-    for gap, column in ((20, 9), (57, 10)):  # nothing crosses it in these pixels
-        across = (dates[0] <= scenes.dates(gap + 1)[-1]) & (dates[1] > scenes.dates(gap + 1)[-1])
-        values[np.ix_(across, range(4, 12), [column])] = np.nan
-    values[:, 11, 12] = np.where(generator.random(len(values)) < 0.29, np.nan, values[:, 11, 12])
-    coherence = generator.uniform(0.3, 0.9, len(values)).astype(np.float32)
-    made["coherence"] = made["interferogram"].dims, np.broadcast_to(coherence[:, None, None], values.shape).copy()
-    where = scenes.grid(*SHAPE)
-    lon, lat = to_lonlat(where.x[[0, -1, -1, 0, 0]], where.y[[0, 0, -1, -1, 0]], where.crs)
-    made.attrs["region_polygon"] = f"POLYGON (({', '.join(f'{x} {y}' for x, y in zip(lon, lat, strict=True))}))"
-    return made.assign_attrs(slipscan_version="0", product="interferograms")
 
 
 def in_components(made: xr.Dataset) -> xr.Dataset:
@@ -131,12 +99,6 @@ def test_an_update_of_a_chain_without_loops(tmp_path: Path, caplog: pytest.LogCa
 
 def removed(made: xr.Dataset, cache_dir: Path) -> xr.Dataset:
     return made.isel(pair=np.arange(made.sizes["pair"]) != 40)
-
-
-def replaced(made: xr.Dataset, cache_dir: Path) -> xr.Dataset:
-    out = made.copy(deep=True)
-    out["interferogram"].values[40] += 1e-3 * np.arange(SHAPE[1])
-    return out
 
 
 def damaged(made: xr.Dataset, cache_dir: Path) -> xr.Dataset:
@@ -212,23 +174,6 @@ def test_settled_epochs_that_would_change_are_inverted_anew(
     assert same_store(tmp_path / "stack.zarr", tmp_path / "updated.zarr")
 
 
-def test_killed_while_it_keeps_something_it_keeps_nothing(tmp_path: Path) -> None:
-    code = (
-        "import json, os, signal; import numpy as np; from pathlib import Path\n"
-        "from slipscan.timeseries import memory\n"
-        "json.dumps = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "labels = ('a' * 64,) * 2\n"
-        "memory.Memory(Path('cache'), labels, lambda: labels).save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == -signal.SIGKILL
-    assert list(tmp_path.glob("cache/settled/*/.*/new/*/sums.npy"))
-    kept = memory.Memory(tmp_path / "cache", LABELS, lambda: LABELS)
-    assert kept.find() is None
-    kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
-    assert kept.find() is not None
-    assert len(list(tmp_path.glob("cache/settled/*/[!.]*"))) == len(list(tmp_path.glob("cache/settled/*/*"))) == 1
-
-
 def test_kept_normal_equations_are_those_of_dense_algebra() -> None:
     generator = np.random.default_rng(3)
     epochs, kept = 9, 3
@@ -248,70 +193,6 @@ def test_kept_normal_equations_are_those_of_dense_algebra() -> None:
         np.testing.assert_allclose(rows[: kept**2, pixel].reshape(kept, kept), expected, atol=1e-12)
         np.testing.assert_allclose(rows[kept**2 : -kept, pixel], right[last] - gain @ right[inner], atol=1e-12)
         assert (rows[-kept:, pixel] == 1).all()
-
-
-def test_a_cache_that_takes_nothing_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "cache").write_text("a file")
-    kept = memory.Memory(tmp_path / "cache", LABELS, lambda: LABELS)
-    kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
-    assert "is not kept" in caplog.text
-
-
-def test_interferograms_that_are_replaced_while_they_are_read_are_not_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_zarr(everything(), tmp_path / "observations.zarr")
-    dataset = open_zarr(tmp_path / "observations.zarr")
-    begun = memory.memory_of(tmp_path / "observations.zarr", dataset, SETTINGS, tmp_path / "cache")
-    write_zarr(replaced(everything(), tmp_path), tmp_path / "observations.zarr")
-    assert begun is not None
-    begun.save(1, dict.fromkeys(memory.ARRAYS, np.zeros(3)), {})
-    assert "were replaced while they were read" in caplog.text
-    assert begun.find() is None
-
-
-def test_an_entry_that_another_run_replaces_is_not_mixed_with_its_own(tmp_path: Path) -> None:
-    kept = memory.Memory(tmp_path, LABELS, lambda: LABELS)
-    kept.save(1, dict.fromkeys(memory.ARRAYS, np.zeros((3, 2, 2))), {})
-    found = kept.find()
-    assert found is not None
-    tile = slice(0, 1), slice(0, 2)
-    assert found.entry.tile(tile)["sums"].shape == (3, 1, 2)
-    kept.save(1, dict.fromkeys(memory.ARRAYS, np.ones((3, 2, 2))), {})
-    with pytest.raises(SlipscanError, match="was replaced"):
-        found.entry.tile(tile)
-
-
-def test_another_code_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_zarr(everything(), tmp_path / "observations.zarr")
-
-    def labels() -> set[str]:
-        found = memory.memory_of(
-            tmp_path / "observations.zarr", open_zarr(tmp_path / "observations.zarr"), SETTINGS, tmp_path
-        )
-        assert found is not None
-        return set(found.labels)
-
-    before = labels()
-    shutil.copytree(Path(memory.__file__).parent, tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(memory, "__file__", str(tmp_path / "code" / "memory.py"))
-    memory._code.cache_clear()
-    assert labels() == before
-    with (tmp_path / "code" / "settled.py").open("a") as file:
-        file.write("CHANGED = True\n")
-    memory._code.cache_clear()
-    assert not labels() & before
-    memory._code.cache_clear()
-
-
-def test_a_store_whose_chunks_lie_elsewhere_is_not_kept(tmp_path: Path) -> None:
-    write_zarr(everything(), tmp_path / "observations.zarr")
-    dataset = open_zarr(tmp_path / "observations.zarr")
-    described = tmp_path / "observations.zarr" / "interferogram" / "zarr.json"
-    layout = json.loads(described.read_text())
-    layout["chunk_key_encoding"]["configuration"]["separator"] = "."
-    described.write_text(json.dumps(layout))
-    assert memory.memory_of(tmp_path / "observations.zarr", dataset, SETTINGS, tmp_path / "cache") is None
 
 
 def test_a_pixel_that_comes_to_have_enough_interferograms_gets_its_series(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,15 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from slipbench.frozen import Row, load_scene, one_thread, read_manifest, rows_of
+from slipbench.frozen import Row, load_scene, one_thread, read_manifest, rows_of, with_noise
 from slipbench.page_tables import markdown, plain
 from slipbench.plan import NULL, SkillPlan, manifest_of, read_plan
 from slipscan.atomic import write_text
 from slipscan.detect import registry
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.track import exposure_of, track_of
-from slipscan.noise.estimate import measure
-from slipscan.noise.stage import dataset_of
 from slipscan.outputs import check_outputs, text_kind
 from slipscan.settings import DetectSettings
 
@@ -77,8 +74,7 @@ def _read(rows: Path) -> list[dict[str, Any]]:
 
 def counted(row: Row, plan: SkillPlan) -> dict[str, Any]:
     """False alarms above the threshold of one scene, and the p-value of its strongest."""
-    observation = load_scene(row, plan).observation(background_known=False)
-    observation = dataclasses.replace(observation, noise=dataset_of(measure(observation), observation.time))
+    observation = with_noise(load_scene(row, plan).observation(background_known=False))
     settings = DetectSettings()
     exposure = exposure_of(track_of(observation, settings, None), settings)
     rate = EXPECTED / exposure

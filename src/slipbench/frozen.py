@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import math
@@ -20,6 +21,9 @@ from slipbench.sequences import SEQUENCES, draw_sequence
 from slipbench.snr import kept_snr, unit_snr
 from slipscan.atomic import written_beside
 from slipscan.errors import SlipscanError
+from slipscan.field import Observation
+from slipscan.noise.estimate import measure
+from slipscan.noise.stage import dataset_of
 from slipscan.outputs import check_outputs, csv_kind
 from slipscan.texts import read_text
 
@@ -62,6 +66,11 @@ def load_scene(row: Row, plan: SkillPlan) -> Scene:
     if key.kind in SCENARIOS:
         return draw_scenario(key, plan)
     return draw(key, plan, None if key.kind == NULL else row.peak_m[0])[0]
+
+
+def with_noise(observation: Observation) -> Observation:
+    """With its noise product, as the workflow has it."""
+    return dataclasses.replace(observation, noise=dataset_of(measure(observation), observation.time))
 
 
 def fingerprint(scene: Scene) -> tuple[float, str]:

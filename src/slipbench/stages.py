@@ -105,7 +105,6 @@ def measure_stages(
     if page is not None:
         check_outputs([(page, KIND)])
     load = os.getloadavg()[0]
-    busy = " (busy: its wall times say little)" if load > 1 else ""
     bandwidth = memory_bandwidth()
     start = _cost("start", ["-c", START])
     lines = [
@@ -119,16 +118,22 @@ def measure_stages(
             make_stack(stack, size)
             costs = measured(stack, nulls, options, completeness)
         lines += [_row(size, cost, bandwidth, start.cpu_s) for cost in [*costs, _together(costs, start)]]
-    about = (
+    about = _about(load, bandwidth, nulls, start)
+    table = "\n".join(lines)
+    if page is not None:
+        write_text(page, PAGE.format(command=command, about=about, table=table), KIND)
+    return f"{about}\n\n{table}"
+
+
+def _about(load: float, bandwidth: float, nulls: int, start: Cost) -> str:
+    """On what machine, and how busy that was."""
+    busy = " (busy: its wall times say little)" if load > 1 else ""
+    return (
         f"{platform.machine()}, {os.cpu_count()} cores, one thread a stage;"
         f" load of the machine before: {load:.1f}{busy};"
         f" memory copies {bandwidth / 1e9:.1f} GB/s; {nulls} null stacks of each kind; the start of a process takes"
         f" {start.cpu_s:.1f} s of the processor and {start.peak_bytes / 1e9:.2f} GB"
     )
-    table = "\n".join(lines)
-    if page is not None:
-        write_text(page, PAGE.format(command=command, about=about, table=table), KIND)
-    return f"{about}\n\n{table}"
 
 
 def measured(stack: Path, nulls: int, options: Sequence[str], completeness: Sequence[str]) -> list[Cost]:

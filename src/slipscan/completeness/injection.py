@@ -15,7 +15,6 @@ from torch import Tensor
 from slipscan.completeness.ground import Ground
 from slipscan.completeness.pattern import Box, Part, Pattern
 from slipscan.detect.bands import Band, spread
-from slipscan.detect.places import valid_of
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.scan import Scanner
 from slipscan.detect.statistic import Filters, filters_of
@@ -64,7 +63,7 @@ class Laid:
         """The band with the noise of epochs and places that is measured with the event, of a size, in them."""
         weight, within = self.weight(size), torch.from_numpy(np.flatnonzero(self.within))
         epochs, values = torch.from_numpy(order), self.band.values[:, within]
-        known = valid_of(self.band)[:, within][epochs]
+        known = self.band.known(within)[epochs]
         alone, both = (
             temporal_std((some * own.sqrt()[:, None])[epochs], known)
             for some, own in ((values, self.band.weight), (values + size * self.signal[:, within], weight))
@@ -202,10 +201,10 @@ def _laid(ground: Ground, part: Part, ramp: Ramp, order: NDArray[np.intp], numbe
     whole = ground.scanner(number).bands[part.number]
     band = cropped(whole, part.box)
     left = _Left.of(ground, ramp, order, whole.weight)
-    signal = left.series(part.change, part.delay, valid_of(band))
+    signal = left.series(part.change, part.delay, band.known())
     if number is None:
         band = replace(band, values=torch.zeros_like(band.values))
-    known = valid_of(whole)[:, part.sampled]
+    known = whole.known(part.sampled)
     event = left.series(part.sampled_change, part.sampled_delay, known)
     values = whole.values[:, part.sampled] * whole.std[part.sampled]
     return Laid(band, signal, part.within, values, known, event)

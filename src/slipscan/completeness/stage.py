@@ -24,10 +24,10 @@ from slipscan.completeness.sources import ORIENTATIONS, Node
 from slipscan.detect import calibration as calibrations
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.track import Track, open_track
-from slipscan.detect.walks import red_at
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid, to_lonlat
 from slipscan.longitudes import in_range, near
+from slipscan.noise.temporal import red_at
 from slipscan.outputs import check_outputs
 from slipscan.settings import CompletenessSettings, DetectSettings
 from slipscan.workers import in_order
@@ -71,22 +71,9 @@ def write_completeness(
     SlipscanError
         no stack, another number of calibrations, stacks of two regions or twice the same track
     """
-    if not stacks or len(stacks) != len(calibration_files):
-        raise SlipscanError(
-            f"{len(calibration_files)} calibrations came with {len(stacks)} stacks: give one a track, in their order"
-        )
-    if noise_files and len(noise_files) != len(stacks):
-        raise SlipscanError(
-            f"{len(noise_files)} noise products came with {len(stacks)} stacks: give one a track, or none"
-        )
     inputs = [*stacks, *calibration_files, *noise_files, *([cache_dir] if cache_dir else [])]
     check_outputs([(out, product.KIND)], inputs)
-    noises: Sequence[Path | None] = noise_files or [None for _ in stacks]
-    files = zip(stacks, calibration_files, noises, strict=True)
-    opened = [
-        (*open_track(stack, detection, until=until, noise=noise), calibrations.read(file))
-        for stack, file, noise in files
-    ]
+    opened = _opened(stacks, calibration_files, noise_files, detection, until)
     about = _about(opened, settings, detection)
     key = _key(opened, about, detection)
     if (stored := cache.find(cache_dir, "completeness", key)) is not None:
@@ -99,6 +86,29 @@ def write_completeness(
                 product.write(beside, table, about)
     _say(table)
     product.write(out, table, about)
+
+
+def _opened(
+    stacks: Sequence[Path],
+    calibration_files: Sequence[Path],
+    noise_files: Sequence[Path],
+    detection: DetectSettings,
+    until: str | None,
+) -> list[Opened]:
+    """Every track, and its calibration."""
+    if not stacks or len(stacks) != len(calibration_files):
+        raise SlipscanError(
+            f"{len(calibration_files)} calibrations came with {len(stacks)} stacks: give one a track, in their order"
+        )
+    if noise_files and len(noise_files) != len(stacks):
+        raise SlipscanError(
+            f"{len(noise_files)} noise products came with {len(stacks)} stacks: give one a track, or none"
+        )
+    noises: Sequence[Path | None] = noise_files or [None for _ in stacks]
+    return [
+        (*open_track(stack, detection, until=until, noise=noise), calibrations.read(file))
+        for stack, file, noise in zip(stacks, calibration_files, noises, strict=True)
+    ]
 
 
 def completeness(

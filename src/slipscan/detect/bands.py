@@ -94,8 +94,9 @@ class Band:
         share = self.known(others).float().mean(0).clamp(min=1 / len(values))
         return values + self.walk @ self.values[:, others] * self.known(places) / share.sqrt()
 
-    def known(self, places: Tensor) -> Tensor:
-        """Where some places have data, (time, place) bool."""
+    def known(self, places: Tensor | None = None) -> Tensor:
+        """Where some places (None: all) have data, (time, place) bool."""
+        places = torch.arange(len(self.std)) if places is None else places
         number = torch.full((len(self.std),), -1)
         number[self.gappy] = torch.arange(len(self.gappy))
         valid = torch.ones(len(self.values), len(places), dtype=torch.bool)

@@ -52,10 +52,3 @@ def at_places(
         if here.any():
             out[:, here] = statistics(band, own.some(alike), wanted[here])
     return out
-
-
-def valid_of(band: Band) -> Tensor:
-    """Where a band has data, (time, place) bool."""
-    valid = torch.ones_like(band.values, dtype=torch.bool)
-    valid[:, band.gappy] = band.valid.bool()
-    return valid

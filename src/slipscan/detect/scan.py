@@ -19,8 +19,8 @@ from slipscan.detect.nulls import KINDS, SIMULATED, null_order
 from slipscan.detect.places import Group, at_places, groups_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
+from slipscan.detect.removal import as_noise, without_ramps
 from slipscan.detect.statistic import Filters, filters_of, statistics
-from slipscan.detect.taken import as_noise, less
 from slipscan.detect.transient import Transient, is_remainder
 from slipscan.detect.walks import walk_of
 from slipscan.errors import SlipscanError
@@ -111,7 +111,7 @@ class Scanner:
                 found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
             taken.append((ramp, around))
             left = self  # what was left before takes no memory while the next is made
-            left = replace(self, bands=[less(band, self.epochs, taken)[0] for band in self.bands])
+            left = replace(self, bands=[without_ramps(band, self.epochs, taken)[0] for band in self.bands])
         if at_most < MAX_TRANSIENTS:
             return found
         raise SlipscanError(
@@ -146,7 +146,8 @@ class Scanner:
                     filters_of(self.columns, self.epochs, beside, band.weight, order, red=band.red)
                     for _, beside in groups
                 ]
-            lobes = lobes_of(self._above(band, groups, filters), band.shape, self._min_places(band))
+            least = max(1, round(self.settings.min_area_km2 / band.place_km2))
+            lobes = lobes_of(self._above(band, groups, filters), band.shape, least)
             best = self._best_of(number, lobes, groups, filters, best)
         return best
 
@@ -224,9 +225,6 @@ class Scanner:
         values = np.concatenate([lobes.values(int(lobe)) for lobe in chosen])
         statistic = float(np.sqrt(strength.max() * band.place_km2 / band.cell_km2))
         return Cluster(number, candidate, places, values, statistic)
-
-    def _min_places(self, band: Band) -> int:
-        return max(1, round(self.settings.min_area_km2 / band.place_km2))
 
     def _on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
         """The footprint of a cluster on the coarse grid, (y, x)."""

@@ -19,7 +19,6 @@ from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.registry import reads_field
-from slipscan.detect.walks import red_at
 from slipscan.errors import SlipscanError
 from slipscan.field import Candidate, Denoiser, Observation
 from slipscan.fit.clean import Cleaned
@@ -28,6 +27,7 @@ from slipscan.fit.model import DAYS_PER_YEAR, MIN_EPOCHS
 from slipscan.geometry import read_grid
 from slipscan.noise.estimate import measure
 from slipscan.noise.stage import dataset_of
+from slipscan.noise.temporal import red_at
 from slipscan.settings import DenoiseSettings, DetectSettings
 from slipscan.stack import candidates_of, observation_of, open_denoised, open_noise, open_stack
 
@@ -76,7 +76,7 @@ class Track:
         ]
 
     def red_of(self, footprint: NDArray[np.bool_]) -> float:
-        """The random walk (see `walks.red_at`) at the scale of a footprint (y, x) on the coarse grid, 1/yr."""
+        """The random walk (see `noise.temporal.red_at`) at the scale of a footprint (y, x) on the coarse grid, 1/yr."""
         side_km = float(np.sqrt(max(footprint.sum(), 1))) * self.coarse.pixel_m / 1e3
         return red_at(self.coarse.noise, side_km)
 

@@ -82,6 +82,11 @@ def stack_from_interferograms(
         plan = make_plan(dataset, settings, threads, NOTHING_KNOWN if found is None else known_of(found))
         maps, counts = _updated_or_kept(plan, dataset, empty, threads, memory, found)
     _check_counts(dataset, settings, counts)
+    return _stack_of(plan, dataset, maps, counts)
+
+
+def _stack_of(plan: Plan, dataset: xr.Dataset, maps: Maps, counts: Counts) -> xr.Dataset:
+    """The product of a track's maps, and of its geometry."""
     out = xr.Dataset(attrs=dict(dataset.attrs))
     for name, values in sorted(maps.items()):
         out[name] = as_variable(values)

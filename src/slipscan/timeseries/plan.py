@@ -108,21 +108,13 @@ def make_plan(
         disconnected network, too few valid pixels in the reference area
     """
     native = read_grid(dataset, where(dataset))
-    whole = dataset
     dataset, network, everything, main = _referenced(dataset, native, settings, known)
     left_in = np.isfinite(everything.offset)
     offset = everything.offset[left_in]
     coherence = median_coherence(dataset, native, settings, known.coherence)
     segment = segments(network, settings.disconnected, where(dataset))
-    if segment.max() > 0:
-        log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
-    if "coherence" not in dataset and (settings.min_coherence > 0 or settings.weights == "coherence"):
-        log.warning("the input has no coherence: no mask of incoherent pixels, uniform weights")
-    wavelength = RADAR_WAVELENGTH_M
-    if "radar_wavelength_m" in dataset.attrs:
-        wavelength = number(dataset, "radar_wavelength_m", *WAVELENGTHS_M)
-    else:
-        log.warning("the input has no attribute radar_wavelength_m: Sentinel-1's is taken")
+    _say_what_lacks(dataset, segment, settings)
+    wavelength = _wavelength(dataset)
     target = target_grid(native, region_polygon(dataset), settings.pixel_m)
     resampling = choose_resampling(native, settings.pixel_m)
     log.info("projected by '%s' to %d x %d pixels of %g m", resampling.name, *target.shape, settings.pixel_m)
@@ -132,9 +124,7 @@ def make_plan(
         overlaps = overlaps_of(dataset, settings, offset, main, closed, wavelength / 2, threads, known.overlaps)
         components = solve_offsets(overlaps, main, closed, wavelength / 2)
     if reference_point(dataset) is None:
-        # Each interferogram then has a constant of its own, which no triplet closes.
-        log.warning("nothing is referenced, so that unwrapping errors and phase bias are counted, not masked")
-        settings = settings.model_copy(update={"unwrapping_errors": "report", "max_phase_bias_mm_yr": None})
+        settings = _without_reference(settings)
     ratio = max(1.0, len(native.y) / len(target.y), len(native.x) / len(target.x))
     return Plan(
         dataset=dataset,
@@ -145,7 +135,7 @@ def make_plan(
         short=short_triplets(network, closed),
         pattern=eliminate(network, segment),
         offset=offset,
-        weight=weights_of(coherence, settings, "coherence" in whole),
+        weight=weights_of(coherence, settings, "coherence" in dataset),
         coherence=coherence,
         left_in=left_in,
         known=everything,
@@ -157,6 +147,28 @@ def make_plan(
         side=max(2, int(tile_side(len(offset)) / ratio)),
         wavelength=wavelength,
     )
+
+
+def _without_reference(settings: TimeseriesSettings) -> TimeseriesSettings:
+    """What can be asked for: each interferogram then has a constant of its own, which no triplet closes."""
+    log.warning("nothing is referenced, so that unwrapping errors and phase bias are counted, not masked")
+    return settings.model_copy(update={"unwrapping_errors": "report", "max_phase_bias_mm_yr": None})
+
+
+def _wavelength(dataset: xr.Dataset) -> float:
+    """Of the radar, m."""
+    if "radar_wavelength_m" in dataset.attrs:
+        return number(dataset, "radar_wavelength_m", *WAVELENGTHS_M)
+    log.warning("the input has no attribute radar_wavelength_m: Sentinel-1's is taken")
+    return RADAR_WAVELENGTH_M
+
+
+def _say_what_lacks(dataset: xr.Dataset, segment: NDArray[np.int64], settings: TimeseriesSettings) -> None:
+    """Warn of a network in parts, and of interferograms without coherence."""
+    if segment.max() > 0:
+        log.warning("the network falls into %d parts: each has an offset of its own", segment.max() + 1)
+    if "coherence" not in dataset and (settings.min_coherence > 0 or settings.weights == "coherence"):
+        log.warning("the input has no coherence: no mask of incoherent pixels, uniform weights")
 
 
 def _referenced(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slipscan.detect.bands import Band
-from slipscan.detect.places import groups_of, valid_of
+from slipscan.detect.places import groups_of
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.fit.background import fitted
 
@@ -20,7 +20,7 @@ PLACES: Final = 1 << 16
 """From whose series a fit is taken at once."""
 
 
-def less(band: Band, epochs: Epochs, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
+def without_ramps(band: Band, epochs: Epochs, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> tuple[Band, Tensor]:
     """A band less ramps near their places, estimated jointly with rate and season; and parameters (place,).
 
     Parameters
@@ -28,7 +28,7 @@ def less(band: Band, epochs: Epochs, taken: Sequence[tuple[Ramp, NDArray[np.bool
     taken
         ramps, and the pixels (y, x) near which they are
     """
-    values, valid = band.values.clone(), valid_of(band)
+    values, valid = band.values.clone(), band.known()
     parameters = torch.full((values.shape[1],), float(epochs.design().shape[1]))
     for places, beside in groups_of(taken, band):
         if beside and places is not None:
@@ -42,7 +42,7 @@ def less(band: Band, epochs: Epochs, taken: Sequence[tuple[Ramp, NDArray[np.bool
 
 def as_noise(band: Band, epochs: Epochs, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Band:
     """The same as noise: what a fit leaves is smaller, and is scaled up by the degrees of freedom that the fit took."""
-    rest, parameters = less(band, epochs, taken)
+    rest, parameters = without_ramps(band, epochs, taken)
     count = torch.full((len(band.std),), float(len(epochs)))
     count[band.gappy] = band.valid.sum(0)
     scale = torch.where(count > parameters, (count / (count - parameters).clamp(min=1)).sqrt(), 1.0)
