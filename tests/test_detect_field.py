@@ -9,7 +9,7 @@ import torch
 from simulated import dates  # tests/simulated.py
 from slipscan.detect import registry
 from slipscan.detect.calibration import calibrate
-from slipscan.detect.composite import CYCLE_M, is_residue, reached_day, shares_of
+from slipscan.detect.composite import is_residue, reached_day, shares_of
 from slipscan.detect.crossfit import cross_fitted, power_of_map
 from slipscan.detect.histories import timing_of, tried_histories
 from slipscan.detect.octaves import band_windows, octaves
@@ -23,6 +23,7 @@ from slipscan.detect.window import Window, window_of
 from slipscan.field import Observation
 from slipscan.fit.model import days_since_2014, design_matrix
 from slipscan.settings import DetectSettings
+from slipscan.vocabulary import CYCLE_M
 
 SHAPE = (40, 44)
 TIME = dates(60)

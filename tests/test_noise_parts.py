@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from noise_builders import DAYS, HEIGHT, generator
 from slipscan.noise.simulate import (
-    CYCLE_M,
     NoiseModel,
     coherence_after,
     decorrelation,
@@ -23,6 +22,7 @@ from slipscan.noise.simulate import (
     stratified,
     unwrapping_blocks,
 )
+from slipscan.vocabulary import CYCLE_M
 
 
 def test_stratified_delay_is_a_slope_with_height_and_an_annual_cycle():

@@ -21,6 +21,7 @@ from slipscan import geometry
 from slipscan.field import Observation
 from slipscan.forward.history import history
 from slipscan.noise.simulate import missing_epochs, missing_pixels
+from slipscan.patches import find, mend
 from slipscan.synthetic.backdrop import Frame, draw_background, draw_relief
 from slipscan.synthetic.distribution import raise_relief
 from slipscan.synthetic.sources import Source, source_map
@@ -145,6 +146,8 @@ class Scene:
         if not background_known:
             displacement = displacement + self.background
         displacement[:, ~self.valid] = np.nan
+        # As a stack is when it is opened (slipscan.stack): for all methods alike.
+        mend(displacement, find(displacement))
         time = np.datetime64("2014-01-01", "ns") + (self.geometry.days * 86400e9).astype("timedelta64[ns]")
         return Observation(
             displacement,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,8 +13,11 @@ from numpy.typing import NDArray
 
 from slipscan.conform import in_blocks
 from slipscan.errors import SlipscanError
+from slipscan.patches import find, mend
 from slipscan.plausible import Screen
 from slipscan.store import CHUNK, first_line
+
+log = logging.getLogger(__name__)
 
 KINDS = {
     "displacement": "displacement", "interferogram": "interval", "inversion_std": "std", "height": "height",
@@ -88,6 +93,42 @@ def _masked(array: xr.DataArray, kind: str) -> xr.DataArray:
     out = xr.apply_ufunc(mask, in_blocks(array), dask="parallelized", output_dtypes=[array.dtype], keep_attrs=True)
     assert isinstance(out, xr.DataArray)
     return out
+
+
+def mended(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
+    """A stack that the time-series stage has not looked at: its patches that are whole cycles off are shifted back.
+
+    Parameters
+    ----------
+    dataset
+        product 'stack' that was screened
+    in_memory
+        it is changed in place; else wherever it is read
+    where
+        the file's path, for sentences
+    """
+    series = dataset["displacement"]
+    patches = find(series)
+    if not patches:
+        return dataset
+    log.warning(
+        "%d patches of displacement in %s are whole cycles (27.73 mm) off from an epoch on and are shifted back"
+        " (docs/method.md)",
+        len(patches),
+        where,
+    )
+    if in_memory:
+        mend(series.values, patches)
+        return dataset
+
+    def shifted(values: NDArray[np.float32], block_info: dict[int, dict[str, Any]]) -> NDArray[np.float32]:
+        out = values.copy()
+        epoch, row, column = (int(start) for start, _ in block_info[0]["array-location"])
+        mend(out, patches, (epoch, row, column))
+        return out
+
+    blocks = in_blocks(series)
+    return dataset.assign(displacement=blocks.copy(data=blocks.data.map_blocks(shifted, dtype=series.dtype)))
 
 
 def _read(array: xr.DataArray, where: str) -> NDArray[np.floating]:

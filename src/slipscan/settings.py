@@ -55,6 +55,11 @@ class TimeseriesSettings(Frozen):
     unwrapping_errors: Literal["report", "mask", "correct"] = Field(
         "mask", description="pixels of a pair whose triplets misclose by whole cycles: count, drop, or shift them back"
     )
+    unwrapping_patches: Literal["report", "correct"] = Field(
+        "correct",
+        description="patches of the series that are whole cycles off all along their edge, from an epoch on: count, or"
+        " shift them back",
+    )
     max_phase_bias_mm_yr: float | None = Field(
         3.0,
         gt=0,

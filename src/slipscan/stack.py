@@ -18,12 +18,11 @@ from slipscan.field import Candidate, Observation
 from slipscan.fit.model import check_length, design_matrix
 from slipscan.geometry import check_los, read_grid
 from slipscan.metric import check_metric, pixel_area_km2
-from slipscan.screening import screened
+from slipscan.screening import mended, screened
 from slipscan.store import open_dataset, open_zarr
 
 log = logging.getLogger(__name__)
 
-LOS = ("los_east", "los_north", "los_up")
 OPTIONAL_NOTES = {
     "height": "no correction that follows topography",
     "los_east": "no source inversion and no projection of GNSS",
@@ -74,6 +73,8 @@ def as_stack(
         check_metric(read_grid(dataset, where), where)
         check_length(dataset["time"].values, segments(dataset), where)
     dataset = screened(dataset, in_memory, where)
+    if metric and product == "stack" and "unwrapping_patches" not in dataset.attrs:
+        dataset = mended(dataset, in_memory, where)
     _check_los(dataset, where)
     for name, note in OPTIONAL_NOTES.items():
         if name not in dataset:

@@ -17,6 +17,8 @@ from slipscan.products import TOWARD, Variable, variable_table
 
 RADAR_WAVELENGTH_M = 0.05546576
 """Sentinel-1's wavelength (c / 5.405 GHz)."""
+CYCLE_M = RADAR_WAVELENGTH_M / 2
+"""Displacement of one cycle of phase, 27.73 mm."""
 
 
 def annotate(dataset: xr.Dataset, product: str) -> xr.Dataset:

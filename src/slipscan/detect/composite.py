@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.transient import Transient
-from slipscan.vocabulary import RADAR_WAVELENGTH_M
+from slipscan.vocabulary import CYCLE_M
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-CYCLE_M: Final = RADAR_WAVELENGTH_M / 2
-"""Neighbouring patches that were unwrapped apart differ by whole ones."""
 CYCLE_ERROR_M: Final = 2e-3
 COMPACT_KM2: Final = 200.0
 INCOHERENT: Final = 0.8

@@ -16,7 +16,7 @@ from slipscan.detect.track import Track
 from slipscan.errors import SlipscanError
 from slipscan.noise.parameters import model_of
 from slipscan.noise.simulate import NoiseModel
-from slipscan.vocabulary import RADAR_WAVELENGTH_M
+from slipscan.vocabulary import CYCLE_M
 
 Float32 = NDArray[np.float32]
 
@@ -59,5 +59,5 @@ def _fault(generator: np.random.Generator, epochs: int, shape: tuple[int, int], 
     row, column = (generator.uniform(0, side) for side in shape)
     radius = generator.uniform(*RADIUS_KM) * 1e3 / pixel_m
     patch = np.hypot(rows - row, columns - column) <= radius
-    cycle = generator.choice([-1, 1]) * RADAR_WAVELENGTH_M / 2
+    cycle = generator.choice([-1, 1]) * CYCLE_M
     return (cycle * course[:, None, None] * patch).astype(np.float32)

@@ -26,7 +26,7 @@ from slipscan.noise.simulate_parts import (
 )
 from slipscan.noise.simulate_red import RedPart, checked_red, red_turbulence
 from slipscan.noise.simulate_stratified import annual, bent_stratified, relative_height, stratified
-from slipscan.noise.simulate_surface import CYCLE_M, land_cover, phase_bias, reference_offset, unwrapping_blocks
+from slipscan.noise.simulate_surface import land_cover, phase_bias, reference_offset, unwrapping_blocks
 from slipscan.noise.simulate_turbulence import (
     BREAKS_M,
     HANSSEN,
@@ -41,7 +41,7 @@ from slipscan.noise.simulate_turbulence import (
 )
 
 __all__ = [
-    "BREAKS_M", "CYCLE_M", "HANSSEN", "OUTER_SCALE_M", "NoiseModel", "NoiseParts", "TurbulenceSpectrum",
+    "BREAKS_M", "HANSSEN", "OUTER_SCALE_M", "NoiseModel", "NoiseParts", "TurbulenceSpectrum",
     "coherence_after", "decorrelation", "epoch_strength", "land_cover", "missing_epochs", "missing_pixels",
     "phase_bias", "power_spectrum", "ramps", "random_fields", "red_series", "reference_offset", "stratified",
     "torus_shape", "turbulence", "unwrapping_blocks",

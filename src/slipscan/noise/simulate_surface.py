@@ -10,14 +10,12 @@ from scipy import ndimage
 
 from slipscan.noise.simulate_parts import red_series
 from slipscan.noise.simulate_turbulence import TurbulenceSpectrum, turbulence
-from slipscan.vocabulary import RADAR_WAVELENGTH_M
+from slipscan.vocabulary import CYCLE_M
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
-CYCLE_M = RADAR_WAVELENGTH_M / 2
-"""Displacement of one cycle of phase, 27.73 mm."""
 PHASE_BIAS_MEMORY_D = 365.0
 """Time constant of the wander of the phase bias: soil and plants differ from year to year."""
 PATCH_M = 6e3

@@ -15,12 +15,12 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from slipscan.fit.robust import MAD_TO_STD
 from slipscan.geometry import from_lonlat, to_lonlat
-from slipscan.noise.simulate import CYCLE_M
 from slipscan.source.covariance import FEWEST, MapNoise, Pixels, noise_of_map, noise_of_product
 from slipscan.source.data import Block
 from slipscan.source.join import TrackTransient
 from slipscan.source.maps import TrackMaps, diameter_km
 from slipscan.source.sources import Float, local_crs
+from slipscan.vocabulary import CYCLE_M
 
 log = logging.getLogger(__name__)
 

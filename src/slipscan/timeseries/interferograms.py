@@ -25,6 +25,7 @@ from slipscan.timeseries.closure import ClosureSummary
 from slipscan.timeseries.grid import inside, project_geometry, tiles
 from slipscan.timeseries.memory import ARRAYS, Found, Memory
 from slipscan.timeseries.opened import Window
+from slipscan.timeseries.patches import without_patches
 from slipscan.timeseries.plan import NOTHING_KNOWN, Plan, make_plan
 from slipscan.timeseries.region import region_polygon, where
 from slipscan.timeseries.results import as_variable
@@ -82,7 +83,8 @@ def stack_from_interferograms(
         plan = make_plan(dataset, settings, threads, NOTHING_KNOWN if found is None else known_of(found))
         maps, counts = _updated_or_kept(plan, dataset, empty, threads, memory, found)
     _check_counts(dataset, settings, counts)
-    return _stack_of(plan, dataset, maps, counts)
+    mended = without_patches(maps["displacement"], settings)
+    return _stack_of(plan, dataset, maps, counts).assign_attrs(mended)
 
 
 def _stack_of(plan: Plan, dataset: xr.Dataset, maps: Maps, counts: Counts) -> xr.Dataset:

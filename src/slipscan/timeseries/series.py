@@ -17,6 +17,7 @@ from slipscan.outofcore import Empty
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import since_first_epoch
 from slipscan.timeseries.grid import LOS, choose_resampling, inside, project, project_geometry, target_grid, tiles
+from slipscan.timeseries.patches import without_patches
 from slipscan.timeseries.reference import check_most, reference_area, reference_medians
 from slipscan.timeseries.region import reference_point, region_polygon, where
 from slipscan.timeseries.resample import resampler
@@ -74,6 +75,7 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings, empty: 
         values = {name: _compacted(layers, keep) for name, layers in values.items()}
     if since_first_epoch(values["displacement"]):
         log.info("%s: displacement is counted from each pixel's first valid epoch", where(dataset))
+    mended = without_patches(values["displacement"], settings)
     out = write_grid(dataset.drop_dims(["y", "x"]), target)
     for name, array in dataset.data_vars.items():
         if name in values:
@@ -85,7 +87,7 @@ def stack_from_series(dataset: xr.Dataset, settings: TimeseriesSettings, empty: 
     if "segment" not in out.coords:
         out = out.assign_coords(segment=("time", np.zeros(out.sizes["time"], np.int64)))
     out = out.assign_coords(reference_time=out["time"].values[0])
-    out.attrs = dict(dataset.attrs)
+    out.attrs = dict(dataset.attrs) | mended
     return out
 
 
