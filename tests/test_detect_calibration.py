@@ -54,8 +54,8 @@ def test_noise_is_as_strong_in_the_data_as_in_its_nulls() -> None:
         track = track_of(observation_of(stack_dataset(epochs=40, seed=100 + seed)), FAST)
         scanner = scanner_of(track)
         strongest, noise = scanner.find(0.0, 1)[0].statistic, scanner.without([])
-        orders = [null_order("permutation", track.epochs.time, 1, index) for index in range(16)]
-        ranks.append(np.mean([noise.null_maxima(order)[0][0] >= strongest for order in orders]))
+        nulls = [max(noise.null_maxima("permutation", 1, index))[0] for index in range(16)]
+        ranks.append(np.mean([null >= strongest for null in nulls]))
     assert 0.5 - 2.5 / np.sqrt(12 * 24) < np.mean(ranks) < 0.75
 
 
@@ -71,7 +71,7 @@ def test_a_null_by_its_filters_is_the_scan_of_a_shuffled_stack(kind: str) -> Non
     filters = filters_of(here.columns, epochs, (), band.weight, order)
     other = filters_of(there.columns, epochs, (), shuffled.weight)
     torch.testing.assert_close(statistics(band, filters), statistics(shuffled, other), atol=1e-3, rtol=1e-3)
-    assert here.null_maxima(order)[0][0] == pytest.approx(there.null_maxima(np.arange(40))[0][0], rel=1e-3)
+    assert here.shuffled(order).maximum(order) == pytest.approx(there.maximum(np.arange(40)), rel=1e-3)
 
 
 def test_the_tail_states_the_rate_it_was_drawn_from() -> None:

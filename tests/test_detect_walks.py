@@ -128,14 +128,14 @@ def test_false_alarms_of_noise_that_walks_are_as_many_as_its_null_stacks_say() -
     for seed in range(8):
         fresh = scanner(100 + seed, RED)
         noise = fresh.without([])
-        nulls = [noise.simulated_maxima(1, k)[0][0] for k in range(3)]
-        above.append(fresh.null_maxima(np.arange(90))[0][0] > np.median(nulls))
+        nulls = [noise.null_maxima("simulated", 1, k)[0][0] for k in range(3)]
+        above.append(fresh.maximum(np.arange(90)) > np.median(nulls))
     assert 1 <= sum(above) <= 7
     for seed in range(2):
         fresh = dataclasses.replace(scanner(100 + seed, 0.0), settings=FAST)
         noise = fresh.without([])
-        nulls = [noise.null_maxima(null_order("permutation", fresh.epochs.time, 1, k))[0][0] for k in range(3)]
-        assert fresh.null_maxima(np.arange(90))[0][0] > max(*nulls, FAST.pixel_threshold)
+        nulls = [noise.null_maxima("permutation", 1, k)[0][0] for k in range(3)]
+        assert fresh.maximum(np.arange(90)) > max(*nulls, FAST.pixel_threshold)
 
 
 def test_the_time_of_an_event_in_noise_that_walks_is_better_known_with_it() -> None:

@@ -62,6 +62,8 @@ class Band:
         variance that a random walk gains in a year over that of the white part of a typical epoch, 1/yr
     walk
         (time, time) what makes the random walk of a null stack of `values`; None: none
+    blocks
+        (time, time) what makes the blocks of a null stack of `values` (`nulls.turned_round`); None: these are it
     """
 
     values: Tensor
@@ -77,14 +79,22 @@ class Band:
     noise_ratio: Tensor | None = None
     red: float = 0.0
     walk: Tensor | None = None
+    blocks: Tensor | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it stands for a null stack whose series have to be made of `values`."""
+        return self.walk is not None or self.blocks is not None
 
     def series(self, places: Tensor) -> Tensor:
-        """`values` of some places (time, place), with the random walk.
+        """`values` of some places (time, place), or the series of a null stack that are made of them.
 
-        The walk is made of the noise of the place opposite (the scene turned by half a circle), so that it does not go
-        with the white noise beside it; of the place's own where that has less than half of the epochs.
+        A random walk is made of the noise of the place opposite (the scene turned by half a circle), so that it does
+        not go with the white noise beside it; of the place's own where that has less than half of the epochs.
         """
         values = self.values[:, places]
+        if self.blocks is not None:
+            return (self.blocks @ values) * self.known(places)
         if self.walk is None:
             return values
         turned = len(self.std) - 1 - places
@@ -107,6 +117,10 @@ class Band:
     def walking(self, walk: Tensor) -> Band:
         """The band with a random walk, beside the noise as it was without."""
         return replace(self if self.noise is not None else self.measured(), walk=walk)
+
+    def cut(self, blocks: Tensor) -> Band:
+        """The band for blocks in another order, which are made by a matrix, beside the noise as it was."""
+        return replace(self if self.noise is not None else self.measured(), blocks=blocks)
 
     def measured(self) -> Band:
         """The band with the noise of its places as it is now."""

@@ -17,7 +17,7 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.method import Search
-from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED, null_order
+from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED
 from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Maxima = list[tuple[float, bool]]
 """Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
@@ -113,7 +113,7 @@ def _calibrate(
     """Maxima over null stacks that go through the same search as the data."""
     kinds = (*KINDS, SIMULATED) if noise.simulates else KINDS
     tasks = [(kind, index) for kind in kinds for index in range(nulls)]
-    maxima = partial(_maxima, noise, track, settings.seed)
+    maxima = partial(_maxima, noise, settings.seed)
     found = kept.read()[: len(tasks)]
     for tiles in in_order(maxima, tasks[len(found) :], threads, f"{len(tasks) - len(found)} null stacks"):
         found.append(tiles)
@@ -160,9 +160,6 @@ def _of_kind(found: list[Maxima], kinds: tuple[str, ...], kind: str, nulls: int,
     return np.array([s if e == at_edge else 0.0 for tiles in found[first : first + nulls] for s, e in tiles])
 
 
-def _maxima(noise: Search, track: Track, seed: int, task: tuple[str, int]) -> Maxima:
+def _maxima(noise: Search, seed: int, task: tuple[str, int]) -> Maxima:
     """The strongest statistic of every tile of one null stack: kind and number."""
-    kind, index = task
-    if kind == SIMULATED:
-        return noise.simulated_maxima(seed, index)
-    return noise.null_maxima(null_order(kind, track.epochs.time, seed, index))
+    return noise.null_maxima(task[0], seed, task[1])

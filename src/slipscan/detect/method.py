@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient
 from slipscan.settings import DetectSettings
@@ -29,15 +26,11 @@ class Search(Protocol):
         """Whether enough is known of the noise in time for simulated null stacks."""
         ...
 
-    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
+    def null_maxima(self, kind: str, seed: int, index: int) -> list[tuple[float, bool]]:
         """The strongest statistic of every tile of a null stack (0: nothing found), and whether it lies at an edge.
 
-        Of the residual with its epochs in an order.
+        Of one of `nulls.KINDS`, or simulated; depends on (seed, index) alone.
         """
-        ...
-
-    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
-        """The same of a simulated null stack, which depends on (seed, index) alone."""
         ...
 
 

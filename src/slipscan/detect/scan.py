@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from slipscan.detect import clusters
 from slipscan.detect.bands import Band
-from slipscan.detect.lobes import Above, Lobes, centres, joined, lobes_of, near_groups
-from slipscan.detect.nulls import KINDS, SIMULATED, null_order
-from slipscan.detect.places import Group, at_places, groups_of
+from slipscan.detect.clusters import Cluster, Lobed
+from slipscan.detect.lobes import Above, lobes_of
+from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, remade
+from slipscan.detect.places import Group, groups_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import refine
 from slipscan.detect.removal import as_noise, without_ramps
@@ -31,17 +33,6 @@ Float = NDArray[np.float64]
 MAX_TRANSIENTS: Final = 50
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The strongest cluster: in which band, at which candidate, its places and the statistic there."""
-
-    band: int
-    candidate: int
-    places: NDArray[np.integer]
-    values: Float
-    statistic: float
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,16 @@ class Scanner:
         known
             filters of every band, where they are known and nothing is taken
         """
-        best: Cluster | None = None
+        return clusters.strongest(self._lobed(taken, order, known))
+
+    def _lobed(
+        self,
+        taken: Sequence[tuple[Ramp, NDArray[np.bool_]]],
+        order: NDArray[np.intp] | None,
+        known: Sequence[Filters] | None,
+    ) -> list[Lobed]:
+        """The lobes of every band (see `strongest`)."""
+        out = []
         for number, band in enumerate(self.bands):
             groups = groups_of(taken, band)
             if known is not None:
@@ -148,14 +148,17 @@ class Scanner:
                 ]
             least = max(1, round(self.settings.min_area_km2 / band.place_km2))
             lobes = lobes_of(self._above(band, groups, filters), band.shape, least)
-            best = self._best_of(number, lobes, groups, filters, best)
-        return best
+            distance = self.settings.join_distance_km / band.place_km2**0.5
+            out.append(
+                Lobed(number, band, lobes, self.tried, groups, filters, distance, self.settings.join_correlation)
+            )
+        return out
 
     def _above(self, band: Band, groups: list[Group], filters: list[Filters]) -> Above:
         """Every place of every candidate above the threshold."""
         parts, count = [], band.values.shape[1]
-        if band.walk is not None:
-            # A null stack, beside nothing; the walk of a place is made once for all candidates.
+        if band.is_made:
+            # A null stack, beside nothing; the series of a place is made once for all candidates.
             for some in torch.split(torch.arange(count), max(1, CHUNK // len(self.tried))):
                 parts.append(self._reached(statistics(band, filters[0], some), 0, some))
             groups = []
@@ -179,52 +182,6 @@ class Scanner:
         candidate, place = torch.nonzero(statistic.abs() >= self.settings.pixel_threshold, as_tuple=True)
         value = statistic[candidate, place]
         return candidate + first, place if places is None else places[place], value
-
-    def _best_of(
-        self, number: int, lobes: Lobes, groups: list[Group], filters: list[Filters], best: Cluster | None
-    ) -> Cluster | None:
-        """The strongest cluster among lobes, if it beats the best so far."""
-        band = self.bands[number]
-        cells = band.place_km2 / band.cell_km2
-        distance = self.settings.join_distance_km / band.place_km2**0.5
-        centre, radius = centres(lobes, band.shape)
-        order = np.argsort(lobes.candidate, kind="stable")
-        edges = np.flatnonzero(np.diff(lobes.candidate[order])) + 1
-        contenders = [(cells * float(lobes.strength[some].sum()), some) for some in np.split(order, edges) if len(some)]
-        for total, some in sorted(contenders, key=lambda contender: -contender[0]):
-            least = best.statistic**2 if best is not None else 0.0
-            if total <= least:
-                break
-            near = near_groups(centre[some], radius[some], distance)
-            for group in np.unique(near):
-                members = some[near == group]
-                if cells * lobes.strength[members].sum() <= (best.statistic**2 if best is not None else 0.0):
-                    continue
-                found = self._cluster(number, lobes, members, groups, filters, distance)
-                if best is None or found.statistic > best.statistic:
-                    best = found
-        return best
-
-    def _cluster(
-        self, number: int, lobes: Lobes, members: NDArray[np.integer], groups: list[Group], filters: list[Filters],
-        distance: float,
-    ) -> Cluster:  # fmt: skip
-        """The strongest of lobes that are near one another, those that share a history taken as one."""
-        band, candidate = self.bands[number], int(lobes.candidate[members[0]])
-        alike = [i for i, ramp in enumerate(self.tried) if ramp.duration_d == self.tried[candidate].duration_d]
-        responses = []
-        for lobe in members if len(members) > 1 else ():
-            response = at_places(band, groups, filters, alike, lobes.places(int(lobe)))
-            responses.append((response.double() @ torch.from_numpy(lobes.values(int(lobe)))).numpy())
-        group = joined(
-            lobes, members, responses, alike.index(candidate), band.shape, distance, self.settings.join_correlation
-        )
-        strength = np.bincount(group, lobes.strength[members])
-        chosen = members[group == int(strength.argmax())]
-        places = np.concatenate([lobes.places(int(lobe)) for lobe in chosen])
-        values = np.concatenate([lobes.values(int(lobe)) for lobe in chosen])
-        statistic = float(np.sqrt(strength.max() * band.place_km2 / band.cell_km2))
-        return Cluster(number, candidate, places, values, statistic)
 
     def _on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
         """The footprint of a cluster on the coarse grid, (y, x)."""
@@ -261,28 +218,28 @@ class Scanner:
         """Whether the noise of any band is known to walk at random."""
         return any(band.red > 0 for band in self.bands)
 
-    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
-        """That of the whole scene, which is one tile; it looks for nothing at edges."""
-        return [(self.shuffled(order).maximum(order), False)]
-
-    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
-        """The same of a null stack that walks at random."""
-        order, null = self.null_stack(SIMULATED, seed, index)
-        return [(null.maximum(order), False)]
+    def null_maxima(self, kind: str, seed: int, index: int) -> list[tuple[float, bool]]:
+        """Those of every tile of a null stack; it looks for nothing at edges."""
+        order, null = self.null_stack(kind, seed, index)
+        lobed = null._lobed((), order, None)
+        return [(statistic, False) for statistic in clusters.strongest_of_tiles(lobed, self.shape, self.pixel_km)]
 
     def null_stack(self, kind: str, seed: int, index: int) -> tuple[NDArray[np.intp], Scanner]:
         """The order of the epochs of a null stack, and what is searched in that order; depends on (seed, index) alone.
 
         One that is simulated has a random walk, as the noise product has it, beside the epochs in another order.
         """
-        order = null_order(kind, self.epochs.time, seed, index)
-        if kind != SIMULATED:
-            return order, self.shuffled(order)
-        generator = np.random.default_rng([seed, len(KINDS), index, 1])
-        back, days = torch.from_numpy(np.argsort(order)), self.epochs.days
-        walks = [walk_of(generator, days, band.weight, band.red)[back] for band in self.bands]
-        walking = self.near([band.walking(walk) for band, walk in zip(self.bands, walks, strict=True)])
-        return order, walking.shuffled(order)
+        order, days = null_order(kind, self.epochs.time, seed, index), self.epochs.days
+        bands = self.bands
+        if kind == BLOCKS:
+            weights = [band.weight.double().numpy() for band in bands]
+            made = [torch.from_numpy(remade(days, weight, order, seed, index)).float() for weight in weights]
+            bands = [band.cut(blocks) for band, blocks in zip(bands, made, strict=True)]
+        elif kind == SIMULATED:
+            generator, back = np.random.default_rng([seed, len(KINDS), index, 1]), torch.from_numpy(np.argsort(order))
+            walks = [walk_of(generator, days, band.weight, band.red)[back] for band in bands]
+            bands = [band.walking(walk) for band, walk in zip(bands, walks, strict=True)]
+        return order, self.near(bands).shuffled(order)
 
     def maximum(self, order: NDArray[np.intp]) -> float:
         """The strongest statistic in an order of the epochs, 0 where there is no cluster."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from slipscan.denoise.run import denoise
 from slipscan.detect.histories import Histories, tried_histories
+from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, remade
 from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.scan import MAX_TRANSIENTS
@@ -147,17 +148,19 @@ class FieldSearch:
         """Whether the noise product has a simulator."""
         return self._simulator is not None
 
-    def null_maxima(self, order: NDArray[np.intp]) -> list[tuple[float, bool]]:
-        """The strongest of every window of the residual with its epochs in an order, and whether it lies at an edge."""
-        epochs = torch.from_numpy(order)
-        valid = self.track.cleaned.valid.reshape(self.residual.shape)[epochs]
-        return self._maxima(self.residual[epochs].numpy(), valid.numpy(), self.temporal.shuffled(order))
-
-    def simulated_maxima(self, seed: int, index: int) -> list[tuple[float, bool]]:
-        """The same of noise that is simulated."""
-        assert self._simulator is not None
-        valid = self.track.cleaned.valid.reshape(self.residual.shape).numpy()
-        return self._maxima(simulated(self.track, self._simulator, seed, index), valid, self.temporal)
+    def null_maxima(self, kind: str, seed: int, index: int) -> list[tuple[float, bool]]:
+        """The strongest of every window of a null stack, and whether it lies at an edge."""
+        valid = self.track.cleaned.valid.reshape(self.residual.shape)
+        if kind == SIMULATED:
+            assert self._simulator is not None
+            series = simulated(self.track, self._simulator, seed, index)
+            return self._maxima(series, valid.numpy(), self.temporal)
+        order = null_order(kind, self.epochs.time, seed, index)
+        residual = self.residual
+        if kind == BLOCKS:
+            blocks = remade(self.epochs.days, np.ones(len(order)), order, seed, index)
+            residual = torch.tensordot(torch.from_numpy(blocks).float(), residual, 1) * valid
+        return self._maxima(residual[order].numpy(), valid[order].numpy(), self.temporal.shuffled(order))
 
     def _maxima(self, series: Float32, seen: NDArray[np.bool_], temporal: TemporalModel) -> list[tuple[float, bool]]:
         """Of a series (time, y, x), m, that goes through denoiser and detector as the data do."""
