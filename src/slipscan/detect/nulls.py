@@ -88,7 +88,7 @@ def remade(days: Float, weight: Float, order: NDArray[np.intp], seed: int, index
     prior = UNKNOWN * weight.sum() * np.diag((waves / max(waves[-1], 1)) ** 2)
     slow = np.linalg.solve(scaled.T @ here + prior, scaled.T)
     taken, given = here @ slow, there @ slow
-    # In a gap of the dates nothing tells what is slow: there is no more noise of the fit there than where there are data.
+    # In a gap nothing tells what is slow: no more noise of the fit is let in there than where there are data.
     error = np.linalg.norm(given, axis=1, keepdims=True)
     given *= np.minimum(1.0, np.linalg.norm(taken, axis=1).max() / np.maximum(error, 1e-300))
     return np.asarray(np.eye(len(days)) - taken + given[np.argsort(order)])

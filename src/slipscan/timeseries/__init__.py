@@ -1,4 +1,4 @@
 """From interferograms to a displacement stack."""
 
-VERSION = 3
+VERSION = 4
 """Raised when results change (`slipscan.versions`)."""
