@@ -146,6 +146,19 @@ def test_a_patch_beside_a_patch_and_one_that_comes_back() -> None:
     np.testing.assert_allclose(mended(series), before, atol=1e-6)
 
 
+@pytest.mark.parametrize("epoch", [5, 20, EPOCHS - 4])
+def test_a_patch_of_one_epoch_is_put_back(epoch: int) -> None:
+    quiet = np.float32(0.6) * air(4)
+    series = quiet.copy()
+    series[epoch, disc(30, 30, 5)] += np.float32(CYCLE_M)
+    (patch,) = find(series)
+    assert (patch.epoch, patch.alone) == (epoch, True)
+    np.testing.assert_allclose(mended(series), quiet, atol=1e-6)
+    part = series[epoch - 2 : epoch + 2].copy()
+    mend(part, [patch], (epoch - 2, 0, 0))
+    np.testing.assert_allclose(part, quiet[epoch - 2 : epoch + 2], atol=1e-6)
+
+
 def test_what_the_data_do_not_close_off_is_left() -> None:
     before = air(5)
     half_a_scene = np.broadcast_to(np.arange(SIDE)[:, None] > 40, (SIDE, SIDE))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from slipscan.patches.patch import Bool, Float32, Patch, Place
+from slipscan.patches.patch import LEVEL_M, Float32, Patch, Place, step
 from slipscan.vocabulary import CYCLE_M
 
 NOISY: Final = 6.0
@@ -24,10 +24,6 @@ HOLE_PIXELS: Final = 2.5
 TOLERANCE_M: Final = (2.5e-3, 4e-3)
 """How far a jump may be from whole cycles beside twice its error, and with it."""
 MOST_ERROR_M: Final = 1.5e-3
-AROUND_PIXELS: Final = 3
-"""So far on both sides of an edge the change is level, but for its jump."""
-LEVEL_M: Final = 5e-3
-"""Most that the levels of both sides may differ by beside whole cycles."""
 UNEVEN: Final = 2.5
 """Most scatter of a jump along the edge, over that of neighbouring pixels."""
 WHOLE_SHARE: Final = 0.75
@@ -168,7 +164,7 @@ def _judged(
     sure = (
         len(known) >= CLOSED_SHARE * (len(into) + of_scene)
         and _is_whole(known, median, cycles, scatter)
-        and abs(_step(part, inside) - cycles * CYCLE_M) <= LEVEL_M
+        and abs(step(part, inside) - cycles * CYCLE_M) <= LEVEL_M
     )
     return Jump(Patch.of(inside, place, epoch, cycles), median, sure)
 
@@ -183,13 +179,3 @@ def _is_whole(jumps: Float32, median: float, cycles: int, scatter: float) -> boo
         and uneven <= UNEVEN * scatter
         and float((np.rint(jumps / CYCLE_M) == cycles).mean()) >= WHOLE_SHARE
     )
-
-
-def _step(part: Float32, inside: Bool) -> float:
-    """Level just inside of an edge less that just outside, m: what fades out goes on to change beside its edge."""
-    within, beyond = inside & np.isfinite(part), ~inside & np.isfinite(part)
-    near = (
-        ndimage.distance_transform_edt(inside) <= AROUND_PIXELS,
-        ndimage.distance_transform_edt(~inside) <= AROUND_PIXELS,
-    )
-    return float(np.median(part[within & near[0]]) - np.median(part[beyond & near[1]]))

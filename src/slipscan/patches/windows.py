@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from slipscan.field import Sliced
 
 EPOCHS: Final = (5, 12)
-"""Least and most epochs of which means are taken on each side of an interval: what is shorter is their noise."""
+"""Least and most epochs after an interval of which means are taken (what is shorter is their noise); before it, where
+all is mended, and after one of the first intervals as many as the most."""
 QUIET: Final = 8.0
 """So many standard deviations of the difference of neighbours are a cycle, where there are enough epochs for it."""
 READ: Final = 32
@@ -52,11 +53,25 @@ class Windows:
             self._ahead = self._moved()
         return self._change(self._ahead, self.epoch + 1)
 
+    def change_alone(self) -> tuple[Float32, Float32]:
+        """What `epoch` (y, x) is over the mean of the epochs on both sides, and what these differ by, m.
+
+        NaN = too few have data.
+        """
+        before, count_before, after, count_after = self._sums
+        value, valid = self._layers[self.epoch]
+        after, count_after = after - value, count_after - valid
+        with np.errstate(divide="ignore", invalid="ignore"):
+            alone = value - (before + after) / (count_before + count_after)
+            rest = after / count_after - before / count_before
+        alone[~valid | (np.minimum(count_before, count_after) < 2)] = np.nan
+        return alone, rest
+
     def move(self) -> None:
         """Go on to the next interval."""
         self._sums = self._moved() if self._ahead is None else self._ahead
         self._ahead = None
-        self._layers.pop(self.epoch - self.reach, None)
+        self._layers.pop(self.epoch - EPOCHS[1] - 1, None)
         self.epoch += 1
 
     def take(self, patches: Sequence[Patch]) -> None:
@@ -64,7 +79,7 @@ class Windows:
         self._patches += patches
         for number, (layer, valid) in self._layers.items():
             for patch in patches:
-                if number >= patch.epoch:
+                if patch.is_in(number):
                     patch.take_from(layer)
             layer *= valid
         self._sums, self._ahead = self._summed(), None
@@ -76,39 +91,40 @@ class Windows:
             part = np.array(self._series[self._read : end, slice(None), slice(None)], np.float32)
             for number, layer in enumerate(part, self._read):
                 for patch in self._patches:
-                    patch.take_from(layer)
+                    if patch.is_in(number):
+                        patch.take_from(layer)
                 valid = np.isfinite(layer)
                 self._layers[number] = np.where(valid, layer, np.float32(0)), valid
             self._read = end
 
+    def _ranges(self, epoch: int) -> tuple[range, range]:
+        """The epochs before an interval, and after it, of which means are taken."""
+        least, most = EPOCHS
+        after = self.reach if epoch >= least else most
+        return range(max(epoch - most, 0), epoch), range(epoch, min(epoch + after, len(self)))
+
     def _summed(self) -> tuple[Float32, ...]:
         """Sums and counts of the epochs before, and from `epoch` on."""
-        self._load(self.epoch + self.reach)
+        self._load(self.epoch + EPOCHS[1])
         out = [np.zeros(self._series.shape[1:], np.float32) for _ in range(4)]
-        for number in range(max(self.epoch - self.reach, 0), min(self.epoch + self.reach, len(self))):
-            which = 0 if number < self.epoch else 2
-            out[which] += self._layers[number][0]
-            out[which + 1] += self._layers[number][1]
+        for which, epochs in enumerate(self._ranges(self.epoch)):
+            for number in epochs:
+                out[2 * which] += self._layers[number][0]
+                out[2 * which + 1] += self._layers[number][1]
         return tuple(out)
 
     def _moved(self) -> tuple[Float32, ...]:
         """The sums of the next interval."""
-        self._load(self.epoch + self.reach)
-        before, count_before, after, count_after = (part.copy() for part in self._sums)
-        value, valid = self._layers[self.epoch]
-        before += value
-        count_before += valid
-        after -= value
-        count_after -= valid
-        for number, sums, counts, sign in (
-            (self.epoch - self.reach, before, count_before, -1),
-            (self.epoch + self.reach, after, count_after, 1),
-        ):
-            if 0 <= number < len(self):
+        self._load(self.epoch + 1 + EPOCHS[1])
+        out = [part.copy() for part in self._sums]
+        ranges = zip(self._ranges(self.epoch), self._ranges(self.epoch + 1), strict=True)
+        for which, (old, new) in enumerate(ranges):
+            for number in {*old, *new} - ({*old} & {*new}):
                 value, valid = self._layers[number]
-                sums += np.float32(sign) * value
-                counts += np.float32(sign) * valid
-        return before, count_before, after, count_after
+                sign = np.float32(1 if number in new else -1)
+                out[2 * which] += sign * value
+                out[2 * which + 1] += sign * valid
+        return tuple(out)
 
     def _change(self, sums: tuple[Float32, ...], epoch: int) -> Float32:
         before, count_before, after, count_after = sums
