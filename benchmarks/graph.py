@@ -68,6 +68,10 @@ def main() -> None:
     parser.add_argument("region_tracks", type=int, nargs="+")
     parser.add_argument("--finished", action="store_true")
     parser.add_argument("--target", default="all")
+    parser.add_argument(
+        "--sheets", dest="quiet", action="store_const", const=["rules"], default=["rules", "progress"],
+        help="have Snakemake go through the sheet of each job, too",
+    )  # fmt: skip
     given = parser.parse_args()
     print("| region-tracks | jobs | processor, s | wall, s | peak memory, GB |\n| --- | --- | --- | --- | --- |")
     for number in given.region_tracks:
@@ -75,7 +79,8 @@ def main() -> None:
             project(Path(directory), number)
             if given.finished:
                 finish(Path(directory))
-            cpu, wall, memory, said = measured(Path(directory), "-n", "--quiet", "rules", "--", given.target)
+            options = ("--logger", "slipscan", "-n", "--quiet", *given.quiet)
+            cpu, wall, memory, said = measured(Path(directory), *options, "--", given.target)
             total = next((line.split()[1] for line in said.splitlines() if line.startswith("total ")), "0")
             print(f"| {number:,} | {int(total):,} | {cpu:.1f} | {wall:.1f} | {memory:.2f} |", flush=True)
 

@@ -33,31 +33,26 @@ def test_what_is_slow_has_no_steps_in_a_null_stack_of_blocks(index: int, years: 
     series = np.cos(2 * np.pi * DAYS / (365.25 * years) + 0.7)
     order = null_order(BLOCKS, TIME, 1, index)
     null = null_of(series, DAYS, TIME, index)
-    assert np.abs(np.diff(null)).max() < 3 * np.abs(np.diff(series)).max()
-    assert np.abs(np.diff(series[order])).max() > 5 * np.abs(np.diff(series)).max()
+    assert np.abs(np.diff(null)).max() < 0.25 * np.abs(np.diff(series[order])).max()
     assert null.std() > 0.4 * series.std()
 
 
 @given(st.integers(0, 50), st.integers(8, 120), st.integers(0, 2000))
-def test_noise_keeps_its_size_whatever_the_dates(index: int, epochs: int, gap_d: int) -> None:
+def test_white_noise_stays_white_whatever_the_dates(index: int, epochs: int, gap_d: int) -> None:
     days = 12.0 * np.arange(epochs) + gap_d * (np.arange(epochs) > epochs // 3)
     time = np.datetime64("2016-01-01", "ns") + (days * 86400e9).astype("timedelta64[ns]")
     matrix = remade(days, np.ones(epochs), null_order(BLOCKS, time, 1, index), 1, index)
     assert np.isfinite(matrix).all()
-    assert 0.6 < np.square(matrix).sum() / epochs < 1.8
-    assert np.abs(matrix).max() < 3
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(epochs), atol=1e-8)
 
 
-def test_epochs_of_more_noise_count_less_and_the_number_tells_all() -> None:
+def test_epochs_keep_their_noise_and_the_number_tells_all() -> None:
     order = null_order(BLOCKS, TIME, 1, 2)
-    weight = np.ones(len(DAYS))
-    weight[40] = 1e-3
-    loud = np.zeros(len(DAYS))
-    loud[40] = 1.0
-    even, weighed = (remade(DAYS, some, order, 1, 2) @ loud for some in (np.ones(len(DAYS)), weight))
-    assert np.abs(np.delete(weighed, 40)).max() < 0.01 * np.abs(np.delete(even, 40)).max()
-    np.testing.assert_array_equal(remade(DAYS, weight, order, 1, 2), remade(DAYS, weight, order, 1, 2))
-    assert not np.array_equal(remade(DAYS, weight, order, 1, 2), remade(DAYS, weight, order, 1, 3))
+    weight = np.random.default_rng(0).uniform(0.1, 10, len(DAYS))
+    matrix = remade(DAYS, weight, order, 1, 2)
+    np.testing.assert_allclose(matrix / weight @ matrix.T, np.diag(1 / weight), atol=1e-8)
+    np.testing.assert_array_equal(matrix, remade(DAYS, weight, order, 1, 2))
+    assert not np.allclose(matrix, remade(DAYS, weight, order, 1, 3))
 
 
 def scene(steps: list[tuple[slice, slice, int]], shape: tuple[int, int]) -> Scanner:

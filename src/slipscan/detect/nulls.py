@@ -27,7 +27,7 @@ FIRST_PASS_NULLS = 32
 BLOCK_D = 90.0
 SLOW_D = 2 * BLOCK_D
 """Periods from which on a series is not cut into blocks."""
-UNKNOWN = 0.1
+UNKNOWN = 0.01
 """Weight that the shortest of these periods is taken to be 0 with, over that of all epochs: gaps tell nothing of it."""
 MONTHS_FROM_YR = 3.0
 """Series that are as long are permuted within the month, and every other time by whole years: of shorter ones the same
@@ -68,7 +68,7 @@ def remade(days: Float, weight: Float, order: NDArray[np.intp], seed: int, index
     """The matrix (time, time) that a series is multiplied by before its blocks are put in an order.
 
     It takes what is slow in the series, which a block cannot hold, to another time: the weighted fit of cosines, whose
-    even continuation has no step, shifted. Depends on (seed, index) alone.
+    even continuation has no step, shifted. White noise stays white. Depends on (seed, index) alone.
 
     Parameters
     ----------
@@ -84,11 +84,23 @@ def remade(days: Float, weight: Float, order: NDArray[np.intp], seed: int, index
     waves = np.arange(int(2 * span / SLOW_D) + 1)
     phase = np.pi * (days - days[0]) / span
     here, there = (np.cos(np.outer(angle, waves)) for angle in (phase, phase + shift))
-    scaled = here * weight[:, None]
+    fit = _fit_of(here, waves, weight)
+    taken, given = here @ fit, there @ fit
+    blocks = (np.eye(len(days)) - taken)[order]
+    # Blocks in another order are slow in part, too: all that is slow in the null stack is what was so in the series.
+    blocks -= here @ (_fit_of(here, waves, weight[order]) @ blocks)
+    return _white((blocks + given)[np.argsort(order)], weight)
+
+
+def _fit_of(cosines: Float, waves: NDArray[np.integer], weight: Float) -> Float:
+    """The matrix (wave, time) of the weighted fit of cosines (time, wave)."""
+    scaled = cosines * weight[:, None]
     prior = UNKNOWN * weight.sum() * np.diag((waves / max(waves[-1], 1)) ** 2)
-    slow = np.linalg.solve(scaled.T @ here + prior, scaled.T)
-    taken, given = here @ slow, there @ slow
-    # In a gap nothing tells what is slow: no more noise of the fit is let in there than where there are data.
-    error = np.linalg.norm(given, axis=1, keepdims=True)
-    given *= np.minimum(1.0, np.linalg.norm(taken, axis=1).max() / np.maximum(error, 1e-300))
-    return np.asarray(np.eye(len(days)) - taken + given[np.argsort(order)])
+    return np.asarray(np.linalg.solve(scaled.T @ cosines + prior, scaled.T))
+
+
+def _white(matrix: Float, weight: Float) -> Float:
+    """The nearest matrix (time, time) that leaves white noise of these weights as it is (polar decomposition)."""
+    root = np.sqrt(np.maximum(weight, 1e-12 * weight.max()))
+    left, _, right = np.linalg.svd(root[:, None] * matrix / root)
+    return np.asarray((left @ right) * root / root[:, None])
