@@ -89,7 +89,11 @@ def jumping(change: Float32, epoch: int) -> list[Jump]:
     )
     if not scatter < CYCLE_M / NOISY:
         return []
-    edges, _ = ndimage.label(ndimage.binary_dilation(jumps, np.ones((2 * _GAP + 1,) * 2)))
+    # A running maximum along either axis: a dilation by a square, and many times as fast.
+    near = jumps.view(np.uint8)
+    for axis in (0, 1):
+        near = ndimage.maximum_filter1d(near, 2 * _GAP + 1, axis)
+    edges, _ = ndimage.label(near)
     counts = np.bincount(edges[jumps])
     out: list[Jump] = []
     for number, place in enumerate(ndimage.find_objects(edges), 1):
