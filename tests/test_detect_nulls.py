@@ -105,3 +105,13 @@ def test_the_blocks_of_a_null_stack_are_what_is_searched() -> None:
     expected = torch.from_numpy(made).float() @ scanner.bands[0].values
     torch.testing.assert_close(band.series(places), expected, atol=1e-4, rtol=1e-4)
     assert [value for value, _ in scanner.null_maxima(BLOCKS, 1, 0)] == pytest.approx([null.maximum(order)])
+
+
+def test_places_that_wander_slowly_stand_out_as_much_in_the_null_stacks_as_in_the_data() -> None:
+    """Wet soil and plants differ from year to year."""
+    epochs, shape = Epochs(dates(180)), (40, 40)
+    series = np.random.default_rng(5).normal(size=(180, *shape))
+    series[:, 8:16, 8:16] += 0.8 * np.cos(2 * np.pi * epochs.days / 1100 + 1)[:, None, None]
+    data = Scanner([complete(series.reshape(180, -1), shape)], epochs, shape, 1.0, FAST)
+    nulls = [max(data.without([]).null_maxima(BLOCKS, 1, index))[0] for index in range(4)]
+    assert 1 / 1.6 < np.median(nulls) / data.maximum(np.arange(180)) < 1.6
