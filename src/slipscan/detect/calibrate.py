@@ -35,7 +35,7 @@ BATCH: Final = 8
 MAX_SUSPECTS: Final = 12
 """A volcano's series of years holds more than a handful of events, and each that stays makes the nulls its own."""
 P_OF_EVENTS_REMOVED: Final = 1e-3
-"""Events below it are taken out of the residual before the nulls are made, once (docs/science.md 10.7)."""
+"""Events below it, in a tile, are taken out of the residual before the nulls are made, once (docs/science.md 10.7)."""
 
 
 def write_calibration(
@@ -96,12 +96,12 @@ def calibrate_track(
     """
     kept = keep or partial(Kept, None, "")
     search = registry.build(settings.method).search(track, settings)
-    exposure = exposure_of(track, settings)
     suspects = search.find(floor=0.0, at_most=MAX_SUSPECTS)
     first = _calibrate(
         track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads, kept("first")
     )
-    p_values = [first.tail_p_value(event.statistic, exposure) for event in suspects]
+    # Of a tile: an event of a wide region is the noise of its own tile alone, and no less of it the wider the region.
+    p_values = [first.tail_p_value(event.statistic, first.exposure / first.nulls) for event in suspects]
     significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
     log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
     return _calibrate(track, search.without(significant), settings, settings.nulls, threads, kept("second"))
