@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from detecting import complete
-from simulated import SHAPE, dates, turbulence
+from simulated import dates
 from slipscan.detect.bands import bands_of, filtered
 from slipscan.detect.lobes import Above, joined, lobes_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
-from slipscan.detect.refine import projection, refine
+from slipscan.detect.refine import refine
 from slipscan.detect.statistic import filters_of, statistics
 from slipscan.errors import SlipscanError
-from slipscan.fit.model import days_since_2014, design_matrix, transient_column
+from slipscan.fit.model import days_since_2014, transient_column
 from slipscan.fit.ramps import projected
 
 
@@ -104,33 +104,30 @@ def test_lobes_of_both_signs_that_share_a_history_are_one() -> None:
 
 
 @pytest.mark.parametrize("duration", [0.0, 36.0, 96.0])
-def test_the_history_of_a_transient_comes_from_the_raw_series(duration: float) -> None:
+def test_the_history_of_a_cluster_and_its_errors(duration: float) -> None:
     time = dates(60)
-    rows, columns = np.indices(SHAPE).reshape(2, -1).astype(float)
-    bell = 0.02 * np.exp(-((rows - 24) ** 2 + (columns - 25) ** 2) / (2 * 4.0**2))
-    matrix, names = design_matrix(time)
-    background = matrix @ np.linspace(0.005, 0.02, len(names))
-    errors = []
-    for seed in range(6):
+    errors, stated = [], []
+    for seed in range(24):
         generator = np.random.default_rng(seed)
         truth = Ramp(float(days_since_2014(time)[generator.integers(12, 48)]) + 6.0, duration)
-        ramp = transient_column(time, truth.start_d, duration)
-        series = turbulence(generator, 60).reshape(60, -1) + background[:, None] + ramp[:, None] * bell
-        series[generator.random(series.shape) < 0.1] = np.nan
-        seen = projection(series, bell, np.column_stack([columns, rows]))
-        smoothed = Ramp(truth.middle_d + 18.0, 96.0)  # what a denoised transient, smoothed in time, suggests
-        found = refine(seen, Epochs(time), smoothed)
-        errors.append((abs(found.middle_d - truth.middle_d), abs(found.duration_d - duration)))
-    middle_error, duration_error = np.median(errors, axis=0)
+        series = transient_column(time, truth.start_d, duration) + generator.normal(0, 0.12, 60)
+        series[generator.random(60) < 0.1] = np.nan
+        first = Ramp(truth.middle_d + 18.0, 96.0)
+        found, std = refine(series, Epochs(time), first)
+        errors.append((found.middle_d - truth.middle_d, found.duration_d - duration))
+        stated.append(std)
+    middle_error, duration_error = np.median(np.abs(errors), axis=0)
     assert middle_error <= 9.0
     assert duration_error <= 24.0
+    assert 0.5 < np.sqrt(np.mean(np.square(errors), axis=0)[0] / np.mean(np.square(stated), axis=0)[1]) < 1.5
 
 
 def test_a_history_without_data_is_kept() -> None:
     time = dates(60)
     first = Ramp(days_since_2014(time)[30], 48.0)
-    assert refine(np.full(60, np.nan), Epochs(time), first) == first
-    assert np.isnan(projection(np.full((60, 9), np.nan), np.ones(9), np.arange(18.0).reshape(9, 2))).all()
+    found, errors = refine(np.full(60, np.nan), Epochs(time), first)
+    assert found == first
+    assert np.isnan(errors).all()
 
 
 def test_a_scene_keeps_a_band_that_is_broader_than_it() -> None:

@@ -144,7 +144,7 @@ def test_the_time_of_an_event_in_noise_that_walks_is_better_known_with_it() -> N
     series = noisy(8, 120, 60) / 4 + true.column(epochs.time)[:, None]
     first = Ramp(true.middle_d + 24, 0.0)
     errors = [
-        [abs(refine(one, epochs, first, red=red).middle_d - true.middle_d) for one in series.T] for red in (RED, 0.0)
+        [abs(refine(one, epochs, first, red=red)[0].middle_d - true.middle_d) for one in series.T] for red in (RED, 0.0)
     ]
     assert np.mean(errors[0]) < 0.9 * np.mean(errors[1])
 

@@ -9,7 +9,6 @@ import numpy as np
 from slipbench.estimate import Estimate
 from slipscan.detect import registry
 from slipscan.detect.maps import amplitude_maps
-from slipscan.detect.stage import describe
 from slipscan.detect.track import track_of
 from slipscan.field import Denoiser, Observation
 from slipscan.settings import DetectSettings
@@ -29,7 +28,7 @@ def answer_of_detector(observation: Observation, denoiser: Denoiser | None, dete
     if not found:
         nothing = np.zeros((len(observation.time), *observation.shape), np.float32)
         return Estimate(nothing[0], nothing, 0.0, float("nan"))
-    ramp = describe(track, found[0]).history
+    ramp = found[0].ramp
     rows, cols = observation.shape
     if found[0].map is not None:
         total = found[0].map.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols]

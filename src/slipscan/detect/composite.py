@@ -43,16 +43,13 @@ def reached_day(ramps: Sequence[Ramp], shares: Float, fraction: float) -> float:
 
 def errors_of(transient: Transient) -> tuple[float, float, float]:
     """Standard deviations of t05, t50 and t95, days: of the first, the strongest and the last part; NaN: unknown."""
-    parts = [part for part in transient.parts if part.timing is not None]
-    if not parts:
-        return (np.nan, np.nan, np.nan)
-    first = min(parts, key=lambda part: part.ramp.reached(0.05))
-    last = max(parts, key=lambda part: part.ramp.reached(0.95))
-    strongest = max(parts, key=lambda part: part.statistic)
-    (a, _, _), (_, b, _), (_, _, c) = (
-        (np.nan, np.nan, np.nan) if part.timing is None else part.timing.errors_d for part in (first, strongest, last)
-    )
-    return a, b, c
+    if transient.timing is None:
+        return transient.errors_d or (np.nan, np.nan, np.nan)
+    parts = [(part, part.timing.errors_d) for part in transient.parts if part.timing is not None]
+    first = min(parts, key=lambda part: part[0].ramp.reached(0.05))
+    last = max(parts, key=lambda part: part[0].ramp.reached(0.95))
+    strongest = max(parts, key=lambda part: part[0].statistic)
+    return first[1][0], strongest[1][1], last[1][2]
 
 
 def is_residue(

@@ -27,32 +27,12 @@ MAPS: Final = ("transient", "y", "x")
 
 
 @dataclass(frozen=True)
-class Described:
-    """A transient with its final history."""
-
-    found: Transient
-    history: Ramp
-
-    @property
-    def parts(self) -> list[tuple[Bool, Ramp]]:
-        """Footprint and history of every part whose times were estimated; else of the whole."""
-        if self.found.timing is None:
-            return [(self.found.footprint, self.history)]
-        return [(self.found.footprint, part.ramp) for part in self.found.parts]
-
-    def beyond(self, name: str, otherwise: bool) -> bool:
-        """Whether an end lies beyond the series: by the posterior of any part, or else by the history."""
-        known = [part.timing for part in self.found.parts if part.timing is not None]
-        return any(bool(getattr(one, name)) for one in known) if known else otherwise
-
-
-@dataclass(frozen=True)
 class Whole:
     """A transient with all its parts at full resolution.
 
     Attributes
     ----------
-    described
+    found
         what was found
     map, std, footprint
         (y, x) m, m and bool
@@ -60,7 +40,7 @@ class Whole:
         histories of the parts, and the share of each in the map
     """
 
-    described: Described
+    found: Transient
     map: Float32
     std: Float32
     footprint: Bool
@@ -82,7 +62,7 @@ class Whole:
 
 
 def arrays(
-    dataset: xr.Dataset, track: Track, settings: DetectSettings, found: Sequence[Described], p_values: Sequence[float]
+    dataset: xr.Dataset, track: Track, settings: DetectSettings, found: Sequence[Transient], p_values: Sequence[float]
 ) -> xr.Dataset:
     """Arrays of the transients product, strongest transient first."""
     wholes = _wholes(track, settings, found)
@@ -96,7 +76,7 @@ def arrays(
                 ("transient", "time"),
                 np.array([one.course(track.epochs.time) for one in wholes]).reshape(n, len(track.epochs)),
             ),
-            "statistic": ("transient", np.array([one.described.found.statistic for one in wholes], float)),
+            "statistic": ("transient", np.array([one.found.statistic for one in wholes], float)),
             "p_value": ("transient", np.array(p_values, float)),
             **_sizes(wholes, dataset, track),
             **_ends(wholes, track),
@@ -113,21 +93,35 @@ def arrays(
     return out.assign_coords({name: dataset[name] for name in ("x", "y", "spatial_ref")})
 
 
-def _wholes(track: Track, settings: DetectSettings, found: Sequence[Described]) -> list[Whole]:
+def _wholes(track: Track, settings: DetectSettings, found: Sequence[Transient]) -> list[Whole]:
     """Maps of all parts, each beside the others, put together."""
-    flat = [part for one in found for part in one.parts]
+    flat = [part for one in found for part in _parts(one)]
     maps, stds = amplitude_maps(track, [ramp for _, ramp in flat], beside_each(track, settings, flat))
     rows, cols = track.seen.shape
     out, first = [], 0
     for one in found:
-        some = slice(first, first + len(one.parts))
+        some = slice(first, first + len(_parts(one)))
         first = some.stop
-        mask = one.found.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols]
+        mask = one.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols]
         std = np.sqrt((stds[some] ** 2).sum(axis=0))
         out.append(
-            Whole(one, maps[some].sum(axis=0), std, mask, [r for _, r in one.parts], shares_of(maps[some], mask))
+            Whole(
+                one, maps[some].sum(axis=0), std, mask, [ramp for _, ramp in _parts(one)], shares_of(maps[some], mask)
+            )
         )
     return out
+
+
+def _parts(transient: Transient) -> list[tuple[Bool, Ramp]]:
+    """Footprint and history of every part whose times were estimated with errors of their own; else of the whole."""
+    parts = (transient,) if transient.timing is None else transient.parts
+    return [(transient.footprint, part.ramp) for part in parts]
+
+
+def _beyond(whole: Whole, name: str, otherwise: bool) -> bool:
+    """Whether an end lies beyond the series: by the posterior of any part, or else by the history."""
+    known = [part.timing for part in whole.found.parts if part.timing is not None]
+    return any(bool(getattr(one, name)) for one in known) if known else otherwise
 
 
 def _dates(wholes: Sequence[Whole], fraction: float) -> NDArray[np.datetime64]:
@@ -143,7 +137,7 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
         len(one.ramps) == 1 and is_residue(one.map, one.footprint, coherence, one.ramps[0].duration_d, pixel_km2)
         for one in wholes
     ]
-    by_field = [one.described.found.origin == "field" for one in wholes]
+    by_field = [one.found.origin == "field" for one in wholes]
     return {
         "found_by_field": ("transient", np.array(by_field, bool)),
         "residue": ("transient", np.array(residue, bool)),
@@ -156,9 +150,9 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
 def _ends(wholes: Sequence[Whole], track: Track) -> dict[str, Any]:
     """Errors of the times, and whether they lie beyond the series."""
     days = track.epochs.days
-    errors = np.array([errors_of(one.described.found) for one in wholes], float).reshape(len(wholes), 3)
-    late = [one.described.beyond("ongoing", one.day(0.95) >= days[-1]) for one in wholes]
-    early = [one.described.beyond("left_censored", one.day(0.05) <= days[0]) for one in wholes]
+    errors = np.array([errors_of(one.found) for one in wholes], float).reshape(len(wholes), 3)
+    late = [_beyond(one, "ongoing", one.day(0.95) >= days[-1]) for one in wholes]
+    early = [_beyond(one, "left_censored", one.day(0.05) <= days[0]) for one in wholes]
     return {
         "ongoing": ("transient", np.array(late, bool)),
         "left_censored": ("transient", np.array(early, bool)),

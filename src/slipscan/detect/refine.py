@@ -1,24 +1,29 @@
-"""The history of a transient: the raw series projected on its map, and the ramp that fits it best.
+"""The history of a transient: the series of its band projected on its cluster, and the ramp that fits it best.
 
-The denoised transient is smoothed in time; the data projected on the map that was found are not.
+Not the raw series projected on the map: that holds the turbulence of all scales, and the map the noise of the series
+that are projected on it, so that weak events of a wide footprint look long.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from slipscan.detect.ramp import Epochs, Ramp
-from slipscan.fit.background import fit_series
 from slipscan.fit.model import MIN_EPOCHS
 from slipscan.fit.ramps import without
 from slipscan.fit.robust import temporal_std
 from slipscan.fit.temporal import TemporalCovariance
 
 Float = NDArray[np.float64]
+Errors = tuple[float, float, float]
+
+UNKNOWN: Final[Errors] = (math.nan, math.nan, math.nan)
 
 SEARCH_D = 48.0
 """The middle is searched within so many days of the candidate's: the smoothing of the denoised transient."""
@@ -28,45 +33,20 @@ AMPLITUDE_STD = 0.5
 """The projection of a transient rises by about 1. Without this prior, long ramps that rate and season nearly
 hide fit best, with amplitudes of many times the transient's."""
 TIE = 1e-6
-MIN_SHARE_OF_PEAK = 0.1
-"""Pixels whose amplitude is a smaller share of the peak carry no weight."""
 
 
-def projection(series: Float, amplitude: Float, coordinates: Float) -> Float:
-    """A series in units of the transient: the data projected on its signed map.
-
-    Parameters
-    ----------
-    series
-        (time, pixel) raw displacement, m, NaN = no data
-    amplitude
-        (pixel,) the transient's map, m
-    coordinates
-        (pixel, column) what delay may look like here (x, y, height); with a constant it is estimated beside
-        the map in every epoch, so that most of the turbulence, which is red in space, does not enter
-
-    Returns
-    -------
-    projected
-        (time,), 1 is the whole transient; NaN for an epoch without data
-    """
-    peak = np.nanmax(np.abs(amplitude))
-    strong = np.abs(amplitude) > MIN_SHARE_OF_PEAK * peak
-    nuisance = coordinates[strong] - coordinates[strong].mean(axis=0)
-    nuisance = nuisance / np.maximum(np.abs(nuisance).max(axis=0), 1e-12)
-    design = np.column_stack([amplitude[strong] / peak, np.ones(len(nuisance)), nuisance])
-    if len(design) <= 3 * design.shape[1]:
-        design = design[:, :1]
-    return fit_series(design, series[:, strong].T)[0] / peak
-
-
-def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequence[Ramp] = (), red: float = 0.0) -> Ramp:
+def refine(
+    projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequence[Ramp] = (), red: float = 0.0
+) -> tuple[Ramp, Errors]:
     """The ramp that fits a projected series best, jointly with offset, rate, season and other ramps.
+
+    And the standard deviations of its t05, t50 and t95, days, over all ramps that are tried by how well they fit; NaN
+    where none fits.
 
     Parameters
     ----------
     projected_series
-        (time,) from `projection`
+        (time,) less rate and season, in units of the transient; NaN for an epoch without data
     epochs
         of the series
     first
@@ -78,7 +58,7 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequenc
     """
     known = np.isfinite(projected_series)
     if known.sum() < MIN_EPOCHS + 5:
-        return first
+        return first, UNKNOWN
     series = projected_series[known]
     segment = None if epochs.segment is None else epochs.segment[known]
     own = Epochs(epochs.time[known], segment, epochs.background_known)
@@ -95,6 +75,8 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequenc
     misfit = -amplitude * (2 * shapes.T @ data - precision * amplitude)
     misfit += prior * (amplitude - 1) ** 2
     misfit = np.where(amplitude > 0, misfit, np.inf)
+    if not np.isfinite(misfit).any():
+        return first, UNKNOWN
     best = tried[int(np.argmin(misfit))]
     # A step is the same to the data wherever between two epochs it happens: say half way.
     equal = [
@@ -102,4 +84,18 @@ def refine(projected_series: Float, epochs: Epochs, first: Ramp, beside: Sequenc
         for ramp, value in zip(tried, misfit, strict=True)
         if value <= misfit.min() + TIE and ramp.duration_d == best.duration_d
     ]
-    return Ramp(float(np.mean(equal)), best.duration_d)
+    found = Ramp(float(np.mean(equal)), best.duration_d)
+    return found, _errors(found, tried, misfit - misfit.min(), own.days)
+
+
+def _errors(found: Ramp, tried: Sequence[Ramp], misfit: Float, days: Float) -> Errors:
+    """Standard deviations of t05, t50 and t95 about a ramp, of ramps by their likelihood."""
+    shares = (0.05, 0.5, 0.95)
+    reached = np.array([[ramp.reached(share) for share in shares] for ramp in tried])
+    weight = np.exp(-0.5 * misfit)
+    about = np.array([found.reached(share) for share in shares])
+    spread = np.sqrt(weight @ (reached - about) ** 2 / weight.sum())
+    # Anything lies anywhere between two epochs.
+    number = int(np.clip(np.searchsorted(days, about[1]), 1, len(days) - 1))
+    t05, t50, t95 = np.maximum(spread, (days[number] - days[number - 1]) / np.sqrt(12))
+    return float(t05), float(t50), float(t95)

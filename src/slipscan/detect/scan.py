@@ -20,7 +20,7 @@ from slipscan.detect.lobes import Above, lobes_of
 from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, remade
 from slipscan.detect.places import Group, groups_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
-from slipscan.detect.refine import refine
+from slipscan.detect.refine import UNKNOWN, Errors, refine
 from slipscan.detect.removal import as_noise, without_ramps
 from slipscan.detect.statistic import Filters, filters_of, statistics
 from slipscan.detect.transient import Transient, is_remainder
@@ -93,8 +93,8 @@ class Scanner:
                 return found
             footprint = self._on_pixels(best)
             around = self.around(footprint)
-            ramp = left._refined(best)
-            new = Transient(ramp, best.statistic, footprint)
+            ramp, errors_d = left._refined(best)
+            new = Transient(ramp, best.statistic, footprint, errors_d=errors_d)
             whole = next((i for i, other in enumerate(found) if is_remainder(new, other, around)), None)
             if whole is None:
                 found.append(new)
@@ -196,8 +196,8 @@ class Scanner:
         distance = self.settings.join_distance_km / self.pixel_km
         return np.asarray(ndimage.distance_transform_edt(~footprint) <= distance)
 
-    def _refined(self, best: Cluster) -> Ramp:
-        """The ramp that fits the cluster's own series best, finer than the candidates that were tried."""
+    def _refined(self, best: Cluster) -> tuple[Ramp, Errors]:
+        """The ramp that fits the series of a cluster best, finer than the candidates that are tried, and its errors."""
         band, first = self.bands[best.band], self.tried[best.candidate]
         places = torch.from_numpy(best.places)
         valid = np.ones((len(self.epochs), len(places)))
@@ -211,7 +211,7 @@ class Scanner:
         projection = np.where(information > 0, values @ best.values / safe, np.nan)
         shape = filters_of(self.columns[:, [best.candidate]], self.epochs, (), band.weight, red=band.red)
         scale = float(np.nansum(shape.matched[0].double().numpy() * projection) / float(shape.energy.sum()))
-        return refine(projection / scale, self.epochs, first, red=band.red) if scale > 0 else first
+        return refine(projection / scale, self.epochs, first, red=band.red) if scale > 0 else (first, UNKNOWN)
 
     @property
     def simulates(self) -> bool:

@@ -10,20 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from slipscan import vocabulary
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
-from slipscan.detect.beside import beside_each
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
-from slipscan.detect.maps import coarse_amplitude
 from slipscan.detect.outline import outlined
-from slipscan.detect.product import Described as Described
 from slipscan.detect.product import arrays
-from slipscan.detect.ramp import Ramp
-from slipscan.detect.refine import projection, refine
 from slipscan.detect.track import Track, exposure_of, open_track, window
 from slipscan.detect.transient import Transient
 from slipscan.outputs import check_outputs, store_kind
@@ -34,9 +28,6 @@ from slipscan.store import write_zarr
 log = logging.getLogger(__name__)
 
 Float = NDArray[np.float64]
-
-HISTORY_MARGIN_PX = 6.0
-"""Pixels of the coarse grid around a footprint that enter the projection for its history."""
 
 
 def write_transients(
@@ -74,10 +65,7 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     at_edge = [e for e, keep in zip(at_edge, kept, strict=True) if keep]
     if any(one.timing is None for one in transients):
         transients = outlined(track, transients)
-    # Twice: beside the ramps of the scan for histories, and beside those for maps.
-    others = beside_each(track, settings, [(one.footprint, one.ramp) for one in transients])
-    found = [describe(track, *one) for one in zip(transients, others, strict=True)]
-    log.info("%d transient(s) at or above the threshold %.1f", len(found), calibration.threshold)
+    log.info("%d transient(s) at or above the threshold %.1f", len(transients), calibration.threshold)
     exposure = exposure_of(track, settings)
     calibrated = {
         "threshold": calibration.threshold,
@@ -85,9 +73,9 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
         "calibration_id": calibration.id,
         "redness": calibration.redness,
     }
-    judged = [(one.found.statistic, e) for one, e in zip(found, at_edge, strict=True)]
+    judged = [(one.statistic, e) for one, e in zip(transients, at_edge, strict=True)]
     p_values = [float(calibration.p_value(s, exposure, e)) for s, e in judged]
-    out = transients_product(dataset, track, settings, found, p_values, calibrated)
+    out = transients_product(dataset, track, settings, transients, p_values, calibrated)
     out["p_is_bound"] = ("transient", np.array([calibration.is_bound(s, e) for s, e in judged], bool))
     alarms = np.array([float(calibration.rate_above(s, e)) * exposure for s, e in judged])
     out["false_alarms"] = ("transient", alarms)
@@ -102,7 +90,7 @@ def transients_product(
     dataset: xr.Dataset,
     track: Track,
     settings: DetectSettings,
-    found: Sequence[Described],
+    found: Sequence[Transient],
     p_values: Sequence[float],
     calibrated: Mapping[str, Any],
 ) -> xr.Dataset:
@@ -141,18 +129,3 @@ def transients_product(
     out = vocabulary.annotate(out, "transients")
     vocabulary.check(out, "transients")
     return out
-
-
-def describe(track: Track, transient: Transient, beside: Sequence[Ramp] = ()) -> Described:
-    """The history of a transient, of the raw series projected on the map of its first one, beside ramps of others."""
-    if transient.timing is not None:
-        return Described(transient, transient.ramp)
-    around = distance_transform_edt(~transient.footprint) <= HISTORY_MARGIN_PX
-    rows, columns = np.nonzero(around)
-    parts = [columns.astype(float), rows.astype(float)]
-    if track.coarse.height is not None:
-        parts.append(np.nan_to_num(track.coarse.height[around]))
-    amplitude, _ = coarse_amplitude(track, transient.ramp, around, beside)
-    projected = projection(track.coarse.values[:, around].astype(float), amplitude, np.column_stack(parts))
-    red = track.red_of(transient.footprint)
-    return Described(transient, refine(projected, track.epochs, transient.ramp, beside, red))

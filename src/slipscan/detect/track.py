@@ -75,11 +75,6 @@ class Track:
             for band, scale in zip(bands, self.scales_km, strict=True)
         ]
 
-    def red_of(self, footprint: NDArray[np.bool_]) -> float:
-        """The random walk (see `noise.temporal.red_at`) at the scale of a footprint (y, x) on the coarse grid, 1/yr."""
-        side_km = float(np.sqrt(max(footprint.sum(), 1))) * self.coarse.pixel_m / 1e3
-        return red_at(self.coarse.noise, side_km)
-
     @property
     def label(self) -> str:
         """Of the denoiser."""

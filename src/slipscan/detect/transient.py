@@ -33,7 +33,9 @@ class Transient:
     remainders
         what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
     timing
-        errors of its times and whether they lie beyond the series; None: its history is yet to be refined
+        errors of its times and whether they lie beyond the series; None: the scan found it
+    errors_d
+        standard deviations of t05, t50 and t95, days, of what the scan found; None: in `timing`
     origin
         'field' or 'scan': who proposed it
     map
@@ -47,6 +49,7 @@ class Transient:
     timing: Timing | None = None
     origin: str = "scan"
     map: NDArray[np.float32] | None = None
+    errors_d: tuple[float, float, float] | None = None
 
     @property
     def parts(self) -> tuple[Transient, ...]:

@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 
 from slipscan import vocabulary
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.stage import Described, transients_product
+from slipscan.detect.stage import transients_product
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
@@ -54,7 +54,7 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     lacking = [name for name in (*TIMES, *OF_TRANSIENT, *OF_SCAN) if name not in table]
     if lacking:
         raise SlipscanError(f"the table of transients lacks the column '{lacking[0]}': give rows of slipscan.detect")
-    found = [_described(stack, track, row) for _, row in table.iterrows()]
+    found = [_transient(stack, track, row) for _, row in table.iterrows()]
     scan = {name: table.iloc[0][name] for name in OF_SCAN}
     calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
     product = transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
@@ -62,7 +62,7 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     return vocabulary.annotate(product, "transients")
 
 
-def _described(stack: xr.Dataset, track: Track, row: pd.Series) -> Described:
+def _transient(stack: xr.Dataset, track: Track, row: pd.Series) -> Transient:
     """One row as the detector left it."""
     t05, t50, t95 = days_since_2014(np.array([np.datetime64(row[name], "ns") for name in TIMES]))
     ramp = Ramp(float(t50), float(t95 - t05) / _BETWEEN)
@@ -72,4 +72,4 @@ def _described(stack: xr.Dataset, track: Track, row: pd.Series) -> Described:
     mask = rasterize([outline], grid.shape, transform=Affine(*grid.transform)).astype(bool)
     if not mask.any():
         raise SlipscanError("the footprint of a transient lies outside the stack: give the stack that it was found in")
-    return Described(Transient(ramp, float(row["statistic"]), mask[:: track.factor, :: track.factor]), ramp)
+    return Transient(ramp, float(row["statistic"]), mask[:: track.factor, :: track.factor])
