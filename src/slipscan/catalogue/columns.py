@@ -91,15 +91,9 @@ TIMES: Final = (
     Column("t05", "date", "5 % of the moment released", required=True),
     Column("t50", "date", "50 % of the moment released", required=True),
     Column("t95", "date", "95 % of the moment released", required=True),
-    Column(
-        "t05_err_days", "number", "standard deviation of t05; NULL where the detector gives none (scan)", **POSITIVE
-    ),
-    Column(
-        "t50_err_days", "number", "standard deviation of t50; NULL where the detector gives none (scan)", **POSITIVE
-    ),
-    Column(
-        "t95_err_days", "number", "standard deviation of t95; NULL where the detector gives none (scan)", **POSITIVE
-    ),
+    Column("t05_err_days", "number", "standard deviation of t05; NULL where the detector gives none", **POSITIVE),
+    Column("t50_err_days", "number", "standard deviation of t50; NULL where the detector gives none", **POSITIVE),
+    Column("t95_err_days", "number", "standard deviation of t95; NULL where the detector gives none", **POSITIVE),
     Column("duration_days", "number", "t95 - t05", of="duration_d", **POSITIVE),
     Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),
     Column("left_censored", "truth", "t05 may lie before the first epoch", required=True),
