@@ -13,6 +13,7 @@ from slipscan.errors import SlipscanError
 from slipscan.stack import open_stack
 
 
+@pytest.mark.slow
 def test_every_stage_is_run_and_measured(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     options = ["--size", "40x48x24", "--directory", str(tmp_path), "--set", "method=classical", "--page", str(page)]

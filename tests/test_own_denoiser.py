@@ -77,6 +77,7 @@ def test_it_denoises_a_stack_and_changes_sign_with_it(trained: tuple[str, Path],
     np.testing.assert_allclose(one.transient, -other.transient, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_stands_in_slipbench(trained: tuple[str, Path], tmp_path: Path) -> None:
     method, weights = trained
     plan = SMALL.model_copy(update={"events_per_class": 2, "nulls": 10, "validation_nulls": 10, "slow_share": 1.0})

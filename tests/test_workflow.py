@@ -63,6 +63,7 @@ def test_a_finished_run_has_nothing_to_do(finished: Workflow) -> None:
     assert len(finished.files("SMALL/increments/00001-*.parquet")) == 1
 
 
+@pytest.mark.slow
 def test_one_core_or_two_give_the_same_bytes(finished: Workflow, tmp_path: Path) -> None:
     other = Workflow(tmp_path, SMALL, feature_collection(small_region()))
     other.run(cores=2)
