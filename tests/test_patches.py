@@ -13,7 +13,8 @@ from pyproj import CRS
 from slipscan.forward.mogi import mogi_surface
 from slipscan.forward.okada import okada_surface
 from slipscan.noise.simulate import NoiseModel
-from slipscan.patches import Patch, find, mend
+from slipscan.patches.find import find
+from slipscan.patches.patch import Patch, mend
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import as_stack, open_stack
 from slipscan.store import write_zarr

@@ -21,7 +21,8 @@ from slipscan import geometry
 from slipscan.field import Observation
 from slipscan.forward.history import history
 from slipscan.noise.simulate import missing_epochs, missing_pixels
-from slipscan.patches import find, mend
+from slipscan.patches.find import find
+from slipscan.patches.patch import mend
 from slipscan.synthetic.backdrop import Frame, draw_background, draw_relief
 from slipscan.synthetic.distribution import raise_relief
 from slipscan.synthetic.sources import Source, source_map

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from slipscan.conform import in_blocks
 from slipscan.errors import SlipscanError
-from slipscan.patches import find, mend
+from slipscan.patches.find import find
+from slipscan.patches.patch import mend
 from slipscan.plausible import Screen
 from slipscan.store import CHUNK, first_line
 

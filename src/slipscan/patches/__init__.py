@@ -5,8 +5,3 @@ no interferograms at all. What tells it from ground that moved is its edge: all 
 number of half wavelengths from one pixel to the next, in one interval of epochs. What slips, swells or sinks fades out,
 or jumps by as much as it slipped there.
 """
-
-from slipscan.patches.find import find
-from slipscan.patches.patch import Patch, mend
-
-__all__ = ["Patch", "find", "mend"]

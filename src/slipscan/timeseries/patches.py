@@ -7,7 +7,8 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.patches import find, mend
+from slipscan.patches.find import find
+from slipscan.patches.patch import mend
 from slipscan.settings import TimeseriesSettings
 
 log = logging.getLogger(__name__)
