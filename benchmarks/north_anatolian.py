@@ -24,13 +24,9 @@ from slipscan.detect.bands import Band, filtered
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.statistic import filters_of, statistics
 from slipscan.detect.track import open_track
-from slipscan.fit.model import days_since_2014
 from slipscan.forward.okada import okada_surface
 from slipscan.settings import DetectSettings
 from slipscan.store import open_zarr
-
-CENTRAL = 0.9
-"""Share of a ramp between t05 and t95."""
 
 
 def pattern(event: dict[str, Any], stack: xr.Dataset) -> torch.Tensor:
@@ -47,14 +43,6 @@ def pattern(event: dict[str, Any], stack: xr.Dataset) -> torch.Tensor:
     ).reshape(-1, 3).T.reshape(3, *east.shape)  # fmt: skip
     los = torch.from_numpy(np.stack([stack[f"los_{name}"].values for name in ("east", "north", "up")]))
     return (moved * los).sum(0)
-
-
-def ramp_of(event: dict[str, Any]) -> Ramp:
-    """Its history as the scan would have it."""
-    first, middle, last = days_since_2014(
-        np.array([np.datetime64(event[name], "ns") for name in ("t05", "t50", "t95")])
-    )
-    return Ramp(float(middle), float(last - first) / CENTRAL)
 
 
 def seen(band: Band, epochs: Epochs, ramp: Ramp, field: torch.Tensor, pixel_km: float) -> tuple[float, float]:
@@ -79,7 +67,8 @@ def main() -> None:
         stack, pixel_km, bands = open_zarr(place / "stack.zarr"), track.coarse.pixel_m / 1e3, track.bands()
         for event in events:
             field = pattern(event, stack)
-            ratios = [seen(band, track.epochs, ramp_of(event), field, pixel_km) for band in bands]
+            ramp = Ramp.of_times(*(np.datetime64(event[name], "ns") for name in ("t05", "t50", "t95")))
+            ratios = [seen(band, track.epochs, ramp, field, pixel_km) for band in bands]
             said = ", ".join(f"{expected:.1f} ({data:.1f})" for expected, data in ratios)
             print(f"| {event['id']} | {event['mw']:.2f} | {place.name} | {1e3 * field.abs().max():.1f} | {said} |")
 

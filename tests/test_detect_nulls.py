@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detecting import FAST, complete
 from simulated import dates
 from slipscan.detect import clusters
-from slipscan.detect.nulls import BLOCKS, null_order, remade
+from slipscan.detect.nulls import BLOCKS, null_order, with_slow_shifted
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.scan import Scanner
 from slipscan.fit.model import days_since_2014
@@ -24,7 +24,7 @@ DAYS = days_since_2014(TIME)
 
 def null_of(series: Float, days: Float, time: NDArray[np.datetime64], index: int) -> Float:
     order = null_order(BLOCKS, time, 1, index)
-    return (remade(days, np.ones(len(days)), order, 1, index) @ series)[order]
+    return (with_slow_shifted(days, np.ones(len(days)), order, 1, index) @ series)[order]
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -41,7 +41,7 @@ def test_what_is_slow_has_no_steps_in_a_null_stack_of_blocks(index: int, years: 
 def test_white_noise_stays_white_whatever_the_dates(index: int, epochs: int, gap_d: int) -> None:
     days = 12.0 * np.arange(epochs) + gap_d * (np.arange(epochs) > epochs // 3)
     time = np.datetime64("2016-01-01", "ns") + (days * 86400e9).astype("timedelta64[ns]")
-    matrix = remade(days, np.ones(epochs), null_order(BLOCKS, time, 1, index), 1, index)
+    matrix = with_slow_shifted(days, np.ones(epochs), null_order(BLOCKS, time, 1, index), 1, index)
     assert np.isfinite(matrix).all()
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(epochs), atol=1e-8)
 
@@ -49,10 +49,10 @@ def test_white_noise_stays_white_whatever_the_dates(index: int, epochs: int, gap
 def test_epochs_keep_their_noise_and_the_number_tells_all() -> None:
     order = null_order(BLOCKS, TIME, 1, 2)
     weight = np.random.default_rng(0).uniform(0.1, 10, len(DAYS))
-    matrix = remade(DAYS, weight, order, 1, 2)
+    matrix = with_slow_shifted(DAYS, weight, order, 1, 2)
     np.testing.assert_allclose(matrix / weight @ matrix.T, np.diag(1 / weight), atol=1e-8)
-    np.testing.assert_array_equal(matrix, remade(DAYS, weight, order, 1, 2))
-    assert not np.allclose(matrix, remade(DAYS, weight, order, 1, 3))
+    np.testing.assert_array_equal(matrix, with_slow_shifted(DAYS, weight, order, 1, 2))
+    assert not np.allclose(matrix, with_slow_shifted(DAYS, weight, order, 1, 3))
 
 
 def scene(steps: list[tuple[slice, slice, int]], shape: tuple[int, int]) -> Scanner:
@@ -100,7 +100,7 @@ def test_the_blocks_of_a_null_stack_are_what_is_searched() -> None:
     scanner = scene([], (20, 30)).without([])
     order, null = scanner.null_stack(BLOCKS, 1, 0)
     band = null.bands[0]
-    made = remade(scanner.epochs.days, band.weight.double().numpy(), order, 1, 0)
+    made = with_slow_shifted(scanner.epochs.days, band.weight.double().numpy(), order, 1, 0)
     places = torch.arange(600)
     expected = torch.from_numpy(made).float() @ scanner.bands[0].values
     torch.testing.assert_close(band.series(places), expected, atol=1e-4, rtol=1e-4)

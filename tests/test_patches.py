@@ -13,8 +13,8 @@ from pyproj import CRS
 from slipscan.forward.mogi import mogi_surface
 from slipscan.forward.okada import okada_surface
 from slipscan.noise.simulate import NoiseModel
-from slipscan.patches.find import find
-from slipscan.patches.patch import Patch, mend
+from slipscan.patches.find import find_patches
+from slipscan.patches.patch import Patch, remove_cycles
 from slipscan.settings import TimeseriesSettings
 from slipscan.stack import as_stack, open_stack
 from slipscan.store import write_zarr
@@ -48,7 +48,7 @@ def with_fault(series: Float32, inside: NDArray[np.bool_], epoch: int, cycles: i
 
 def mended(series: Float32) -> Float32:
     out = series.copy()
-    mend(out, find(out))
+    remove_cycles(out, find_patches(out))
     return out
 
 
@@ -57,7 +57,7 @@ def mended(series: Float32) -> Float32:
 def test_a_patch_is_put_back_from_its_epoch_on(epoch: int, cycles: int) -> None:
     before = air(1)
     inside = disc(30, 20, 5) & ~disc(33, 22, 2)
-    (patch,) = find(with_fault(before, inside, epoch, cycles))
+    (patch,) = find_patches(with_fault(before, inside, epoch, cycles))
     assert (patch.epoch, patch.cycles) == (epoch, cycles)
     np.testing.assert_allclose(mended(with_fault(before, inside, epoch, cycles)), before, atol=1e-6)
 
@@ -127,13 +127,13 @@ def test_ground_that_moves_is_left_alone(quiet: float) -> None:
         lasts = 1 if seed % 3 else 6
         course = np.clip((np.arange(EPOCHS) - onset + 1) / lasts, 0, 1).astype(np.float32)
         series += course[:, None, None] * sources(seed)
-        assert find(series) == (), seed
+        assert find_patches(series) == (), seed
 
 
 def test_flips_turn_the_patches_along() -> None:
     series = with_fault(with_fault(air(3), disc(20, 40, 6), 9, 1), disc(45, 15, 4), 25, -1)
     expected = mended(series)
-    assert len(find(series)) == 2
+    assert len(find_patches(series)) == 2
     np.testing.assert_allclose(mended(series[:, ::-1].copy()), expected[:, ::-1], atol=1e-6)
     np.testing.assert_allclose(mended(series.transpose(0, 2, 1).copy()), expected.transpose(0, 2, 1), atol=1e-6)
     np.testing.assert_allclose(mended(-series), -expected, atol=1e-6)
@@ -152,42 +152,42 @@ def test_a_patch_of_one_epoch_is_put_back(epoch: int) -> None:
     quiet = np.float32(0.6) * air(4)
     series = quiet.copy()
     series[epoch, disc(30, 30, 5)] += np.float32(CYCLE_M)
-    (patch,) = find(series)
+    (patch,) = find_patches(series)
     assert (patch.epoch, patch.alone) == (epoch, True)
     np.testing.assert_allclose(mended(series), quiet, atol=1e-6)
     part = series[epoch - 2 : epoch + 2].copy()
-    mend(part, [patch], (epoch - 2, 0, 0))
+    remove_cycles(part, [patch], (epoch - 2, 0, 0))
     np.testing.assert_allclose(part, quiet[epoch - 2 : epoch + 2], atol=1e-6)
 
 
 def test_what_the_data_do_not_close_off_is_left() -> None:
     before = air(5)
     half_a_scene = np.broadcast_to(np.arange(SIDE)[:, None] > 40, (SIDE, SIDE))
-    assert find(with_fault(before, half_a_scene, 12, 1)) == ()
-    assert len(find(with_fault(before, disc(30, -1, 6), 12, 1))) == 1  # more than half of its edge has data
+    assert find_patches(with_fault(before, half_a_scene, 12, 1)) == ()
+    assert len(find_patches(with_fault(before, disc(30, -1, 6), 12, 1))) == 1  # more than half of its edge has data
     series = with_fault(before, disc(30, 30, 5), 12, 1)
     series[:, disc(30, 30, 9) & ~disc(30, 30, 4)] = np.nan
-    assert find(series) == ()
+    assert find_patches(series) == ()
 
 
 def test_noise_that_hides_a_cycle_is_left() -> None:
     loud = NoiseModel(turbulence_std_m=8e-3, white_std_m=20e-3)
-    assert find(with_fault(air(6, loud), disc(30, 30, 8), 20, 1)) == ()
+    assert find_patches(with_fault(air(6, loud), disc(30, 30, 8), 20, 1)) == ()
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 9), (2, 9, 9), (5, 1, 9), (5, 9, 1), (3, 2, 2)])
 @pytest.mark.parametrize("value", [np.nan, 0.0, 0.1])
 def test_what_is_too_small_or_empty_has_no_patches(shape: tuple[int, ...], value: float) -> None:
-    assert find(np.full(shape, value, np.float32)) == ()
+    assert find_patches(np.full(shape, value, np.float32)) == ()
 
 
 def test_a_part_is_mended_as_the_whole() -> None:
     series = with_fault(air(7), disc(30, 20, 6), 12, 1)
-    patches = find(series)
+    patches = find_patches(series)
     whole = series.copy()
-    mend(whole, patches)
+    remove_cycles(whole, patches)
     part = series[10:30, 25:40, 15:60].copy()
-    mend(part, patches, (10, 25, 15))
+    remove_cycles(part, patches, (10, 25, 15))
     np.testing.assert_array_equal(part, whole[10:30, 25:40, 15:60])
     assert patches[0].common(Patch(0, (slice(0, 30), slice(0, 64)), np.ones((30, 64), bool), 1)) < patches[0].pixels
 
@@ -217,7 +217,7 @@ def test_a_stack_of_someone_else_is_mended_where_it_is_opened(tmp_path: Path, ca
         np.testing.assert_allclose(opened["displacement"].values, before, atol=1e-6)
         np.testing.assert_allclose(opened["displacement"][20:, 28:40, 15:].values, before[20:, 28:40, 15:], atol=1e-6)
     np.testing.assert_array_equal(theirs["displacement"], series)
-    assert "1 patches of displacement" in caplog.text
+    assert "1 patch(es) of displacement" in caplog.text
     write_zarr(stack_of(series).assign_attrs(unwrapping_patches=1), tmp_path / "ours.zarr")
     np.testing.assert_array_equal(open_stack(tmp_path / "ours.zarr")["displacement"], series)
 
@@ -236,4 +236,4 @@ def test_the_time_series_stage_mends_or_counts(action: str, caplog: pytest.LogCa
     assert [stack.attrs["unwrapping_patches"] for stack in made.values()] == [0, 1]
     off = made["wrong"]["displacement"].values - made["right"]["displacement"].values
     np.testing.assert_allclose(off[12:, inside], CYCLE_M if action == "report" else 0, atol=1e-6)
-    assert "1 patches of the series are whole cycles off" in caplog.text
+    assert "unwrapping errors of the series: 1 patch(es)" in caplog.text

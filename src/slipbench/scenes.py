@@ -21,8 +21,8 @@ from slipscan import geometry
 from slipscan.field import Observation
 from slipscan.forward.history import history
 from slipscan.noise.simulate import missing_epochs, missing_pixels
-from slipscan.patches.find import find
-from slipscan.patches.patch import mend
+from slipscan.patches.find import find_patches
+from slipscan.patches.patch import remove_cycles
 from slipscan.synthetic.backdrop import Frame, draw_background, draw_relief
 from slipscan.synthetic.distribution import raise_relief
 from slipscan.synthetic.sources import Source, source_map
@@ -148,7 +148,7 @@ class Scene:
             displacement = displacement + self.background
         displacement[:, ~self.valid] = np.nan
         # As a stack is when it is opened (slipscan.stack): for all methods alike.
-        mend(displacement, find(displacement))
+        remove_cycles(displacement, find_patches(displacement))
         time = np.datetime64("2014-01-01", "ns") + (self.geometry.days * 86400e9).astype("timedelta64[ns]")
         return Observation(
             displacement,

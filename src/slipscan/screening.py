@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from slipscan.conform import in_blocks
 from slipscan.errors import SlipscanError
-from slipscan.patches.find import find
-from slipscan.patches.patch import mend
+from slipscan.patches.find import find_patches
+from slipscan.patches.patch import remove_cycles
 from slipscan.plausible import Screen
 from slipscan.store import CHUNK, first_line
 
@@ -96,7 +96,7 @@ def _masked(array: xr.DataArray, kind: str) -> xr.DataArray:
     return out
 
 
-def mended(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
+def unwrapping_corrected(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
     """A stack that the time-series stage has not looked at: its patches that are whole cycles off are shifted back.
 
     Parameters
@@ -109,23 +109,23 @@ def mended(dataset: xr.Dataset, in_memory: bool, where: str) -> xr.Dataset:
         the file's path, for sentences
     """
     series = dataset["displacement"]
-    patches = find(series)
+    patches = find_patches(series)
     if not patches:
         return dataset
     log.warning(
-        "%d patches of displacement in %s are whole cycles (27.73 mm) off from an epoch on and are shifted back"
+        "%d patch(es) of displacement in %s have unwrapping errors and are corrected by whole cycles of 27.73 mm"
         " (docs/method.md)",
         len(patches),
         where,
     )
     if in_memory:
-        mend(series.values, patches)
+        remove_cycles(series.values, patches)
         return dataset
 
     def shifted(values: NDArray[np.float32], block_info: dict[int, dict[str, Any]]) -> NDArray[np.float32]:
         out = values.copy()
         epoch, row, column = (int(start) for start, _ in block_info[0]["array-location"])
-        mend(out, patches, (epoch, row, column))
+        remove_cycles(out, patches, (epoch, row, column))
         return out
 
     blocks = in_blocks(series)

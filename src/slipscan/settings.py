@@ -57,8 +57,7 @@ class TimeseriesSettings(Frozen):
     )
     unwrapping_patches: Literal["report", "correct"] = Field(
         "correct",
-        description="patches of the series that are whole cycles off all along their edge, from an epoch on: count, or"
-        " shift them back",
+        description="unwrapping errors of the series, patches whose edge jumps by whole cycles: count, or correct",
     )
     max_phase_bias_mm_yr: float | None = Field(
         3.0,

@@ -18,7 +18,7 @@ from slipscan.field import Candidate, Observation
 from slipscan.fit.model import check_length, design_matrix
 from slipscan.geometry import check_los, read_grid
 from slipscan.metric import check_metric, pixel_area_km2
-from slipscan.screening import mended, screened
+from slipscan.screening import screened, unwrapping_corrected
 from slipscan.store import open_dataset, open_zarr
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def as_stack(
         check_length(dataset["time"].values, segments(dataset), where)
     dataset = screened(dataset, in_memory, where)
     if metric and product == "stack" and "unwrapping_patches" not in dataset.attrs:
-        dataset = mended(dataset, in_memory, where)
+        dataset = unwrapping_corrected(dataset, in_memory, where)
     _check_los(dataset, where)
     for name, note in OPTIONAL_NOTES.items():
         if name not in dataset:

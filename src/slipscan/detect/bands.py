@@ -118,7 +118,7 @@ class Band:
         """The band with a random walk, beside the noise as it was without."""
         return replace(self if self.noise is not None else self.measured(), walk=walk)
 
-    def cut(self, blocks: Tensor) -> Band:
+    def with_blocks(self, blocks: Tensor) -> Band:
         """The band for blocks in another order, which are made by a matrix, beside the noise as it was."""
         return replace(self if self.noise is not None else self.measured(), blocks=blocks)
 

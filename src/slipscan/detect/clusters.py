@@ -36,7 +36,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Lobed:
+class BandLobes:
     """The lobes of a band, and the filters that they were found with.
 
     Attributes
@@ -103,7 +103,7 @@ class Lobed:
         return Cluster(self.number, candidate, places, values, statistic)
 
 
-def strongest(found: Sequence[Lobed], chosen: Sequence[Whole] | None = None) -> Cluster | None:
+def strongest(found: Sequence[BandLobes], chosen: Sequence[Whole] | None = None) -> Cluster | None:
     """The strongest cluster in any band, among some lobes of each (None: all)."""
     best: Cluster | None = None
     for number, lobed in enumerate(found):
@@ -112,7 +112,7 @@ def strongest(found: Sequence[Lobed], chosen: Sequence[Whole] | None = None) -> 
     return best
 
 
-def strongest_of_tiles(found: Sequence[Lobed], shape: tuple[int, int], pixel_km: float) -> list[float]:
+def strongest_of_tiles(found: Sequence[BandLobes], shape: tuple[int, int], pixel_km: float) -> list[float]:
     """The statistic of the strongest cluster of every tile, 0 where there is none, tiles row by row.
 
     A cluster belongs to the tile of its middle. It is taken whole, wherever its lobes lie, and what lies near it, in

@@ -64,7 +64,7 @@ def null_order(kind: str, time: NDArray[np.datetime64], seed: int, index: int) -
     return np.concatenate([np.flatnonzero(block == b) for b in order])
 
 
-def remade(days: Float, weight: Float, order: NDArray[np.intp], seed: int, index: int) -> Float:
+def with_slow_shifted(days: Float, weight: Float, order: NDArray[np.intp], seed: int, index: int) -> Float:
     """The matrix (time, time) that a series is multiplied by before its blocks are put in an order.
 
     It takes what is slow in the series, which a block cannot hold, to another time: the weighted fit of cosines, whose

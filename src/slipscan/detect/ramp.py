@@ -16,6 +16,8 @@ from slipscan.fit.model import days_since_2014, design_matrix, transient_column
 
 Float = NDArray[np.float64]
 
+CENTRAL = 0.9
+"""Share of a linear ramp between t05 and t95."""
 GAP_D = 36.0
 """Between epochs: an event within has no baseline close by."""
 
@@ -30,6 +32,12 @@ class Ramp:
     middle_d: float
     duration_d: float
     relaxes: bool = False
+
+    @classmethod
+    def of_times(cls, t05: np.datetime64, t50: np.datetime64, t95: np.datetime64) -> Ramp:
+        """The linear one that has reached 5, 50 and 95 % at these times."""
+        first, middle, last = days_since_2014(np.array([t05, t50, t95], "datetime64[ns]"))
+        return cls(float(middle), float(last - first) / CENTRAL)
 
     @property
     def start_d(self) -> float:

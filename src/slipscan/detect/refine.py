@@ -40,8 +40,7 @@ def refine(
 ) -> tuple[Ramp, Errors]:
     """The ramp that fits a projected series best, jointly with offset, rate, season and other ramps.
 
-    And the standard deviations of its t05, t50 and t95, days, over all ramps that are tried by how well they fit; NaN
-    where none fits.
+    And the standard deviations of its t05, t50 and t95, days: those of all ramps by their likelihood; NaN if none fits.
 
     Parameters
     ----------

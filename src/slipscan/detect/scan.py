@@ -15,9 +15,9 @@ from torch import Tensor
 
 from slipscan.detect import clusters
 from slipscan.detect.bands import Band
-from slipscan.detect.clusters import Cluster, Lobed
+from slipscan.detect.clusters import BandLobes, Cluster
 from slipscan.detect.lobes import Above, lobes_of
-from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, remade
+from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, with_slow_shifted
 from slipscan.detect.places import Group, groups_of
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import UNKNOWN, Errors, refine
@@ -134,7 +134,7 @@ class Scanner:
         taken: Sequence[tuple[Ramp, NDArray[np.bool_]]],
         order: NDArray[np.intp] | None,
         known: Sequence[Filters] | None,
-    ) -> list[Lobed]:
+    ) -> list[BandLobes]:
         """The lobes of every band (see `strongest`)."""
         out = []
         for number, band in enumerate(self.bands):
@@ -150,7 +150,7 @@ class Scanner:
             lobes = lobes_of(self._above(band, groups, filters), band.shape, least)
             distance = self.settings.join_distance_km / band.place_km2**0.5
             out.append(
-                Lobed(number, band, lobes, self.tried, groups, filters, distance, self.settings.join_correlation)
+                BandLobes(number, band, lobes, self.tried, groups, filters, distance, self.settings.join_correlation)
             )
         return out
 
@@ -233,8 +233,8 @@ class Scanner:
         bands = self.bands
         if kind == BLOCKS:
             weights = [band.weight.double().numpy() for band in bands]
-            made = [torch.from_numpy(remade(days, weight, order, seed, index)).float() for weight in weights]
-            bands = [band.cut(blocks) for band, blocks in zip(bands, made, strict=True)]
+            made = [torch.from_numpy(with_slow_shifted(days, weight, order, seed, index)).float() for weight in weights]
+            bands = [band.with_blocks(blocks) for band, blocks in zip(bands, made, strict=True)]
         elif kind == SIMULATED:
             generator, back = np.random.default_rng([seed, len(KINDS), index, 1]), torch.from_numpy(np.argsort(order))
             walks = [walk_of(generator, days, band.weight, band.red)[back] for band in bands]

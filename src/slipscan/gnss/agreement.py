@@ -28,8 +28,7 @@ from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
 from slipscan.outputs import check_outputs, csv_kind
 from slipscan.settings import GnssSettings
-from slipscan.stack import LOS, open_denoised, with_denoised
-from slipscan.store import open_zarr
+from slipscan.stack import LOS, open_denoised, open_stack, with_denoised
 
 log = logging.getLogger(__name__)
 Float = NDArray[np.float64]
@@ -66,7 +65,7 @@ def write_agreement(stations: Path, tracks: Sequence[tuple[Path, Path]], out: Pa
     daily = lay(read_stations(stations), read_steps(path) if path else {})
     rows: list[dict[str, Any]] = []
     for stack_path, denoised_path in tracks:
-        stack = open_zarr(stack_path)
+        stack = open_stack(stack_path, in_memory=False)
         if not all(name in stack for name in LOS):
             raise SlipscanError(f"{stack_path} has no line of sight: GNSS cannot be projected on it")
         both = with_denoised(stack, open_denoised(denoised_path, stack))

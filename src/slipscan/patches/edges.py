@@ -31,6 +31,7 @@ WHOLE_SHARE: Final = 0.75
 CLOSED_SHARE: Final = 0.5
 """Least share of an edge that has data on both sides and is not that of the scene."""
 _Sides = tuple[NDArray[np.int64], NDArray[np.int64], Float32]
+_MAD_TO_STD: Final = 1.4826
 _GAP: Final = 3
 """Sides that jump and lie so near are one edge."""
 
@@ -72,7 +73,7 @@ class Jump:
 def scatter_of(differences: Float32) -> float:
     """Standard deviation of differences of neighbours by their median, of any shape; NaN without one."""
     known = np.abs(differences[np.isfinite(differences)])
-    return 1.4826 * float(np.median(known)) if len(known) else np.nan
+    return _MAD_TO_STD * float(np.median(known)) if len(known) else np.nan
 
 
 def jumping(change: Float32, epoch: int) -> list[Jump]:

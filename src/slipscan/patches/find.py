@@ -16,7 +16,7 @@ _ROUNDS: Final = 4
 """Times that an interval is looked at: a patch beside a patch is seen once the first is mended."""
 
 
-def find(series: Sliced) -> tuple[Patch, ...]:
+def find_patches(series: Sliced) -> tuple[Patch, ...]:
     """Find the patches of a series, in the order of their epochs.
 
     Parameters

@@ -100,7 +100,9 @@ class Patch:
         return (y[0], x[0]), (y[1], x[1])
 
 
-def mend(series: NDArray[np.float32], patches: Sequence[Patch], corner: tuple[int, int, int] = (0, 0, 0)) -> None:
+def remove_cycles(
+    series: NDArray[np.float32], patches: Sequence[Patch], corner: tuple[int, int, int] = (0, 0, 0)
+) -> None:
     """Take the cycles of patches from a series (time, y, x) m, or a part that begins at a corner of it, in place."""
     for patch in patches:
         for epoch, layer in enumerate(series, corner[0]):

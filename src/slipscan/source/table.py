@@ -19,7 +19,6 @@ from slipscan.detect.stage import transients_product
 from slipscan.detect.track import Track
 from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
-from slipscan.fit.model import days_since_2014
 from slipscan.geometry import read_grid
 from slipscan.settings import DetectSettings
 from slipscan.source.join import footprint_polygons
@@ -29,8 +28,6 @@ OF_TRANSIENT: Final = ("statistic", "p_value", "false_alarms", "ongoing", "left_
 OF_SCAN: Final = (
     "region", "track", "detector", "threshold", "false_alarms_per_1e4km2_yr", "calibration_id", "weights",
 )  # fmt: skip
-_BETWEEN: Final = 0.9
-"""Of a ramp's duration: from t05 to t95."""
 
 
 def table_of(product: xr.Dataset) -> gpd.GeoDataFrame:
@@ -64,8 +61,7 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
 
 def _transient(stack: xr.Dataset, track: Track, row: pd.Series) -> Transient:
     """One row as the detector left it."""
-    t05, t50, t95 = days_since_2014(np.array([np.datetime64(row[name], "ns") for name in TIMES]))
-    ramp = Ramp(float(t50), float(t95 - t05) / _BETWEEN)
+    ramp = Ramp.of_times(*(np.datetime64(row[name], "ns") for name in TIMES))
     grid = read_grid(stack)
     to_metres = Transformer.from_crs(4326, grid.crs, always_xy=True)
     outline = shapely.transform(row["geometry"], lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))

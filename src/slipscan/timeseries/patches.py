@@ -1,4 +1,4 @@
-"""Patches of the finished series that the unwrapping left whole cycles off."""
+"""Unwrapping errors of the finished series: patches that are whole cycles off."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.patches.find import find
-from slipscan.patches.patch import mend
+from slipscan.patches.find import find_patches
+from slipscan.patches.patch import remove_cycles
 from slipscan.settings import TimeseriesSettings
 
 log = logging.getLogger(__name__)
@@ -22,15 +22,15 @@ def without_patches(series: NDArray[np.float32], settings: TimeseriesSettings) -
     attributes
         unwrapping_patches: their number, which says that they were looked for
     """
-    patches = find(series)
+    patches = find_patches(series)
     if patches:
         shifted = settings.unwrapping_patches == "correct"
         log.info(
-            "%d patches of the series are whole cycles off from an epoch on (%d pixels in all) and %s shifted back",
+            "unwrapping errors of the series: %d patch(es), %d pixels in all, %s (timeseries.unwrapping_patches)",
             len(patches),
             sum(patch.pixels for patch in patches),
-            "were" if shifted else "were not",
+            "corrected by whole cycles" if shifted else "left as they are",
         )
         if shifted:
-            mend(series, patches)
+            remove_cycles(series, patches)
     return {"unwrapping_patches": len(patches)}

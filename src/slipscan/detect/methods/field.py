@@ -1,4 +1,4 @@
-"""The detector that fills the catalogue: every candidate of the field is tested in the raw data.
+"""The detector that tests every candidate of the field in the raw data.
 
 Beside them stands what a scan of the data proposes that needs no network. A test is cross-fitted and white in space
 and time (`detect.crossfit`), beside offset, rate, season and the events that were found before. Null stacks go through
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from slipscan.denoise.run import denoise
 from slipscan.detect.histories import Histories, tried_histories
-from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, remade
+from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, with_slow_shifted
 from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.scan import MAX_TRANSIENTS
@@ -158,17 +158,14 @@ class FieldSearch:
         order = null_order(kind, self.epochs.time, seed, index)
         residual = self.residual
         if kind == BLOCKS:
-            blocks = remade(self.epochs.days, np.ones(len(order)), order, seed, index)
+            blocks = with_slow_shifted(self.epochs.days, np.ones(len(order)), order, seed, index)
             residual = torch.tensordot(torch.from_numpy(blocks).float(), residual, 1) * valid
         return self._maxima(residual[order].numpy(), valid[order].numpy(), self.temporal.shuffled(order))
 
     def _maxima(self, series: Float32, seen: NDArray[np.bool_], temporal: TemporalModel) -> list[tuple[float, bool]]:
         """Of a series (time, y, x), m, that goes through denoiser and detector as the data do."""
         coarse = self.track.coarse
-        null = dataclasses.replace(
-            coarse, displacement=np.where(seen, series, np.float32(np.nan)), noise=None,
-            background_known=coarse.background_known,
-        )  # fmt: skip
+        null = dataclasses.replace(coarse, displacement=np.where(seen, series, np.float32(np.nan)), noise=None)
         residual = null.cleaned().residual().reshape(self.residual.shape)
         method: Denoiser | None = self.track.denoiser
         candidates = () if method is None else denoise(null, method).candidates
