@@ -14,6 +14,7 @@ from slipscan.gnss.noise import simulate
 from slipscan.gnss.scan import onset_of
 from slipscan.gnss.steps import Step
 from slipscan.gnss.threshold import simulated
+from slipscan.gnss.velocity import velocities
 from slipscan.settings_gnss import GnssDetectSettings
 from station_builders import DAYS, station
 
@@ -74,8 +75,22 @@ def test_rates_are_honest():
     truth = np.array([0.02, -0.01, 0.003])
     series = network(common=0.0)
     series.position[:] += truth[:, None] * np.arange(1500) / 365.25
-    rate, std = fit_background(series, {}).velocity()
+    rate, std = velocities(fit_background(series, {}))
     assert 0.5 < np.sqrt(np.mean(((rate - truth) / std) ** 2)) < 1.6
+
+
+def test_rates_of_series_that_walk_are_honest():
+    """By the amplitude of the walk that fits each series best they are nearly twice as sure as they should be."""
+    generator = np.random.default_rng(11)
+    drawn = simulate(generator, 60, 2500, 1.5e-3, 4e-3, 3e-3)
+    series = network(count=20, days=2500)
+    series.position[:] = drawn.reshape(20, 3, -1)
+    fitted = fit_background(series, {})
+    rate, std = velocities(fitted)
+    assert 0.75 < np.sqrt(np.mean((rate / std) ** 2)) < 1.25
+    at = [term.kind for term in fitted.terms[0]].index("rate")
+    alone = fitted.fitted.parameters[:, at] / np.sqrt(fitted.fitted.covariance[:, at, at])
+    assert np.sqrt(np.mean(alone**2)) > 1.1 * np.sqrt(np.mean((rate / std) ** 2))
 
 
 def test_a_ramp_is_the_mean_of_its_days_steps():

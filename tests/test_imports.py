@@ -12,7 +12,7 @@ GROUND = {
     "field", "coarse", "events", "progress", "stack", "cache", "conform", "dates", "gridmapping", "metric", "screening",
     "units", "plausible", "arguments", "configuration", "earthquakes", "isolated", "longitudes", "models", "png",
     "products", "settings_archive", "settings_catalogue", "settings_completeness", "settings_gnss", "settings_source",
-    "events_source", "space",
+    "events_source", "space", "faults",
     "patches", "texts", "workers",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}

@@ -112,11 +112,14 @@ def false_alarms(
     ),
     page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
     workers: Workers = None,
+    along_fault: Annotated[
+        bool, typer.Option(help="of the search along mapped faults, one through each scene")
+    ] = False,
 ) -> None:
     """Print how many false alarms there are against how many are stated."""
     from slipbench.false_alarms import measure_false_alarms
 
-    print(measure_false_alarms(plan, scenes, rows, page, workers or os.cpu_count() or 1))
+    print(measure_false_alarms(plan, scenes, rows, page, workers or os.cpu_count() or 1, along_fault))
 
 
 @app.command("source")

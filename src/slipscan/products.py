@@ -66,6 +66,8 @@ _OF_TRANSIENT = tuple(
         ("false_alarms", "1", "expected number of false alarms as strong in this scan", "float64"),
         ("false_discovery_rate", "1", "expected share of false alarms among what is as strong in this scan", "float64"),
         ("found_by_field", "1", "1 where the denoiser proposed it, 0 where the scan alone did", "int8"),
+        ("found_on_fault", "1", "1 where the search along mapped faults found it", "int8"),
+        ("threshold", "1", "of the statistic, in the search that found it", "float64"),
         ("residue", "1", "1 where it looks like an unwrapping fault: whole cycles in a compact patch", "int8"),
         ("peak_positive", "m", "largest displacement toward the satellite in the footprint", "float64"),
         ("peak_negative", "m", "largest displacement away from the satellite in the footprint, negative", "float64"),

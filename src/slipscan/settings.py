@@ -122,6 +122,10 @@ class DetectSettings(Frozen):
     )
     join_correlation: float = Field(0.7, ge=-1, le=1, description="of the histories of two lobes of one event")
     edge_epochs: int = Field(4, ge=1, le=50, description="epochs at each end without a two-sided baseline")
+    faults: str | None = Field(
+        None,
+        description="GeoJSON of mapped faults: slip along them is looked for by its pattern; half of the false alarms",
+    )
 
 
 class GnssSettings(Frozen):

@@ -99,6 +99,11 @@ def plain(value):
     return value
 
 
+def named(*files):
+    """Files that the settings name: an edit of them reruns the stage."""
+    return [file for file in files if file is not None]
+
+
 def options(stage):
     """The stage's settings as options of the command line: what differs from the defaults."""
     return plain(

@@ -3,6 +3,7 @@ rule calibrate:
         stack=path("{region}", "{track}", "stack.zarr"),
         denoised=path("{region}", "{track}", "denoised.zarr"),
         noise=path("{region}", "{track}", "noise.zarr"),
+        faults=named(SETTINGS.detect.faults),
     output:
         path("{region}", "{track}", "calibration.json"),
     log:
@@ -35,6 +36,7 @@ rule detect:
         denoised=path("{region}", "{track}", "denoised.zarr"),
         noise=path("{region}", "{track}", "noise.zarr"),
         calibration=path("{region}", "{track}", "calibration.json"),
+        faults=named(SETTINGS.detect.faults),
     output:
         directory(path("{region}", "{track}", "transients.zarr")),
     log:

@@ -2,12 +2,7 @@ rule source:
     input:
         transients=tracks_of("transients.zarr"),
         noise=tracks_of("noise.zarr"),
-        # Named in the settings: an edit of them reruns the stage.
-        files=[
-            file
-            for file in (SETTINGS.source.earthquakes, SETTINGS.source.faults)
-            if file is not None
-        ],
+        files=named(SETTINGS.source.earthquakes, SETTINGS.source.faults),
     output:
         path("{region}", "events.parquet"),
     log:

@@ -4,6 +4,6 @@ import sys
 
 import slipscan
 
-VERSION = 12
+VERSION = 13
 """Raised when results change (`slipscan.versions`)."""
 sys.modules[__name__].__class__ = slipscan.Stage

@@ -114,6 +114,14 @@ class Band:
         valid[:, at] = self.valid[:, number[places][at]].bool()
         return valid
 
+    def touched(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which places (place,) hold any pixel of a mask (y, x) of the coarse grid."""
+        side = 2**self.level
+        rows, cols = self.shape
+        padded = np.zeros((rows * side, cols * side), bool)
+        padded[: mask.shape[0], : mask.shape[1]] = mask
+        return np.asarray(padded.reshape(rows, side, cols, side).any(axis=(1, 3)).ravel())
+
     def walking(self, walk: Tensor) -> Band:
         """The band with a random walk, beside the noise as it was without."""
         return replace(self if self.noise is not None else self.measured(), walk=walk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,11 @@ from slipscan import cache
 from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
 from slipscan.detect.calibration import Calibration, calibrate
+from slipscan.detect.faults.scan import fault_search
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED
 from slipscan.detect.track import Track, exposure_of, open_track
+from slipscan.detect.transient import Transient
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
 from slipscan.workers import in_order
@@ -62,6 +65,7 @@ def write_calibration(
         track.epochs.time.astype("int64"),
         settings.model_dump_json(),
         str(track.coarse.noise.to_dict()) if track.coarse.noise is not None else "",
+        *(part for trace in track.traces for part in (trace.points, str((trace.dip_deg, trace.rake_deg)))),
         *track.device_key,
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
@@ -72,14 +76,13 @@ def write_calibration(
         if cache_dir is not None:
             with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
                 calibration_module.write(beside, calibration)
-    log.info(
-        "threshold %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
-        calibration.threshold,
-        calibration.threshold_low,
-        calibration.threshold_high,
-        calibration.false_alarms_per_1e4km2_yr,
-        calibration.redness,
-    )
+    for where, one in (("", calibration), (" along faults", calibration.faults)):
+        if one is not None:
+            log.info(
+                "threshold%s %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
+                where, one.threshold, one.threshold_low, one.threshold_high, one.false_alarms_per_1e4km2_yr,
+                one.redness,
+            )  # fmt: skip
     log.info("%d nulls of each kind, %.2g x 10,000 km2 x years", calibration.nulls, calibration.exposure)
     calibration_module.write(out, calibration)
 
@@ -87,24 +90,44 @@ def write_calibration(
 def calibrate_track(
     track: Track, settings: DetectSettings, threads: int, keep: Callable[[str], Kept] | None = None
 ) -> Calibration:
-    """Two passes over null stacks, the second without the events that stand out in the first.
+    """The calibration of a track: of the search for round lobes, and, where there are, of that along mapped faults.
+
+    Each has half of the false alarms then. `keep` makes what holds the maxima of a pass, so that a run that was stopped
+    goes on where it was.
+    """
+    search, on_faults = registry.build(settings.method).search(track, settings), fault_search(track, settings)
+    if on_faults is None:
+        return calibrate_search(track, search, settings, threads, keep)[0]
+    half = settings.model_copy(update={"false_alarms_per_1e4km2_yr": settings.false_alarms_per_1e4km2_yr / 2})
+    calibration, removed = calibrate_search(track, search, half, threads, keep)
+    along, _ = calibrate_search(track, on_faults.without(removed), half, threads, keep, " on faults")
+    return replace(calibration, faults=along)
+
+
+def calibrate_search(
+    track: Track,
+    search: Search,
+    settings: DetectSettings,
+    threads: int,
+    keep: Callable[[str], Kept] | None = None,
+    name: str = "",
+) -> tuple[Calibration, list[Transient]]:
+    """Two passes over null stacks, the second without the events that stand out in the first; and these events.
 
     An event shuffled in time is noise of its own shape and would hide itself. The first pass therefore
     judges the strongest candidates against nulls that they are not in; those that are not significant
-    there go back into the residual of the second pass, which sets the threshold. `keep` makes what holds the maxima
-    of a pass, so that a run that was stopped goes on where it was.
+    there go back into the residual of the second pass, which sets the threshold.
     """
-    kept = keep or partial(Kept, None, "")
-    search = registry.build(settings.method).search(track, settings)
+    keep = keep or partial(Kept, None, "")
     suspects = search.find(floor=0.0, at_most=MAX_SUSPECTS)
-    first = _calibrate(
-        track, search.without(suspects), settings, min(FIRST_PASS_NULLS, settings.nulls), threads, kept("first")
-    )
+    nulls = min(FIRST_PASS_NULLS, settings.nulls)
+    first = _calibrate(track, search.without(suspects), settings, nulls, threads, keep(f"first{name}"))
     # Of a tile: an event of a wide region is the noise of its own tile alone, and no less of it the wider the region.
     p_values = [first.tail_p_value(event.statistic, first.exposure / first.nulls) for event in suspects]
     significant = [event for event, p in zip(suspects, p_values, strict=True) if p < P_OF_EVENTS_REMOVED]
-    log.info("%d transient(s) with p < %g taken out of the residual", len(significant), P_OF_EVENTS_REMOVED)
-    return _calibrate(track, search.without(significant), settings, settings.nulls, threads, kept("second"))
+    log.info("%d transient(s)%s with p < %g taken out of the residual", len(significant), name, P_OF_EVENTS_REMOVED)
+    second = _calibrate(track, search.without(significant), settings, settings.nulls, threads, keep(f"second{name}"))
+    return second, significant
 
 
 def _calibrate(

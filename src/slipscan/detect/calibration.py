@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from scipy import optimize, stats
 
 from slipscan.atomic import write_text
 from slipscan.detect.nulls import SIMULATED
+from slipscan.detect.transient import FAULT
 from slipscan.errors import SlipscanError
 from slipscan.outputs import json_kind
 from slipscan.texts import read_json
@@ -92,6 +94,8 @@ class Calibration:
         null data behind each tail, in 10,000 km2 x years
     edge_tails, edge_threshold
         of what lies in the first or last epochs or in a gap
+    faults
+        of the search along mapped faults; None: there is none
     """
 
     tails: dict[str, Tail]
@@ -106,11 +110,42 @@ class Calibration:
     data_until: str
     edge_tails: dict[str, Tail] = field(default_factory=dict)
     edge_threshold: float = 0.0
+    faults: Calibration | None = None
+
+    @property
+    def stated_rate(self) -> float:
+        """False alarms per 10,000 km2 and year above the thresholds of all searches."""
+        return self.false_alarms_per_1e4km2_yr + (0.0 if self.faults is None else self.faults.stated_rate)
+
+    @property
+    def searches(self) -> int:
+        """How many there are: each may raise a false alarm."""
+        return 1 if self.faults is None else 2
+
+    def of(self, origin: str) -> Calibration:
+        """Of the search that found a transient (`Transient.origin`).
+
+        Raises
+        ------
+        SlipscanError
+            the calibration knows of no search along faults
+        """
+        if origin != FAULT:
+            return self
+        if self.faults is None:
+            raise SlipscanError("the calibration knows no mapped faults (detect.faults): calibrate again with them")
+        return self.faults
 
     @property
     def id(self) -> str:
         """Content-addressed identifier."""
-        return "cal-" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return "cal-" + hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def content(self) -> dict[str, Any]:
+        """All of it, as JSON holds it."""
+        out = asdict(self)
+        del out["faults"]
+        return out if self.faults is None else {**out, "faults": self.faults.content()}
 
     def threshold_of(self, at_edge: bool) -> float:
         """Of a transient with a baseline on both sides, or of one without."""
@@ -240,7 +275,8 @@ def _bootstrap(maxima: dict[str, Float], exposure_each: float, rate: float, seed
 
 def write(path: Path, calibration: Calibration) -> None:
     """Write a calibration as JSON, atomically."""
-    write_text(path, json.dumps({"id": calibration.id, **asdict(calibration)}, indent=2, sort_keys=True) + "\n", KIND)
+    content = {"id": calibration.id, **calibration.content()}
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n", KIND)
 
 
 def read(path: Path) -> Calibration:
@@ -248,13 +284,18 @@ def read(path: Path) -> Calibration:
     content = read_json(path, "calibration", "run slipscan calibrate first")
     try:
         stated = content.pop("id")
-        tails, edges = (
-            {kind: Tail(**tail) for kind, tail in content.pop(name).items()} for name in ("tails", "edge_tails")
-        )
-        calibration = Calibration(tails=tails, edge_tails=edges, **content)
-        whole = bool(tails) and calibration.id == stated
+        calibration = _from_json(content)
+        whole = bool(calibration.tails) and calibration.id == stated
     except (KeyError, TypeError, AttributeError) as error:
         raise SlipscanError(f"{path} is no calibration of slipscan ({error}): run slipscan calibrate again") from error
     if not whole:
         raise SlipscanError(f"{path} was changed after slipscan wrote it (its id is of other values): calibrate again")
     return calibration
+
+
+def _from_json(content: dict[str, Any]) -> Calibration:
+    tails, edges = (
+        {kind: Tail(**tail) for kind, tail in content.pop(name).items()} for name in ("tails", "edge_tails")
+    )
+    faults = content.pop("faults", None)
+    return Calibration(tails=tails, edge_tails=edges, faults=None if faults is None else _from_json(faults), **content)

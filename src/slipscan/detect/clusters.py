@@ -123,10 +123,10 @@ def strongest_of_tiles(found: Sequence[BandLobes], shape: tuple[int, int], pixel
     shape, pixel_km
         of the coarse grid
     """
-    tiles = np.array([max(1, round(size * pixel_km / TILE_KM)) for size in shape])
+    tiles = tiles_of(shape, pixel_km)
     out = np.zeros(tiles)
     middles = [(lobed.circles[0] + 0.5) * 2**lobed.band.level for lobed in found]
-    of_lobe = [_tile(middle, tiles, shape) for middle in middles]
+    of_lobe = [tile_of(middle, tiles, shape) for middle in middles]
     left = [np.arange(len(middle)) for middle in middles]
     while (best := strongest(found, left)) is not None:
         lobed = found[best.band]
@@ -134,7 +134,7 @@ def strongest_of_tiles(found: Sequence[BandLobes], shape: tuple[int, int], pixel
         position = (np.stack(np.divmod(best.places, lobed.band.shape[1]), axis=1) + 0.5) * side
         middle = np.average(position, axis=0, weights=best.values**2)
         reach = np.hypot(*(position - middle).T).max() + lobed.distance * side
-        tile = _tile(middle[None], tiles, shape)[0]
+        tile = tile_of(middle[None], tiles, shape)[0]
         row, column = divmod(int(tile), int(tiles[1]))
         out[row, column] = max(out[row, column], best.statistic)
         for number, some in enumerate(left):
@@ -143,7 +143,12 @@ def strongest_of_tiles(found: Sequence[BandLobes], shape: tuple[int, int], pixel
     return [float(statistic) for statistic in out.ravel()]
 
 
-def _tile(middle: Float, tiles: Whole, shape: tuple[int, int]) -> Whole:
+def tiles_of(shape: tuple[int, int], pixel_km: float) -> Whole:
+    """Number of tiles (2,) down and across the coarse grid."""
+    return np.array([max(1, round(size * pixel_km / TILE_KM)) for size in shape])
+
+
+def tile_of(middle: Float, tiles: Whole, shape: tuple[int, int]) -> Whole:
     """Number of the tile (point,) in which points (point, 2) of the coarse grid lie."""
     row, column = np.clip((middle * tiles / np.array(shape)).astype(int), 0, tiles - 1).T
     return np.asarray(row * tiles[1] + column)

@@ -21,7 +21,7 @@ def groups_of(taken: Sequence[tuple[Ramp, NDArray[np.bool_]]], band: Band) -> li
     """Places of a band by which of the ramps found so far are near them."""
     if not taken:
         return [(None, [])]
-    near = np.stack([_on_places(mask, band) for _, mask in taken], axis=1)
+    near = np.stack([band.touched(mask) for _, mask in taken], axis=1)
     combinations, inverse = np.unique(near, axis=0, return_inverse=True)
     return [
         (
@@ -30,15 +30,6 @@ def groups_of(taken: Sequence[tuple[Ramp, NDArray[np.bool_]]], band: Band) -> li
         )
         for number, row in enumerate(combinations)
     ]
-
-
-def _on_places(mask: NDArray[np.bool_], band: Band) -> NDArray[np.bool_]:
-    """Whether a place (place,) holds any pixel of a mask (y, x) of the coarse grid."""
-    side = 2**band.level
-    rows, cols = band.shape
-    padded = np.zeros((rows * side, cols * side), bool)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.asarray(padded.reshape(rows, side, cols, side).any(axis=(1, 3)).ravel())
 
 
 def at_places(

@@ -15,7 +15,7 @@ from slipscan.detect.composite import errors_of, is_residue, reached_day, shares
 from slipscan.detect.maps import amplitude_maps
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.track import Track
-from slipscan.detect.transient import Transient
+from slipscan.detect.transient import FAULT, Transient
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
@@ -137,9 +137,10 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
         len(one.ramps) == 1 and is_residue(one.map, one.footprint, coherence, one.ramps[0].duration_d, pixel_km2)
         for one in wholes
     ]
-    by_field = [one.found.origin == "field" for one in wholes]
+    origins = np.array([one.found.origin for one in wholes], str)
     return {
-        "found_by_field": ("transient", np.array(by_field, bool)),
+        "found_by_field": ("transient", origins == "field"),
+        "found_on_fault": ("transient", origins == FAULT),
         "residue": ("transient", np.array(residue, bool)),
         "peak_positive": ("transient", np.array([max(one.inside.max(), 0.0) for one in wholes], float)),
         "peak_negative": ("transient", np.array([min(one.inside.min(), 0.0) for one in wholes], float)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -56,13 +56,14 @@ class Scanner:
     settings: DetectSettings
     tried: list[Ramp] = field(init=False)
     columns: Tensor = field(init=False)
+    origin: ClassVar[str] = "scan"
 
     def __post_init__(self) -> None:
         tried = candidates(self.epochs, self.settings.durations_d, self.settings.edge_epochs)
         object.__setattr__(self, "tried", tried)
         object.__setattr__(self, "columns", self.epochs.columns(tried))
 
-    def near(self, bands: Sequence[Band], chosen: Sequence[int] | None = None) -> Scanner:
+    def near(self, bands: Sequence[Band], chosen: Sequence[int] | None = None) -> Self:
         """The same for other bands, and some of the candidates (numbers; None: all)."""
         out = copy.copy(self)  # the candidates are not made anew
         object.__setattr__(out, "bands", bands)
@@ -71,8 +72,10 @@ class Scanner:
             object.__setattr__(out, "columns", self.columns[:, list(chosen)])
         return out
 
-    def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
+    def find(self, floor: float, at_most: int = MAX_TRANSIENTS, before: Sequence[Transient] = ()) -> list[Transient]:
         """Every transient whose statistic reaches `floor`, or the `at_most` strongest, strongest first.
+
+        Behind those that were found before, of which some may be remainders.
 
         A transient that was found is estimated beside rate and season around it from then on (orthogonal matching
         pursuit), since its misfit would else be found next.
@@ -82,11 +85,11 @@ class Scanner:
         SlipscanError
             more than MAX_TRANSIENTS: the noise is not what was assumed
         """
-        found: list[Transient] = []
-        taken: list[tuple[Ramp, NDArray[np.bool_]]] = []
-        left = self
+        found = list(before)
+        taken = [(part.ramp, self.around(part.footprint)) for one in before for part in one.parts]
+        left = self._beside(taken)
         for _ in range(MAX_TRANSIENTS):
-            if len(found) == at_most:
+            if len(found) == len(before) + at_most:
                 return found
             best = left.strongest(taken)
             if best is None or best.statistic < floor:
@@ -94,7 +97,7 @@ class Scanner:
             footprint = self._on_pixels(best)
             around = self.around(footprint)
             ramp, errors_d = left._refined(best)
-            new = Transient(ramp, best.statistic, footprint, errors_d=errors_d)
+            new = Transient(ramp, best.statistic, footprint, errors_d=errors_d, origin=self.origin)
             whole = next((i for i, other in enumerate(found) if is_remainder(new, other, around)), None)
             if whole is None:
                 found.append(new)
@@ -102,13 +105,17 @@ class Scanner:
                 found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
             taken.append((ramp, around))
             left = self  # what was left before takes no memory while the next is made
-            left = replace(self, bands=[without_ramps(band, self.epochs, taken)[0] for band in self.bands])
+            left = self._beside(taken)
         if at_most < MAX_TRANSIENTS:
             return found
         raise SlipscanError(
             f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
             "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
         )
+
+    def _beside(self, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Self:
+        """The same less ramps near their pixels."""
+        return self if not taken else self.near([without_ramps(band, self.epochs, taken)[0] for band in self.bands])
 
     def strongest(
         self,
@@ -224,7 +231,7 @@ class Scanner:
         lobed = null._lobed((), order, None)
         return [(statistic, False) for statistic in clusters.strongest_of_tiles(lobed, self.shape, self.pixel_km)]
 
-    def null_stack(self, kind: str, seed: int, index: int) -> tuple[NDArray[np.intp], Scanner]:
+    def null_stack(self, kind: str, seed: int, index: int) -> tuple[NDArray[np.intp], Self]:
         """The order of the epochs of a null stack, and what is searched in that order; depends on (seed, index) alone.
 
         One that is simulated has a random walk, as the noise product has it, beside the epochs in another order.
@@ -246,11 +253,11 @@ class Scanner:
         cluster = self.strongest((), order)
         return cluster.statistic if cluster is not None else 0.0
 
-    def shuffled(self, order: NDArray[np.intp]) -> Scanner:
+    def shuffled(self, order: NDArray[np.intp]) -> Self:
         """For a null stack of the epochs in an order, with its own noise of the places."""
         return self.near([band.shuffled(order) for band in self.bands])
 
-    def without(self, found: Sequence[Transient]) -> Scanner:
+    def without(self, found: Sequence[Transient]) -> Self:
         """As noise: less transients and their remainders, estimated jointly with rate and season near them."""
         taken = [(part.ramp, self.around(part.footprint)) for transient in found for part in transient.parts]
         return replace(self, bands=[as_noise(band, self.epochs, taken) for band in self.bands])

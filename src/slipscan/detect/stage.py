@@ -16,10 +16,11 @@ from slipscan.detect import calibration as calibration_module
 from slipscan.detect import registry
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
+from slipscan.detect.faults.scan import fault_search
 from slipscan.detect.outline import outlined
 from slipscan.detect.product import arrays
 from slipscan.detect.track import Track, exposure_of, open_track, window
-from slipscan.detect.transient import Transient
+from slipscan.detect.transient import FAULT, Transient
 from slipscan.outputs import check_outputs, store_kind
 from slipscan.settings import DetectSettings
 from slipscan.stack import add_history
@@ -55,35 +56,52 @@ def write_transients(
 
 def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibration: Calibration) -> xr.Dataset:
     """The transients product of a stack, and the track made of it, at the calibration's threshold."""
-    # The search is as large as the series: it goes before maps are made.
-    least = min(calibration.threshold_of(False), calibration.threshold_of(True))
     calibration.check_noise(track.coarse.noise is not None, f"track {dataset.attrs.get('track', 'unnamed')}")
-    transients = registry.build(settings.method).search(track, settings).find(least)
-    at_edge = [track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.timing is not None for one in transients]
-    kept = [one.statistic >= calibration.threshold_of(e) for one, e in zip(transients, at_edge, strict=True)]
-    transients = [one for one, keep in zip(transients, kept, strict=True) if keep]
-    at_edge = [e for e, keep in zip(at_edge, kept, strict=True) if keep]
-    if any(one.timing is None for one in transients):
-        transients = outlined(track, transients)
+    transients = found_in(track, settings, calibration)
     log.info("%d transient(s) at or above the threshold %.1f", len(transients), calibration.threshold)
-    exposure = exposure_of(track, settings)
+    # Each search may raise as many false alarms.
+    exposure = exposure_of(track, settings) * calibration.searches
+    judged = [(calibration.of(one.origin), one.statistic, _at_edge(track, settings, one)) for one in transients]
+    alarms = np.array([float(own.rate_above(s, edge)) * exposure for own, s, edge in judged])
+    order = np.argsort(alarms, kind="stable")
+    transients, judged, alarms = [transients[i] for i in order], [judged[i] for i in order], alarms[order]
     calibrated = {
         "threshold": calibration.threshold,
-        "false_alarms_per_1e4km2_yr": calibration.false_alarms_per_1e4km2_yr,
+        "false_alarms_per_1e4km2_yr": calibration.stated_rate,
         "calibration_id": calibration.id,
         "redness": calibration.redness,
     }
-    judged = [(one.statistic, e) for one, e in zip(transients, at_edge, strict=True)]
-    p_values = [float(calibration.p_value(s, exposure, e)) for s, e in judged]
+    p_values = [float(own.p_value(s, exposure, edge)) for own, s, edge in judged]
     out = transients_product(dataset, track, settings, transients, p_values, calibrated)
-    out["p_is_bound"] = ("transient", np.array([calibration.is_bound(s, e) for s, e in judged], bool))
-    alarms = np.array([float(calibration.rate_above(s, e)) * exposure for s, e in judged])
+    out["threshold"] = ("transient", np.array([own.threshold_of(edge) for own, _, edge in judged], float))
+    out["p_is_bound"] = ("transient", np.array([own.is_bound(s, edge) for own, s, edge in judged], bool))
     out["false_alarms"] = ("transient", alarms)
     # They are sorted: the smallest share of false alarms among any that reach as far down as this one, or further.
     shares = np.minimum(alarms / np.arange(1, len(judged) + 1), 1.0)
     lowest = np.minimum.accumulate(shares[::-1])[::-1]
     out["false_discovery_rate"] = ("transient", lowest)
     return vocabulary.annotate(out, "transients")
+
+
+def found_in(track: Track, settings: DetectSettings, calibration: Calibration) -> list[Transient]:
+    """What the detector finds at its threshold, and, beside that, the search along mapped faults at its own."""
+    # The search is as large as the series: it goes before maps are made.
+    least = min(calibration.threshold_of(False), calibration.threshold_of(True))
+    transients = [
+        one
+        for one in registry.build(settings.method).search(track, settings).find(least)
+        if one.statistic >= calibration.threshold_of(_at_edge(track, settings, one))
+    ]
+    if any(one.timing is None for one in transients):
+        transients = outlined(track, transients)
+    if (search := fault_search(track, settings)) is not None:
+        transients = search.find(calibration.of(FAULT).threshold, before=transients)
+    return transients
+
+
+def _at_edge(track: Track, settings: DetectSettings, one: Transient) -> bool:
+    """Whether it lacks a baseline on both sides; a scan looks for nothing there."""
+    return track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.timing is not None
 
 
 def transients_product(

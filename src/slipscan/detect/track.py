@@ -17,9 +17,11 @@ from slipscan.configuration import from_options
 from slipscan.denoise.method import device_class
 from slipscan.denoise.registry import build
 from slipscan.detect.bands import Band, bands_of, coarse_factor
+from slipscan.detect.faults.bank import Trace, traces_in
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.registry import reads_field
 from slipscan.errors import SlipscanError
+from slipscan.faults import read_faults
 from slipscan.field import Candidate, Denoiser, Observation
 from slipscan.fit.clean import Cleaned
 from slipscan.fit.masks import any_valid
@@ -55,6 +57,8 @@ class Track:
         that may be asked what happened; None where the detector asks none
     candidates
         of what it said of the whole series, at full resolution; None: not asked yet
+    traces
+        of the mapped faults along which slip is looked for
     """
 
     seen: Observation
@@ -65,6 +69,7 @@ class Track:
     scales_km: list[float]
     denoiser: Denoiser | None = None
     candidates: tuple[Candidate, ...] | None = None
+    traces: tuple[Trace, ...] = ()
 
     def bands(self) -> list[Band]:
         """The bands of what delay, rate and season leave."""
@@ -135,7 +140,12 @@ def track_in(
             dx, dy = read_grid(dataset).spacing
             noise = dataset_of(measure(seen, (dy, dx)), seen.time)
     seen = dataclasses.replace(seen, noise=noise)
-    return dataset, track_of(seen, settings, denoiser, candidates)
+    track = track_of(seen, settings, denoiser, candidates)
+    if settings.faults is not None:
+        faults = read_faults(Path(settings.faults), "detect.faults")
+        traces = traces_in(faults, read_grid(dataset), track.coarse.shape, track.coarse.pixel_m)
+        track = dataclasses.replace(track, traces=traces)
+    return dataset, track
 
 
 def track_of(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from slipscan.detect.histories import Timing
 from slipscan.detect.ramp import Ramp
 
+FAULT: Final = "fault"
 MERGE_GAP_D: Final = 24.0
 """Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
 section 10), and their footprints lie within the joining distance."""
@@ -37,7 +38,7 @@ class Transient:
     errors_d
         standard deviations of t05, t50 and t95, days, of what the scan found; None: in `timing`
     origin
-        'field' or 'scan': who proposed it
+        'field' or 'scan': who proposed it; FAULT: the search along mapped faults found it
     map
         (y, x) displacement, less what is likely noise, on the coarse grid, m; None: not made
     """

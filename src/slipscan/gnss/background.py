@@ -78,14 +78,6 @@ class Background:
     noise: Noise
     fitted: Fit
 
-    def velocity(self) -> tuple[Float, Float]:
-        """Rates (station, 3) and their standard deviations, m/yr."""
-        at = [[t.kind for t in terms].index("rate") for terms in self.terms]
-        rows = np.arange(len(self.fitted.parameters)).reshape(-1, 3)
-        rate = np.stack([self.fitted.parameters[rows[i], c] for i, c in enumerate(at)])
-        std = np.stack([np.sqrt(self.fitted.covariance[rows[i], c, c]) for i, c in enumerate(at)])
-        return rate, std
-
     def residual(self) -> Float:
         """(station, 3, day) positions less the trajectory; NaN where there is no position."""
         model = np.einsum("skc,scd->skd", self._by_station(), self.columns)

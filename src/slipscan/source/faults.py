@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +12,12 @@ import numpy as np
 import shapely
 import torch
 from numpy.typing import NDArray
-from shapely.geometry import shape as geometry_of
 from torch import Tensor
 
-from slipscan.errors import SlipscanError
+from slipscan.faults import read_faults
 from slipscan.geometry import from_lonlat
 from slipscan.longitudes import shifted
 from slipscan.source.frames import local_crs
-from slipscan.texts import read_text
 
 Float = NDArray[np.float64]
 
@@ -73,38 +70,26 @@ def nearest_fault(path: Path, origin: tuple[float, float], within_km: float) -> 
     Parameters
     ----------
     path
-        GeoJSON of LineStrings or MultiLineStrings in longitude and latitude, drawn along the strike (the fault dips to
-        the right); properties `name` and `dip` (degrees) are used where they are
+        GeoJSON of lines, as `slipscan.faults.read_faults` takes it
 
     Raises
     ------
     SlipscanError
-        no such file, or no GeoJSON of lines
+        what `read_faults` raises
     """
-    try:
-        features = json.loads(read_text(path, "GeoJSON file of mapped faults", "check source.faults"))["features"]
-        lines = [(f.get("properties") or {}, geometry_of(f["geometry"])) for f in features if f.get("geometry")]
-    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise SlipscanError(f"{path} is no GeoJSON of mapped faults ({error}): give LineStrings") from error
     best: tuple[float, MappedFault] | None = None
     frame = local_crs(*origin)
-    for properties, geometry in lines:
-        for part in shapely.get_parts(geometry):
-            if not isinstance(part, shapely.LineString):
-                raise SlipscanError(f"{path} holds a {part.geom_type}: mapped faults are LineStrings")
-            lonlat = np.asarray(part.coords, float)[:, :2]
-            lonlat = np.column_stack([shifted(lonlat[:, 0], origin[0]), lonlat[:, 1]])
-            # A degree is 111 km or less: faults far away are not projected.
-            if np.abs(lonlat - origin).min(axis=0).max() * 30 > within_km and not shapely.LineString(lonlat).intersects(
-                shapely.Point(*origin).buffer(within_km / 30)
-            ):
-                continue
-            trace = np.asarray(np.column_stack(from_lonlat(lonlat[:, 0], lonlat[:, 1], frame)), np.float64)
-            distance = shapely.LineString(trace).distance(shapely.Point(0.0, 0.0))
-            if distance <= 1e3 * within_km and (best is None or distance < best[0]):
-                dip = properties.get("dip")
-                named = str(properties.get("name") or "unnamed")
-                best = distance, MappedFault(named, trace, None if dip is None else float(dip))
+    for line in read_faults(path, "source.faults"):
+        lonlat = np.column_stack([shifted(line.lonlat[:, 0], origin[0]), line.lonlat[:, 1]])
+        # A degree is 111 km or less: faults far away are not projected.
+        if np.abs(lonlat - origin).min(axis=0).max() * 30 > within_km and not shapely.LineString(lonlat).intersects(
+            shapely.Point(*origin).buffer(within_km / 30)
+        ):
+            continue
+        trace = np.asarray(np.column_stack(from_lonlat(lonlat[:, 0], lonlat[:, 1], frame)), np.float64)
+        distance = shapely.LineString(trace).distance(shapely.Point(0.0, 0.0))
+        if distance <= 1e3 * within_km and (best is None or distance < best[0]):
+            best = distance, MappedFault(line.name, trace, line.dip_deg)
     return None if best is None else best[1]
 
 

@@ -164,7 +164,7 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
         "left_censored": bool(one["left_censored"].item()),
         "statistic": best.statistic,
         "p_value": min(float(member["p_value"]) for member in members),
-        "threshold": float(attrs["threshold"]),
+        "threshold": float(one["threshold"] if "threshold" in one else attrs["threshold"]),
         "false_alarms_per_1e4km2_yr": float(attrs["false_alarms_per_1e4km2_yr"]),
         "calibration_id": str(attrs["calibration_id"]),
         "weights": str(attrs["weights"]),

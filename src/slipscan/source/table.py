@@ -37,6 +37,8 @@ def table_of(product: xr.Dataset) -> gpd.GeoDataFrame:
     columns = {name: product[name].values for name in (*TIMES, *OF_TRANSIENT)}
     columns |= {name: columns[name].astype(bool) for name in ("ongoing", "left_censored")}
     frame = pd.DataFrame(columns).assign(**{name: product.attrs[name] for name in OF_SCAN})
+    if "threshold" in product:
+        frame["threshold"] = product["threshold"].values
     return gpd.GeoDataFrame(frame, geometry=footprints, crs="EPSG:4326")
 
 
