@@ -168,7 +168,7 @@ def test_more_than_a_handful_of_events_do_not_raise_the_threshold() -> None:
 
 def test_suspects_are_as_many_as_are_asked_for_whatever_is_below(monkeypatch: pytest.MonkeyPatch) -> None:
     scanner = scanner_of(track_of(observation_of(stack_dataset(epochs=40, seed=3)), FAST))
-    monkeypatch.setattr("slipscan.detect.scan.MAX_TRANSIENTS", 4)
+    monkeypatch.setattr("slipscan.detect.pursuit.MAX_TRANSIENTS", 4)
     assert 0 < len(scanner.find(floor=0.0, at_most=3)) <= 3
     with pytest.raises(SlipscanError, match="more than 4 transients above a statistic of 0"):
         scanner.find(floor=0.0, at_most=4)

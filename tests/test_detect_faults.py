@@ -21,6 +21,7 @@ from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.faults.bank import KINDS, Trace, patterns, sources_along
 from slipscan.detect.faults.scan import FaultScanner, fault_search
+from slipscan.detect.pursuit import pursued
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.stage import detect
 from slipscan.detect.statistic import filters_of, statistics
@@ -191,7 +192,7 @@ def test_what_was_found_before_is_not_found_again(tmp_path: Path) -> None:
     (event,) = search.find(0.0, at_most=1)
     assert event.origin == FAULT and event.statistic > 7
     scanned = Transient(event.ramp, 20.0, event.footprint)
-    found = search.find(6.0, before=[scanned])
+    found = pursued([(search, 6.0)], before=[scanned])
     assert found == [scanned]
     noise = search.without([event])
     assert max(value for value, _ in noise.null_maxima("permutation", 1, 0)) < event.statistic

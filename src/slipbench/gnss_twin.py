@@ -1,4 +1,4 @@
-"""Transients of a simulated network of 16 stations over 6 years, found without InSAR: recall by optimal SNR."""
+"""Transients in noise of the North Anatolian twin's 16 stations over 6 years, found without InSAR: recall by SNR."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from slipbench.gnss_rows import Places, Row, network_of, series_of
-from slipscan.forward.okada import okada_surface
 from slipscan.gnss.background import event_column
-from slipscan.gnss.bank import station_metres
 from slipscan.gnss.detect import prepare, search
 from slipscan.gnss.scan import DURATIONS_D
 from slipscan.gnss.threshold import simulated
 from slipscan.settings_gnss import GnssDetectSettings
+from slipscan.synthetic.ismetpasa_fault import DIP_DEG, frame_position, local_coordinates, right_lateral
+from slipscan.synthetic.north_anatolian import STATIONS
 
 Float = NDArray[np.float64]
 
-STATIONS: Final = 16
 DAYS: Final = 2192
 EVENTS_D: Final = ((300, 800), (1300, 1900))
 """Two events a network: their first days lie in these intervals."""
@@ -29,6 +27,8 @@ DURATION_D: Final = (5, 12, 30)
 WHITE_M, FLICKER_M, COMMON_M = 1.5e-3, 3e-3, 1e-3
 ENOUGH: Final = 50
 """Networks from which the row says whether the must is met."""
+ALONG_M: Final = (-30e3, 30e3)
+"""Where along the fault events lie: the stations do."""
 VERTICAL: Final = 3.0
 """Noise of up over that of east and north."""
 
@@ -46,11 +46,11 @@ class Trial:
 def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Trial], int, float]:
     """Plant two events in each of so many networks; returns them, the number of false detections, the threshold."""
     settings, out, false = GnssDetectSettings(), [], 0
+    place, count = np.array([station.lonlat() for station in STATIONS]), len(STATIONS)
     threshold = np.nan
     for number in range(networks):
         generator = np.random.default_rng([seed, number])
-        place = np.stack([32.0 + 1.4 * generator.random(STATIONS), 40.5 + 0.7 * generator.random(STATIONS)], axis=1)
-        noise = series_of(generator, 3 * STATIONS, DAYS, WHITE_M, FLICKER_M, 0.0).reshape(STATIONS, 3, DAYS)
+        noise = series_of(generator, 3 * count, DAYS, WHITE_M, FLICKER_M, 0.0).reshape(count, 3, DAYS)
         noise += COMMON_M * generator.standard_normal((3, DAYS))
         noise *= np.array([1.0, 1.0, VERTICAL])[:, None]
         series = network_of(noise, place=place)
@@ -63,7 +63,7 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
             moved = _slip(generator, series.longitude, series.latitude)
             nearest = DURATIONS_D[int(np.argmin(np.abs(np.array(DURATIONS_D) - duration)))]
             sigma = onset.ramps(nearest).sigma[:, :, day]
-            unit = float(np.linalg.norm(network.whitened(moved / sigma, np.ones(STATIONS, bool))))
+            unit = float(np.linalg.norm(network.whitened(moved / sigma, np.ones(count, bool))))
             snr = float(generator.uniform(*SNR))
             series.position[:] += (snr / unit * moved)[:, :, None] * event_column(np.arange(DAYS), day, duration)
             planted.append((day + duration / 2, duration, snr))
@@ -80,17 +80,11 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
 
 
 def _slip(generator: np.random.Generator, longitude: Float, latitude: Float) -> Float:
-    """Displacement (station, 3) of a metre of strike slip on a patch of 8 to 16 km below the network."""
-    east, north = station_metres(longitude, latitude)
-    length = float(generator.uniform(8e3, 16e3))
-    middle = [float(generator.uniform(0.6 * axis.min(), 0.6 * axis.max())) for axis in (east, north)]
-    strike, dip = (float(generator.uniform(70, 90)) for _ in range(2))
-    moved = okada_surface(
-        torch.as_tensor(east), torch.as_tensor(north), east0=middle[0], north0=middle[1],
-        depth_top=float(generator.uniform(1e3, 5e3)), strike_deg=strike, dip_deg=dip, length=length,
-        width=0.6 * length, rake_deg=180.0, slip=1.0,
-    )  # fmt: skip
-    return np.asarray(moved[0].numpy())
+    """Displacement (station, 3) of a metre of slip on a patch of the twin's fault, 8 to 16 km long, 1 to 5 km deep."""
+    east, north, _, _ = local_coordinates(longitude, latitude)
+    length, top = float(generator.uniform(8e3, 16e3)), float(generator.uniform(1e3, 5e3))
+    middle = frame_position(float(generator.uniform(*ALONG_M)), top / np.tan(np.radians(DIP_DEG)))
+    return right_lateral(east, north, middle, top, length, 0.6 * length, 1.0)
 
 
 def twin_row(networks: int, simulated_yr: float) -> Row:

@@ -18,7 +18,7 @@ from slipscan.detect.crossfit import cross_fitted
 from slipscan.detect.proposals import Proposal, footprint_of
 from slipscan.detect.temporal import temporal_model_of
 from slipscan.detect.track import Track
-from slipscan.detect.transient import Transient
+from slipscan.detect.transient import FAULT, Transient
 from slipscan.detect.window import window_of
 
 REACH: Final = 0.5
@@ -29,7 +29,10 @@ SIDE: Final = 320
 
 
 def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
-    """Transients with the footprints of their maps; a cluster that is larger, or elsewhere, is kept."""
+    """Transients with the footprints of their maps; a cluster that is larger, or elsewhere, is kept.
+
+    Those of the search along faults have that of their source.
+    """
     if not found:
         return []
     temporal = temporal_model_of(
@@ -38,6 +41,9 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
     residual = track.cleaned.residual().reshape(-1, *track.coarse.shape)
     out = []
     for number, one in enumerate(found):
+        if one.origin == FAULT:
+            out.append(one)
+            continue
         rows, columns = np.nonzero(one.footprint)
         reach = max(REACH * 2 * np.sqrt(len(rows) / np.pi), REACH_PX)
         place = _around(rows, track.coarse.shape[0]), _around(columns, track.coarse.shape[1])

@@ -18,19 +18,18 @@ from slipscan.detect.bands import Band
 from slipscan.detect.clusters import BandLobes, Cluster
 from slipscan.detect.lobes import Above, lobes_of
 from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, with_slow_shifted
-from slipscan.detect.places import Group, groups_of
+from slipscan.detect.places import Group, at_places, groups_of
+from slipscan.detect.pursuit import MAX_TRANSIENTS, Near, pursued
 from slipscan.detect.ramp import Epochs, Ramp, candidates
 from slipscan.detect.refine import UNKNOWN, Errors, refine
 from slipscan.detect.removal import as_noise, without_ramps
 from slipscan.detect.statistic import Filters, filters_of, statistics
-from slipscan.detect.transient import Transient, is_remainder
+from slipscan.detect.transient import MERGE_GAP_D, Transient
 from slipscan.detect.walks import walk_of
-from slipscan.errors import SlipscanError
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
 
-MAX_TRANSIENTS: Final = 50
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
 
@@ -72,54 +71,35 @@ class Scanner:
             object.__setattr__(out, "columns", self.columns[:, list(chosen)])
         return out
 
-    def find(self, floor: float, at_most: int = MAX_TRANSIENTS, before: Sequence[Transient] = ()) -> list[Transient]:
-        """Every transient whose statistic reaches `floor`, or the `at_most` strongest, strongest first.
+    def find(self, floor: float, at_most: int = MAX_TRANSIENTS) -> list[Transient]:
+        """Every transient whose statistic reaches `floor`, or the `at_most` strongest (see `pursuit.pursued`)."""
+        return pursued([(self, floor)], at_most)
 
-        Behind those that were found before, of which some may be remainders.
+    def statistic_at(self, cluster: Cluster, taken: Sequence[Near]) -> float:
+        """The statistic on the places of a cluster, at about its time, beside ramps that are out of the bands."""
+        band = self.bands[cluster.band]
+        values = self.about(cluster, cluster.places, taken)
+        return float((values.square().sum(1).max() * band.place_km2 / band.cell_km2).sqrt())
 
-        A transient that was found is estimated beside rate and season around it from then on (orthogonal matching
-        pursuit), since its misfit would else be found next.
+    def about(self, cluster: Cluster, places: NDArray[np.integer], taken: Sequence[Near]) -> Tensor:
+        """The statistic (candidate, place) of ramps at about the time of a cluster, at some places of its band."""
+        band, middle = self.bands[cluster.band], self.ramp_of(cluster).middle_d
+        near = [i for i, ramp in enumerate(self.tried) if abs(ramp.middle_d - middle) <= MERGE_GAP_D]
+        groups, columns = groups_of(taken, band), self.columns[:, near]
+        filters = [filters_of(columns, self.epochs, beside, band.weight, red=band.red) for _, beside in groups]
+        return at_places(band, groups, filters, list(range(len(near))), places)
 
-        Raises
-        ------
-        SlipscanError
-            more than MAX_TRANSIENTS: the noise is not what was assumed
-        """
-        found = list(before)
-        taken = [(part.ramp, self.around(part.footprint)) for one in before for part in one.parts]
-        left = self._beside(taken)
-        for _ in range(MAX_TRANSIENTS):
-            if len(found) == len(before) + at_most:
-                return found
-            best = left.strongest(taken)
-            if best is None or best.statistic < floor:
-                return found
-            footprint = self._on_pixels(best)
-            around = self.around(footprint)
-            ramp, errors_d = left._refined(best)
-            new = Transient(ramp, best.statistic, footprint, errors_d=errors_d, origin=self.origin)
-            whole = next((i for i, other in enumerate(found) if is_remainder(new, other, around)), None)
-            if whole is None:
-                found.append(new)
-            else:
-                found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
-            taken.append((ramp, around))
-            left = self  # what was left before takes no memory while the next is made
-            left = self._beside(taken)
-        if at_most < MAX_TRANSIENTS:
-            return found
-        raise SlipscanError(
-            f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not fit "
-            "this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
-        )
+    def ramp_of(self, cluster: Cluster) -> Ramp:
+        """The candidate that a cluster was found with."""
+        return self.tried[cluster.candidate]
 
-    def _beside(self, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]]) -> Self:
+    def beside(self, taken: Sequence[Near]) -> Self:
         """The same less ramps near their pixels."""
         return self if not taken else self.near([without_ramps(band, self.epochs, taken)[0] for band in self.bands])
 
     def strongest(
         self,
-        taken: Sequence[tuple[Ramp, NDArray[np.bool_]]] = (),
+        taken: Sequence[Near] = (),
         order: NDArray[np.intp] | None = None,
         known: Sequence[Filters] | None = None,
     ) -> Cluster | None:
@@ -138,7 +118,7 @@ class Scanner:
 
     def _lobed(
         self,
-        taken: Sequence[tuple[Ramp, NDArray[np.bool_]]],
+        taken: Sequence[Near],
         order: NDArray[np.intp] | None,
         known: Sequence[Filters] | None,
     ) -> list[BandLobes]:
@@ -190,7 +170,7 @@ class Scanner:
         value = statistic[candidate, place]
         return candidate + first, place if places is None else places[place], value
 
-    def _on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
+    def on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
         """The footprint of a cluster on the coarse grid, (y, x)."""
         band = self.bands[cluster.band]
         mask = np.zeros(band.shape, bool)
@@ -203,7 +183,7 @@ class Scanner:
         distance = self.settings.join_distance_km / self.pixel_km
         return np.asarray(ndimage.distance_transform_edt(~footprint) <= distance)
 
-    def _refined(self, best: Cluster) -> tuple[Ramp, Errors]:
+    def refined(self, best: Cluster) -> tuple[Ramp, Errors]:
         """The ramp that fits the series of a cluster best, finer than the candidates that are tried, and its errors."""
         band, first = self.bands[best.band], self.tried[best.candidate]
         places = torch.from_numpy(best.places)

@@ -19,6 +19,8 @@ from slipscan.detect.calibration import Calibration
 from slipscan.detect.faults.scan import fault_search
 from slipscan.detect.outline import outlined
 from slipscan.detect.product import arrays
+from slipscan.detect.pursuit import pursued
+from slipscan.detect.scan import Scanner
 from slipscan.detect.track import Track, exposure_of, open_track, window
 from slipscan.detect.transient import FAULT, Transient
 from slipscan.outputs import check_outputs, store_kind
@@ -84,19 +86,18 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
 
 
 def found_in(track: Track, settings: DetectSettings, calibration: Calibration) -> list[Transient]:
-    """What the detector finds at its threshold, and, beside that, the search along mapped faults at its own."""
+    """What the detector and the search along mapped faults find at their thresholds."""
     # The search is as large as the series: it goes before maps are made.
+    search, along = registry.build(settings.method).search(track, settings), fault_search(track, settings)
+    if isinstance(search, Scanner):
+        searches: list[tuple[Scanner, float]] = [(search, calibration.threshold)]
+        searches += [] if along is None else [(along, calibration.of(FAULT).threshold)]
+        return outlined(track, pursued(searches))
     least = min(calibration.threshold_of(False), calibration.threshold_of(True))
     transients = [
-        one
-        for one in registry.build(settings.method).search(track, settings).find(least)
-        if one.statistic >= calibration.threshold_of(_at_edge(track, settings, one))
+        one for one in search.find(least) if one.statistic >= calibration.threshold_of(_at_edge(track, settings, one))
     ]
-    if any(one.timing is None for one in transients):
-        transients = outlined(track, transients)
-    if (search := fault_search(track, settings)) is not None:
-        transients = search.find(calibration.of(FAULT).threshold, before=transients)
-    return transients
+    return transients if along is None else pursued([(along, calibration.of(FAULT).threshold)], before=transients)
 
 
 def _at_edge(track: Track, settings: DetectSettings, one: Transient) -> bool:

@@ -20,7 +20,7 @@ from slipscan.detect.clusters import Cluster, tile_of, tiles_of
 from slipscan.detect.faults.band import FaultBand, fault_band
 from slipscan.detect.faults.bank import sources_along
 from slipscan.detect.places import groups_of
-from slipscan.detect.ramp import Ramp
+from slipscan.detect.pursuit import Near
 from slipscan.detect.scan import CHUNK, Scanner
 from slipscan.detect.statistic import Filters, filters_of, statistics
 from slipscan.detect.track import Track
@@ -43,7 +43,7 @@ class FaultScanner(Scanner):
 
     def strongest(
         self,
-        taken: Sequence[tuple[Ramp, NDArray[np.bool_]]] = (),
+        taken: Sequence[Near] = (),
         order: NDArray[np.intp] | None = None,
         known: Sequence[Filters] | None = None,
     ) -> Cluster | None:
@@ -69,9 +69,7 @@ class FaultScanner(Scanner):
             values[torch.from_numpy(self.band.touched(self._on_sources(source))) | (tile == tile[source])] = 0.0
         return [(float(value), False) for value in out]
 
-    def _best(
-        self, taken: Sequence[tuple[Ramp, NDArray[np.bool_]]], order: NDArray[np.intp] | None
-    ) -> tuple[Tensor, Tensor]:
+    def _best(self, taken: Sequence[Near], order: NDArray[np.intp] | None) -> tuple[Tensor, Tensor]:
         """Of every source (source,) the statistic that is largest in size, and the number of its candidate."""
         band = self.band
         values, number = torch.zeros(len(band.std)), torch.zeros(len(band.std), dtype=torch.long)
@@ -84,7 +82,13 @@ class FaultScanner(Scanner):
                 values[some] = reached[number[some], torch.arange(len(some))]
         return values, number
 
-    def _on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
+    def statistic_at(self, cluster: Cluster, taken: Sequence[Near]) -> float:
+        """The largest of any source that shares ground with that of a cluster, at about its time."""
+        sources = np.flatnonzero(self.band.touched(self.on_pixels(cluster)))
+        return float(self.about(cluster, sources, taken).abs().max())
+
+    def on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
+        """The footprint of the source of a cluster on the coarse grid, (y, x)."""
         return self._on_sources(int(cluster.places[0]))
 
     def _on_sources(self, source: int) -> NDArray[np.bool_]:

@@ -24,8 +24,8 @@ from slipscan.denoise.run import denoise
 from slipscan.detect.histories import Histories, tried_histories
 from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, with_slow_shifted
 from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
+from slipscan.detect.pursuit import MAX_TRANSIENTS
 from slipscan.detect.ramp import Epochs, Ramp
-from slipscan.detect.scan import MAX_TRANSIENTS
 from slipscan.detect.seeds import SCANNED_D, seeds
 from slipscan.detect.simulated import simulated, simulator_of
 from slipscan.detect.temporal import TemporalModel, temporal_model_of
