@@ -53,9 +53,13 @@ LISTED: Final = ("2000-11-09", "2005-01-26", "2010-02-01", "2012-05-26", "2015-1
 MUST_FIND: Final = LISTED[1:]
 OTHERS: Final = (
     "1997-01-30", "1998-09-20", "1999-09-12", "2000-05-29", "2002-12-16", "2003-07-04", "2006-10-15", "2007-06-17",
-    "2011-03-05", "2018-05-04",
+    "2011-03-05", "2011-08-03", "2015-05-13", "2018-05-04",
 )  # fmt: skip
-"""Published smaller slow slip, intrusions and earthquakes of M 5.5 and more there."""
+"""Published smaller slow slip, intrusions, eruptions and earthquakes of M 5.5 and more there.
+
+2011-08-03: the floor of Pu`u `O`o collapsed, lava broke out of its flank and the summit deflated for a week.
+2015-05-13: magma moved below the south of the caldera. Both as the Hawaiian Volcano Observatory reported them then.
+"""
 UNTIL: Final = np.datetime64("2018-04-30")
 CONTROLS, CLEAR_D, CONTROL_D = 200, 90, 2
 MATCH_D: Final = 20

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from slipbench.gnss_rows import Places, Row, network_of, series_of
 from slipscan.gnss.background import event_column
 from slipscan.gnss.detect import prepare, search
-from slipscan.gnss.scan import DURATIONS_D
+from slipscan.gnss.scan import DURATIONS_D, Ramps
 from slipscan.gnss.threshold import simulated
 from slipscan.settings_gnss import GnssDetectSettings
 from slipscan.synthetic.ismetpasa_fault import DIP_DEG, frame_position, local_coordinates, right_lateral
@@ -62,8 +62,7 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
             day, duration = int(generator.integers(first, last)), int(generator.choice(DURATION_D))
             moved = _slip(generator, series.longitude, series.latitude)
             nearest = DURATIONS_D[int(np.argmin(np.abs(np.array(DURATIONS_D) - duration)))]
-            sigma = onset.ramps(nearest).sigma[:, :, day]
-            unit = float(np.linalg.norm(network.whitened(moved / sigma, np.ones(count, bool))))
+            unit = _unit_snr(onset.ramps(nearest), moved, day)
             snr = float(generator.uniform(*SNR))
             series.position[:] += (snr / unit * moved)[:, :, None] * event_column(np.arange(DAYS), day, duration)
             planted.append((day + duration / 2, duration, snr))
@@ -77,6 +76,19 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
         false += sum(all(abs(m - middle) > 60 for middle, _, _ in planted) for m in middles)
         print(f"network {number + 1} of {networks}: {out[-2:]}, {false} false", flush=True)
     return out, false, float(threshold)
+
+
+def _unit_snr(ramps: Ramps, moved: Float, day: int) -> float:
+    """Signal-to-noise ratio of displacements (station, 3) in the noise as it was drawn: all pairs correlate alike."""
+    total = 0.0
+    for component in range(3):
+        z = ramps.z[:, component]
+        count, alike = len(z), np.asarray(np.corrcoef(z[:, np.isfinite(z).all(axis=0)]))
+        correlation = (float(alike.sum()) - count) / (count**2 - count)
+        matrix = correlation + (1 - correlation) * np.eye(count)
+        size = np.nan_to_num(moved[:, component] / ramps.sigma[:, component, day])
+        total += float(size @ np.linalg.solve(matrix, size))
+    return float(np.sqrt(total))
 
 
 def _slip(generator: np.random.Generator, longitude: Float, latitude: Float) -> Float:
