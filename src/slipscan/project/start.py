@@ -22,6 +22,7 @@ STARTING_FILES = (
     "config/real.yaml",
     "config/regions.geojson",
     "config/known_events.csv",
+    "config/faults/*.geojson",
 )
 """Patterns below `SOURCE`; pyproject.toml puts the same files into the wheel."""
 
