@@ -95,7 +95,8 @@ def calibrate_track(
     Each has half of the false alarms then. `keep` makes what holds the maxima of a pass, so that a run that was stopped
     goes on where it was.
     """
-    search, on_faults = registry.build(settings.method).search(track, settings), fault_search(track, settings)
+    search = registry.build(settings.method).search(track, settings)
+    on_faults = fault_search(track, settings, search)
     if on_faults is None:
         return calibrate_search(track, search, settings, threads, keep)[0]
     half = settings.model_copy(update={"false_alarms_per_1e4km2_yr": settings.false_alarms_per_1e4km2_yr / 2})

@@ -88,7 +88,8 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
 def found_in(track: Track, settings: DetectSettings, calibration: Calibration) -> list[Transient]:
     """What the detector and the search along mapped faults find at their thresholds."""
     # The search is as large as the series: it goes before maps are made.
-    search, along = registry.build(settings.method).search(track, settings), fault_search(track, settings)
+    search = registry.build(settings.method).search(track, settings)
+    along = fault_search(track, settings, search)
     if isinstance(search, Scanner):
         searches: list[tuple[Scanner, float]] = [(search, calibration.threshold)]
         searches += [] if along is None else [(along, calibration.of(FAULT).threshold)]

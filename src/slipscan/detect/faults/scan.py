@@ -19,6 +19,7 @@ from slipscan.coarse import block_means
 from slipscan.detect.clusters import Cluster, tile_of, tiles_of
 from slipscan.detect.faults.band import FaultBand, fault_band
 from slipscan.detect.faults.bank import sources_along
+from slipscan.detect.method import Search
 from slipscan.detect.places import groups_of
 from slipscan.detect.pursuit import Near
 from slipscan.detect.scan import CHUNK, Scanner
@@ -95,12 +96,16 @@ class FaultScanner(Scanner):
         return self.band.footprints[source].on(self.shape)
 
 
-def fault_search(track: Track, settings: DetectSettings) -> FaultScanner | None:
-    """The search along the mapped faults of a track; None: it has none where there are data, or no line of sight."""
+def fault_search(track: Track, settings: DetectSettings, beside: Search | None = None) -> FaultScanner | None:
+    """The search along the mapped faults of a track; None: it has none where there are data, or no line of sight.
+
+    `beside` is the search for round lobes, whose bands, which are as large as the series, need not be made again.
+    """
     los = line_of_sight(track)
     if not track.traces or los is None:
         return None
-    band = fault_band(track.bands(), sources_along(track.traces), los, track.coarse.pixel_m)
+    bands = beside.bands if isinstance(beside, Scanner) else track.bands()
+    band = fault_band(bands, sources_along(track.traces), los, track.coarse.pixel_m)
     if band is None:
         return None
     return FaultScanner([band], track.epochs, track.coarse.shape, track.coarse.pixel_m / 1e3, settings)
