@@ -245,7 +245,9 @@ def train(
     from slipscan.denoise.training.run import train as train_network
     from slipscan.settings import TrainSettings
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1)))
+    # All cores that the job was given; fewer where OMP_NUM_THREADS says so: threads that wait for a core spin.
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0)))
     settings = stage_settings(TrainSettings, config, options)
     card = train_network(settings, out)
     while finish and card is None:
