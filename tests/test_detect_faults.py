@@ -90,6 +90,12 @@ def searched(dataset: xr.Dataset, path: str) -> FaultScanner:
 
 
 @pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> FaultScanner:
+    """The search of a track in which nothing happens."""
+    return searched(series(3), fault_map(tmp_path_factory.mktemp("quiet") / "map.geojson"))
+
+
+@pytest.fixture(scope="module")
 def slipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[DetectSettings, xr.Dataset, Track, Calibration]:
     """A track on whose fault 16 mm of slip break the surface, and its calibration."""
     settings = with_faults(fault_map(tmp_path_factory.mktemp("faults") / "map.geojson", rake=180))
@@ -131,10 +137,9 @@ def test_a_calibration_without_faults_is_refused_by_a_search_with_them(slipped) 
         detect(dataset, track, settings, alone)
 
 
-def test_a_statistic_of_noise_is_of_unit_variance(tmp_path: Path) -> None:
-    search = searched(series(3), fault_map(tmp_path / "map.geojson"))
-    columns = search.epochs.columns([Ramp(float(search.epochs.days[k]), d) for k, d in ((20, 0.0), (30, 48.0))])
-    values = statistics(search.band, filters_of(columns, search.epochs, (), search.band.weight))
+def test_a_statistic_of_noise_is_of_unit_variance(quiet: FaultScanner) -> None:
+    columns = quiet.epochs.columns([Ramp(float(quiet.epochs.days[k]), d) for k, d in ((20, 0.0), (30, 48.0))])
+    values = statistics(quiet.band, filters_of(columns, quiet.epochs, (), quiet.band.weight))
     assert values.std().item() == pytest.approx(1.0, abs=0.25)
 
 
@@ -198,9 +203,8 @@ def test_what_was_found_before_is_not_found_again(tmp_path: Path) -> None:
     assert max(value for value, _ in noise.null_maxima("permutation", 1, 0)) < event.statistic
 
 
-def test_a_tile_without_faults_has_no_false_alarm(tmp_path: Path) -> None:
-    search = searched(series(7), fault_map(tmp_path / "map.geojson"))
-    wide = dataclasses.replace(search, shape=(SHAPE[0] * 3, SHAPE[1]))
+def test_a_tile_without_faults_has_no_false_alarm(quiet: FaultScanner) -> None:
+    wide = dataclasses.replace(quiet, shape=(SHAPE[0] * 3, SHAPE[1]))
     maxima = [value for value, _ in wide.null_maxima("blocks", 1, 0)]
     assert len(maxima) == 2 and maxima[0] > 2 and maxima[1] == 0
 
