@@ -77,6 +77,7 @@ def test_the_signal_to_noise_ratio_of_a_drawn_image_is_what_its_gain_says() -> N
     assert len(ratios) > 5 and 0.5 < np.median(ratios) < 1.6
 
 
+@pytest.mark.slow
 def test_drawn_noise_is_what_the_levels_say_and_streaks_are_among_it() -> None:
     stretched, sizes = [], []
     for index in range(40):
