@@ -5,7 +5,8 @@ import xarray as xr
 
 from simulated import LOS, dates, grid
 from slipscan.completeness.stage import Opened
-from slipscan.detect.calibration import Calibration, Tail
+from slipscan.detect.calibration import Calibration
+from slipscan.detect.tail import Tail
 from slipscan.detect.track import track_in
 from slipscan.geometry import write_grid
 from slipscan.settings import CompletenessSettings, DetectSettings

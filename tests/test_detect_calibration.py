@@ -11,11 +11,12 @@ from detecting import FAST, complete, scanner_of
 from simulated import dates, stack_dataset
 from slipscan.detect import calibrate as calibrate_stage
 from slipscan.detect import calibration as calibration_module
-from slipscan.detect.calibration import Tail, calibrate, fit_tail
+from slipscan.detect.calibration import calibrate
 from slipscan.detect.nulls import KINDS, null_order
 from slipscan.detect.ramp import Epochs
 from slipscan.detect.scan import Scanner
 from slipscan.detect.statistic import filters_of, statistics
+from slipscan.detect.tail import Tail, fit_tail
 from slipscan.detect.track import track_of
 from slipscan.errors import SlipscanError
 from slipscan.fit.model import days_since_2014

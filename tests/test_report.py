@@ -157,7 +157,7 @@ def test_a_region_without_events_says_so_and_what_was_looked_at(quiet):
     assert "No events in 1 region" in text
     assert "No transient stands above the threshold." in text
     assert "Scanned 3,600 km² from 2018-01-04 to 2018-05-28" in text
-    assert "threshold, 5.5, stands for 0.1 false alarms per 10,000 km² and year" in text
+    assert "Thresholds, 5.5 for the scan, stand for 0.1 false alarms per 10,000 km² and year" in text
     alts = [picture["alt"] for picture in reader.pictures]
     assert any("velocity" in alt for alt in alts)
     assert any("denoised change" in alt and "2018-01-04 to 2018-05-28" in alt for alt in alts)

@@ -90,7 +90,7 @@ def write_calibration(
 def calibrate_track(
     track: Track, settings: DetectSettings, threads: int, keep: Callable[[str], Kept] | None = None
 ) -> Calibration:
-    """The calibration of a track: of the search for round lobes, and, where there are, of that along mapped faults.
+    """The calibration of a track: of the detector, and, where faults are given, of the search along them.
 
     Each has half of the false alarms then. `keep` makes what holds the maxima of a pass, so that a run that was stopped
     goes on where it was.

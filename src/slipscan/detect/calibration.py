@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
 
 from slipscan.atomic import write_text
 from slipscan.detect.nulls import SIMULATED
+from slipscan.detect.tail import Tail, fit_tail
 from slipscan.detect.transient import FAULT
 from slipscan.errors import SlipscanError
 from slipscan.outputs import json_kind
@@ -22,58 +21,10 @@ from slipscan.texts import read_json
 
 Float = NDArray[np.float64]
 
-TAIL_FRACTION = 0.5
-"""Share of the null stacks' maxima that the tail is fitted to."""
 BOOTSTRAP_DRAWS = 100
-MOST = 0.999
-"""Share of the null stacks: what is nearer to all of them is not told from all."""
-MIN_TAIL = 12
-"""Exceedances below which the shape of the generalised Pareto tail is set to 0 (exponential)."""
-RATIOS = (1e-4, 1e3)
-"""Of shape over scale, that are looked at, over one by the mean excess."""
-NO_GAIN = 1e-6
-"""In the logarithm of the likelihood, a maximum: a shape of 0."""
 REACH = 10.0
 """The fitted tail is believed to one false alarm in so many times the nulls' exposure."""
 KIND = json_kind("a calibration", "id", "tails", "threshold")
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The false-alarm rate above `start`.
-
-    A generalised Pareto tail (Coles 2001, ch. 4) of the strongest cluster of a null stack: a share
-    `rate` x `exposure` x (1 + shape (s - start) / scale)^(-1 / shape) of all reaches s. False alarms come at random
-    (Poisson), so that their mean number in a stack is -log(1 - share).
-
-    Attributes
-    ----------
-    start, shape, scale
-        of the tail
-    rate
-        share at `start`, over `exposure`
-    exposure
-        of one null stack, 10,000 km2 x years; 0: small beside one over the rate
-    """
-
-    start: float
-    rate: float
-    shape: float
-    scale: float
-    exposure: float = 0.0
-
-    def rate_above(self, statistic: Float | float) -> Float:
-        """False alarms per 10,000 km2 and year with a statistic at or above `statistic`."""
-        excess = np.maximum(np.asarray(statistic, float) - self.start, 0.0)
-        rate = np.asarray(self.rate * stats.genpareto.sf(excess, self.shape, scale=self.scale))
-        return rate if self.exposure == 0 else -np.log1p(-np.minimum(rate * self.exposure, MOST)) / self.exposure
-
-    def threshold(self, rate: float) -> float:
-        """The statistic at which the tail reaches a rate; `start` where the rate is larger than the tail's."""
-        share = rate if self.exposure == 0 else -math.expm1(-rate * self.exposure) / self.exposure
-        if share >= self.rate:
-            return self.start
-        return self.start + float(stats.genpareto.isf(share / self.rate, self.shape, scale=self.scale))
 
 
 @dataclass(frozen=True)
@@ -178,55 +129,6 @@ class Calibration:
     def p_value(self, statistic: Float | float, exposure: float, at_edge: bool = False) -> Float:
         """Probability of at least one false alarm this strong in a scan of `exposure` (10,000 km2 x years)."""
         return np.asarray(-np.expm1(-self.rate_above(statistic, at_edge) * exposure))
-
-
-def fit_tail(maxima: Float, exposure_each: float) -> Tail:
-    """Fit the tail to the strongest cluster of every null stack.
-
-    Parameters
-    ----------
-    maxima
-        (null,) strongest statistic of each, 0 where it had no cluster
-    exposure_each
-        area x time of one null, 10,000 km2 x years
-
-    Notes
-    -----
-    Maxima of independent stacks, not all clusters: at the rates that matter a stack holds at most one
-    false alarm, and the clusters of one stack are not independent.
-    """
-    values = np.sort(np.asarray(maxima, float))
-    positive = values[values > 0]
-    if not len(positive):
-        # No cluster at all in any null: the rate is below one in the whole exposure; the tail is unknown.
-        return Tail(0.0, 1 / (len(values) * exposure_each), 0.0, 1.0, exposure_each)
-    start = float(np.quantile(values, 1 - TAIL_FRACTION))
-    start = max(start, float(positive[0]) * (1 - 1e-9))
-    excess = values[values >= start] - start
-    rate = len(excess) / (len(values) * exposure_each)
-    scale = max(float(excess.mean()), 1e-3 * max(start, 1.0))
-    if len(excess) < MIN_TAIL:
-        return Tail(start, rate, 0.0, scale, exposure_each)
-    return Tail(start, rate, *_pareto(excess, scale), exposure_each)
-
-
-def _pareto(excess: Float, scale: float) -> tuple[float, float]:
-    """Shape and scale of greatest likelihood, by its profile over their ratio (Grimshaw 1993).
-
-    Shape 0, and the mean, where that is negative: a bounded tail would state probabilities of exactly zero from a
-    handful of nulls.
-    """
-
-    def misfit(log_ratio: float) -> float:
-        shape = float(np.log1p(np.exp(log_ratio) * excess).mean())
-        return float(np.log(shape) - log_ratio) + shape
-
-    found = optimize.minimize_scalar(misfit, bounds=np.log(np.array(RATIOS) / scale), method="bounded")
-    if found.fun > np.log(scale) + excess.mean() / scale - NO_GAIN:
-        return 0.0, scale
-    ratio = float(np.exp(found.x))
-    shape = float(np.log1p(ratio * excess).mean())
-    return shape, shape / ratio
 
 
 def calibrate(

@@ -61,6 +61,9 @@ def detect(dataset: xr.Dataset, track: Track, settings: DetectSettings, calibrat
     calibration.check_noise(track.coarse.noise is not None, f"track {dataset.attrs.get('track', 'unnamed')}")
     transients = found_in(track, settings, calibration)
     log.info("%d transient(s) at or above the threshold %.1f", len(transients), calibration.threshold)
+    if calibration.faults is not None:
+        along = sum(one.origin == FAULT for one in transients)
+        log.info("%d of them along mapped faults, at or above %.1f", along, calibration.faults.threshold)
     # Each search may raise as many false alarms.
     exposure = exposure_of(track, settings) * calibration.searches
     judged = [(calibration.of(one.origin), one.statistic, _at_edge(track, settings, one)) for one in transients]

@@ -13,6 +13,7 @@ from slipscan.detect.histories import Timing
 from slipscan.detect.ramp import Ramp
 
 FAULT: Final = "fault"
+"""Origin of what the search along mapped faults found."""
 MERGE_GAP_D: Final = 24.0
 """Two transients are one when the gap is shorter than this or than half the shorter duration (docs/science.md
 section 10), and their footprints lie within the joining distance."""

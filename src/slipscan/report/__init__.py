@@ -1,4 +1,4 @@
 """Figures and pages."""
 
-VERSION = 3
+VERSION = 4
 """Raised when results change (`slipscan.versions`)."""

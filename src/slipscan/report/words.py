@@ -95,8 +95,8 @@ def scanned(scan: Row) -> str:
     """Say what a scan looked at and with which threshold."""
     return (
         f"Scanned {scan['area_km2']:,.0f}\u00a0km² from {scan['window_start']} to {scan['window_end']}"
-        f" ({years(scan):.1f} years; data until {scan['data_until']}). The statistic's threshold,"
-        f" {number(scan['threshold'], 1)}, stands for {scan['false_alarms_per_1e4km2_yr']:g} false alarms per"
+        f" ({years(scan):.1f} years; data until {scan['data_until']}). Thresholds, {number(scan['threshold'], 1)}"
+        f" for the scan, stand for {scan['false_alarms_per_1e4km2_yr']:g} false alarms per"
         f" 10,000\u00a0km² and year: {expected_false_alarms(pd.DataFrame([scan])):.2g} expected in this scan."
     )
 

@@ -1,7 +1,7 @@
 """A search along mapped faults: sources of a bank, steps and ramps in time; the strongest first, beside what was found.
 
-A source has one statistic, that of its own pattern: what the search for round lobes spreads over many places, of which
-none may stand out, is one number here. Few places are looked at, so that it can believe less.
+A source has one statistic, that of its own pattern: what the scan spreads over many places, of which none may stand
+out, is one number here. Few sources are looked at, so that noise reaches less.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class FaultScanner(Scanner):
 def fault_search(track: Track, settings: DetectSettings, beside: Search | None = None) -> FaultScanner | None:
     """The search along the mapped faults of a track; None: it has none where there are data, or no line of sight.
 
-    `beside` is the search for round lobes, whose bands, which are as large as the series, need not be made again.
+    `beside` is the detector's own: its bands, where it has any, are as large as the series and are not made again.
     """
     los = line_of_sight(track)
     if not track.traces or los is None:
