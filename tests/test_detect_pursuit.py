@@ -42,7 +42,7 @@ def test_what_stands_only_beside_one_that_barely_does_is_left_out() -> None:
     assert intervals([second]) == [62] and second.statistic < first.statistic == pytest.approx(2.88, abs=0.01)
     # At a floor that the first does not clear by `FIRM` it does not vouch for the second, which is above it as well.
     floor = 1.001 * first.statistic / FIRM
-    assert floor < second.statistic and intervals(search.find(floor)) == intervals([first])
+    assert floor < second.statistic and [one.statistic for one in search.find(floor)] == [first.statistic]
 
 
 def test_of_two_searches_the_one_goes_first_that_stands_out_most_from_its_own_floor() -> None:

@@ -6,11 +6,9 @@ from detecting import complete
 from simulated import dates
 from slipscan.detect.bands import bands_of, filtered
 from slipscan.detect.lobes import Above, joined, lobes_of
-from slipscan.detect.ramp import Epochs, Ramp, candidates
-from slipscan.detect.refine import refine
+from slipscan.detect.ramp import Epochs, candidates
 from slipscan.detect.statistic import filters_of, statistics
 from slipscan.errors import SlipscanError
-from slipscan.fit.model import days_since_2014, transient_column
 from slipscan.fit.ramps import projected
 
 
@@ -101,33 +99,6 @@ def test_lobes_of_both_signs_that_share_a_history_are_one() -> None:
     assert len(set(group.tolist())) == 2  # the third is too far away
     late = [np.roll(profile, 12) if values[0] < 0 else profile for values in (lobes.values(i) for i in range(3))]
     assert len(set(joined(lobes, chosen, late, 20, statistic.shape, 5.0, 0.7).tolist())) == 3
-
-
-@pytest.mark.parametrize("duration", [0.0, 36.0, 96.0])
-def test_the_history_of_a_cluster_and_its_errors(duration: float) -> None:
-    time = dates(60)
-    errors, stated = [], []
-    for seed in range(24):
-        generator = np.random.default_rng(seed)
-        truth = Ramp(float(days_since_2014(time)[generator.integers(12, 48)]) + 6.0, duration)
-        series = transient_column(time, truth.start_d, duration) + generator.normal(0, 0.12, 60)
-        series[generator.random(60) < 0.1] = np.nan
-        first = Ramp(truth.middle_d + 18.0, 96.0)
-        found, std = refine(series, Epochs(time), first)
-        errors.append((found.middle_d - truth.middle_d, found.duration_d - duration))
-        stated.append(std)
-    middle_error, duration_error = np.median(np.abs(errors), axis=0)
-    assert middle_error <= 9.0
-    assert duration_error <= 24.0
-    assert 0.5 < np.sqrt(np.mean(np.square(errors), axis=0)[0] / np.mean(np.square(stated), axis=0)[1]) < 1.5
-
-
-def test_a_history_without_data_is_kept() -> None:
-    time = dates(60)
-    first = Ramp(days_since_2014(time)[30], 48.0)
-    found, errors = refine(np.full(60, np.nan), Epochs(time), first)
-    assert found == first
-    assert np.isnan(errors).all()
 
 
 def test_a_scene_keeps_a_band_that_is_broader_than_it() -> None:

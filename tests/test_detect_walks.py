@@ -17,7 +17,6 @@ from slipscan.detect.bands import band_of
 from slipscan.detect.calibrate import calibrate_track
 from slipscan.detect.nulls import SIMULATED, null_order
 from slipscan.detect.ramp import Epochs, Ramp
-from slipscan.detect.refine import refine
 from slipscan.detect.scan import Scanner
 from slipscan.detect.stage import detect
 from slipscan.detect.statistic import amplitudes, filters_of, statistics
@@ -136,17 +135,6 @@ def test_false_alarms_of_noise_that_walks_are_as_many_as_its_null_stacks_say() -
         noise = fresh.without([])
         nulls = [noise.null_maxima("permutation", 1, k)[0][0] for k in range(3)]
         assert fresh.maximum(np.arange(90)) > max(*nulls, FAST.pixel_threshold)
-
-
-def test_the_time_of_an_event_in_noise_that_walks_is_better_known_with_it() -> None:
-    epochs = Epochs(dates(120))
-    true = Ramp(float(epochs.days[60]) + 6.0, 0.0)
-    series = noisy(8, 120, 60) / 4 + true.column(epochs.time)[:, None]
-    first = Ramp(true.middle_d + 24, 0.0)
-    errors = [
-        [abs(refine(one, epochs, first, red=red)[0].middle_d - true.middle_d) for one in series.T] for red in (RED, 0.0)
-    ]
-    assert np.mean(errors[0]) < 0.9 * np.mean(errors[1])
 
 
 def of_scene(epochs: int) -> tuple[xr.Dataset, xr.Dataset]:

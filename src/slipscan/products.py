@@ -72,9 +72,9 @@ _OF_TRANSIENT = tuple(
         ("peak_positive", "m", "largest displacement toward the satellite in the footprint", "float64"),
         ("peak_negative", "m", "largest displacement away from the satellite in the footprint, negative", "float64"),
         ("area", "km2", "of the footprint", "float64"),
-        ("t05_error", "d", "standard error of t05", "float64"),
-        ("t50_error", "d", "standard error of t50", "float64"),
-        ("t95_error", "d", "standard error of t95", "float64"),
+        ("t05_error", "d", "half the width of the 68 % interval of t05", "float64"),
+        ("t50_error", "d", "half the width of the 68 % interval of t50", "float64"),
+        ("t95_error", "d", "half the width of the 68 % interval of t95", "float64"),
     )
 )
 

@@ -42,18 +42,25 @@ def reached_day(ramps: Sequence[Ramp], shares: Float, fraction: float) -> float:
 
 
 def errors_of(transient: Transient) -> tuple[float, float, float]:
-    """Standard deviations of t05, t50 and t95, days: of the first, the strongest and the last part; NaN: unknown."""
-    if transient.timing is None:
-        return transient.errors_d or (np.nan, np.nan, np.nan)
-    parts = [(part, part.timing.errors_d) for part in transient.parts if part.timing is not None]
+    """Standard errors of t05, t50 and t95, days: of the first, the strongest and the last part; NaN: unknown."""
+    parts = [(part, part.timing.errors_d) for part in transient.mapped if part.timing is not None]
+    if not parts:
+        return np.nan, np.nan, np.nan
     first = min(parts, key=lambda part: part[0].ramp.reached(0.05))
     last = max(parts, key=lambda part: part[0].ramp.reached(0.95))
     strongest = max(parts, key=lambda part: part[0].statistic)
     return first[1][0], strongest[1][1], last[1][2]
 
 
+def may_be_step(transient: Transient, days: Float) -> bool:
+    """Whether no epoch (time,) lies between its t05 and t95, less their errors."""
+    t05, _, t95 = np.nan_to_num(errors_of(transient))
+    within = days[(days > transient.ramp.reached(0.05) + t05) & (days < transient.ramp.reached(0.95) - t95)]
+    return len(transient.mapped) == 1 and len(within) == 0
+
+
 def is_residue(
-    field: Float32, footprint: NDArray[np.bool_], coherence: Float32 | None, duration_d: float, pixel_km2: float
+    field: Float32, footprint: NDArray[np.bool_], coherence: Float32 | None, is_step: bool, pixel_km2: float
 ) -> bool:
     """Whether a transient looks like an unwrapping fault (docs/science.md 10.10).
 
@@ -65,7 +72,7 @@ def is_residue(
         (y, x) m; where; temporal coherence, or None
     """
     values = np.abs(field[footprint & np.isfinite(field)])
-    if duration_d > 0 or not len(values) or footprint.sum() * pixel_km2 > COMPACT_KM2:
+    if not is_step or not len(values) or footprint.sum() * pixel_km2 > COMPACT_KM2:
         return False
     typical = float(np.median(values))
     cycles = max(1.0, round(typical / CYCLE_M))

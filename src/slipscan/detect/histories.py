@@ -1,4 +1,4 @@
-"""The history of a series that was projected on a map: ramps up to three years and relaxations, with errors."""
+"""Histories to choose from: steps, ramps up to three years and relaxations."""
 
 from __future__ import annotations
 
@@ -11,42 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slipscan.detect.ramp import Epochs, Ramp
-from slipscan.detect.temporal import TemporalModel
 
 DURATIONS_D: Final = (0.0, 12.0, 24.0, 36.0, 48.0, 72.0, 96.0, 144.0, 192.0, 288.0, 384.0, 576.0, 768.0, 1095.0)
 RELAXATIONS_D: Final = (75.0, 150.0, 300.0, 600.0, 1095.0)
 """Times in which 95 % of a relaxation has happened."""
 FINENESS: Final = 6.0
 """Histories of a duration are this part of it apart, and no closer than epochs are."""
-DETERMINED: Final = 0.1
-"""Of the largest information of a history: with more its amplitude says how large the event is."""
-LARGEST: Final = 2.0
-"""Standard deviation of amplitudes, over that one: long ramps that rate and season nearly hide would fit any noise."""
-UNKNOWN: Final = 0.3
-"""Probability that an end lies beyond the series, from which that is said."""
 
-
-@dataclass(frozen=True)
-class Timing:
-    """When a transient was.
-
-    Attributes
-    ----------
-    ramp
-        the likeliest history
-    statistic
-        amplitude of it over its standard deviation
-    errors_d
-        standard deviations of t05, t50 and t95, days
-    ongoing, left_censored
-        t95 may lie past the last epoch, t05 before the first
-    """
-
-    ramp: Ramp
-    statistic: float
-    errors_d: tuple[float, float, float]
-    ongoing: bool
-    left_censored: bool
+CLOSE_DURATIONS_D: Final = (
+    0.0, 6.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0, 72.0, 90.0, 108.0, 132.0, 160.0, 192.0, 230.0, 276.0, 330.0,
+    400.0, 480.0, 576.0, 690.0, 830.0, 1095.0,
+)  # fmt: skip
+CLOSE_RELAXATIONS_D: Final = (18.0, 36.0, 72.0, 110.0, 150.0, 220.0, 300.0, 440.0, 600.0, 1095.0)
+CLOSE_FINENESS: Final = 24.0
+LEAST_STEP_D: Final = 3.0
+REACH_D: Final = 48.0
+"""Middles are looked for within so many days of that of a candidate, and half the duration."""
+NEAR_D: Final = 200.0
+CLOSE: Final = {False: (CLOSE_DURATIONS_D, 1.0), True: (CLOSE_RELAXATIONS_D, 0.5)}
+"""Durations of ramps and of relaxations, and how likely one of each is beside one another."""
+POSSIBLE: Final = 1e-4
+"""Probability from which a history counts where one looks closer."""
+CLOSER: Final = (41, 17)
+"""Middles and durations then."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +46,14 @@ class Histories:
         dates; histories
     columns
         (time, history)
+    log_prior
+        (history,) logarithm of the weight of each before the data are seen
     """
 
     epochs: Epochs
     ramps: list[Ramp]
     columns: Tensor
+    log_prior: Tensor
 
 
 def tried_histories(epochs: Epochs) -> Histories:
@@ -76,7 +66,53 @@ def tried_histories(epochs: Epochs) -> Histories:
         if own <= length:
             one = Ramp(0.0, own, relaxes=True)
             out += [Ramp(day - one.start_d, own, relaxes=True) for day in _spaced(between, own / FINENESS)]
-    return Histories(epochs, out, epochs.columns(out))
+    return Histories(epochs, out, epochs.columns(out), torch.zeros(len(out), dtype=torch.float64))
+
+
+def close_histories(epochs: Epochs, near_d: float) -> Histories:
+    """The same in small steps, with middles about a day: any middle is as likely, and each of the durations."""
+    length = float(np.ptp(epochs.days))
+    out: list[Ramp] = []
+    weight: list[float] = []
+    for relaxes, (durations, share) in CLOSE.items():
+        for own in (one for one in durations if one <= length):
+            step, reach = _step(own), REACH_D + own / 2
+            new = [Ramp(float(day), own, relaxes) for day in near_d + np.arange(-reach, reach + step / 2, step)]
+            out += new
+            weight += [share * step] * len(new)
+    return Histories(epochs, out, epochs.columns(out), torch.tensor(weight, dtype=torch.float64).log())
+
+
+def near_histories(epochs: Epochs, near_d: float) -> Histories:
+    """Ramps in small steps whose middles are within `REACH_D` of a day, no longer than `NEAR_D`."""
+    middles = near_d + np.arange(-REACH_D, REACH_D + LEAST_STEP_D / 2, LEAST_STEP_D)
+    out = [Ramp(float(day), own) for own in CLOSE_DURATIONS_D if own <= NEAR_D for day in middles]
+    return Histories(epochs, out, epochs.columns(out), torch.zeros(len(out), dtype=torch.float64))
+
+
+def closer_histories(close: Histories, probability: NDArray[np.float64]) -> Histories:
+    """Those of `close_histories` that are possible, with what lies between them."""
+    out: list[Ramp] = []
+    weight: list[float] = []
+    possible = [ramp for ramp, one in zip(close.ramps, probability, strict=True) if one > POSSIBLE]
+    for relaxes, (durations, share) in CLOSE.items():
+        some = [ramp for ramp in possible if ramp.relaxes == relaxes]
+        if some:
+            number = [durations.index(ramp.duration_d) for ramp in some]
+            first, last = max(min(number) - 1, 0), min(max(number) + 1, len(durations) - 1)
+            # Evenly between the durations that were tried, each of which is as likely.
+            own = np.interp(np.linspace(first, last, CLOSER[1]), np.arange(len(durations)), durations)
+            step = _step(durations[last])
+            low, high = (edge(ramp.middle_d for ramp in some) for edge in (min, max))
+            middles = np.linspace(low - step, high + step, CLOSER[0])
+            out += [Ramp(float(day), float(duration), relaxes) for duration in own for day in middles]
+            each = share * (middles[1] - middles[0]) * (last - first) / CLOSER[1]
+            weight += [each] * (len(middles) * len(own))
+    return Histories(close.epochs, out, close.epochs.columns(out), torch.tensor(weight, dtype=torch.float64).log())
+
+
+def _step(duration_d: float) -> float:
+    return max(LEAST_STEP_D, duration_d / CLOSE_FINENESS)
 
 
 def _spaced(days: NDArray[np.float64], least: float) -> list[float]:
@@ -85,64 +121,3 @@ def _spaced(days: NDArray[np.float64], least: float) -> list[float]:
         if day - kept[-1] >= least:
             kept.append(float(day))
     return kept
-
-
-def timing_of(
-    course: Tensor, temporal: TemporalModel, shares: Tensor, tried: Histories, beside: Tensor
-) -> Timing | None:
-    """The history of a course (time,), jointly with background and other events; None where nothing is left.
-
-    Parameters
-    ----------
-    course
-        white series projected on a map, its noise being that of `temporal`
-    shares
-        (band,) of its bands
-    tried
-        `tried_histories`
-    beside
-        (time, n) histories of other events
-    """
-    white = torch.where(torch.isfinite(temporal.white), temporal.white, torch.inf)
-    mixed = (white * shares[:, None]).sum(0)
-    own = TemporalModel(
-        temporal.days, temporal.design, mixed[None], (temporal.red * shares).sum()[None], temporal.width_km[:1]
-    )
-    whitener = own.every.whiteners[0]
-    basis = whitener @ torch.cat([temporal.design, beside], 1)
-    basis = basis / basis.square().sum(0).sqrt().clamp(min=1e-30)
-    left, size, _ = torch.linalg.svd(basis, full_matrices=False)
-    left = left[:, size > 1e-6 * size[0]]
-    columns = whitener @ tried.columns
-    rest = columns - left @ (left.T @ columns)
-    information = rest.square().sum(0)
-    usable = information > 1e-3 * columns.square().sum(0).clamp(min=1e-30)
-    if not usable.any():
-        return None
-    series = whitener @ course.double()
-    product = rest.T @ series
-    signal = torch.where(usable, product / information.clamp(min=1e-30).sqrt(), 0.0)
-    fair = usable & (information > DETERMINED * information.max())
-    size_of = (signal.abs() / information.clamp(min=1e-30).sqrt())[fair][signal.abs()[fair].argmax()]
-    prior = (LARGEST * size_of).square() * information
-    evidence = 0.5 * signal.square() * prior / (1 + prior) - 0.5 * torch.log1p(prior)
-    evidence = torch.where(usable, evidence, -torch.inf)
-    best = int(evidence.argmax())
-    weight = torch.exp(evidence - evidence[best]).numpy()
-    return _timing(tried, best, weight / weight.sum(), float(signal[best]))
-
-
-def _timing(tried: Histories, best: int, weight: NDArray[np.float64], statistic: float) -> Timing:
-    days = tried.epochs.days
-    reached = np.array([[ramp.reached(share) for share in (0.05, 0.5, 0.95)] for ramp in tried.ramps])
-    mean = weight @ reached
-    spread = np.sqrt(weight @ (reached - mean) ** 2)
-    # A step lies anywhere between two epochs.
-    number = int(np.clip(np.searchsorted(days, reached[best, 1]), 1, len(days) - 1))
-    least = (days[number] - days[number - 1]) / np.sqrt(12)
-    errors = np.maximum(spread, least)
-    late, early = weight @ (reached[:, 2] > days[-1]), weight @ (reached[:, 0] < days[0])
-    return Timing(
-        tried.ramps[best], statistic, (float(errors[0]), float(errors[1]), float(errors[2])),
-        bool(late > UNKNOWN), bool(early > UNKNOWN),
-    )  # fmt: skip

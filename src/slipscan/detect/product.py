@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from slipscan.detect.beside import beside_each
-from slipscan.detect.composite import errors_of, is_residue, reached_day, shares_of
+from slipscan.detect.composite import errors_of, is_residue, may_be_step, reached_day, shares_of
 from slipscan.detect.maps import amplitude_maps
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.track import Track
@@ -113,14 +113,13 @@ def _wholes(track: Track, settings: DetectSettings, found: Sequence[Transient]) 
 
 
 def _parts(transient: Transient) -> list[tuple[Bool, Ramp]]:
-    """Footprint and history of every part whose times were estimated with errors of their own; else of the whole."""
-    parts = (transient,) if transient.timing is None else transient.parts
-    return [(transient.footprint, part.ramp) for part in parts]
+    """Footprint of the whole and history of every part."""
+    return [(transient.footprint, part.ramp) for part in transient.mapped]
 
 
 def _beyond(whole: Whole, name: str, otherwise: bool) -> bool:
     """Whether an end lies beyond the series: by the posterior of any part, or else by the history."""
-    known = [part.timing for part in whole.found.parts if part.timing is not None]
+    known = [part.timing for part in whole.found.mapped if part.timing is not None]
     return any(bool(getattr(one, name)) for one in known) if known else otherwise
 
 
@@ -134,7 +133,7 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
     pixel_km2 = (track.seen.pixel_m / 1e3) ** 2
     coherence = dataset["temporal_coherence"].values if "temporal_coherence" in dataset else None
     residue = [
-        len(one.ramps) == 1 and is_residue(one.map, one.footprint, coherence, one.ramps[0].duration_d, pixel_km2)
+        is_residue(one.map, one.footprint, coherence, may_be_step(one.found, track.epochs.days), pixel_km2)
         for one in wholes
     ]
     origins = np.array([one.found.origin for one in wholes], str)

@@ -12,7 +12,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.detect.crossfit import Tested, cross_fitted, power_of_map
-from slipscan.detect.histories import Histories, Timing, timing_of
+from slipscan.detect.histories import Histories
+from slipscan.detect.ramp import Epochs, Ramp
+from slipscan.detect.timing import Course, Posterior
 from slipscan.detect.window import Window, blurred
 
 FOOTPRINT: Final = 0.3
@@ -62,11 +64,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Judged:
-    """A proposal with its test and its history."""
+    """A proposal with its test and its likeliest history."""
 
     proposal: Proposal
     tested: Tested
-    timing: Timing
+    ramp: Ramp
 
 
 def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor) -> Judged | None:
@@ -78,12 +80,22 @@ def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor)
         found = None if power is None else cross_fitted(window, power, history, beside)
         if found is None:
             break
-        timing = timing_of(found.course, window.temporal, _shares(window, found), tried, beside)
-        if timing is None:
+        posterior = _course(window, found, tried.epochs, beside).posterior(tried)
+        if posterior is None:
             break
-        best = Judged(proposal, found, timing)
-        history = torch.from_numpy(timing.ramp.column(tried.epochs.time))
+        best = Judged(proposal, found, posterior.likeliest)
+        history = torch.from_numpy(best.ramp.column(tried.epochs.time))
     return best
+
+
+def timed(one: Judged, window: Window, epochs: Epochs, beside: Tensor) -> Posterior | None:
+    """How likely histories in small steps are by the course of what was judged, beside other events (time, n)."""
+    return _course(window, one.tested, epochs, beside).close_posterior(one.ramp.middle_d)
+
+
+def _course(window: Window, found: Tested, epochs: Epochs, beside: Tensor) -> Course:
+    own = window.temporal.mixed(_shares(window, found))
+    return Course(epochs, found.course, own.every.whiteners[0], torch.cat([own.design, beside], 1))
 
 
 def _shares(window: Window, found: Tested) -> Tensor:

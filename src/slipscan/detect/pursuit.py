@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slipscan.detect.clusters import Cluster
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.refine import Errors
+from slipscan.detect.timing import Timing
 from slipscan.detect.transient import Transient, is_remainder
 from slipscan.errors import SlipscanError
 
@@ -49,8 +49,12 @@ class Pursuing(Protocol):
         """The candidate that a cluster was found with."""
         ...
 
-    def refined(self, cluster: Cluster) -> tuple[Ramp, Errors]:
-        """The ramp that fits the series of a cluster best, and its errors."""
+    def fitted(self, cluster: Cluster, beside: Sequence[Near]) -> Ramp:
+        """The ramp close to its candidate that fits the series of a cluster best, beside ramps near it."""
+        ...
+
+    def timed(self, cluster: Cluster, beside: Sequence[Near]) -> tuple[Ramp, Timing | None]:
+        """The history of the series of a cluster, beside ramps near it, and how well it is known."""
         ...
 
     def on_pixels(self, cluster: Cluster) -> NDArray[np.bool_]:
@@ -78,44 +82,60 @@ def pursued(
         more than MAX_TRANSIENTS: the noise is not what was assumed
     """
     found, around_it = list(before), searches[0][0].around
-    taken = [(part.ramp, around_it(part.footprint)) for one in before for part in one.parts]
+    seen: list[tuple[Pursuing, Cluster]] = []
+    taken = [(ramp, around_it(footprint)) for one in before for ramp, footprint in one.fits]
     firm = list(taken)
     for _ in range(MAX_TRANSIENTS):
         if len(found) == len(before) + at_most or (first := _strongest(searches, taken)) is None:
-            return found
-        search, floor, left, best = first
+            return _timed(found, seen)
+        search, floor, best = first
         footprint = search.on_pixels(best)
         around = search.around(footprint)
         if best.statistic < FIRM * floor and search.beside(firm).statistic_at(best, firm) < floor:
             # Taken out all the same, or it would be found next.
             taken.append((search.ramp_of(best), around))
             continue
-        ramp, errors_d = left.refined(best)
-        new = Transient(ramp, best.statistic, footprint, errors_d=errors_d, origin=search.origin)
+        ramp = search.fitted(best, taken)
+        new = Transient(ramp, best.statistic, footprint, origin=search.origin)
         whole = next((i for i, other in enumerate(found) if is_remainder(new, other, around)), None)
         if whole is None:
             found.append(new)
+            seen.append((search, best))
         else:
             found[whole] = replace(found[whole], remainders=(*found[whole].remainders, new))
         taken.append((ramp, around))
         firm += taken[-1:] if best.statistic >= FIRM * floor else []
     if at_most < MAX_TRANSIENTS:
-        return found
+        return _timed(found, seen)
     raise SlipscanError(
         f"more than {MAX_TRANSIENTS} transients above a statistic of {searches[0][1]:.1f}: the noise model does not"
         " fit this stack; raise detect.pixel_threshold or check the stack for unwrapping errors"
     )
 
 
+def _timed(found: Sequence[Transient], seen: Sequence[tuple[Pursuing, Cluster]]) -> list[Transient]:
+    """Transients, the last of them, which searches have seen, with their histories, each beside the others.
+
+    Only now, when all are known: one that is as long as two are apart would have taken both out.
+    """
+    first = len(found) - len(seen)
+    out = list(found[:first])
+    for number, (search, cluster) in enumerate(seen, first):
+        others = [one for i, one in enumerate(found) if i != number]
+        beside = [(ramp, search.around(footprint)) for one in others for ramp, footprint in one.fits]
+        ramp, timing = search.timed(cluster, beside)
+        out.append(replace(found[number], ramp=ramp, timing=timing, fit=found[number].ramp))
+    return out
+
+
 def _strongest(
     searches: Sequence[tuple[Pursuing, float]], taken: Sequence[Near]
-) -> tuple[Pursuing, float, Pursuing, Cluster] | None:
-    """The search whose strongest cluster stands out most, its floor, what is left of it beside `taken`, the cluster."""
-    out: tuple[Pursuing, float, Pursuing, Cluster] | None = None
+) -> tuple[Pursuing, float, Cluster] | None:
+    """The search whose strongest cluster stands out most beside `taken`, its floor, and the cluster."""
+    out: tuple[Pursuing, float, Cluster] | None = None
     most = 1.0
     for search, floor in searches:
-        left = search.beside(taken)
-        best = left.strongest(taken)
+        best = search.beside(taken).strongest(taken)
         if best is not None and best.statistic >= most * floor:
-            out, most = (search, floor, left, best), best.statistic / max(floor, 1e-9)
+            out, most = (search, floor, best), best.statistic / max(floor, 1e-9)
     return out

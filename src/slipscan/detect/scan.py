@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Self
@@ -16,22 +17,28 @@ from torch import Tensor
 from slipscan.detect import clusters
 from slipscan.detect.bands import Band
 from slipscan.detect.clusters import BandLobes, Cluster
+from slipscan.detect.histories import near_histories
 from slipscan.detect.lobes import Above, lobes_of
 from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, with_slow_shifted
 from slipscan.detect.places import Group, at_places, groups_of
 from slipscan.detect.pursuit import MAX_TRANSIENTS, Near, pursued
 from slipscan.detect.ramp import Epochs, Ramp, candidates
-from slipscan.detect.refine import UNKNOWN, Errors, refine
 from slipscan.detect.removal import as_noise, without_ramps
 from slipscan.detect.statistic import Filters, filters_of, statistics
+from slipscan.detect.timing import Course, Timing
 from slipscan.detect.transient import MERGE_GAP_D, Transient
 from slipscan.detect.walks import walk_of
+from slipscan.fit.model import MIN_EPOCHS
+from slipscan.fit.robust import temporal_std
+from slipscan.fit.temporal import TemporalCovariance
 from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
 
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
+LEAST_SCALE: Final = 1e-6
+"""Of the noise of a series over that of its band."""
 
 
 @dataclass(frozen=True)
@@ -183,22 +190,37 @@ class Scanner:
         distance = self.settings.join_distance_km / self.pixel_km
         return np.asarray(ndimage.distance_transform_edt(~footprint) <= distance)
 
-    def refined(self, best: Cluster) -> tuple[Ramp, Errors]:
-        """The ramp that fits the series of a cluster best, finer than the candidates that are tried, and its errors."""
-        band, first = self.bands[best.band], self.tried[best.candidate]
-        places = torch.from_numpy(best.places)
-        valid = np.ones((len(self.epochs), len(places)))
-        number = {int(gap): i for i, gap in enumerate(band.gappy)}
-        for column, place in enumerate(best.places):
-            if int(place) in number:
-                valid[:, column] = band.valid[:, number[int(place)]].numpy()
-        values = band.values[:, places].double().numpy()
-        information = valid @ best.values**2
-        safe = np.where(information > 0, information, 1.0)
-        projection = np.where(information > 0, values @ best.values / safe, np.nan)
-        shape = filters_of(self.columns[:, [best.candidate]], self.epochs, (), band.weight, red=band.red)
-        scale = float(np.nansum(shape.matched[0].double().numpy() * projection) / float(shape.energy.sum()))
-        return refine(projection / scale, self.epochs, first, red=band.red) if scale > 0 else (first, UNKNOWN)
+    def fitted(self, best: Cluster, beside: Sequence[Near]) -> Ramp:
+        """The ramp close to its candidate that fits the series of a cluster best, beside ramps near it."""
+        first, course = self.ramp_of(best), self._course(best, beside)
+        near = near_histories(self.epochs, first.middle_d)
+        posterior = None if course is None else course.posterior(near, first)
+        return first if posterior is None else posterior.likeliest
+
+    def timed(self, best: Cluster, beside: Sequence[Near]) -> tuple[Ramp, Timing | None]:
+        """The history of the series of a cluster, up to three years, beside ramps near it, and how well it is known."""
+        first, course = self.ramp_of(best), self._course(best, beside)
+        posterior = None if course is None else course.close_posterior(first.middle_d)
+        return (first, None) if posterior is None else (posterior.typical, posterior.timing)
+
+    def _course(self, best: Cluster, beside: Sequence[Near]) -> Course | None:
+        """The series of a cluster, beside ramps near it; None where it has too few epochs."""
+        footprint = self.on_pixels(best)
+        others = [ramp for ramp, near in beside if bool((near & footprint).any())]
+        band, places = self.bands[best.band], torch.from_numpy(best.places)
+        pattern = torch.from_numpy(best.values).double()
+        information = band.known(places).double() @ pattern.square()
+        known = information > 0
+        if known.sum() < MIN_EPOCHS + 5:
+            return None
+        safe = information.clamp(min=1e-30)
+        series = torch.where(known, band.values[:, places].double() @ pattern / safe, 0.0)
+        # Relative to one another the epochs' noise is that of the band; how large it is, their differences say.
+        std = (band.weight.double() * safe).rsqrt()
+        scale = float(temporal_std(series[:, None], known[:, None], std)[0])
+        white = torch.where(known, (max(scale, LEAST_SCALE) * std).square(), math.inf)
+        whitener = TemporalCovariance.relative(white, band.red).whitener(torch.from_numpy(self.epochs.days))
+        return Course(self.epochs, series, whitener, self.epochs.design(others))
 
     @property
     def simulates(self) -> bool:
@@ -239,5 +261,5 @@ class Scanner:
 
     def without(self, found: Sequence[Transient]) -> Self:
         """As noise: less transients and their remainders, estimated jointly with rate and season near them."""
-        taken = [(part.ramp, self.around(part.footprint)) for transient in found for part in transient.parts]
+        taken = [(ramp, self.around(footprint)) for transient in found for ramp, footprint in transient.fits]
         return replace(self, bands=[as_noise(band, self.epochs, taken) for band in self.bands])

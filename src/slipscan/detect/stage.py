@@ -106,7 +106,7 @@ def found_in(track: Track, settings: DetectSettings, calibration: Calibration) -
 
 def _at_edge(track: Track, settings: DetectSettings, one: Transient) -> bool:
     """Whether it lacks a baseline on both sides; a scan looks for nothing there."""
-    return track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.timing is not None
+    return track.epochs.at_edge(one.ramp, settings.edge_epochs) and one.map is not None
 
 
 def transients_product(

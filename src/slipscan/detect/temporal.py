@@ -80,6 +80,12 @@ class TemporalModel:
         """Of a null stack of the epochs in another order: every epoch keeps its variance."""
         return replace(self, white=self.white[:, torch.from_numpy(order)])
 
+    def mixed(self, shares: Tensor) -> TemporalModel:
+        """Of something that lies in all bands, with their shares (band,) of it: one band."""
+        white = torch.where(torch.isfinite(self.white), self.white, torch.inf)
+        mixed, red = (white * shares[:, None]).sum(0), (self.red * shares).sum()
+        return TemporalModel(self.days, self.design, mixed[None], red[None], self.width_km[:1])
+
     def covariances(self) -> list[TemporalCovariance]:
         """Of every band."""
         return [TemporalCovariance(white, float(red)) for white, red in zip(self.white, self.red, strict=True)]

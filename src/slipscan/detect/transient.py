@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.detect.histories import Timing
 from slipscan.detect.ramp import Ramp
+from slipscan.detect.timing import Timing
 
 FAULT: Final = "fault"
 """Origin of what the search along mapped faults found."""
@@ -35,13 +35,13 @@ class Transient:
     remainders
         what one ramp did not explain of it (an afterslip, a relaxation), found after it and no transient of its own
     timing
-        errors of its times and whether they lie beyond the series; None: the scan found it
-    errors_d
-        standard deviations of t05, t50 and t95, days, of what the scan found; None: in `timing`
+        errors of its times and whether they lie beyond the series; None: not known
     origin
         'field' or 'scan': who proposed it; FAULT: the search along mapped faults found it
     map
-        (y, x) displacement, less what is likely noise, on the coarse grid, m; None: not made
+        (y, x) displacement, less what is likely noise, on the coarse grid, m; None: the scan found it, and makes none
+    fit
+        with its remainders what its series is explained by; None: `ramp`
     """
 
     ramp: Ramp
@@ -51,12 +51,22 @@ class Transient:
     timing: Timing | None = None
     origin: str = "scan"
     map: NDArray[np.float32] | None = None
-    errors_d: tuple[float, float, float] | None = None
+    fit: Ramp | None = None
 
     @property
     def parts(self) -> tuple[Transient, ...]:
         """All of it: this and its remainders."""
         return (self, *self.remainders)
+
+    @property
+    def fits(self) -> list[tuple[Ramp, NDArray[np.bool_]]]:
+        """Ramps that explain the series, and where, (y, x)."""
+        return [(part.fit or part.ramp, part.footprint) for part in self.parts]
+
+    @property
+    def mapped(self) -> tuple[Transient, ...]:
+        """What its map and history are made of: all parts where each has a map of its own, else this alone."""
+        return (self,) if self.map is None else self.parts
 
 
 def is_remainder(new: Transient, whole: Transient, around: NDArray[np.bool_]) -> bool:

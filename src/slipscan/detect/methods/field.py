@@ -23,7 +23,7 @@ from torch import Tensor
 from slipscan.denoise.run import denoise
 from slipscan.detect.histories import Histories, tried_histories
 from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, with_slow_shifted
-from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged
+from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged, timed
 from slipscan.detect.pursuit import MAX_TRANSIENTS
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.seeds import SCANNED_D, seeds
@@ -179,7 +179,7 @@ class FieldSearch:
         best = max((one for one in every if one is not None), key=lambda one: one.tested.statistic, default=None)
         if best is None:
             return 0.0, False
-        return max(best.tested.statistic, 0.0), self.epochs.at_edge(best.timing.ramp, self.settings.edge_epochs)
+        return max(best.tested.statistic, 0.0), self.epochs.at_edge(best.ramp, self.settings.edge_epochs)
 
     def _windows(self) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
         """Windows, and where in each (y, x) bool what is found there is its own."""
@@ -214,13 +214,13 @@ class FieldSearch:
             if own[row, column] and np.abs(part).max() >= 0.99 * np.abs(whole).max():
                 yield Proposal(torch.from_numpy(np.asarray(one.history, float)), "field", map=torch.from_numpy(part))
 
-    def _transient(self, place: tuple[slice, slice], one: Judged) -> Transient:
+    def _transient(self, place: tuple[slice, slice], window: Window, one: Judged, beside: Tensor) -> Transient:
+        close = timed(one, window, self.epochs, beside)
+        ramp, timing = (one.ramp, None) if close is None else (close.typical, close.timing)
         footprint, field = np.zeros(self.track.coarse.shape, bool), np.zeros(self.track.coarse.shape, np.float32)
         footprint[place] = footprint_of(one.tested.map, one.tested.std)
         field[place] = one.tested.map.numpy()
-        return Transient(
-            one.timing.ramp, one.tested.statistic, footprint, (), one.timing, one.proposal.origin, field * footprint
-        )
+        return Transient(ramp, one.tested.statistic, footprint, (), timing, one.proposal.origin, field * footprint)
 
     def _pursued(
         self, place: tuple[slice, slice], own: NDArray[np.bool_], floor: float, at_most: int
@@ -241,9 +241,8 @@ class FieldSearch:
             if best is None:
                 return found
             left = [(value, one) for value, one in left if one.origin == "field"]
-            found.append(self._transient(place, best))
-            ramp = best.timing.ramp
-            beside = torch.cat([beside, torch.from_numpy(ramp.column(self.epochs.time))[:, None]], 1)
+            found.append(self._transient(place, window, best, beside))
+            beside = torch.cat([beside, self.epochs.columns([found[-1].ramp])], 1)
             if len(found) > MAX_TRANSIENTS:
                 raise SlipscanError(
                     f"more than {MAX_TRANSIENTS} transients above a statistic of {floor:.1f}: the noise model does not"
