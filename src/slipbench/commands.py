@@ -122,6 +122,24 @@ def false_alarms(
     print(measure_false_alarms(plan, scenes, rows, page, workers or os.cpu_count() or 1, along_fault))
 
 
+@app.command("planted")
+def planted(
+    archives: Annotated[int, typer.Option(min=1, max=4000, help="family after family")] = 20,
+    rows: Annotated[Path, typer.Option(help="a line an archive: a run goes on there")] = Path(
+        "results/bench/planted.jsonl"
+    ),
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the tables")] = None,
+    plan: Annotated[Path, typer.Option("--plan", help="whose noise the archives have")] = Path(
+        "benchmarks/skill/long.yaml"
+    ),
+    workers: Workers = None,
+) -> None:
+    """Print what a catalogue holds of planted archives of eight years, twelve events and two tracks."""
+    from slipbench.planted_page import measure_planted
+
+    print(measure_planted(archives, plan, rows, workers or os.cpu_count() or 1, page))
+
+
 @app.command("source")
 def source(
     scenes: Annotated[

@@ -113,7 +113,7 @@ def draw_source_scene(key: SourceKey, plan: SkillPlan) -> SourceScene:
     plan = plan.model_copy(update={"twice_as_long": 0.0, "late_share": None, "duration_d": (12.0, 400.0)})
     shape = (plan.pixels, plan.pixels)
     places = [draw_geometry(generator, plan, shape, plan.pixel_m, plan.epochs) for _ in range(2)]
-    places[1] = _other_side(generator, places[0], places[1])
+    places[1] = other_side(generator, places[0], places[1])
     source, cls = _source(generator, key, places[0], plan)
     height = draw_relief(generator, places[0].frame)
     if source.on_relief:
@@ -122,10 +122,10 @@ def draw_source_scene(key: SourceKey, plan: SkillPlan) -> SourceScene:
     noises = [draw_noise(key.family, generator, p.days, height, plan.pixel_m, plan) for p in places]
     gaps = [missing_pixels(generator, (1, *shape), plan.pixel_m, plan.missing_pixels)[0] for _ in places]
     snr = math.exp(generator.uniform(*np.log(SNR)))
-    moved = _displacement(source, places[0])
+    moved = unit_displacement(source, places[0])
     courses = [history(p.days, source.history, source.t50_d, source.duration_d) for p in places]
     maps = [moved @ p.los for p in places]
-    each = np.array([_snr(m, c, p, n, height) for m, c, p, n in zip(maps, courses, places, noises, strict=True)])
+    each = np.array([snr_of(m, c, p, n, height) for m, c, p, n in zip(maps, courses, places, noises, strict=True)])
     size = snr / float(each.max())
     largest = max(float(np.abs(m).max()) for m in maps)
     if key.type != "coseismic":
@@ -151,7 +151,7 @@ def draw_source_scene(key: SourceKey, plan: SkillPlan) -> SourceScene:
     return SourceScene(key, source, tuple(tracks), quakes_of(generator, key.type, source, truth, places[0]), truth)
 
 
-def _other_side(generator: np.random.Generator, one: Geometry, other: Geometry) -> Geometry:
+def other_side(generator: np.random.Generator, one: Geometry, other: Geometry) -> Geometry:
     """The second track looks from the other side, at the dates of its own in the same years."""
     flip = np.array([-1.0, 1.0, 1.0]) if np.sign(one.los[0]) == np.sign(other.los[0]) else np.ones(3)
     start = one.days[0] + float(generator.integers(1, 12))
@@ -162,7 +162,7 @@ def _source(generator: np.random.Generator, key: SourceKey, place: Geometry, pla
     """What moves, and its class."""
     if key.type in ("volumetric", "hydrological"):
         base = draw_source(generator, EventClass(source="volume", depth_km=(2, 10)), place, plan)
-        return _volume(generator, base, key.type, place)
+        return draw_volume(generator, base, key.type, place)
     number = 0 if key.type == "creep_rate_change" else int(generator.integers(len(_CLASSES)))
     cls = _CLASSES[number]
     source = draw_source(generator, cls, place, plan)
@@ -180,7 +180,8 @@ def _source(generator: np.random.Generator, key: SourceKey, place: Geometry, pla
     return replace(source, history=str(generator.choice(("linear", "gaussian_cdf", "raised_cosine"))), t50_d=when), name
 
 
-def _volume(generator: np.random.Generator, base: Source, type_: str, place: Geometry) -> tuple[Source, str]:
+def draw_volume(generator: np.random.Generator, base: Source, type_: str, place: Geometry) -> tuple[Source, str]:
+    """A volume source or a reservoir where another one was drawn, and its class."""
     inner = place.days[0] + np.array([0.25, 0.75]) * np.ptp(place.days)
     timed = replace(base, t50_d=float(generator.uniform(*inner)))
     if type_ == "hydrological":
@@ -209,14 +210,14 @@ def _volume(generator: np.random.Generator, base: Source, type_: str, place: Geo
     ), "dike"  # fmt: skip
 
 
-def _displacement(source: Source, place: Geometry) -> Float32:
+def unit_displacement(source: Source, place: Geometry) -> Float32:
     """Of a source of unit slip, opening or volume (y, x, 3), m."""
     frame = place.frame
     points = (frame.east.ravel().astype(float), frame.north.ravel().astype(float))
     return np.asarray(ground_displacement([source], [points])[0].reshape(*frame.shape, 3), np.float32)
 
 
-def _snr(template: Float, course: Float, place: Geometry, noise: FamilyNoise, height: Float32) -> float:
+def snr_of(template: Float, course: Float, place: Geometry, noise: FamilyNoise, height: Float32) -> float:
     """Matched-filter SNR of an event of this size beside offset, rate, season of a pixel and the delay of an epoch."""
     peak = float(np.abs(template).max())
     if peak == 0 or np.ptp(course) < 0.05:

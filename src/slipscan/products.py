@@ -260,6 +260,9 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         Variable("map_std", ("transient", "y", "x"), "m", "standard deviation of map"),
         Variable("footprint", ("transient", "y", "x"), "1", "1 where the transient is detected", dtype="int8"),
         Variable("history", ("transient", "time"), "1", "fraction of the transient reached at an epoch"),
+        Variable(
+            "change_weight", ("transient", "time"), "1", "weight of an epoch in the sum that is map", required=False
+        ),
         Variable("ongoing", ("transient",), "1", "1 where t95 may lie past the last epoch", dtype="int8"),
         Variable("left_censored", ("transient",), "1", "1 where t05 may lie before the first epoch", dtype="int8"),
         Variable("statistic", ("transient",), "1", "cluster statistic of the transient", dtype="float64"),

@@ -23,6 +23,7 @@ CLOSE_DURATIONS_D: Final = (
     400.0, 480.0, 576.0, 690.0, 830.0, 1095.0,
 )  # fmt: skip
 CLOSE_RELAXATIONS_D: Final = (18.0, 36.0, 72.0, 110.0, 150.0, 220.0, 300.0, 440.0, 600.0, 1095.0)
+USUAL_D: Final = 30.0
 CLOSE_FINENESS: Final = 24.0
 LEAST_STEP_D: Final = 3.0
 REACH_D: Final = 48.0
@@ -70,7 +71,7 @@ def tried_histories(epochs: Epochs) -> Histories:
 
 
 def close_histories(epochs: Epochs, near_d: float) -> Histories:
-    """The same in small steps, with middles about a day: any middle is as likely, and each of the durations."""
+    """The same in small steps, with middles about a day: any middle is as likely, long durations are rarer."""
     length = float(np.ptp(epochs.days))
     out: list[Ramp] = []
     weight: list[float] = []
@@ -79,7 +80,7 @@ def close_histories(epochs: Epochs, near_d: float) -> Histories:
             step, reach = _step(own), REACH_D + own / 2
             new = [Ramp(float(day), own, relaxes) for day in near_d + np.arange(-reach, reach + step / 2, step)]
             out += new
-            weight += [share * step] * len(new)
+            weight += [share * step * _rarity(own)] * len(new)
     return Histories(epochs, out, epochs.columns(out), torch.tensor(weight, dtype=torch.float64).log())
 
 
@@ -100,15 +101,20 @@ def closer_histories(close: Histories, probability: NDArray[np.float64]) -> Hist
         if some:
             number = [durations.index(ramp.duration_d) for ramp in some]
             first, last = max(min(number) - 1, 0), min(max(number) + 1, len(durations) - 1)
-            # Evenly between the durations that were tried, each of which is as likely.
+            # Evenly between the durations that were tried.
             own = np.interp(np.linspace(first, last, CLOSER[1]), np.arange(len(durations)), durations)
             step = _step(durations[last])
             low, high = (edge(ramp.middle_d for ramp in some) for edge in (min, max))
             middles = np.linspace(low - step, high + step, CLOSER[0])
             out += [Ramp(float(day), float(duration), relaxes) for duration in own for day in middles]
             each = share * (middles[1] - middles[0]) * (last - first) / CLOSER[1]
-            weight += [each] * (len(middles) * len(own))
+            weight += [each * _rarity(float(duration)) for duration in own for _ in middles]
     return Histories(close.epochs, out, close.epochs.columns(out), torch.tensor(weight, dtype=torch.float64).log())
+
+
+def _rarity(duration_d: float) -> float:
+    """How likely a duration is beside a step, by the logarithm of durations: long ones are rarer."""
+    return (1 + duration_d / USUAL_D) ** -0.5
 
 
 def _step(duration_d: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 from slipscan.coarse import TILE
 from slipscan.detect.bands import MIN_RELATIVE_NOISE
 from slipscan.detect.ramp import Ramp
-from slipscan.detect.statistic import Filters, amplitudes, filters_of
+from slipscan.detect.statistic import MIN_INFORMATION, MIN_SHAPE, Filters, amplitudes
 from slipscan.detect.track import Track
 from slipscan.fit.clean import take_background, take_delay, take_mean
 from slipscan.fit.delay import RELIEF_M
+from slipscan.fit.ramps import ABSORBED, without
 from slipscan.fit.robust import temporal_std
 
 Float = NDArray[np.float64]
@@ -27,8 +29,16 @@ VALUES: Final = 1 << 24
 """Of a tile's series, whose maps are made at once."""
 
 
+@dataclass(frozen=True)
+class Other:
+    """Another transient beside one: its history, and the mean square of its displacement near that one, m2."""
+
+    ramp: Ramp
+    power: float
+
+
 def amplitude_maps(
-    track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]] = ()
+    track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Other]] = ()
 ) -> tuple[Float32, Float32]:
     """Total displacement of transients and its standard deviation, each (transient, y, x) m, NaN = no data.
 
@@ -37,13 +47,13 @@ def amplitude_maps(
     Parameters
     ----------
     beside
-        of every transient the others that are estimated along with it; (): none
+        of every transient the others; (): none
     """
     rows, cols = track.seen.shape
     out = np.full((2, len(ramps), rows, cols), NO_DATA, np.float32)
     if not ramps:
         return out[0], out[1]
-    filters = _filters(track, ramps, beside or [()] * len(ramps))
+    filters = change_filters(track, ramps, beside)
     for top in range(0, rows, TILE):
         for left in range(0, cols, TILE):
             y, x = slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, cols))
@@ -57,26 +67,54 @@ def amplitude_maps(
 
 
 def coarse_amplitude(
-    track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Ramp] = ()
+    track: Track, ramp: Ramp, pixels: NDArray[np.bool_], beside: Sequence[Other] = ()
 ) -> tuple[Float, Float]:
     """Total displacement of a transient at some pixels (y, x) of the coarse grid, and its standard deviation.
 
     Both are (pixel,) m, 0 where there is no data.
     """
-    filters = _filters(track, [ramp], [beside])
+    filters = change_filters(track, [ramp], [beside])
     chosen = torch.from_numpy(np.flatnonzero(pixels))
     found = _estimated(track, track.cleaned.residual(chosen), track.cleaned.valid[:, chosen], filters)
     amplitude, std = torch.nan_to_num(found, nan=0.0)[:, 0].double().numpy()
     return amplitude, std
 
 
-def _filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Ramp]]) -> Filters:
-    """Filters of ramps, each beside its own others."""
-    each = [
-        filters_of(track.epochs.columns([ramp]), track.epochs, others, track.cleaned.weight)
-        for ramp, others in zip(ramps, beside, strict=True)
-    ]
+def change_filters(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Other]] = ()) -> Filters:
+    """Filters of ramps, each beside rate, season and others, by the best linear unbiased estimate of its size.
+
+    Others are noise of a known history, whose covariance stands beside that of the epochs: as much of them is kept out
+    as is worth its noise. Estimated along, a dozen of them make the noise of a map twice as large.
+    """
+    each = [_beside(track, ramp, others) for ramp, others in zip(ramps, beside or [()] * len(ramps), strict=True)]
     return Filters(*(torch.cat([getattr(one, name) for one in each]) for name in ("matched", "energy", "least")))
+
+
+def change_weights(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequence[Other]] = ()) -> Float:
+    """Weights (transient, time) of the epochs whose sum is the map, where none is missing."""
+    if not ramps:
+        return np.zeros((0, len(track.epochs)))
+    filters = change_filters(track, ramps, beside)
+    information = filters.energy.sum(1, keepdim=True)
+    known = information > filters.least
+    return np.asarray(torch.where(known, filters.matched / information.clamp(min=1e-30), 0.0).double())
+
+
+def _beside(track: Track, ramp: Ramp, others: Sequence[Other]) -> Filters:
+    epochs, weight, column = track.epochs, track.cleaned.weight.double(), track.epochs.columns([ramp])
+    counts = weight > 0
+    shapes = epochs.columns([other.ramp for other in others]) * counts[:, None]
+    spread = shapes * torch.tensor([other.power for other in others], dtype=torch.float64).sqrt()
+    noise = torch.diag(torch.where(counts, 1 / weight.clamp(min=1e-30), 1.0)) + spread @ spread.T
+    root = torch.linalg.cholesky(noise)
+    whitener = torch.linalg.solve_triangular(root, torch.diag(counts.double()), upper=False)
+    scaled = whitener @ column
+    rest = without(scaled, whitener @ epochs.design())
+    kept = rest.square().sum(0) > ABSORBED * scaled.square().sum(0)
+    matched = (whitener.T @ (rest * kept)).T
+    energy = matched * (matched @ noise)
+    least = MIN_INFORMATION * energy.sum(1, keepdim=True) + MIN_SHAPE * weight.sum()
+    return Filters(matched.float(), energy.float(), least.float())
 
 
 def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) -> Float32:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from slipscan.detect.beside import beside_each
 from slipscan.detect.composite import errors_of, is_residue, may_be_step, reached_day, shares_of
-from slipscan.detect.maps import amplitude_maps
+from slipscan.detect.maps import amplitude_maps, change_weights
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.track import Track
 from slipscan.detect.transient import FAULT, Transient
-from slipscan.settings import DetectSettings
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -38,6 +37,8 @@ class Whole:
         (y, x) m, m and bool
     ramps, shares
         histories of the parts, and the share of each in the map
+    weight
+        (time,) of the epochs whose sum is the map
     """
 
     found: Transient
@@ -46,6 +47,7 @@ class Whole:
     footprint: Bool
     ramps: list[Ramp]
     shares: Float
+    weight: Float
 
     def course(self, time: NDArray[np.datetime64]) -> Float:
         """(time,) fraction reached."""
@@ -61,11 +63,9 @@ class Whole:
         return np.where(self.footprint, np.nan_to_num(self.map), np.float32(0.0))
 
 
-def arrays(
-    dataset: xr.Dataset, track: Track, settings: DetectSettings, found: Sequence[Transient], p_values: Sequence[float]
-) -> xr.Dataset:
+def arrays(dataset: xr.Dataset, track: Track, found: Sequence[Transient], p_values: Sequence[float]) -> xr.Dataset:
     """Arrays of the transients product, strongest transient first."""
-    wholes = _wholes(track, settings, found)
+    wholes = _wholes(track, found)
     n, shape = len(wholes), track.seen.shape
     out = xr.Dataset(
         {
@@ -75,6 +75,10 @@ def arrays(
             "history": (
                 ("transient", "time"),
                 np.array([one.course(track.epochs.time) for one in wholes]).reshape(n, len(track.epochs)),
+            ),
+            "change_weight": (
+                ("transient", "time"),
+                np.array([one.weight for one in wholes]).reshape(n, len(track.epochs)),
             ),
             "statistic": ("transient", np.array([one.found.statistic for one in wholes], float)),
             "p_value": ("transient", np.array(p_values, float)),
@@ -93,10 +97,12 @@ def arrays(
     return out.assign_coords({name: dataset[name] for name in ("x", "y", "spatial_ref")})
 
 
-def _wholes(track: Track, settings: DetectSettings, found: Sequence[Transient]) -> list[Whole]:
+def _wholes(track: Track, found: Sequence[Transient]) -> list[Whole]:
     """Maps of all parts, each beside the others, put together."""
     flat = [part for one in found for part in _parts(one)]
-    maps, stds = amplitude_maps(track, [ramp for _, ramp in flat], beside_each(track, settings, flat))
+    ramps, beside = [ramp for _, ramp in flat], beside_each(track, flat)
+    maps, stds = amplitude_maps(track, ramps, beside)
+    weights = change_weights(track, ramps, beside)
     rows, cols = track.seen.shape
     out, first = [], 0
     for one in found:
@@ -104,11 +110,8 @@ def _wholes(track: Track, settings: DetectSettings, found: Sequence[Transient]) 
         first = some.stop
         mask = one.footprint.repeat(track.factor, axis=0).repeat(track.factor, axis=1)[:rows, :cols]
         std = np.sqrt((stds[some] ** 2).sum(axis=0))
-        out.append(
-            Whole(
-                one, maps[some].sum(axis=0), std, mask, [ramp for _, ramp in _parts(one)], shares_of(maps[some], mask)
-            )
-        )
+        shares, weight = shares_of(maps[some], mask), weights[some].sum(axis=0)
+        out.append(Whole(one, maps[some].sum(axis=0), std, mask, ramps[some], shares, weight))
     return out
 
 

@@ -131,7 +131,7 @@ def transients_product(
         attributes that the calibration gives: threshold, false_alarms_per_1e4km2_yr, calibration_id
     """
     start, end = window(track.epochs.time, settings.edge_epochs)
-    out = arrays(dataset, track, settings, found, p_values)
+    out = arrays(dataset, track, found, p_values)
     attrs = dataset.attrs
     until = str(track.epochs.time[-1].astype("datetime64[D]"))
     out.attrs.update(

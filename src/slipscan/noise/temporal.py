@@ -167,11 +167,21 @@ def red_at(noise: xr.Dataset | None, width_km: float) -> float:
     """
     if noise is None or "red_variance" not in noise:
         return 0.0
+    red = with_shrunk_red(noise)["red_variance"].values
+    known = np.isfinite(red)
+    return float(np.interp(np.log(width_km), np.log(noise["band"].values[known]), red[known])) if known.any() else 0.0
+
+
+def with_shrunk_red(noise: xr.Dataset) -> xr.Dataset:
+    """The noise product with the random walks of its bands shrunk towards their mean, as far as it has their errors."""
+    if not {"red_variance", "red_variance_error"} <= set(noise):
+        return noise
     red, error = (noise[name].values.astype(float) for name in ("red_variance", "red_variance_error"))
     known = np.isfinite(red) & np.isfinite(error)
-    if not known.any():
-        return 0.0
-    return float(np.interp(np.log(width_km), np.log(noise["band"].values[known]), shrunk(red[known], error[known])))
+    out = np.full(len(red), np.nan)
+    if known.any():
+        out[known] = shrunk(red[known], error[known])
+    return noise.assign(red_variance=("band", out))
 
 
 def shrunk(values: Float, errors: Float) -> Float:

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 6
+VERSION = 7
 """Raised when results change (`slipscan.versions`)."""

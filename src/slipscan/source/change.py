@@ -203,7 +203,10 @@ def map_noise(
     if noise is not None:
         history = track.dataset["history"].values[list(transients)].astype(float)
         # Several transients of one event: the sum of their histories is what its map multiplies.
-        noise_model = noise_of_product(noise, track.dataset["time"].values, history.mean(axis=0))
+        weight = None
+        if "change_weight" in track.dataset:
+            weight = track.dataset["change_weight"].values[list(transients)].astype(float).sum(axis=0)
+        noise_model = noise_of_product(noise, track.dataset["time"].values, history.mean(axis=0), weight)
         if noise_model is not None:
             return noise_model
         log.warning("the noise product of track %s knows too little: its noise is that of the map", track.name)

@@ -23,6 +23,7 @@ from slipscan.fit.model import days_since_2014, design_matrix
 from slipscan.fit.temporal import random_walk
 from slipscan.noise.parameters import UNKNOWN, model_of
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum
+from slipscan.noise.temporal import with_shrunk_red
 
 Float = NDArray[np.float64]
 Pixels = NDArray[np.integer]
@@ -97,20 +98,25 @@ class MapNoise:
         return 1.0 + np.interp(at, np.log(wavelength), factor)
 
 
-def noise_of_product(noise: xr.Dataset, time: NDArray[np.datetime64], history: Float) -> MapNoise | None:
+def noise_of_product(
+    noise: xr.Dataset, time: NDArray[np.datetime64], history: Float, weight: Float | None = None
+) -> MapNoise | None:
     """The noise of a change from the noise product of its stack; None where the product knows too little.
 
     Parameters
     ----------
     time, history
         (time,) epochs of the change, and the fraction of it that each has seen
+    weight
+        (time,) of the epochs whose sum is the change; None: those that give the history's size beside rate and season
     """
     if noise.attrs.get(UNKNOWN) or not np.isfinite(float(noise["white_std"])):
         return None
-    model = model_of(noise)
+    model = model_of(with_shrunk_red(noise))
     strength = _strengths(noise, model, time)
-    weight = change_weights(time, history, strength)
     if weight is None:
+        weight = change_weights(time, history, strength)
+    if weight is None or not weight.any():
         return None
     white = float((weight**2 * strength**2).sum())
     walk = random_walk(torch.from_numpy(days_since_2014(time))).numpy()

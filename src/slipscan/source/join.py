@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import shapely
@@ -23,6 +25,9 @@ from slipscan.source.sources import local_crs
 JOIN_DISTANCE_KM = 20.0
 """Footprints of two tracks closer than it (10 km around each) may be one event: each track sees other lobes."""
 
+AGREE: Final = 2.0
+"""Standard errors by which the middles of one event may differ in two tracks, and the gap."""
+
 
 @dataclass(frozen=True)
 class TrackTransient:
@@ -40,6 +45,8 @@ class TrackTransient:
         of its cluster
     footprint
         polygons in longitude and latitude
+    t50_error_d
+        of its middle, days; NaN: not known
     """
 
     track: int
@@ -49,6 +56,7 @@ class TrackTransient:
     t95: np.datetime64
     statistic: float
     footprint: MultiPolygon
+    t50_error_d: float = math.nan
 
 
 def footprint_polygons(footprint: NDArray[np.integer], grid: Grid) -> MultiPolygon:
@@ -99,8 +107,9 @@ def join(transients: Sequence[TrackTransient], gap_d: float) -> list[list[TrackT
     """Group transients into events.
 
     Two transients of different tracks are linked when the gap between them in time is shorter than `gap_d`
-    days or half the shorter duration, and their footprints lie within `JOIN_DISTANCE_KM`; what is linked
-    through others is one event too, so that an event may hold several transients of a track.
+    days or half the shorter duration, their middles agree within `gap_d` and twice their errors, and their footprints
+    lie within `JOIN_DISTANCE_KM`; what is linked through others is one event too, so that an event may hold several
+    transients of a track.
 
     Returns
     -------
@@ -131,6 +140,9 @@ def _linked(one: TrackTransient, other: TrackTransient, gap_d: float) -> bool:
     if one.track == other.track:
         return False  # detect has decided that these are two
     if not linked_in_time((one.t05, one.t95), (other.t05, other.t95), gap_d):
+        return False
+    apart = abs((one.t50 - other.t50) / np.timedelta64(1, "D"))
+    if apart > gap_d + AGREE * math.hypot(one.t50_error_d, other.t50_error_d):
         return False
     origin = one.footprint.centroid
     first, second = (in_metres(t.footprint, origin.x, origin.y) for t in (one, other))

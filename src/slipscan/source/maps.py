@@ -83,7 +83,8 @@ def track_maps(dataset: xr.Dataset, track: int, path: str = "memory") -> TrackMa
             np.datetime64(int(one[name].values.astype("datetime64[ns]").astype("int64")), "ns")
             for name in ("t05", "t50", "t95")
         )
-        records.append(TrackTransient(track, number, t05, t50, t95, float(one["statistic"]), footprint))
+        error = float(one["t50_error"]) if "t50_error" in one else math.nan
+        records.append(TrackTransient(track, number, t05, t50, t95, float(one["statistic"]), footprint, error))
     return TrackMaps(str(dataset.attrs.get("track", path)), dataset, grid, los, tuple(records))
 
 

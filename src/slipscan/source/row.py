@@ -26,6 +26,7 @@ from slipscan.source.place import place_of
 from slipscan.source.posterior import Posterior
 from slipscan.source.quakes import QuakeFacts, quake_facts
 from slipscan.source.slip import distribute
+from slipscan.source.times import times_of
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +47,10 @@ class Event:
 
     @property
     def history(self) -> History:
-        """Its times, as the track that sees it best has them."""
+        """Its length by all tracks, and whether it goes on by the one that sees it best."""
         best = strongest(self.members)
         ongoing = bool(self.tracks[best.track].dataset["ongoing"].values[best.number])
-        return History(float((best.t95 - best.t05) / np.timedelta64(1, "D")), ongoing)
+        return History(times_of(self.tracks, self.members).duration_d, ongoing)
 
 
 def empty_columns(event: Event) -> dict[str, Any]:

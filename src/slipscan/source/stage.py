@@ -26,6 +26,7 @@ from slipscan.source.maps import TrackMaps, open_track
 from slipscan.source.place import area_of
 from slipscan.source.row import Event, source_columns, unexplained_columns
 from slipscan.source.significance import false_alarms, p_real
+from slipscan.source.times import times_of
 from slipscan.store import open_zarr
 
 log = logging.getLogger(__name__)
@@ -150,8 +151,8 @@ def event_row(
 
 
 def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]) -> dict[str, Any]:
-    """Times, statistic and provenance: of the track that sees the event best, save where the columns say else."""
-    best = strongest(group)
+    """Times of all tracks; statistic and provenance of the one that sees it best, save where the columns say else."""
+    best, times = strongest(group), times_of(tracks, group)
     track = tracks[best.track]
     one = track.dataset.isel(transient=best.number)
     attrs = track.dataset.attrs
@@ -159,7 +160,7 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
     row: dict[str, Any] = {
         "region": str(attrs["region"]),
         "tracks": ",".join(sorted({tracks[m.track].name for m in group})),
-        "duration_d": float((best.t95 - best.t05) / np.timedelta64(1, "D")),
+        "duration_d": times.duration_d,
         "ongoing": bool(one["ongoing"].item()),
         "left_censored": bool(one["left_censored"].item()),
         "statistic": best.statistic,
@@ -171,9 +172,8 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
         "data_until": max(str(t.dataset.attrs["data_until"]) for t in tracks),
         "slipscan_version": str(attrs["slipscan_version"]),
     }
-    for name in events.DATES:
-        row[name] = str(np.datetime_as_string(getattr(best, name), "D"))
-        row[f"{name}_err_days"] = float(one[f"{name}_error"]) if f"{name}_error" in one else float("nan")
+    for name, date, error in zip(events.DATES, times.dates, times.errors_d, strict=True):
+        row[name], row[f"{name}_err_days"] = str(np.datetime_as_string(date, "D")), error
     return row
 
 
