@@ -51,6 +51,23 @@ def test_a_step_that_epochs_bracket_with_its_earthquake_is_coseismic(quakes):
     assert posterior["coseismic"] == 0 and most_likely(posterior) != "coseismic"
 
 
+def test_a_step_whose_times_are_uncertain_may_be_an_earthquakes(quakes):
+    times = np.datetime64("2019-02-20"), np.datetime64("2019-03-10")
+    apart = quake_facts(quakes, times, EPOCHS, HERE, POTENCY, 50.0)
+    within = quake_facts(quakes, times, EPOCHS, HERE, POTENCY, 50.0, (np.datetime64("2019-03-01"),) * 2)
+    assert not apart.bracketed and within.bracketed
+    assert within.seismic_moment_ratio == apart.seismic_moment_ratio
+
+
+def test_what_was_found_by_the_pattern_of_a_fault_is_not_doubted_twice(quakes):
+    found, history = facts(quakes, "2019-01-10", "2019-02-20"), History(41.0, False)
+    weak = {"slip": 2.0, "volumetric": -1.0, "hydrological": -2.0, "cycle": -1000.0}
+    assert most_likely(type_posterior(weak, history, found)) == "residue"
+    on_fault = type_posterior(weak, history, found, on_fault=True)
+    assert most_likely(on_fault) == "slow_slip" and sum(on_fault.values()) == pytest.approx(1.0)
+    assert most_likely(type_posterior(weak | {"cycle": 40.0}, history, found, on_fault=True)) == "residue"
+
+
 def test_what_begins_before_an_earthquake_is_never_excluded(quakes):
     found = facts(quakes, "2019-01-10", "2019-02-20")
     assert found.days_to_next_m5 == pytest.approx(50.5)

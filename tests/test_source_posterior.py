@@ -13,7 +13,14 @@ from slipscan.noise.simulate import TurbulenceSpectrum, turbulence
 from slipscan.settings import SourceSettings
 from slipscan.source.covariance import MapNoise, change_weights, noise_of_map, noise_of_product
 from slipscan.source.data import Block, Data
-from slipscan.source.explain import FAMILIES, explain_data, family_quantiles, left_of, weighted_quantiles
+from slipscan.source.explain import (
+    FAMILIES,
+    explain_data,
+    family_quantiles,
+    left_of,
+    predicted_in,
+    weighted_quantiles,
+)
 from slipscan.source.faults import MappedFault
 from slipscan.source.models import FAULT, KINDS, POINT, Area, mechanism_log_prior
 from slipscan.source.posterior import Problem, sample
@@ -234,3 +241,36 @@ def test_bad_blocks_are_said_in_a_sentence():
         Data([Block(two, two, np.zeros((2, 3)), two, np.array([[1.0, 2.0], [2.0, 1.0]]))])
     with pytest.raises(SlipscanError, match="no data"):
         Data([])
+
+
+def test_a_value_near_the_event_is_the_mean_over_its_pixel() -> None:
+    """Slip that breaks the surface jumps within a pixel, which holds the mean of both sides."""
+    east, zero = np.array([-500.0, 0.0, 500.0, 4000.0]), np.zeros(4)
+    look = np.tile([0.0, 1.0, 0.0], (4, 1))
+    near = np.array([True, True, True, False])
+    points, cells = (
+        Block(east, zero, look, zero, np.eye(4), near=near, cell_m=cell) for cell in ((0.0, 0.0), (500.0, 500.0))
+    )
+    shape = {
+        "east": 0.0, "north": 0.0, "depth_top": 0.0, "depth": 2e3, "strike": 0.0, "dip": 90.0, "length": 40e3,
+        "width": 4e3, "rake": 0.0,
+    }  # fmt: skip
+    sharp, mean = (predicted_in(block, KINDS["fault"], shape, 1.0, 0.25) for block in (points, cells))
+    assert abs(mean[1]) < 0.01 < 0.3 < abs(mean[0])
+    np.testing.assert_allclose(mean[[0, 2]], sharp[[0, 2]], rtol=0.05)
+    assert mean[3] == pytest.approx(sharp[3])
+    # The sampler has the same.
+    data = Data([cells])
+    rows = {name: torch.tensor([value], dtype=torch.float32) for name, value in shape.items()}
+    seen = data.predicted(KINDS["fault"].moved(data.east, data.north, rows, 0.25))[0]
+    np.testing.assert_allclose(seen.numpy(), mean, atol=1e-4)
+
+
+def test_what_is_white_in_space_is_told_by_neighbours_in_the_map() -> None:
+    generator = np.random.default_rng(0)
+    noise = MapNoise(noise_of_map(np.empty(0), np.full(9, 1e-3), np.empty(0, int), np.empty(0, int), (1.0, 1.0),
+                                  np.empty((0, 3))).spectrum, 1e-6, 1e-7)  # fmt: skip
+    value, quiet = 3e-3 * generator.standard_normal((60, 60)), np.ones((60, 60), bool)
+    quiet[:20, :20], value[:20, :20] = False, 1.0
+    assert noise.with_white_of(value, quiet, (500.0, 500.0)).white == pytest.approx(9e-6, rel=0.1)
+    assert noise.with_white_of(value, quiet & (np.indices((60, 60))[0] > 57), (500.0, 500.0)) == noise

@@ -29,6 +29,7 @@ from slipscan.outputs import parquet_kind
 EVENT_TYPES = (
     "slow_slip", "afterslip", "creep_rate_change", "coseismic", "volumetric", "hydrological", "residue",
 )  # fmt: skip
+SEARCHES = ("fault", "field", "scan")
 GNSS_VERDICTS = ("confirmed", "contradicted", "inconclusive", "insensitive", "no_coverage")
 
 
@@ -76,6 +77,7 @@ SOURCE_COLUMNS = (
     Column("false_alarms", "float64", "to be expected in all scans of the region, as significant, tracks joined"),
     Column("p_real", "float64", "probability that it is neither a false alarm nor a residue"),
     Column("threshold", "float64", "of the statistic, in that track"),
+    Column("found_by", "str", f"searches that found it, comma-separated: {', '.join(SEARCHES)}"),
     Column("false_alarms_per_1e4km2_yr", "float64", "the stated rate that the threshold stands for"),
     Column("calibration_id", "str", "calibration that set the threshold"),
     Column("weights", "str", "weights of the denoiser: name and first digits of the sha256"),

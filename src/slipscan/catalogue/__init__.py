@@ -1,4 +1,4 @@
 """The event table, its increments and the GeoPackage."""
 
-VERSION = 5
+VERSION = 6
 """Raised when results change (`slipscan.versions`)."""

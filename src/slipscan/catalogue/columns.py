@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
-from slipscan.events import EVENT_TYPES, GNSS_COLUMNS, GNSS_VERDICTS
+from slipscan.events import EVENT_TYPES, GNSS_COLUMNS, GNSS_VERDICTS, SEARCHES
 
 Kind = Literal["text", "date", "number", "integer", "truth"]
 KINDS: Final[dict[str, Kind]] = {"str": "text", "float64": "number", "int64": "integer"}
@@ -145,6 +145,7 @@ CERTAINTY: Final = (
     Column("snr", "number", "signal-to-noise ratio of the source, all tracks; its errors count as noise", **POSITIVE),
     Column("statistic", "number", "cluster statistic, the largest of the tracks"),
     Column("threshold", "number", "of the statistic, in that track"),
+    Column("found_by", "text", f"searches that found it, comma-separated: {', '.join(SEARCHES)}"),
     Column("p_value", "number", "of a false alarm this strong anywhere in the scan", **SHARE),
     Column("false_alarms", "number", "to be expected in all scans of the region, as significant as it", **POSITIVE),
     Column("p_real", "number", "probability that it is neither a false alarm nor a residue", **SHARE),

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 7
+VERSION = 8
 """Raised when results change (`slipscan.versions`)."""

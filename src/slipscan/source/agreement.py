@@ -14,7 +14,7 @@ from slipscan.geometry import from_lonlat, to_lonlat
 from slipscan.source.change import STD_FLOOR_M, lattice, nuisance
 from slipscan.source.covariance import noise_of_product
 from slipscan.source.data import Block
-from slipscan.source.explain import moved_by
+from slipscan.source.explain import moved_by, predicted_in
 from slipscan.source.join import TrackTransient
 from slipscan.source.maps import TrackMaps
 from slipscan.source.models import Kind
@@ -67,8 +67,7 @@ def track_verdicts(
     for number, track in enumerate(tracks):
         block = blocks.get(number)
         if block is not None:
-            moved = moved_by(kind, shape, size, block.east, block.north, poisson_ratio)
-            out[track.name] = judged(block, (moved * block.direction).sum(axis=1))
+            out[track.name] = judged(block, predicted_in(block, kind, shape, size, poisson_ratio))
             continue
         statistic = _expected(track, members, noises[number], source, origin, poisson_ratio)
         if statistic is None:

@@ -114,7 +114,7 @@ def track_block(
         covariance,
         nuisance(track, rows, columns),
         distance_km[rows, columns] <= max(size / 4, 2 * max(spacing) / 1e3),
-        cycle_pattern(value, valid, footprint)[rows, columns],
+        cycle_pattern(value, valid, footprint)[rows, columns], (spacing[1], spacing[0]),
     )  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def map_noise(
             weight = track.dataset["change_weight"].values[list(transients)].astype(float).sum(axis=0)
         noise_model = noise_of_product(noise, track.dataset["time"].values, history.mean(axis=0), weight)
         if noise_model is not None:
-            return noise_model
+            return noise_model.with_white_of(value, quiet, (track.grid.spacing[1], track.grid.spacing[0]))
         log.warning("the noise product of track %s knows too little: its noise is that of the map", track.name)
     if int(quiet.sum()) < FEWEST:
         level = np.maximum(std[np.isfinite(std)], STD_FLOOR_M)

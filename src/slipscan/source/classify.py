@@ -50,7 +50,9 @@ class History:
     ongoing: bool
 
 
-def type_posterior(evidence: Mapping[str, float], history: History, quakes: QuakeFacts) -> dict[str, float]:
+def type_posterior(
+    evidence: Mapping[str, float], history: History, quakes: QuakeFacts, on_fault: bool = False
+) -> dict[str, float]:
     """Probability of each of `events.EVENT_TYPES`.
 
     Parameters
@@ -59,9 +61,14 @@ def type_posterior(evidence: Mapping[str, float], history: History, quakes: Quak
         log evidence of 'slip', 'volumetric', 'hydrological' and 'cycle' over that of no source
     history, quakes
         of the event
+    on_fault
+        it was found by the pattern of slip on a mapped fault: noise that has that pattern is among the false alarms of
+        that search, and not counted a second time
     """
     log_family = {family: TRUST * evidence[family] for family in ("slip", "volumetric", "hydrological")}
     log_family |= {"null": TRUST * SELECTED, "cycle": TRUST * (evidence["cycle"] - EDGE)}
+    if on_fault:
+        del log_family["null"]
     total = {family: value + math.log(PRIOR[family]) for family, value in log_family.items()}
     highest = max(total.values())
     share = {family: math.exp(value - highest) for family, value in total.items()}
@@ -72,7 +79,7 @@ def type_posterior(evidence: Mapping[str, float], history: History, quakes: Quak
     for name, part in among.items():
         out[name] = share["slip"] * part
     out |= {"volumetric": share["volumetric"], "hydrological": share["hydrological"]}
-    out["residue"] = share["null"] + share["cycle"]
+    out["residue"] = share.get("null", 0.0) + share["cycle"]
     return out
 
 

@@ -20,6 +20,7 @@ from scipy import fft
 from scipy.linalg import cho_factor, cho_solve
 
 from slipscan.fit.model import days_since_2014, design_matrix
+from slipscan.fit.robust import MAD_TO_STD
 from slipscan.fit.temporal import random_walk
 from slipscan.noise.parameters import UNKNOWN, model_of
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum
@@ -34,6 +35,8 @@ EXPONENT: Final = 8 / 3
 WHITE_SHARES: Final = (0.003, 0.03, 0.12, 0.4, 1.0)
 STRETCHES: Final = (1.8, 3.5)
 AZIMUTHS_DEG: Final = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
+PAIRS: Final = 200
+"""Of quiet neighbours that tell what is white in space."""
 FEWEST: Final = 60
 """Points far from an event that tell the spectrum of its map."""
 SHRUNK_BY: Final = 30.0
@@ -64,6 +67,22 @@ class MapNoise:
     white: float
     gains: tuple[tuple[float, float], ...] = ()
     told_by: str = "map"
+
+    def with_white_of(self, value: Float, quiet: NDArray[np.bool_], pixel_m: tuple[float, float]) -> MapNoise:
+        """The same, with what is white in space told by what neighbours in a map (y, x) differ by where it is `quiet`.
+
+        What walks in time at the scale of pixels (phase bias over vegetation) is more than the white part of the epochs
+        leaves. Where few neighbours tell, it is as it was.
+        """
+        rows, columns = np.array([0, 0]), np.array([0, 1])
+        smooth = replace(self, white=0.0).covariance(rows, columns, pixel_m, np.ones(2))
+        step = np.diff(value, axis=1)[quiet[:, 1:] & quiet[:, :-1]]
+        step = step[np.isfinite(step)]
+        if len(step) < PAIRS:
+            return self
+        variance = (MAD_TO_STD * float(np.median(np.abs(step - np.median(step))))) ** 2
+        apart = float(smooth[0, 0] + smooth[1, 1] - 2 * smooth[0, 1])
+        return replace(self, white=max((variance - apart) / 2, 0.1 * self.white))
 
     def covariance(self, rows: Pixels, columns: Pixels, pixel_m: tuple[float, float], std: Float) -> Float:
         """Covariance (point, point) of pixels, m2.

@@ -20,6 +20,8 @@ from torch import Tensor
 from slipscan.errors import SlipscanError
 
 Float = NDArray[np.float64]
+PARTS = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
+"""Middles of the quarters of a pixel, over a quarter of its sides."""
 JITTER = 1e-6
 """Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
 
@@ -45,6 +47,9 @@ class Block:
         (value,) bool, where the event is; None: everywhere
     cycle
         (value,) m, what an unwrapping error of a whole cycle would look like; None: none is thought of
+    cell_m
+        height and width of the pixels that the values are of: near the event a source is averaged over them, since slip
+        that breaks the surface jumps within one; 0: points
 
     Raises
     ------
@@ -60,6 +65,7 @@ class Block:
     nuisance: Float | None = None
     near: NDArray[np.bool_] | None = None
     cycle: Float | None = None
+    cell_m: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         count = len(self.value)
@@ -82,6 +88,13 @@ class Block:
             raise SlipscanError(
                 "the covariance of a change is not positive definite: give that of a real noise"
             ) from error
+
+    @property
+    def places(self) -> Float:
+        """(value, part, 2) east, north at which a source is evaluated; a value is the mean over its parts."""
+        within = np.zeros(len(self.value), bool) if self.near is None else self.near
+        parts = PARTS * np.array([self.cell_m[1], self.cell_m[0]]) / 4 * within[:, None, None]
+        return np.asarray(np.column_stack([self.east, self.north])[:, None] + parts)
 
     @property
     def unknowns(self) -> int:
@@ -115,10 +128,10 @@ class Data:
         if not blocks:
             raise SlipscanError("there are no data to hold a source against")
         self.blocks = tuple(blocks)
-        places = np.concatenate([np.column_stack([b.east, b.north]) for b in blocks])
-        unique, index = np.unique(places, axis=0, return_inverse=True)
+        places = np.concatenate([b.places for b in blocks])
+        unique, index = np.unique(places.reshape(-1, 2), axis=0, return_inverse=True)
         self.east, self.north = (torch.from_numpy(unique[:, axis].astype(np.float32)) for axis in (0, 1))
-        self._index = torch.from_numpy(index.reshape(-1))
+        self._index = torch.from_numpy(index.reshape(places.shape[:2]))
         self._direction = torch.from_numpy(np.concatenate([b.direction for b in blocks]).astype(np.float32))
         # Transposed: rows of predictions are multiplied from the right.
         self._whitener = [torch.from_numpy(b.whitened(np.eye(len(b.value))).T.astype(np.float32)) for b in blocks]
@@ -138,7 +151,10 @@ class Data:
 
     def predicted(self, moved: Tensor) -> Tensor:
         """Displacements (source, point, 3) in the directions of the values, (source, value), metres."""
-        return (moved[:, self._index] * self._direction).sum(dim=-1)
+        whole = moved[:, self._index[:, 0]]
+        for part in self._index.T[1:]:
+            whole = whole + moved[:, part]
+        return (whole / len(PARTS) * self._direction).sum(dim=-1)
 
     def whiten(self, values: Tensor) -> Tensor:
         """Values (source, value), metres, in units of the noise."""

@@ -190,6 +190,13 @@ def moved_by(kind: Kind, shape: Mapping[str, float], size: float, east: Float, n
     return size * np.asarray(kind.moved(*points, row, nu)[0].numpy())
 
 
+def predicted_in(block: Block, kind: Kind, shape: Mapping[str, float], size: float, nu: float) -> Float:
+    """What one source makes of the values (value,) of a block, metres."""
+    east, north = np.moveaxis(block.places, -1, 0)
+    moved = moved_by(kind, shape, size, east.ravel(), north.ravel(), nu).reshape(*east.shape, 3).mean(axis=1)
+    return np.asarray((moved * block.direction).sum(axis=1))
+
+
 def fitted(explained: Explained, kind: str) -> dict[str, Any]:
     """Of the representative source of a kind: signal-to-noise ratio, reduced chi-square, variance explained."""
     posterior = explained.posteriors[kind]
@@ -198,9 +205,8 @@ def fitted(explained: Explained, kind: str) -> dict[str, Any]:
     size = float(posterior.size[row])
     before = after = energy = 0.0
     for block in explained.data.blocks:
-        moved = moved_by(posterior.kind, shape, size, block.east, block.north, explained.poisson_ratio)
         near = slice(None) if block.near is None else block.near
-        predicted = (moved * block.direction).sum(axis=1)
+        predicted = predicted_in(block, posterior.kind, shape, size, explained.poisson_ratio)
         seen, rest = (left_of(block, v)[near] for v in (block.value, block.value - predicted))
         energy += float((block.whitened(predicted) ** 2).sum())
         before, after = before + float(seen @ seen), after + float(rest @ rest)

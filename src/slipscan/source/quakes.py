@@ -34,7 +34,7 @@ class QuakeFacts:
     seismic_moment_ratio
         summed moment of the earthquakes near the source while it moved, an epoch more on either side, over the event's
     bracketed
-        an earthquake lies between the two epochs that the whole event happened between
+        an earthquake lies between the two epochs that the whole event may have happened between
     follows_share
         moment of the last large earthquake over the event's, where slip began within 30 d after it; else 0
     listed
@@ -56,6 +56,7 @@ def quake_facts(
     place: tuple[float, float],
     potency_m3: float,
     within_km: float,
+    shortest: tuple[np.datetime64, np.datetime64] | None = None,
 ) -> QuakeFacts:
     """How an event stands to the earthquakes near it.
 
@@ -73,6 +74,8 @@ def quake_facts(
         of the source, for its moment; NaN: it is no slip
     within_km
         horizontal distance within which an earthquake counts
+    shortest
+        begin and end of the shortest event that the errors of the times allow; None: `times`
     """
     if quakes is None:
         return QuakeFacts()
@@ -94,8 +97,10 @@ def quake_facts(
     soon = preceding.magnitude[(begin - preceding.time) / _DAY <= AFTER_D]
     if len(soon) and geodetic > 0:
         share = moment(float(soon.max())) / geodetic
+    before, after = _bracket(epochs, *(t.astype("datetime64[s]") for t in shortest or times))
     one_interval = not any(before < epoch < after for epoch in np.asarray(epochs, "datetime64[s]"))
-    return QuakeFacts(to_next, from_last, ratio, one_interval and len(during) > 0, share, True)
+    within = near.chosen((before <= near.time) & (near.time <= after))
+    return QuakeFacts(to_next, from_last, ratio, one_interval and len(within) > 0, share, True)
 
 
 def _summed(quakes: Earthquakes) -> float:

@@ -26,7 +26,7 @@ from slipscan.source.place import place_of
 from slipscan.source.posterior import Posterior
 from slipscan.source.quakes import QuakeFacts, quake_facts
 from slipscan.source.slip import distribute
-from slipscan.source.times import times_of
+from slipscan.source.times import shortest, times_of
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,15 @@ class Event:
     tracks: tuple[TrackMaps, ...]
     members: tuple[TrackTransient, ...]
     origin: tuple[float, float]
+
+    @property
+    def on_fault(self) -> bool:
+        """Whether the search along mapped faults found it in any track."""
+        return any(
+            "found_on_fault" in self.tracks[one.track].dataset
+            and bool(self.tracks[one.track].dataset["found_on_fault"].values[one.number])
+            for one in self.members
+        )
 
     @property
     def history(self) -> History:
@@ -96,7 +105,7 @@ def source_columns(
     """
     out = empty_columns(event)
     facts = _facts(event, explained, settings, quakes)
-    types = type_posterior(explained.evidence, event.history, facts)
+    types = type_posterior(explained.evidence, event.history, facts, event.on_fault)
     chosen = most_likely(types)
     out |= {f"p_{name}": share for name, share in types.items()} | {"type": chosen}
     family = FAMILY_OF[chosen]
@@ -139,6 +148,7 @@ def _facts(event: Event, explained: Explained, settings: SourceSettings, quakes:
     return quake_facts(
         quakes, (best.t05, best.t95), event.tracks[best.track].dataset["time"].values,
         (place["longitude"], place["latitude"]), float(np.median(found["potency_m3"])), reach,
+        shortest(event.tracks[best.track], best),
     )  # fmt: skip
 
 

@@ -166,6 +166,7 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
         "statistic": best.statistic,
         "p_value": min(float(member["p_value"]) for member in members),
         "threshold": float(one["threshold"] if "threshold" in one else attrs["threshold"]),
+        "found_by": ",".join(sorted({_search(member) for member in members})),
         "false_alarms_per_1e4km2_yr": float(attrs["false_alarms_per_1e4km2_yr"]),
         "calibration_id": str(attrs["calibration_id"]),
         "weights": str(attrs["weights"]),
@@ -175,6 +176,14 @@ def _times_and_scan(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]
     for name, date, error in zip(events.DATES, times.dates, times.errors_d, strict=True):
         row[name], row[f"{name}_err_days"] = str(np.datetime_as_string(date, "D")), error
     return row
+
+
+def _search(member: xr.Dataset) -> str:
+    """Which search found a transient."""
+    for name, variable in (("fault", "found_on_fault"), ("field", "found_by_field")):
+        if variable in member and bool(member[variable]):
+            return name
+    return "scan"
 
 
 def _peaks(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]) -> dict[str, float]:

@@ -34,6 +34,13 @@ class Times:
         return float((self.dates[2] - self.dates[0]) / np.timedelta64(1, "D"))
 
 
+def shortest(track: TrackMaps, one: TrackTransient) -> tuple[np.datetime64, np.datetime64]:
+    """Begin and end of a transient that is as short as its errors allow."""
+    early, _, late = (np.timedelta64(round(86400 * d), "s") for d in np.nan_to_num(_errors(track, one.number)))
+    begin, end = one.t05 + early, one.t95 - late
+    return (begin, end) if begin <= end else (one.t50, one.t50)
+
+
 def times_of(tracks: Sequence[TrackMaps], group: Sequence[TrackTransient]) -> Times:
     """Means over the tracks, each by its strongest transient and its error; where errors are unknown, the strongest's.
 
