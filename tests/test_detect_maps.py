@@ -78,3 +78,12 @@ def test_what_did_not_happen_costs_no_noise_and_what_did_leaves_nothing() -> Non
         change_weights(track, ramps[:1], [[Other(one, 1.0) for one in ramps[1:]]]),
     )
     assert (weight**2).sum() < 0.9 * (joint**2).sum()
+
+
+def test_another_of_nearly_the_same_history_makes_a_map_uncertain_and_does_not_hide_it(track: Track) -> None:
+    ramp = ramps_of(track)[1]
+    same = Ramp(ramp.middle_d, 12.0)
+    (alone,), (beside,) = (amplitude_maps(track, [ramp], [others])[1] for others in ([], [Other(same, 1.0)]))
+    known = np.isfinite(alone)
+    assert known.any() and (np.isfinite(beside) == known).all()
+    assert np.median(beside[known] / alone[known]) > 3

@@ -18,7 +18,7 @@ from slipscan.detect.statistic import MIN_INFORMATION, MIN_SHAPE, Filters, ampli
 from slipscan.detect.track import Track
 from slipscan.fit.clean import take_background, take_delay, take_mean
 from slipscan.fit.delay import RELIEF_M
-from slipscan.fit.ramps import ABSORBED, without
+from slipscan.fit.ramps import projected, without
 from slipscan.fit.robust import temporal_std
 
 Float = NDArray[np.float64]
@@ -108,13 +108,12 @@ def _beside(track: Track, ramp: Ramp, others: Sequence[Other]) -> Filters:
     noise = torch.diag(torch.where(counts, 1 / weight.clamp(min=1e-30), 1.0)) + spread @ spread.T
     root = torch.linalg.cholesky(noise)
     whitener = torch.linalg.solve_triangular(root, torch.diag(counts.double()), upper=False)
-    scaled = whitener @ column
-    rest = without(scaled, whitener @ epochs.design())
-    kept = rest.square().sum(0) > ABSORBED * scaled.square().sum(0)
-    matched = (whitener.T @ (rest * kept)).T
+    # Where rate and season leave too little there is no estimate; others never hide one whole, they make it uncertain.
+    alone = projected(column, epochs.design(), weight)
+    kept = bool((alone.square() * weight[:, None]).sum() > MIN_SHAPE * weight.sum())
+    matched = (whitener.T @ without(whitener @ column, whitener @ epochs.design())).T * kept
     energy = matched * (matched @ noise)
-    least = MIN_INFORMATION * energy.sum(1, keepdim=True) + MIN_SHAPE * weight.sum()
-    return Filters(matched.float(), energy.float(), least.float())
+    return Filters(matched.float(), energy.float(), (MIN_INFORMATION * energy.sum(1, keepdim=True)).float())
 
 
 def _strip(track: Track, filters: Filters, values: Float32, y: slice, x: slice) -> Float32:
