@@ -12,7 +12,7 @@ from slipscan.detect.calibration import calibrate
 from slipscan.detect.composite import is_residue, reached_day, shares_of
 from slipscan.detect.crossfit import cross_fitted, power_of_map
 from slipscan.detect.octaves import band_windows, octaves
-from slipscan.detect.proposals import footprint_of
+from slipscan.detect.proposals import footprint_of, timed
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.seeds import seeds
 from slipscan.detect.simulated import _fault
@@ -92,6 +92,31 @@ def test_a_candidate_of_noise_is_noise_and_one_of_an_event_has_its_signal_to_noi
     assert (mask & true).sum() / (mask | true).sum() > 0.5
     # Beside another of the same history nothing is left to test.
     assert cross_fitted(moved, power_of_map(moved, field), course, course[:, None]) is None
+
+
+def test_noise_has_no_step_in_the_course_that_is_told_by_the_other_half() -> None:
+    course, field = torch.from_numpy(STEP.column(TIME)), torch.from_numpy(lobes(0.02).astype("f4"))
+    filters = temporal().filters(course, NOTHING, temporal().every)
+    assert filters is not None
+    sizes = []
+    for seed in range(12):
+        quiet = window(seed, 0.0)
+        found = cross_fitted(quiet, power_of_map(quiet, field), course, NOTHING)
+        assert found is not None
+        sizes.append([float(filters.weights[0] @ one.double()) for one in (found.course, found.crossed)])
+    own, crossed = np.mean(sizes, axis=0)
+    # In the map of all epochs there is the step that their noise has.
+    assert own > 4 * abs(crossed)
+
+
+def test_times_of_what_was_tested_hold_the_truth() -> None:
+    moved = window(0, 0.02)
+    course, field = torch.from_numpy(STEP.column(TIME)), torch.from_numpy(lobes(0.02).astype("f4"))
+    found = cross_fitted(moved, power_of_map(moved, field), course, NOTHING)
+    assert found is not None
+    when = timed(moved, found, STEP.middle_d + 30, Epochs(TIME), NOTHING)
+    assert when is not None
+    assert abs(when.typical.middle_d - STEP.middle_d) < 2 * when.timing.errors_d[1] + 6 and when.timing.errors_d[1] < 12
 
 
 def test_the_other_half_does_not_know_the_red_noise_of_the_first() -> None:

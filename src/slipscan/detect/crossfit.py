@@ -32,6 +32,9 @@ class Tested:
         (time,) that it was tested with, 0 to 1
     course
         (time,) the white series projected on its map of all epochs, its noise being 1
+    crossed
+        (time,) the same of even epochs on the map of the odd ones, and the other way round: the noise of a map is that
+        of no epoch which is projected on it
     map, std
         (y, x) its map of all epochs, less what is likely noise, and the standard deviation of that, m
     """
@@ -39,6 +42,7 @@ class Tested:
     statistic: float
     history: Tensor
     course: Tensor
+    crossed: Tensor
     map: Tensor
     std: Tensor
 
@@ -81,16 +85,24 @@ def cross_fitted(window: Window, power: Tensor, history: Tensor, beside: Tensor)
     (u, s), (v, r), (w, q) = (window.amplitude(filters) for filters in (even, odd, whole))
     common = (window.spread(temporal.covariance(even, odd)) / (s * r)).clamp(-0.95, 0.95)
     own = (1 - common.square()).rsqrt()
+    of_even, of_odd = _template(window, power, u, s), _template(window, power, v, r)
     halves = (
-        _projection(window, _template(window, power, u, s), window.back((v - common * u) * own)),
-        _projection(window, _template(window, power, v, r), window.back((u - common * v) * own)),
+        _projection(window, of_even, window.back((v - common * u) * own)),
+        _projection(window, of_odd, window.back((u - common * v) * own)),
     )
     template = _modes_of(window, _template(window, power, w, q))
     field, std = window.back(template * q / window.whitening), _std(window, power, q)
-    course = window.dot(window.modes * window.whitening, template) / template.abs().square().sum().sqrt().clamp(
-        min=1e-12
+    in_even = temporal.halves[0].whiteners[0].diagonal() > 0
+    white = window.modes * window.whitening
+    course, on_odd, on_even = (
+        _course(window, white, one) for one in (template, _modes_of(window, of_odd), _modes_of(window, of_even))
     )
-    return Tested(sum(halves) / math.sqrt(2), history, course, field, std)
+    return Tested(sum(halves) / math.sqrt(2), history, course, torch.where(in_even, on_odd, on_even), field, std)
+
+
+def _course(window: Window, white: Tensor, template: Tensor) -> Tensor:
+    """White modes (time, ky, kx) projected on a template, (time,), over the noise of that."""
+    return window.dot(white, template) / template.abs().square().sum().sqrt().clamp(min=1e-12)
 
 
 def _template(window: Window, power: Tensor, modes: Tensor, size: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""Where a transient of the scan is: its map in the whitened data, around the cluster that was found.
+"""Where and when a transient of the scan is: its map in the whitened data, around the cluster that was found.
 
-A cluster holds the places of one band above a threshold, which is where noise is low rather than where the event is.
+A cluster holds the places of one band above a threshold, which is where noise is low rather than where the event is,
+and the series of that band less than all of them tell of its times.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.detect.crossfit import cross_fitted
-from slipscan.detect.proposals import Proposal, footprint_of
+from slipscan.detect.proposals import Proposal, footprint_of, timed
 from slipscan.detect.temporal import temporal_model_of
+from slipscan.detect.timing import Posterior
 from slipscan.detect.track import Track
 from slipscan.detect.transient import FAULT, Transient
 from slipscan.detect.window import window_of
@@ -29,8 +31,9 @@ SIDE: Final = 320
 
 
 def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
-    """Transients with the footprints of their maps; a cluster that is larger, or elsewhere, is kept.
+    """Transients with the footprints of their maps, and their times where these tell them better.
 
+    A cluster that is larger than its map, or elsewhere, is kept.
     Those of the search along faults have that of their source.
     """
     if not found:
@@ -60,8 +63,16 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
         footprint = np.zeros_like(one.footprint)
         footprint[place] = footprint_of(seen.map, seen.std)
         meets = (footprint & one.footprint).any() and footprint.sum() >= one.footprint.sum()
-        out.append(replace(one, footprint=footprint) if meets else one)
+        closer = _timed(one, timed(window, seen, one.ramp.middle_d, track.epochs, beside))
+        out.append(replace(closer, footprint=footprint) if meets else closer)
     return out
+
+
+def _timed(one: Transient, seen: Posterior | None) -> Transient:
+    """A transient with the times of its map where their errors are smaller."""
+    if seen is None or (one.timing is not None and one.timing.errors_d[1] <= seen.timing.errors_d[1]):
+        return one
+    return replace(one, ramp=seen.typical, timing=seen.timing)
 
 
 def _around(at: np.ndarray, size: int) -> slice:

@@ -16,6 +16,8 @@ from slipscan.detect.histories import Histories
 from slipscan.detect.ramp import Epochs, Ramp
 from slipscan.detect.timing import Course, Posterior
 from slipscan.detect.window import Window, blurred
+from slipscan.fit.robust import temporal_std
+from slipscan.fit.temporal import TemporalCovariance
 
 FOOTPRINT: Final = 0.3
 """Of a map's own peak: where the event is."""
@@ -88,9 +90,19 @@ def judged(window: Window, proposal: Proposal, tried: Histories, beside: Tensor)
     return best
 
 
-def timed(one: Judged, window: Window, epochs: Epochs, beside: Tensor) -> Posterior | None:
-    """How likely histories in small steps are by the course of what was judged, beside other events (time, n)."""
-    return _course(window, one.tested, epochs, beside).close_posterior(one.ramp.middle_d)
+def timed(window: Window, found: Tested, near_d: float, epochs: Epochs, beside: Tensor) -> Posterior | None:
+    """How likely histories in small steps about a day are, by the cross-fitted course of what was tested.
+
+    Its noise is as large as the differences of consecutive epochs say: what is not stationary in space adds to it.
+    `beside` (time, n) are the histories of other events.
+    """
+    own = window.temporal.mixed(_shares(window, found))
+    white, series = own.white[0].double(), found.crossed.double()
+    known = torch.isfinite(white)
+    scale = temporal_std(series[:, None], known[:, None], torch.where(known, white, 1.0).sqrt())
+    covariance = TemporalCovariance(white * scale.square(), float(own.red[0] * scale.square()))
+    whitener = covariance.whitener(torch.from_numpy(epochs.days))
+    return Course(epochs, series, whitener, torch.cat([own.design, beside], 1)).close_posterior(near_d)
 
 
 def _course(window: Window, found: Tested, epochs: Epochs, beside: Tensor) -> Course:

@@ -215,7 +215,7 @@ class FieldSearch:
                 yield Proposal(torch.from_numpy(np.asarray(one.history, float)), "field", map=torch.from_numpy(part))
 
     def _transient(self, place: tuple[slice, slice], window: Window, one: Judged, beside: Tensor) -> Transient:
-        close = timed(one, window, self.epochs, beside)
+        close = timed(window, one.tested, one.ramp.middle_d, self.epochs, beside)
         ramp, timing = (one.ramp, None) if close is None else (close.typical, close.timing)
         footprint, field = np.zeros(self.track.coarse.shape, bool), np.zeros(self.track.coarse.shape, np.float32)
         footprint[place] = footprint_of(one.tested.map, one.tested.std)
