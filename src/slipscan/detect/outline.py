@@ -26,15 +26,17 @@ from slipscan.detect.window import window_of
 REACH: Final = 0.5
 """Of the cluster's diameter: how far beyond it the map is looked at, at least `REACH_PX`."""
 REACH_PX: Final = 4.0
+WORSE: Final = 2.0
+"""Times as large an error of t50 as in one band, from which the map in all bands is not believed to tell the times."""
 SIDE: Final = 320
 """Pixels of the coarse grid: of the window around a cluster, at most unless the cluster is larger."""
 
 
 def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
-    """Transients with the footprints of their maps, and their times where these tell them better.
+    """Transients with the footprints and the times of their maps.
 
-    A cluster that is larger than its map, or elsewhere, is kept.
-    Those of the search along faults have that of their source.
+    A cluster that is larger than its map, or elsewhere, is kept. Those of the search along faults have the footprint of
+    their source.
     """
     if not found:
         return []
@@ -69,8 +71,8 @@ def outlined(track: Track, found: Sequence[Transient]) -> list[Transient]:
 
 
 def _timed(one: Transient, seen: Posterior | None) -> Transient:
-    """A transient with the times of its map where their errors are smaller."""
-    if seen is None or (one.timing is not None and one.timing.errors_d[1] <= seen.timing.errors_d[1]):
+    """A transient with the times of its map in all bands, unless they are far less certain than those of its band."""
+    if seen is None or (one.timing is not None and seen.timing.errors_d[1] > WORSE * one.timing.errors_d[1]):
         return one
     return replace(one, ramp=seen.typical, timing=seen.timing)
 
