@@ -92,11 +92,11 @@ def measured(key: PlantedKey, plan: SkillPlan) -> Row:
     stated = sum(DETECTION.false_alarms_per_1e4km2_yr * exposure_of(track, DETECTION) for _, track, _ in opened)
     return {
         "id": key.id, "family": key.family, "thresholds": thresholds, "stated": stated,
-        "seconds": {name: round(value, 1) for name, value in seconds.items()}, **_beside_truth(archive, table, grid),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()}, **beside_truth(archive, table, grid),
     }  # fmt: skip
 
 
-def _beside_truth(archive: Archive, table: gpd.GeoDataFrame, grid: pd.DataFrame) -> Row:
+def beside_truth(archive: Archive, table: gpd.GeoDataFrame, grid: pd.DataFrame) -> Row:
     """Events of the truth with their local Mc90 and what was found of each, and all that was found."""
     named = table.assign(event_id=[f"F{number:02d}" for number in range(len(table))], region=REGION)
     found = {row["event_id"]: row for row in named.drop(columns="geometry").to_dict("records")}

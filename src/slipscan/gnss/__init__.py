@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 6
+VERSION = 7
 """Raised when results change (`slipscan.versions`)."""

@@ -1,0 +1,88 @@
+"""Planted archives of slipbench: the same for an id, events in both tracks, and a page that counts right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from event_builders import event
+from slipbench import planted
+from slipbench.plan import SkillPlan, read_plan
+from slipbench.planted import EVENTS, PlantedKey, draw_archive
+from slipbench.planted_page import page_of
+from slipbench.planted_run import beside_truth
+from slipscan import vocabulary
+from slipscan.completeness.node import Found
+from slipscan.completeness.product import table_of
+from slipscan.completeness.sources import Node
+from slipscan.events import SOURCE_COLUMNS, event_table
+
+PLAN = Path(__file__).parents[1] / "benchmarks" / "skill" / "long.yaml"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> SkillPlan:
+    monkeypatch.setattr(planted, "EPOCHS", 80)
+    return read_plan(PLAN).model_copy(update={"pixels": 40})
+
+
+def test_an_archive_is_that_of_its_id_and_both_tracks_see_its_events(
+    small: SkillPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, again = (draw_archive(PlantedKey("A", 0), small) for _ in range(2))
+    other = draw_archive(PlantedKey("A", 1), small)
+    for first, second, third in zip(one.stacks, again.stacks, other.stacks, strict=True):
+        vocabulary.check(first, "stack")
+        assert first.identical(second) and not first["displacement"].equals(third["displacement"])
+    events = one.truth["events"]
+    assert len(events) == EVENTS and [row["t50"] for row in events] == sorted(row["t50"] for row in events)
+    # A source that is too deep for so small a scene is as large as is allowed, and not larger.
+    assert all(max(row["snr"]) <= planted.SNR[1] * 1.001 for row in events)
+    assert max(max(row["snr"]) for row in events) > planted.SNR[0]
+    assert all(row["t05"] <= row["t50"] <= row["t95"] for row in events)
+    assert {row["type"] for row in events} == {"slow_slip", "volumetric"}
+    # The same with events of next to no size: what differs are the events, of both tracks.
+    monkeypatch.setattr(planted, "LARGEST_M", 1e-9)
+    quiet = draw_archive(PlantedKey("A", 0), small)
+    for moved, still in zip(one.stacks, quiet.stacks, strict=True):
+        apart = (moved["displacement"] - still["displacement"]).values
+        assert np.nanmax(np.abs(apart[-1])) > 1e-3 and np.nanmax(np.abs(apart[0])) < 1e-6
+
+
+def row_of(**found: dict[str, Any]) -> dict[str, Any]:
+    """An archive of three events, above the local Mc90, and what was found: each row of the event table by its name."""
+    truth = [
+        event(t50=t50, lon=32.0 + number, mw=mw, rake_deg=180.0, strike_deg=0.0, depth_km=5.0, length_km=10.0)
+        | {"id": f"E{number:02d}", "class": "blind", "snr": [10.0, 20.0]}
+        for number, (t50, mw) in enumerate((("2019-03-01", 6.0), ("2019-08-01", 6.0), ("2020-03-01", 5.0)))
+    ]
+    for one in truth:
+        del one["geometry"]
+    archive = planted.Archive((), {"region": planted.REGION, "events": truth})  # type: ignore[arg-type]
+    node = Node("strike_slip", 0.0, 33.0, 40.0, 5.0, 30.0)
+    grid = table_of([Found(node, mc90=5.5, mc90_std=0.1, mc50=5.3, alone=(5.0,))], planted.REGION, ["T0"])
+    table = event_table([event(**one) for one in found.values()], SOURCE_COLUMNS)
+    about = {"id": "a", "family": "A", "thresholds": [5.0], "stated": 0.5, "seconds": {"source": 1.0}}
+    return about | beside_truth(archive, table, grid)
+
+
+def test_the_page_counts_what_was_found_and_what_is_false() -> None:
+    row = row_of(
+        right={"t50": "2019-03-05", "lon": 32.0, "p_real": 0.99, "mw": 5.9, "t50_err_days": 6.0},
+        weak={"t50": "2019-08-01", "lon": 33.0, "p_real": 0.5, "mw": 6.0, "t50_err_days": 1.0},
+        false={"t50": "2019-12-01", "lon": 34.0, "p_real": 0.95},
+    )
+    assert [one["mc_local"] for one in row["planted"]] == [5.5] * 3
+    text = page_of([row], "slipscan bench planted")
+    assert "| recall above the local Mc90 | 85 % | 95 % | 100 % (2 of 2)" in text
+    assert "| the same, published |  |  | 50 % (1 of 2)" in text
+    assert "| rows of the published view that are no planted event | 10 % | 5 % | 50 % (1 of 2)" in text
+    assert "| the same of all rows |  |  | 33 % (1 of 3)" in text
+    assert "| t50 error, median | 12 d | 6 d | 2 d (2) |" in text
+    assert "| t50 in its 68 % interval | 58-78 % | 64-72 % | 100 % (2 of 2)" in text
+    assert "| Mw error, median, blind | 0.3 | 0.2 | 0.05 (2) |" in text
+    nothing = row_of()
+    assert "| recall above the local Mc90 | 85 % | 95 % | 0 % (0 of 2)" in page_of([nothing], "slipscan bench planted")
