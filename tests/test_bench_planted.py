@@ -61,7 +61,7 @@ def row_of(**found: dict[str, Any]) -> dict[str, Any]:
     ]
     for one in truth:
         del one["geometry"]
-    archive = planted.Archive((), {"region": planted.REGION, "events": truth})  # type: ignore[arg-type]
+    archive = planted.Archive((), {"region": planted.REGION, "events": truth})
     node = Node("strike_slip", 0.0, 33.0, 40.0, 5.0, 30.0)
     grid = table_of([Found(node, mc90=5.5, mc90_std=0.1, mc50=5.3, alone=(5.0,))], planted.REGION, ["T0"])
     table = event_table([event(**one) for one in found.values()], SOURCE_COLUMNS)
