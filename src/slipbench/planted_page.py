@@ -30,7 +30,7 @@ Row = dict[str, Any]
 def measure_planted(archives: int, plan: Path, rows: Path, workers: int, page: Path | None) -> str:
     """Run what has not been run, write the page if asked, and give its text (see `planted_run.run_archives`)."""
     check_outputs([(page, PAGE)] if page is not None else [], [plan])
-    command = f"slipscan bench planted --archives {archives}" + (f" --page {page}" if page else "")
+    command = f"slipscan bench planted --archives {archives} --rows {rows}" + (f" --page {page}" if page else "")
     text = page_of(run_archives(archives, plan, rows, workers), command)
     if page is not None:
         write_text(page, text, PAGE)
