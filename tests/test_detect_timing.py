@@ -58,14 +58,14 @@ def days_of(ramp: Ramp) -> NDArray[np.float64]:
 
 def test_intervals_of_times_hold_the_truth_as_often_as_they_say() -> None:
     inside, generator = [], np.random.default_rng(7)
-    for _ in range(120):
+    for _ in range(80):
         truth = Ramp(float(generator.uniform(*EPOCHS.days[[20, 100]])), float(np.exp(generator.uniform(2, 6))))
         shape = truth.column(TIME)
         size = generator.uniform(8, 16) / np.sqrt(information_of(shape))
         ramp, timing = timed(seen_by_the_scan(size * shape + noise_of(generator)))
         inside.append(np.abs(days_of(ramp) - days_of(truth)) <= timing.errors_d)
-    # 68 %, within three standard errors of 120 draws.
-    np.testing.assert_allclose(np.mean(inside, axis=0), 0.70, atol=0.13)
+    # 68 %, within three standard errors of 80 draws.
+    np.testing.assert_allclose(np.mean(inside, axis=0), 0.70, atol=0.16)
 
 
 def information_of(shape: NDArray[np.float64]) -> float:
@@ -77,7 +77,7 @@ def information_of(shape: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize(("duration", "allowed"), [(0.0, 24.0), (36.0, 24.0), (96.0, 30.0), (400.0, 70.0)])
 def test_the_history_of_a_cluster_is_as_long_as_it_was(duration: float, allowed: float) -> None:
     errors = []
-    for seed in range(16):
+    for seed in range(10):
         generator = np.random.default_rng(seed)
         truth = Ramp(float(generator.uniform(*EPOCHS.days[[30, 90]])), duration)
         shape = truth.column(TIME)
@@ -111,7 +111,7 @@ def test_the_time_of_an_event_in_noise_that_walks_is_better_known_with_it() -> N
     truth = Ramp(float(EPOCHS.days[60]) + 6.0, 0.0)
     first = Ramp(truth.middle_d + 24, 0.0)
     errors: dict[float, list[float]] = {RED: [], 0.0: []}
-    for seed in range(40):
+    for seed in range(24):
         series = 6 * truth.column(TIME) + noise_of(np.random.default_rng(seed), RED)
         for red, own in errors.items():
             own.append(abs(timed(seen_by_the_scan(series, first, red))[0].middle_d - truth.middle_d))

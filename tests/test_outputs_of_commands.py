@@ -48,6 +48,7 @@ WRITES = {
     "bench twin": ("results", "X", "OUT"),
     "bench detect": ("--page", "OUT"),
     "bench source": ("--page", "OUT"),
+    "bench planted": ("--page", "OUT"),
     "bench false-alarms": ("--page", "OUT"),
     "bench real": ("--data", "IN", "--method", "zero", "--page", "OUT"),
 }
