@@ -142,3 +142,16 @@ def test_a_series_that_says_nothing_keeps_the_candidate() -> None:
         steps, ramps=steps.ramps[16:17], columns=steps.columns[:, 16:17], log_prior=torch.zeros(1)
     )
     assert Course(EPOCHS, falling, WHITE, EPOCHS.design()).posterior(only) is None
+
+
+def test_what_may_have_been_a_step_beside_a_gap_is_as_large_as_it_was() -> None:
+    """One epoch after it and then a gap: a ramp that is half way there at that epoch would be twice as large."""
+    kept = np.r_[0:41, 60:120]
+    epochs = Epochs(TIME[kept])
+    truth = Ramp(float(EPOCHS.days[39]) + 6, 0.0)
+    series = 30 * truth.column(TIME[kept]) + noise_of(np.random.default_rng(4))[kept]
+    course = Course(epochs, torch.from_numpy(series), torch.eye(len(kept), dtype=torch.float64), epochs.design())
+    found = course.close_posterior(truth.middle_d)
+    assert found is not None
+    reached = found.typical.column(TIME[kept])[np.flatnonzero(kept == 40)[0]]
+    assert reached > 0.85 and abs(found.typical.middle_d - truth.middle_d) < 2 * found.timing.errors_d[1] + 6

@@ -58,12 +58,15 @@ class Posterior:
         histories
     weight
         (history,) probability
+    evidence
+        (history,) logarithm, before the prior
     likeliest
-        the history of the largest evidence
+        the history of the largest evidence and prior
     """
 
     tried: Histories
     weight: NDArray[np.float64]
+    evidence: NDArray[np.float64]
     likeliest: Ramp
 
     @property
@@ -83,8 +86,14 @@ class Posterior:
 
     @property
     def typical(self) -> Ramp:
-        """The history whose middle and length are the medians; it relaxes where that is more likely than not."""
-        first, middle, last = self.quantiles[:, 1]
+        """The history whose middle and length are the medians; it relaxes where that is more likely than not.
+
+        Where it may have been a step, the likeliest whose times lie in their intervals: how large an event is goes with
+        what an epoch beside a gap has seen of it, and the medians may have it half way there.
+        """
+        low, (first, middle, last), high = self.quantiles.T
+        if high[0] >= low[2] and (near := ((self.reached >= low) & (self.reached <= high)).all(axis=1)).any():
+            return self.tried.ramps[int(np.where(near, self.evidence, -np.inf).argmax())]
         relaxes = bool(self.weight @ [ramp.relaxes for ramp in self.tried.ramps] > 0.5)
         one = Ramp(0.0, 1.0, relaxes)
         return Ramp(float(middle), float(last - first) / (one.reached(SHARES[2]) - one.reached(SHARES[0])), relaxes)
@@ -144,11 +153,11 @@ class Course:
             known, rise = (float(part) for part in self._projected(self.epochs.columns([like])))
             about, spread = rise / max(known, 1e-30), 0.5 * rise / max(known, 1e-30)
         evidence = 0.5 * signal.square() - 0.5 * (amplitude - about).square() / (1 / safe + spread**2)
-        evidence = evidence - 0.5 * torch.log1p(spread**2 * information) + tried.log_prior
-        evidence = torch.where(usable, evidence, -torch.inf)
-        best = int(evidence.argmax())
-        weight = torch.exp(evidence - evidence[best]).numpy()
-        return Posterior(tried, weight / weight.sum(), tried.ramps[best])
+        evidence = torch.where(usable, evidence - 0.5 * torch.log1p(spread**2 * information), -torch.inf)
+        believed = evidence + tried.log_prior
+        best = int(believed.argmax())
+        weight = torch.exp(believed - believed[best]).numpy()
+        return Posterior(tried, weight / weight.sum(), evidence.numpy(), tried.ramps[best])
 
     def _projected(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Information and product with the series (history,) of what the design leaves of columns; 0 if nothing."""
