@@ -82,7 +82,7 @@ def test_it_says_what_the_stages_say(stack, tmp_path: Path) -> None:
     events, _ = read_events(tmp_path / "events.parquet")
     again = slipscan.invert(stack, transients, **FEW)
     assert list(again.columns) == list(events.columns)
-    for column in ("type", "t05", "region", "calibration_id"):
+    for column in ("type", "t05", "region", "calibration_id", "found_by", "t50_err_days"):
         assert list(again[column]) == list(events[column])
     for column in ("longitude", "depth_km", "variance_explained", "peak_positive_mm", "area_km2", "statistic"):
         np.testing.assert_allclose(again[column], events[column], rtol=1e-3)

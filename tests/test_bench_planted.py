@@ -65,7 +65,14 @@ def row_of(**found: dict[str, Any]) -> dict[str, Any]:
     node = Node("strike_slip", 0.0, 33.0, 40.0, 5.0, 30.0)
     grid = table_of([Found(node, mc90=5.5, mc90_std=0.1, mc50=5.3, alone=(5.0,))], planted.REGION, ["T0"])
     table = event_table([event(**one) for one in found.values()], SOURCE_COLUMNS)
-    about = {"id": "a", "family": "A", "thresholds": [5.0], "stated": 0.5, "seconds": {"source": 1.0}}
+    about = {
+        "id": "a",
+        "family": "A",
+        "thresholds": [5.0],
+        "code": "detect 1, source 1",
+        "stated": 0.5,
+        "seconds": {"source": 1.0},
+    }
     return about | beside_truth(archive, table, grid)
 
 

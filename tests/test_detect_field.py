@@ -103,7 +103,7 @@ def test_noise_has_no_step_in_the_course_that_is_told_by_the_other_half() -> Non
         quiet = window(seed, 0.0)
         found = cross_fitted(quiet, power_of_map(quiet, field), course, NOTHING)
         assert found is not None
-        sizes.append([float(filters.weights[0] @ one.double()) for one in (found.course, found.crossed)])
+        sizes.append([float(filters.weights[0] @ one.double()) for one in (found.course, found.held_out)])
     own, crossed = np.mean(sizes, axis=0)
     # In the map of all epochs there is the step that their noise has.
     assert own > 4 * abs(crossed)

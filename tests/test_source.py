@@ -79,15 +79,15 @@ def reversed_slip(fault):
 )
 def test_slip_is_recovered_with_its_sense(tmp_path, thrust, fault, rake, attrs):
     paths = thrust if attrs is None else both_tracks(tmp_path, fault, **attrs)
-    table, _ = explained(paths, tmp_path)
+    table, _ = explained(paths, tmp_path, max_points=180, particles=160)
     assert len(table) == 1
     event = table.iloc[0]
     assert event["type"] == "slow_slip"
-    # Of a tenth of the points and particles the posterior is wide, and the truth is in it.
+    # Of few points and particles the posterior is wide, and the truth is in it.
     assert event["mw_50"] == pytest.approx(moment_magnitude(fault.potency_m3), abs=0.35)
     assert event["mw_16"] < event["mw_50"] < event["mw_84"]
     assert event["depth_km_50"] == pytest.approx(fault.depth / 1e3, rel=0.6)
-    assert kilometres_apart(event, fault) < 5
+    assert kilometres_apart(event, fault) < 4
     assert np.cos(np.deg2rad(event["rake_deg"] - rake)) > np.cos(np.deg2rad(35))
     assert abs(np.sin(np.deg2rad(event["strike_deg"] - fault.strike_deg))) < np.sin(np.deg2rad(20))
     assert event["variance_explained"] > 0.7

@@ -57,8 +57,14 @@ def page_of(rows: Sequence[Row], command: str) -> str:
         _by_snr(rows),
         "## By family",
         _by_family(rows),
+        f"Rows are of the code that measured them: {_versions(rows)}.",
         "Seconds of one core an archive: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()) + ".",
     ]) + "\n"  # fmt: skip
+
+
+def _versions(rows: Sequence[Row]) -> str:
+    """Versions of detect and source that rows are of."""
+    return ", ".join(sorted({str(row["code"]) for row in rows}))
 
 
 def _planted(rows: Sequence[Row], keep: Callable[[Row], bool] = lambda _: True) -> list[tuple[Row, Row | None]]:

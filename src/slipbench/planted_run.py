@@ -32,6 +32,7 @@ from slipscan.noise.stage import estimate_noise
 from slipscan.settings import CompletenessSettings, DetectSettings, NoiseSettings, SourceSettings
 from slipscan.source.maps import track_maps
 from slipscan.source.stage import explain
+from slipscan.versions import version_of
 
 Row = dict[str, Any]
 
@@ -91,7 +92,9 @@ def measured(key: PlantedKey, plan: SkillPlan) -> Row:
         grid = completeness(opened, GRID, DETECTION)
     stated = sum(DETECTION.false_alarms_per_1e4km2_yr * exposure_of(track, DETECTION) for _, track, _ in opened)
     return {
-        "id": key.id, "family": key.family, "thresholds": thresholds, "stated": stated,
+        "id": key.id, "family": key.family,
+        "code": f"detect {version_of('detect')}, source {version_of('source')}",
+        "thresholds": thresholds, "stated": stated,
         "seconds": {name: round(value, 1) for name, value in seconds.items()}, **beside_truth(archive, table, grid),
     }  # fmt: skip
 

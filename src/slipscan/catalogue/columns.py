@@ -91,23 +91,14 @@ TIMES: Final = (
     Column("t05", "date", "5 % of the moment released", required=True),
     Column("t50", "date", "50 % of the moment released", required=True),
     Column("t95", "date", "95 % of the moment released", required=True),
-    Column(
-        "t05_err_days",
-        "number",
-        "half the width of the 68 % interval of t05, all tracks together; NULL: unknown",
-        **POSITIVE,
-    ),
-    Column(
-        "t50_err_days",
-        "number",
-        "half the width of the 68 % interval of t50, all tracks together; NULL: unknown",
-        **POSITIVE,
-    ),
-    Column(
-        "t95_err_days",
-        "number",
-        "half the width of the 68 % interval of t95, all tracks together; NULL: unknown",
-        **POSITIVE,
+    *(
+        Column(
+            f"{name}_err_days",
+            "number",
+            f"half the width of the 68 % interval of {name}, all tracks together; NULL: unknown",
+            **POSITIVE,
+        )
+        for name in ("t05", "t50", "t95")
     ),
     Column("duration_days", "number", "t95 - t05", of="duration_d", **POSITIVE),
     Column("ongoing", "truth", "t95 may lie past the last epoch", required=True),

@@ -32,7 +32,7 @@ class Tested:
         (time,) that it was tested with, 0 to 1
     course
         (time,) the white series projected on its map of all epochs, its noise being 1
-    crossed
+    held_out
         (time,) the same of even epochs on the map of the odd ones, and the other way round: the noise of a map is that
         of no epoch which is projected on it
     map, std
@@ -42,7 +42,7 @@ class Tested:
     statistic: float
     history: Tensor
     course: Tensor
-    crossed: Tensor
+    held_out: Tensor
     map: Tensor
     std: Tensor
 

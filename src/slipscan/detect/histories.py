@@ -62,11 +62,11 @@ def tried_histories(epochs: Epochs) -> Histories:
     days = epochs.days
     between = (days[1:] + days[:-1]) / 2
     length = float(np.ptp(days))
-    out = [Ramp(day, own) for own in DURATIONS_D if own <= length for day in _spaced(between, own / FINENESS)]
+    out = [Ramp(day, own) for own in DURATIONS_D if own <= length for day in spaced(between, own / FINENESS)]
     for own in RELAXATIONS_D:
         if own <= length:
             one = Ramp(0.0, own, relaxes=True)
-            out += [Ramp(day - one.start_d, own, relaxes=True) for day in _spaced(between, own / FINENESS)]
+            out += [Ramp(day - one.start_d, own, relaxes=True) for day in spaced(between, own / FINENESS)]
     return Histories(epochs, out, epochs.columns(out), torch.zeros(len(out), dtype=torch.float64))
 
 
@@ -121,7 +121,8 @@ def _step(duration_d: float) -> float:
     return max(LEAST_STEP_D, duration_d / CLOSE_FINENESS)
 
 
-def _spaced(days: NDArray[np.float64], least: float) -> list[float]:
+def spaced(days: NDArray[np.floating], least: float) -> list[float]:
+    """Days (n,), ascending, no closer to one another than so many days."""
     kept = [float(days[0])]
     for day in days[1:]:
         if day - kept[-1] >= least:

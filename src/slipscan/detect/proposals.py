@@ -97,7 +97,7 @@ def timed(window: Window, found: Tested, near_d: float, epochs: Epochs, beside: 
     `beside` (time, n) are the histories of other events.
     """
     own = window.temporal.mixed(_shares(window, found))
-    white, series = own.white[0].double(), found.crossed.double()
+    white, series = own.white[0].double(), found.held_out.double()
     known = torch.isfinite(white)
     scale = temporal_std(series[:, None], known[:, None], torch.where(known, white, 1.0).sqrt())
     covariance = TemporalCovariance(white * scale.square(), float(own.red[0] * scale.square()))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from slipscan.detect.histories import Histories, close_histories, closer_histories
 from slipscan.detect.ramp import Epochs, Ramp
+from slipscan.fit.ramps import without
 
 SHARES: Final = (0.05, 0.5, 0.95)
 QUANTILES: Final = (0.16, 0.5, 0.84)
@@ -161,12 +162,8 @@ class Course:
 
     def _projected(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Information and product with the series (history,) of what the design leaves of columns; 0 if nothing."""
-        basis = self.whitener @ self.design
-        basis = basis / basis.square().sum(0).sqrt().clamp(min=1e-30)
-        left, size, _ = torch.linalg.svd(basis, full_matrices=False)
-        left = left[:, size > 1e-6 * size[0]]
         scaled = self.whitener @ columns
-        rest = scaled - left @ (left.T @ scaled)
+        rest = without(scaled, self.whitener @ self.design)
         information, product = rest.square().sum(0), rest.T @ (self.whitener @ self.series.double())
         usable = information > ESTIMABLE * scaled.square().sum(0)
         return torch.where(usable, information, 0.0), torch.where(usable, product, 0.0)

@@ -25,6 +25,8 @@ from slipscan.source.join import footprint_polygons
 
 TIMES: Final = ("t05", "t50", "t95")
 OF_TRANSIENT: Final = ("statistic", "p_value", "false_alarms", "ongoing", "left_censored")
+MORE: Final = ("threshold", "t05_error", "t50_error", "t95_error", "found_on_fault", "found_by_field")
+"""Of a transient, where the product has them: the source stage would else doubt what a search along faults found."""
 OF_SCAN: Final = (
     "region", "track", "detector", "threshold", "false_alarms_per_1e4km2_yr", "calibration_id", "weights",
 )  # fmt: skip
@@ -37,8 +39,9 @@ def table_of(product: xr.Dataset) -> gpd.GeoDataFrame:
     columns = {name: product[name].values for name in (*TIMES, *OF_TRANSIENT)}
     columns |= {name: columns[name].astype(bool) for name in ("ongoing", "left_censored")}
     frame = pd.DataFrame(columns).assign(**{name: product.attrs[name] for name in OF_SCAN})
-    if "threshold" in product:
-        frame["threshold"] = product["threshold"].values
+    for name in MORE:
+        if name in product:
+            frame[name] = product[name].values
     return gpd.GeoDataFrame(frame, geometry=footprints, crs="EPSG:4326")
 
 
@@ -58,6 +61,9 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
     calibrated = {name: scan[name] for name in ("threshold", "false_alarms_per_1e4km2_yr", "calibration_id")}
     product = transients_product(stack, track, settings, found, list(table["p_value"]), calibrated).assign_attrs(scan)
     product["false_alarms"] = ("transient", table["false_alarms"].to_numpy(float))
+    for name in MORE:
+        if name in table:
+            product[name] = ("transient", table[name].to_numpy(float))
     return vocabulary.annotate(product, "transients")
 
 

@@ -21,7 +21,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from slipscan.denoise.run import denoise
-from slipscan.detect.histories import Histories, tried_histories
+from slipscan.detect.histories import Histories, spaced, tried_histories
 from slipscan.detect.nulls import BLOCKS, SIMULATED, null_order, with_slow_shifted
 from slipscan.detect.proposals import Judged, Proposal, footprint_of, judged, timed
 from slipscan.detect.pursuit import MAX_TRANSIENTS
@@ -95,7 +95,7 @@ class FieldSearch:
         epochs = self.track.epochs
         object.__setattr__(self, "tried", tried_histories(epochs))
         between = (epochs.days[1:] + epochs.days[:-1]) / 2
-        scanned = [Ramp(float(day), own) for own in SCANNED_D for day in _thinned(between, own / 4)]
+        scanned = [Ramp(float(day), own) for own in SCANNED_D for day in spaced(between, own / 4)]
         object.__setattr__(self, "scanned", scanned)
 
     @property
@@ -288,11 +288,3 @@ def _own(part: slice, size: int) -> slice:
     first = part.start if number == 0 else (every[number - 1].stop + part.start) // 2
     last = part.stop if number == len(every) - 1 else (every[number + 1].start + part.stop) // 2
     return slice(first - part.start, last - part.start)
-
-
-def _thinned(days: NDArray[np.floating], least: float) -> list[float]:
-    kept = [float(days[0])]
-    for day in days[1:]:
-        if day - kept[-1] >= least:
-            kept.append(float(day))
-    return kept
