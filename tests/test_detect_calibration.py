@@ -76,13 +76,13 @@ def test_a_null_by_its_filters_is_the_scan_of_a_shuffled_stack(kind: str) -> Non
 
 
 def test_the_tail_states_the_rate_it_was_drawn_from() -> None:
-    maxima = 5 + np.random.default_rng(0).exponential(2.0, 4000)
+    maxima = np.sqrt(25 + np.random.default_rng(0).exponential(20.0, 4000))
     tail = fit_tail(maxima, exposure_each=0.5)
-    # A share exp(-(s - 5) / 2) of the maxima is above s: as many of Poisson's counts of twice the rate are not 0.
+    # A share exp(-(s^2 - 25) / 20) of the maxima is above s: as many of Poisson's counts of twice the rate are not 0.
     # The shape is known to 1 / sqrt(2000 excesses): 3 % near the data's middle, a third far out in the tail.
-    for statistic, tolerance in ((7.0, 0.1), (9.0, 0.15), (13.0, 0.3), (17.0, 0.6)):
-        assert float(tail.rate_above(statistic)) == pytest.approx(
-            -2 * np.log1p(-np.exp(-(statistic - 5) / 2)), rel=tolerance
+    for energy, tolerance in ((45.0, 0.1), (65.0, 0.15), (105.0, 0.3), (145.0, 0.6)):
+        assert float(tail.rate_above(energy**0.5)) == pytest.approx(
+            -2 * np.log1p(-np.exp(-(energy - 25) / 20)), rel=tolerance
         )
     assert float(tail.rate_above(tail.threshold(0.01))) == pytest.approx(0.01, rel=1e-6)
 
@@ -106,7 +106,7 @@ def test_the_worse_kind_of_null_sets_the_threshold(tmp_path: Path) -> None:
 
 
 def test_nulls_without_any_cluster_still_state_a_bound() -> None:
-    assert fit_tail(np.zeros(10), 0.5) == Tail(start=0.0, rate=0.2, shape=0.0, scale=1.0, exposure=0.5)
+    assert fit_tail(np.zeros(10), 0.5) == Tail(energy=0.0, rate=0.2, shape=0.0, scale=1.0, exposure=0.5)
 
 
 def test_calibration_does_not_depend_on_threads_and_comes_from_the_cache(tmp_path: Path) -> None:

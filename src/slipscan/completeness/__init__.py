@@ -1,4 +1,4 @@
 """Magnitude of completeness: events injected into a region's own noise, and searched for."""
 
-VERSION = 4
+VERSION = 5
 """Raised when results change (`slipscan.versions`)."""

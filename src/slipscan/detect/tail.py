@@ -25,23 +25,24 @@ NO_GAIN = 1e-6
 
 @dataclass(frozen=True)
 class Tail:
-    """The false-alarm rate above `start`.
+    """The false-alarm rate above a statistic.
 
-    A generalised Pareto tail (Coles 2001, ch. 4) of the strongest cluster of a null stack: a share
-    `rate` x `exposure` x (1 + shape (s - start) / scale)^(-1 / shape) of all reaches s. False alarms come at random
-    (Poisson), so that their mean number in a stack is -log(1 - share).
+    A generalised Pareto tail (Coles 2001, ch. 4) of the square of the strongest cluster's statistic in a null stack: a
+    share `rate` x `exposure` x (1 + shape (s^2 - energy) / scale)^(-1 / shape) of all reaches s. The square is an
+    energy, whose tail is exponential (shape 0) where the noise is Gaussian. False alarms come at random (Poisson), so
+    that their mean number in a stack is -log(1 - share).
 
     Attributes
     ----------
-    start, shape, scale
-        of the tail
+    energy, shape, scale
+        where the tail begins, its shape and scale, of squares
     rate
-        share at `start`, over `exposure`
+        share at `energy`, over `exposure`
     exposure
         of one null stack, 10,000 km2 x years; 0: small beside one over the rate
     """
 
-    start: float
+    energy: float
     rate: float
     shape: float
     scale: float
@@ -49,16 +50,16 @@ class Tail:
 
     def rate_above(self, statistic: Float | float) -> Float:
         """False alarms per 10,000 km2 and year with a statistic at or above `statistic`."""
-        excess = np.maximum(np.asarray(statistic, float) - self.start, 0.0)
+        excess = np.maximum(np.asarray(statistic, float) ** 2 - self.energy, 0.0)
         rate = np.asarray(self.rate * stats.genpareto.sf(excess, self.shape, scale=self.scale))
         return rate if self.exposure == 0 else -np.log1p(-np.minimum(rate * self.exposure, MOST)) / self.exposure
 
     def threshold(self, rate: float) -> float:
-        """The statistic at which the tail reaches a rate; `start` where the rate is larger than the tail's."""
+        """The statistic at which the tail reaches a rate; that of `energy` where the rate is larger than the tail's."""
         share = rate if self.exposure == 0 else -math.expm1(-rate * self.exposure) / self.exposure
         if share >= self.rate:
-            return self.start
-        return self.start + float(stats.genpareto.isf(share / self.rate, self.shape, scale=self.scale))
+            return self.energy**0.5
+        return (self.energy + float(stats.genpareto.isf(share / self.rate, self.shape, scale=self.scale))) ** 0.5
 
 
 def fit_tail(maxima: Float, exposure_each: float) -> Tail:
@@ -76,7 +77,7 @@ def fit_tail(maxima: Float, exposure_each: float) -> Tail:
     Maxima of independent stacks, not all clusters: at the rates that matter a stack holds at most one
     false alarm, and the clusters of one stack are not independent.
     """
-    values = np.sort(np.asarray(maxima, float))
+    values = np.sort(np.asarray(maxima, float)) ** 2
     positive = values[values > 0]
     if not len(positive):
         # No cluster at all in any null: the rate is below one in the whole exposure; the tail is unknown.
