@@ -13,7 +13,7 @@ GROUND = {
     "units", "plausible", "arguments", "configuration", "earthquakes", "isolated", "longitudes", "models", "png",
     "products", "settings_archive", "settings_catalogue", "settings_completeness", "settings_gnss", "settings_source",
     "events_source", "space", "faults",
-    "patches", "texts", "workers",
+    "patches", "texts", "vintage", "workers",
 }  # fmt: skip
 FIRST_FLOOR = {"forward", "noise.simulate", "synthetic"}
 FLOW = ["archive", "timeseries", "noise", "denoise", "detect", "source", "completeness", "gnss", "catalogue", "report"]

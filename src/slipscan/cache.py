@@ -20,7 +20,7 @@ from slipscan.atomic import clean_up, discard, written_beside
 from slipscan.errors import SlipscanError
 from slipscan.outputs import OWN
 
-KINDS = ("calibrations", "completeness", "crops", "nulls", "settled", "troposphere", "windows")
+KINDS = ("calibrations", "completeness", "crops", "nulls", "settled", "troposphere", "vintages", "windows")
 """Kinds of entries, each below its first two digits."""
 OTHERS = ("downloads", "granules", "hyp3")
 """What else lies in a cache: files as received, simulated frames, orders."""

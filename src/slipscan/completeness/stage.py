@@ -21,15 +21,19 @@ from slipscan.completeness import VERSION, product
 from slipscan.completeness.ground import Ground, ground_of
 from slipscan.completeness.node import Found, complete_from
 from slipscan.completeness.sources import ORIENTATIONS, Node
+from slipscan.detect import VERSION as DETECT_VERSION
 from slipscan.detect import calibration as calibrations
 from slipscan.detect.calibration import Calibration
 from slipscan.detect.track import Track, open_track
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid, to_lonlat
 from slipscan.longitudes import in_range, near
+from slipscan.noise import VERSION as NOISE_VERSION
 from slipscan.noise.temporal import red_at
 from slipscan.outputs import check_outputs
 from slipscan.settings import CompletenessSettings, DetectSettings
+from slipscan.stack import open_stack
+from slipscan.vintage import Vintage, vintage_of
 from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
@@ -53,7 +57,8 @@ def write_completeness(
 ) -> None:
     """Inject events into the tracks of a region and write the grid of magnitudes of completeness to `out`.
 
-    The result is kept in the cache under the sha256 of everything that enters, as a calibration is.
+    The result is kept in the cache as a calibration is: under the sha256 of everything that enters, and as that of a
+    vintage.
 
     Parameters
     ----------
@@ -73,19 +78,58 @@ def write_completeness(
     """
     inputs = [*stacks, *calibration_files, *noise_files, *([cache_dir] if cache_dir else [])]
     check_outputs([(out, product.KIND)], inputs)
-    opened = _opened(stacks, calibration_files, noise_files, detection, until)
+    same = _vintage(stacks, calibration_files, settings, detection, bool(noise_files), until, cache_dir)
+    if same is not None and (stored := same.find()) is not None:
+        log.info("completeness of the epochs up to %s, as it was made before", until)
+        table, about = product.read(stored)
+    else:
+        opened = _opened(stacks, calibration_files, noise_files, detection, until)
+        table, about = _made(opened, settings, detection, cache_dir, threads)
+        if same is not None:
+            with same.written() as beside:
+                product.write(beside, table, about)
+    _say(table)
+    product.write(out, table, about)
+
+
+def _vintage(
+    stacks: Sequence[Path],
+    calibration_files: Sequence[Path],
+    settings: CompletenessSettings,
+    detection: DetectSettings,
+    with_noise: bool,
+    until: str | None,
+    cache_dir: Path | None,
+) -> Vintage | None:
+    """That of a grid."""
+    if until is None or cache_dir is None:
+        return None
+    parts = [
+        f"completeness {VERSION} {DETECT_VERSION} noise {NOISE_VERSION if with_noise else None}",
+        settings.model_dump_json(), detection.model_dump_json(),
+        *(calibrations.read(file).id for file in calibration_files),
+    ]  # fmt: skip
+    return vintage_of(cache_dir, [open_stack(stack, in_memory=False) for stack in stacks], until, parts)
+
+
+def _made(
+    opened: Sequence[Opened],
+    settings: CompletenessSettings,
+    detection: DetectSettings,
+    cache_dir: Path | None,
+    threads: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The grid and what it says of itself, from the cache where the same was made before."""
     about = _about(opened, settings, detection)
     key = _key(opened, about, detection)
     if (stored := cache.find(cache_dir, "completeness", key)) is not None:
         log.info("completeness from the cache, key %s", key[:12])
-        table, about = product.read(stored)
-    else:
-        table = completeness(opened, settings, detection, threads)
-        if cache_dir is not None:
-            with cache.written(cache.path(cache_dir, "completeness", key)) as beside:
-                product.write(beside, table, about)
-    _say(table)
-    product.write(out, table, about)
+        return product.read(stored)
+    table = completeness(opened, settings, detection, threads)
+    if cache_dir is not None:
+        with cache.written(cache.path(cache_dir, "completeness", key)) as beside:
+            product.write(beside, table, about)
+    return table, about
 
 
 def _opened(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -20,10 +21,15 @@ from slipscan.detect.calibration import Calibration, calibrate
 from slipscan.detect.faults.scan import fault_search
 from slipscan.detect.method import Search
 from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED
+from slipscan.detect.registry import reads_field
 from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.detect.transient import Transient
+from slipscan.noise import VERSION as NOISE_VERSION
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
+from slipscan.stack import open_stack
+from slipscan.store import open_zarr
+from slipscan.vintage import Vintage, vintage_of
 from slipscan.workers import in_order
 
 log = logging.getLogger(__name__)
@@ -31,7 +37,7 @@ log = logging.getLogger(__name__)
 Maxima = list[tuple[float, bool]]
 """Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
 
-VERSION: Final = 10
+VERSION: Final = 11
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""
@@ -54,11 +60,54 @@ def write_calibration(
 ) -> None:
     """Calibrate a stack with epochs up to `until` and write the calibration to `out`.
 
-    The result is kept in the cache under the sha256 of everything that enters, so that new epochs past `until` do not
-    change or recompute it.
+    The result is kept in the cache under the sha256 of everything that enters; with `until` also as that of a vintage
+    (`slipscan.vintage`), which new epochs past it do not change or recompute.
     """
     check_outputs([(out, calibration_module.KIND)], [stack, *(path for path in (denoised, noise, cache_dir) if path)])
-    _, track = open_track(stack, settings, denoised, until, noise)
+    same = _vintage(stack, settings, denoised, noise, until, cache_dir)
+    if same is not None and (stored := same.find()) is not None:
+        log.info("calibration of the epochs up to %s, as it was made before", until)
+        calibration = calibration_module.read(stored)
+    else:
+        _, track = open_track(stack, settings, denoised, until, noise)
+        calibration = _made(track, settings, cache_dir, threads)
+        if same is not None:
+            with same.written() as beside:
+                calibration_module.write(beside, calibration)
+    for where, one in (("", calibration), (" along faults", calibration.faults)):
+        if one is not None:
+            log.info(
+                "threshold%s %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
+                where, one.threshold, one.threshold_low, one.threshold_high, one.false_alarms_per_1e4km2_yr,
+                one.redness,
+            )  # fmt: skip
+    log.info("%d nulls of each kind, %.2g x 10,000 km2 x years", calibration.nulls, calibration.exposure)
+    calibration_module.write(out, calibration)
+
+
+def _vintage(
+    stack: Path,
+    settings: DetectSettings,
+    denoised: Path | None,
+    noise: Path | None,
+    until: str | None,
+    cache_dir: Path | None,
+) -> Vintage | None:
+    """That of a calibration; what the denoiser is, its product says."""
+    if until is None or cache_dir is None:
+        return None
+    asked = denoised is not None and reads_field(settings.method)
+    denoiser = open_zarr(denoised).attrs if asked and denoised is not None else {}
+    parts = [
+        f"calibrate {VERSION} noise {NOISE_VERSION if noise is not None else None}", settings.model_dump_json(),
+        *(str(denoiser.get(name)) for name in ("denoise_settings", "weights", "device_class")),
+        "" if settings.faults is None else hashlib.sha256(Path(settings.faults).read_bytes()).hexdigest(),
+    ]  # fmt: skip
+    return vintage_of(cache_dir, [open_stack(stack, in_memory=False)], until, parts)
+
+
+def _made(track: Track, settings: DetectSettings, cache_dir: Path | None, threads: int) -> Calibration:
+    """The calibration of a track, from the cache where the same was made before."""
     key = cache.key(
         f"calibrate {VERSION} {track.label}",
         track.coarse.values,
@@ -70,21 +119,12 @@ def write_calibration(
     )
     if (stored := cache.find(cache_dir, "calibrations", key)) is not None:
         log.info("calibration from the cache, key %s", key[:12])
-        calibration = calibration_module.read(stored)
-    else:
-        calibration = calibrate_track(track, settings, threads, partial(Kept, cache_dir, key))
-        if cache_dir is not None:
-            with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
-                calibration_module.write(beside, calibration)
-    for where, one in (("", calibration), (" along faults", calibration.faults)):
-        if one is not None:
-            log.info(
-                "threshold%s %.1f (%.1f to %.1f) for %.3g false alarms per 10,000 km2 and year; redness %.2f",
-                where, one.threshold, one.threshold_low, one.threshold_high, one.false_alarms_per_1e4km2_yr,
-                one.redness,
-            )  # fmt: skip
-    log.info("%d nulls of each kind, %.2g x 10,000 km2 x years", calibration.nulls, calibration.exposure)
-    calibration_module.write(out, calibration)
+        return calibration_module.read(stored)
+    calibration = calibrate_track(track, settings, threads, partial(Kept, cache_dir, key))
+    if cache_dir is not None:
+        with cache.written(cache.path(cache_dir, "calibrations", key)) as beside:
+            calibration_module.write(beside, calibration)
+    return calibration
 
 
 def calibrate_track(
