@@ -263,6 +263,14 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
         Variable(
             "change_weight", ("transient", "time"), "1", "weight of an epoch in the sum that is map", required=False
         ),
+        Variable(
+            "change_error",
+            ("transient",),
+            "1",
+            "relative error of the size of map, since its history is not known",
+            dtype="float64",
+            required=False,
+        ),
         Variable("ongoing", ("transient",), "1", "1 where t95 may lie past the last epoch", dtype="int8"),
         Variable("left_censored", ("transient",), "1", "1 where t05 may lie before the first epoch", dtype="int8"),
         Variable("statistic", ("transient",), "1", "cluster statistic of the transient", dtype="float64"),

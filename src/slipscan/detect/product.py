@@ -80,6 +80,7 @@ def arrays(dataset: xr.Dataset, track: Track, found: Sequence[Transient], p_valu
                 ("transient", "time"),
                 np.array([one.weight for one in wholes]).reshape(n, len(track.epochs)),
             ),
+            "change_error": ("transient", np.array([_size_error(one, track) for one in wholes], float)),
             "statistic": ("transient", np.array([one.found.statistic for one in wholes], float)),
             "p_value": ("transient", np.array(p_values, float)),
             **_sizes(wholes, dataset, track),
@@ -148,6 +149,19 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
         "peak_negative": ("transient", np.array([min(one.inside.min(), 0.0) for one in wholes], float)),
         "area": ("transient", np.array([one.footprint.sum() * pixel_km2 for one in wholes], float)),
     }
+
+
+def _size_error(whole: Whole, track: Track) -> float:
+    """What the size of a map may be wrong by because its history is not known, over the size.
+
+    The epochs' weights make 1 of the history that the map was made with; of another that is as likely they make less.
+    """
+    squared = 0.0
+    for part, share in zip(whole.found.mapped, whole.shares, strict=True):
+        if part.timing is not None and part.timing.alike:
+            seen = whole.weight @ track.epochs.columns(part.timing.alike).numpy()
+            squared += float(share**2 * np.square(seen - whole.weight @ part.ramp.column(track.epochs.time)).mean())
+    return squared**0.5
 
 
 def _ends(wholes: Sequence[Whole], track: Track) -> dict[str, Any]:

@@ -28,6 +28,8 @@ LARGEST: Final = 2.0
 """Standard deviation of amplitudes, over that one: long ramps that rate and season nearly hide would fit any noise."""
 SPREAD: Final = 100.0
 """Histories that are as likely, fewer than which are too few to tell quantiles from."""
+ALIKE: Final = 64
+"""Histories that stand for a posterior."""
 UNKNOWN: Final = 0.3
 """Probability that an end lies beyond the series, from which that is said."""
 
@@ -42,11 +44,14 @@ class Timing:
         half the width of the 68 % intervals of t05, t50 and t95, days
     ongoing, left_censored
         t95 may lie past the last epoch, t05 before the first
+    alike
+        equally likely histories
     """
 
     errors_d: tuple[float, float, float]
     ongoing: bool
     left_censored: bool
+    alike: tuple[Ramp, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,9 @@ class Posterior:
         t05, t50, t95 = np.maximum((quantiles[:, 2] - quantiles[:, 0]) / 2, least)
         late = self.weight @ (self.reached[:, 2] > days[-1])
         early = self.weight @ (self.reached[:, 0] < days[0])
-        return Timing((float(t05), float(t50), float(t95)), bool(late > UNKNOWN), bool(early > UNKNOWN))
+        drawn = np.searchsorted(np.cumsum(self.weight), (np.arange(ALIKE) + 0.5) / ALIKE).clip(max=len(self.weight) - 1)
+        alike = tuple(self.tried.ramps[int(number)] for number in drawn)
+        return Timing((float(t05), float(t50), float(t95)), bool(late > UNKNOWN), bool(early > UNKNOWN), alike)
 
 
 @dataclass(frozen=True)

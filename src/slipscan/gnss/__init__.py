@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 7
+VERSION = 8
 """Raised when results change (`slipscan.versions`)."""

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 8
+VERSION = 9
 """Raised when results change (`slipscan.versions`)."""

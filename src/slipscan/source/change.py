@@ -36,13 +36,10 @@ WIDE: Final = 6.0
 EDGE: Final = 0.15
 """Of a diameter, and two pixels at least: what counts as the edge."""
 FAR_LIMIT_KM: Final = 100.0
-PREDICTION_ERROR: Final = 0.1
-"""Standard deviation of what a simple source in a half space predicts wrongly, over the displacement: the Earth is not
-homogeneous, and no source is a rectangle (Duputel et al. 2014, doi 10.1093/gji/ggt517)."""
 SPIKE: Final = 5.0
 """Standard deviations by which a pixel must differ from the median of those around it to be no part of a source."""
 ERROR_LENGTH: Final = 0.25
-"""Distance over which that error stays alike, over the footprint's diameter."""
+"""Distance over which what a source predicts wrongly stays alike, over the footprint's diameter."""
 UNKNOWN_M: Final = (0.05, 0.05, 0.02)
 """Prior standard deviation of offset, of a ramp over half the map, and of the slope with height over its deviation."""
 LAW_ANCHORS: Final = 60
@@ -105,17 +102,25 @@ def track_block(
     deviation = np.maximum(std[rows, columns], STD_FLOOR_M)
     far = valid & (distance_km > 0.5 * size)
     noise_model = map_noise(track, transients, value, std, far, noise)
-    moved = value[rows, columns] - (float(np.median(value[far])) if far.any() else 0.0)
     covariance = noise_model.covariance(rows, columns, (spacing[1], spacing[0]), deviation)
     covariance[np.diag_indices(len(rows))] += spikes(value, valid, rows, columns, far[rows, columns]) ** 2
-    covariance += prediction_error(moved, np.asarray(east), np.asarray(north), 1e3 * ERROR_LENGTH * size)
     return Block(
         np.asarray(east), np.asarray(north), track.los[rows, columns].astype(float), value[rows, columns],
         covariance,
         nuisance(track, rows, columns),
         distance_km[rows, columns] <= max(size / 4, 2 * max(spacing) / 1e3),
-        cycle_pattern(value, valid, footprint)[rows, columns], (spacing[1], spacing[0]),
+        cycle_pattern(value, valid, footprint)[rows, columns], (spacing[1], spacing[0]), 1e3 * ERROR_LENGTH * size,
+        _size_error(track, transients),
     )  # fmt: skip
+
+
+def _size_error(track: TrackMaps, transients: Sequence[int]) -> float:
+    """What the size of the map of transients may be wrong by because their histories are not known, over the size."""
+    if "change_error" not in track.dataset:
+        return 0.0
+    some = track.dataset.isel(transient=list(transients))
+    peak = np.maximum((some["peak_positive"] - some["peak_negative"]).values.astype(float), STD_FLOOR_M)
+    return float(np.sqrt(((peak * some["change_error"].values) ** 2).sum()) / peak.sum())
 
 
 def spikes(value: Float, valid: NDArray[np.bool_], rows: Pixels, columns: Pixels, far: NDArray[np.bool_]) -> Float:
@@ -132,13 +137,6 @@ def spikes(value: Float, valid: NDArray[np.bool_], rows: Pixels, columns: Pixels
         apart = np.nan_to_num(value[rows, columns] - np.nanmedian(around, axis=0))
     usual = MAD_TO_STD * float(np.median(np.abs(apart[far if far.any() else slice(None)])))
     return np.where(np.abs(apart) > SPIKE * max(usual, STD_FLOOR_M), apart, 0.0)
-
-
-def prediction_error(moved: Float, east: Float, north: Float, length_m: float) -> Float:
-    """Covariance (point, point), m2, of what a source predicts wrongly at points that `moved` (point,), m."""
-    apart = np.hypot(east[:, None] - east, north[:, None] - north)
-    size = PREDICTION_ERROR * np.abs(moved)
-    return np.asarray(size[:, None] * size * np.exp(-apart / max(length_m, 1.0)))
 
 
 def _rings(

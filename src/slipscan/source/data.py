@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,9 @@ PARTS = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
 """Middles of the quarters of a pixel, over a quarter of its sides."""
 JITTER = 1e-6
 """Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
+PREDICTION_ERROR = 0.1
+"""Standard deviation of what a simple source in a half space predicts wrongly, over the displacement: the Earth is not
+homogeneous, and no source is a rectangle (Duputel et al. 2014, doi 10.1093/gji/ggt517)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Block:
     cell_m
         height and width of the pixels that the values are of: near the event a source is averaged over them, since slip
         that breaks the surface jumps within one; 0: points
+    error_length_m
+        distance over which what a source predicts wrongly stays alike (see `with_errors_of`); 0: it predicts rightly
+    size_error
+        what all values may be wrong by at once, over what is predicted: when the event was is not known
 
     Raises
     ------
@@ -66,6 +73,8 @@ class Block:
     near: NDArray[np.bool_] | None = None
     cycle: Float | None = None
     cell_m: tuple[float, float] = (0.0, 0.0)
+    error_length_m: float = 0.0
+    size_error: float = 0.0
 
     def __post_init__(self) -> None:
         count = len(self.value)
@@ -74,6 +83,18 @@ class Block:
             raise SlipscanError(f"{count} values of a block came with positions, directions, covariance of {shapes}")
         if not (np.isfinite(self.value).all() and np.isfinite(self.covariance).all()):
             raise SlipscanError("a value or covariance of a block is not finite: leave such points out")
+
+    def with_errors_of(self, predicted: Float) -> Block:
+        """The block with the covariance of what a source that predicts so much (value,), m, predicts wrongly.
+
+        Of what a source predicts, not of what was measured: where noise makes a value small its error would be small,
+        too, and sources would come out too small (Peelle's puzzle; D'Agostini 1994, doi 10.1016/0168-9002(94)90719-6).
+        """
+        if self.error_length_m == 0:
+            return self
+        errors = prediction_error(predicted, self.east, self.north, self.error_length_m)
+        whole = self.size_error * predicted
+        return replace(self, covariance=self.covariance + errors + whole[:, None] * whole)
 
     @cached_property
     def root(self) -> Float:
@@ -106,6 +127,13 @@ class Block:
         return np.asarray(solve_triangular(self.root, values, lower=True))
 
 
+def prediction_error(moved: Float, east: Float, north: Float, length_m: float) -> Float:
+    """Covariance (point, point), m2, of what a source that moves points by `moved` (point,), m, predicts wrongly."""
+    apart = np.hypot(east[:, None] - east, north[:, None] - north)
+    size = PREDICTION_ERROR * np.abs(moved)
+    return np.asarray(size[:, None] * size * np.exp(-apart / max(length_m, 1.0)))
+
+
 class Data:
     """Blocks, whitened: what one source is to explain.
 
@@ -122,6 +150,8 @@ class Data:
         of freedom of the noise: values less nuisance columns
     energy
         of the data in units of the noise: chi-square without a source
+    log_root
+        logarithm of the root of the covariance's determinant
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
@@ -138,6 +168,7 @@ class Data:
         self.value = torch.from_numpy(np.concatenate([b.whitened(b.value) for b in blocks]).astype(np.float32))
         self.degrees = len(places) - sum(b.unknowns for b in blocks)
         self.energy = float(self.value.double().square().sum())
+        self.log_root = sum(float(np.log(np.diag(b.root)).sum()) for b in blocks)
 
     def cycle_energy(self) -> float:
         """The least chi-square that an unwrapping error of a whole cycle in one block leaves; inf: there is none."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from slipscan.earthquakes import moment_magnitude
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
-from slipscan.source.models import KINDS, POINT, Area, Kind
+from slipscan.source.models import FAULT, KINDS, POINT, Area, Kind
 from slipscan.source.posterior import LEVEL_DEGREES, Posterior, Problem, sample
+from slipscan.source.repeated import repeated
 
 Float = NDArray[np.float64]
 
@@ -35,7 +36,9 @@ class Explained:
     Attributes
     ----------
     data
-        that they were held against
+        that they were held against, with the covariance of what a source predicts wrongly
+    bare
+        the same without: what is no source predicts nothing wrongly
     area
         that they were looked for in
     posteriors
@@ -45,6 +48,7 @@ class Explained:
     """
 
     data: Data
+    bare: Data
     area: Area
     posteriors: Mapping[str, Posterior]
     poisson_ratio: float
@@ -52,11 +56,14 @@ class Explained:
     @property
     def evidence(self) -> dict[str, float]:
         """Log evidence over that of no source: of every family, and of a `cycle` that was unwrapped wrongly."""
+        gain = nothing(self.data) - nothing(self.bare)
         out = {
-            family: float(np.logaddexp.reduce([self.posteriors[k].log_evidence for k in kinds])) - math.log(len(kinds))
+            family: float(np.logaddexp.reduce([self.posteriors[k].log_evidence for k in kinds]))
+            - math.log(len(kinds))
+            + gain
             for family, kinds in FAMILIES.items()
         }
-        return out | {"cycle": likelihood_ratio(self.data, self.data.cycle_energy())}
+        return out | {"cycle": likelihood_ratio(self.bare, self.bare.cycle_energy())}
 
     def best_kind(self, family: str) -> str:
         """The kind of a family that has most evidence."""
@@ -65,6 +72,29 @@ class Explained:
 
 FITS: Final = 1.15
 """Level of the noise above which a source does not fit."""
+POSSIBLE: Final = 7.0
+"""Log evidence by which a kind that is behind the best may be what happened."""
+AGAIN: Final = 100
+"""Seeds from one run of the sampler to the next."""
+GUESS: Final = (0.25, 0.25)
+"""Particles and shapes searched for a first guess, over those of the settings."""
+
+
+def with_errors(blocks: Sequence[Block], area: Area, settings: SourceSettings) -> list[Block]:
+    """Blocks with what a source predicts wrongly in their covariance, as a first guess of the source has it."""
+    if all(block.error_length_m == 0 for block in blocks):
+        return list(blocks)
+    data = Data(blocks)
+    found: list[Posterior] = []
+    for kind in (POINT, FAULT):
+        rival = max((one.log_evidence for one in found), default=-math.inf)
+        problem = Problem(kind, data, area, settings.poisson_ratio)
+        found.append(_sampled(problem, settings, len(KINDS) + len(found), GUESS, rival))
+    best = max(found, key=lambda one: one.log_evidence)
+    row = representative(best)
+    shape, size = {name: float(values[row]) for name, values in best.shape.items()}, float(best.size[row])
+    predicted = [predicted_in(block, best.kind, shape, size, settings.poisson_ratio) for block in blocks]
+    return [block.with_errors_of(moved) for block, moved in zip(blocks, predicted, strict=True)]
 
 
 def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) -> Explained:
@@ -79,32 +109,53 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
     settings
         of the source stage
     """
-    data = Data(blocks)
+    data = Data(with_errors(blocks, area, settings))
     found: dict[str, Posterior] = {}
     # The point first: it takes next to nothing, and what is far behind it or the fault is given up early.
     for number, kind in enumerate((POINT, *(k for k in KINDS.values() if k is not POINT))):
         rival = max((p.log_evidence for p in found.values()), default=-math.inf)
-        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, 1, rival)
+        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, (1, 1), rival)
     # Where even the best does not fit, the search may have ended in a wrong place: once more, with more of all.
     best = max(found.values(), key=lambda p: p.log_evidence)
     if level_of(best, data, representative(best)) > FITS:
         number = len(found) + list(found).index(best.kind.name)
-        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, 2, -math.inf)
+        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, (2, 2), -math.inf)
         if again.log_evidence > best.log_evidence:
             found[best.kind.name] = again
-    return Explained(data, area, found, settings.poisson_ratio)
+    _repeat(Problem(FAULT, data, area, settings.poisson_ratio), found, settings)
+    return Explained(data, Data(blocks), area, found, settings.poisson_ratio)
 
 
-def _sampled(problem: Problem, settings: SourceSettings, number: int, times: int, rival: float) -> Posterior:
-    """Sample a kind with its own seed, `number`, and `times` the particles of the settings."""
+def _repeat(problem: Problem, found: dict[str, Posterior], settings: SourceSettings) -> None:
+    """Sample the fault, which may have several modes, again where it may be what happened."""
+    first = found[FAULT.name]
+    best = max(posterior.log_evidence for posterior in found.values())
+    if first.complete and first.log_evidence > best - POSSIBLE:
+
+        def again(run: int) -> Posterior:
+            return _sampled(problem, settings, AGAIN * run, (1, 1), -math.inf)
+
+        found[FAULT.name] = repeated(again, first, settings.seed)
+
+
+def _sampled(
+    problem: Problem, settings: SourceSettings, number: int, times: tuple[float, float], rival: float
+) -> Posterior:
+    """Sample a kind with its own seed, `number`, and `times` the particles and the shapes searched of the settings."""
     share, searched = (1.0, 1.0) if problem.kind.name == "fault" else OTHERS
-    particles, shapes = round(times * share * settings.particles), round(times * searched * settings.searched)
+    particles, shapes = round(times[0] * share * settings.particles), round(times[1] * searched * settings.searched)
     return sample(problem, max(50, particles), max(64, shapes), settings.seed + number, rival)
 
 
 def level_of(posterior: Posterior, data: Data, row: int) -> float:
     """Root of the reduced chi-square of a particle: 1 where source and noise are right."""
     return math.sqrt(float(posterior.chi_square[row]) / data.degrees)
+
+
+def nothing(data: Data) -> float:
+    """Log likelihood of no source, the noise's level being free, but for what depends on the number of data alone."""
+    power = 0.5 * (LEVEL_DEGREES + data.degrees)
+    return -power * math.log(LEVEL_DEGREES + data.energy) - data.log_root
 
 
 def likelihood_ratio(data: Data, energy: float) -> float:

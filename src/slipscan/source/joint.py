@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
+from slipscan.source.explain import with_errors
 from slipscan.source.models import FAULT, Area
 from slipscan.source.posterior import Posterior, Problem, sample
 
@@ -58,5 +59,6 @@ def joint_fault(blocks: Sequence[Block], offsets: Offsets, area: Area, settings:
     settings
         of the source stage
     """
-    problem = Problem(FAULT, Data([*blocks, offsets.block]), area, settings.poisson_ratio)
+    data = Data(with_errors([*blocks, offsets.block], area, settings))
+    problem = Problem(FAULT, data, area, settings.poisson_ratio)
     return sample(problem, settings.particles, settings.searched, settings.seed)

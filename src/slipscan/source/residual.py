@@ -59,7 +59,8 @@ def residual_map(
         point_lon, point_lat = to_lonlat(east, north, local_crs(*origin))
         near = predict(event, np.asarray(point_lon, float), np.asarray(point_lat, float), settings.poisson_ratio)
         assert near is not None, "the event has a source"
-        at_points = block.value - (near * block.direction).sum(axis=1)
+        predicted = (near * block.direction).sum(axis=1)
+        at_points, block = block.value - predicted, block.with_errors_of(predicted)
     if block.nuisance is None:
         return rest
     size = block.whitened(block.nuisance).T @ block.whitened(at_points)

@@ -133,7 +133,8 @@ def event_row(
     blocks = blocks_of(tracks, group, origin, settings.max_points, known.noises)
     if blocks:
         explained = explain_data(list(blocks.values()), area, settings)
-        columns = source_columns(event, explained, blocks, settings, known.noises, known.quakes)
+        believed = dict(zip(blocks, explained.data.blocks, strict=True))
+        columns = source_columns(event, explained, believed, settings, known.noises, known.quakes)
     else:
         when = np.datetime_as_string(strongest(group).t50, "D")
         log.warning(
