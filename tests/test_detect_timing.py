@@ -155,3 +155,14 @@ def test_what_may_have_been_a_step_beside_a_gap_is_as_large_as_it_was() -> None:
     assert found is not None
     reached = found.typical.column(TIME[kept])[np.flatnonzero(kept == 40)[0]]
     assert reached > 0.85 and abs(found.typical.middle_d - truth.middle_d) < 2 * found.timing.errors_d[1] + 6
+
+
+@pytest.mark.parametrize(("duration", "relaxes"), [(0.0, False), (40.0, False), (300.0, True), (20.0, True)])
+def test_a_history_is_had_back_from_its_times(duration: float, relaxes: bool) -> None:
+    ramp = Ramp(2000.0, duration, relaxes)
+    times = np.datetime64("2014-01-01", "ns") + np.array(
+        [ramp.reached(share) * 86400e9 for share in (0.05, 0.5, 0.95)]
+    ).astype("timedelta64[ns]")
+    again = Ramp.of_times(*times)
+    assert again.relaxes == relaxes
+    assert (again.middle_d, again.duration_d) == pytest.approx((2000.0, duration), abs=1e-3)

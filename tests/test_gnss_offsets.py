@@ -56,6 +56,13 @@ def test_the_middle_is_found_where_insar_is_off_by_three_weeks(pair):
     assert np.exp(times.log_prior).sum() == pytest.approx(1.0)
 
 
+def test_times_reach_as_far_as_insar_says_that_it_does_not_know() -> None:
+    known, vague = around(0.0, 20.0, 3.0), around(0.0, 20.0, 60.0)
+    np.testing.assert_array_equal(known.t50, around(0.0, 20.0).t50)
+    assert np.ptp(vague.t50) == pytest.approx(240.0, abs=6.0)
+    assert np.exp(vague.log_prior) @ (vague.t50 - 10.0) ** 2 == pytest.approx(60.0**2, rel=0.3)
+
+
 def test_what_a_new_antenna_hides_is_not_measured(pair):
     changed = Step(np.datetime64("2018-12-16", "ns"), "equipment", "antenna", np.nan, np.nan)
     daily = prepare(pair.stations, {"ST01": [changed]})

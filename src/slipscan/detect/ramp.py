@@ -35,9 +35,13 @@ class Ramp:
 
     @classmethod
     def of_times(cls, t05: np.datetime64, t50: np.datetime64, t95: np.datetime64) -> Ramp:
-        """The linear one that has reached 5, 50 and 95 % at these times."""
-        first, middle, last = days_since_2014(np.array([t05, t50, t95], "datetime64[ns]"))
-        return cls(float(middle), float(last - first) / CENTRAL)
+        """One that is half way when it is told, its 5 and 95 % as long apart; it relaxes if its first half is short."""
+        first, middle, last = (float(day) for day in days_since_2014(np.array([t05, t50, t95], "datetime64[ns]")))
+        one = cls(0.0, 1.0, relaxes=True)
+        length = one.reached(0.95) - one.reached(0.05)
+        halves = (-one.reached(0.05) / length + 0.5) / 2
+        relaxes = middle - first < halves * (last - first)
+        return cls(middle, (last - first) / (length if relaxes else CENTRAL), relaxes)
 
     @property
     def start_d(self) -> float:

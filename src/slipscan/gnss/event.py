@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,7 +137,8 @@ def _measure(
     if network.daily is None:
         return None
     t05, t95 = days_since_2014(np.array(interval_of(event), "M8[ns]"))
-    times = around(float(t05), float(t95))
+    error = float(event.get("t50_err_days", math.nan))
+    times = around(float(t05), float(t95), error if math.isfinite(error) else 0.0)
     margin = 365.25 * settings.window_yr
     daily = network.daily.window(t05 - margin, t95 + margin)
     distance = np.array([_distance_km(event["geometry"], station) for station in network.stations])

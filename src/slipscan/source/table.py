@@ -25,7 +25,9 @@ from slipscan.source.join import footprint_polygons
 
 TIMES: Final = ("t05", "t50", "t95")
 OF_TRANSIENT: Final = ("statistic", "p_value", "false_alarms", "ongoing", "left_censored")
-MORE: Final = ("threshold", "t05_error", "t50_error", "t95_error", "found_on_fault", "found_by_field")
+MORE: Final = (
+    "threshold", "t05_error", "t50_error", "t95_error", "change_error", "found_on_fault", "found_by_field"
+)  # fmt: skip
 """Of a transient, where the product has them: the source stage would else doubt what a search along faults found."""
 OF_SCAN: Final = (
     "region", "track", "detector", "threshold", "false_alarms_per_1e4km2_yr", "calibration_id", "weights",
