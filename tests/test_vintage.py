@@ -32,6 +32,14 @@ def test_a_series_is_the_same_within_a_thousandth_of_its_noise(by_m: float, shar
     assert unmoved(before, sample_of(moved(by_m, share))) is same
 
 
+def test_the_last_epochs_may_move_more() -> None:
+    before = sample_of(stack_dataset(epochs=30))
+    for epoch, by_m, same in ((-1, 1e-4, True), (-8, 1e-4, True), (-9, 1e-4, False), (-1, 2e-2, False)):
+        now = before.copy()
+        now[:, epoch] += np.float32(by_m)
+        assert unmoved(before, now) is same
+
+
 def test_a_few_pixels_may_be_masked_otherwise_and_many_may_not() -> None:
     before = sample_of(stack_dataset(epochs=30))
     for number, same in ((len(before) // 200, True), (len(before) // 20, False)):

@@ -178,13 +178,13 @@ def read_truth(path: Path) -> Row:
 
 def _is_hit(event: Row, truth: Row) -> bool:
     reach_km = max(MAX_DISTANCE_KM, 0.5 * truth["length_km"])
-    return abs(_days(event["t50"], truth["t50"])) <= MAX_T50_ERROR_D and _distance_km(event, truth) <= reach_km
+    return abs(_days(event["t50"], truth["t50"])) <= MAX_T50_ERROR_D and distance_km(event, truth) <= reach_km
 
 
 def _distractor(event: Row, distractors: list[Row]) -> str | None:
     """What moved the ground there and then, and is no slow slip; None where nothing was planted."""
     for other in distractors:
-        near = _distance_km(event, other) <= max(MAX_DISTANCE_KM, other.get("radius_km", 0.0))
+        near = distance_km(event, other) <= max(MAX_DISTANCE_KM, other.get("radius_km", 0.0))
         if near and abs(_days(event["t50"], other["t50"])) <= max(MAX_T50_ERROR_D, other.get("duration_d", 0.0)):
             return f"{other['id']} ({other['type']})"
     return None
@@ -192,7 +192,7 @@ def _distractor(event: Row, distractors: list[Row]) -> str | None:
 
 def _badness(event: Row, truth: Row) -> float:
     """Distance of a pair in units of what is allowed, so that days and kilometres weigh alike."""
-    return abs(_days(event["t50"], truth["t50"])) / MAX_T50_ERROR_D + _distance_km(event, truth) / MAX_DISTANCE_KM
+    return abs(_days(event["t50"], truth["t50"])) / MAX_T50_ERROR_D + distance_km(event, truth) / MAX_DISTANCE_KM
 
 
 def _row(truth: Row, event: Row | None) -> Row:
@@ -207,7 +207,7 @@ def _row(truth: Row, event: Row | None) -> Row:
         "t05_error_d": _days(event["t05"], truth["t05"]),
         "mw_error": event["mw"] - truth["mw"],
         "depth_error_km": event["depth_km"] - truth["depth_km"],
-        "distance_km": _distance_km(event, truth),
+        "distance_km": distance_km(event, truth),
     }
 
 
@@ -217,7 +217,7 @@ def _days(date: str, reference: str) -> float:
     return (one - other) / datetime.timedelta(days=1)
 
 
-def _distance_km(event: Row, truth: Row) -> float:
+def distance_km(event: Row, truth: Row) -> float:
     """Geodesic distance of the sources' centres."""
     _, _, metres = _EARTH.inv(event["longitude"], event["latitude"], truth["longitude"], truth["latitude"])
     return float(metres) / 1000

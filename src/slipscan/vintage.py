@@ -34,6 +34,10 @@ SIDE: Final = 8
 """A sample is a square of SIDE x SIDE pixels from the middle of each of PATCHES x PATCHES parts of a stack."""
 STILL: Final = 1e-3
 """Standard deviations of its noise by which a pixel may move."""
+LAST: Final = 8
+"""Epochs before the date of a vintage that the first interferograms after it still move."""
+LAST_STILL: Final = 0.5
+"""Standard deviations by which they may: no more than what they were misjudged by before."""
 MOVED: Final = 0.01
 """Share of the pixels of a sample that may move more, or be masked otherwise."""
 _SAMPLE, _RESULT = "sample.npz", "result"
@@ -124,12 +128,17 @@ def _middles(size: int) -> list[slice]:
 
 
 def unmoved(before: Float32, now: Float32) -> bool:
-    """Whether samples (pixel, time) of a series are the same, within what its noise makes of no account."""
+    """Whether samples (pixel, time) of a series are the same, within what its noise makes of no account.
+
+    The last epochs of a network hang on few interferograms until others link them to what comes after (with three
+    interferograms an epoch the last one moves by up to half of its noise, the eighth before it by a thousandth).
+    """
     if before.shape != now.shape:
         return False
     known = np.isfinite(before)
     step = np.diff(np.where(known, before, 0.0).astype(float), axis=1)
     noise = MAD_TO_STD * np.median(np.abs(step), axis=1) / np.sqrt(2)
-    apart = np.abs(np.where(known, now.astype(float) - before, 0.0)).max(axis=1, initial=0.0)
-    moved = (known != np.isfinite(now)).any(axis=1) | (apart > STILL * noise)
+    allowed = np.where(np.arange(before.shape[1]) < before.shape[1] - LAST, STILL, LAST_STILL) * noise[:, None]
+    apart = np.abs(np.where(known, now.astype(float) - before, 0.0))
+    moved = (known != np.isfinite(now)).any(axis=1) | (apart > allowed).any(axis=1)
     return bool(moved.mean() <= MOVED)
