@@ -59,6 +59,7 @@ def row_of(**found: dict[str, Any]) -> dict[str, Any]:
         | {"id": f"E{number:02d}", "class": "blind", "snr": [10.0, 20.0]}
         for number, (t50, mw) in enumerate((("2019-03-01", 6.0), ("2019-08-01", 6.0), ("2020-03-01", 5.0)))
     ]
+    truth[2] |= {"t05": "2019-11-20", "t95": "2020-06-10"}
     for one in truth:
         del one["geometry"]
     archive = planted.Archive((), {"region": planted.REGION, "events": truth})
@@ -87,7 +88,10 @@ def test_the_page_counts_what_was_found_and_what_is_false() -> None:
     assert "| recall above the local Mc90 | 85 % | 95 % | 100 % (2 of 2)" in text
     assert "| the same, published |  |  | 50 % (1 of 2)" in text
     assert "| rows of the published view that are no planted event | 10 % | 5 % | 50 % (1 of 2)" in text
-    assert "| the same of all rows |  |  | 33 % (1 of 3)" in text
+    assert "| rows that are no planted event, of all |  |  | 33 % (1 of 3)" in text
+    assert text.count("| of these, a planted event at another date |  |  | 100 % (1 of 1)") == 2
+    elsewhere = row_of(false={"t50": "2019-12-01", "lon": 35.0, "p_real": 0.95})
+    assert "| of these, a planted event at another date |  |  | 0 % (0 of 1)" in page_of([elsewhere], "slipscan")
     assert "| t50 error, median | 12 d | 6 d | 2 d (2) |" in text
     assert "| t50 in its 68 % interval | 58-78 % | 64-72 % | 100 % (2 of 2)" in text
     assert "| Mw error, median, blind | 0.3 | 0.2 | 0.05 (2) |" in text

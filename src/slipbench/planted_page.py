@@ -97,7 +97,7 @@ def _false(rows: Sequence[Row], published: bool) -> tuple[int, int]:
 
 
 def _misdated(rows: Sequence[Row], published: bool) -> tuple[int, int]:
-    """Number of rows that are at the place and in the course of a planted event that is not found, and of false ones."""
+    """Number of rows at the place and in the course of a planted event that is not found, and of false ones."""
     false = [
         (row, event) for row in rows for name, event in row["events"].items()
         if name in row["others"] and (not published or _is_published(event))
