@@ -76,7 +76,7 @@ POSSIBLE: Final = 7.0
 """Log evidence by which a kind that is behind the best may be what happened."""
 AGAIN: Final = 100
 """Seeds from one run of the sampler to the next."""
-GUESS: Final = (0.25, 0.25)
+GUESS: Final = 0.25
 """Particles and shapes searched for a first guess, over those of the settings."""
 
 
@@ -114,12 +114,12 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
     # The point first: it takes next to nothing, and what is far behind it or the fault is given up early.
     for number, kind in enumerate((POINT, *(k for k in KINDS.values() if k is not POINT))):
         rival = max((p.log_evidence for p in found.values()), default=-math.inf)
-        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, (1, 1), rival)
+        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, 1, rival)
     # Where even the best does not fit, the search may have ended in a wrong place: once more, with more of all.
     best = max(found.values(), key=lambda p: p.log_evidence)
     if level_of(best, data, representative(best)) > FITS:
         number = len(found) + list(found).index(best.kind.name)
-        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, (2, 2), -math.inf)
+        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, 2, -math.inf)
         if again.log_evidence > best.log_evidence:
             found[best.kind.name] = again
     _repeat(Problem(FAULT, data, area, settings.poisson_ratio), found, settings)
@@ -133,17 +133,15 @@ def _repeat(problem: Problem, found: dict[str, Posterior], settings: SourceSetti
     if first.complete and first.log_evidence > best - POSSIBLE:
 
         def again(run: int) -> Posterior:
-            return _sampled(problem, settings, AGAIN * run, (1, 1), -math.inf)
+            return _sampled(problem, settings, AGAIN * run, 1, -math.inf)
 
         found[FAULT.name] = repeated(again, first, settings.seed)
 
 
-def _sampled(
-    problem: Problem, settings: SourceSettings, number: int, times: tuple[float, float], rival: float
-) -> Posterior:
+def _sampled(problem: Problem, settings: SourceSettings, number: int, times: float, rival: float) -> Posterior:
     """Sample a kind with its own seed, `number`, and `times` the particles and the shapes searched of the settings."""
     share, searched = (1.0, 1.0) if problem.kind.name == "fault" else OTHERS
-    particles, shapes = round(times[0] * share * settings.particles), round(times[1] * searched * settings.searched)
+    particles, shapes = round(times * share * settings.particles), round(times * searched * settings.searched)
     return sample(problem, max(50, particles), max(64, shapes), settings.seed + number, rival)
 
 
