@@ -39,7 +39,7 @@ CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
 PIECE: Final = 2
 """Places of a lobe that is smaller than a footprint, at least."""
-PIECES_APART: Final = 8.0
+PIECES_APART: Final = 3.0
 """Places between pieces, each smaller than a footprint, that may be of one rupture."""
 LEAST_SCALE: Final = 1e-6
 """Of the noise of a series over that of its band."""
