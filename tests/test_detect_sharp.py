@@ -3,10 +3,11 @@
 import numpy as np
 import xarray as xr
 
-from detecting import FAST, complete
+from detecting import FAST, complete, scanner_of
 from simulated import stack_dataset
 from slipscan.detect import calibrate, stage
 from slipscan.detect.ramp import Epochs
+from slipscan.detect.ruptures import scanned
 from slipscan.detect.scan import Scanner
 from slipscan.detect.tail import fit_tail
 from slipscan.detect.track import track_of
@@ -39,6 +40,21 @@ def test_shallow_slip_is_found_in_the_sharpest_band_and_nothing_without_it() -> 
     rows, columns = np.nonzero(out["footprint"].values[0])
     assert abs(rows.mean() - ROW + 0.5) < 3 and abs(columns.mean() - (FIRST + LAST - 1) / 2) < 3
     assert out["peak_positive"].item() > 1e-3 and out["peak_negative"].item() < -1e-3
+
+
+def test_the_sharpest_band_tells_of_no_ground_where_something_was_found() -> None:
+    dataset = rupture(26e-3)
+    rows, columns = np.indices(dataset["displacement"].shape[1:])
+    track = track_of(observation_of(dataset), FAST)
+    (alone,) = scanned(scanner_of(track), 4.0, [])
+    for row, known in ((ROW, 1), (42, 2)):
+        bump = 0.06 * np.exp(-((rows - row) ** 2 + (columns - 22) ** 2) / (2 * 5.0**2))
+        other = dataset.copy(deep=True)
+        other["displacement"].values[12:] += bump.astype("f4")
+        search = scanner_of(track_of(observation_of(other), FAST))
+        found = scanned(search, 4.0, [])
+        assert len(found) == known
+        assert abs(found[0].ramp.middle_d - alone.ramp.middle_d) > 100, "the broad one goes first"
 
 
 def test_pieces_of_a_rupture_are_one_cluster_and_scattered_ones_are_none() -> None:
