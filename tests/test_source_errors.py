@@ -8,7 +8,7 @@ import pytest
 from slipscan.settings import SourceSettings
 from slipscan.source.change import spikes
 from slipscan.source.data import PREDICTION_ERROR, Block, prediction_error
-from slipscan.source.explain import explain_data, with_errors
+from slipscan.source.explain import explain_data
 from slipscan.source.models import POINT, Area
 from slipscan.source.posterior import Posterior
 from slipscan.source.repeated import merged, repeated
@@ -43,18 +43,20 @@ def test_the_prediction_error_is_a_share_of_what_moved_and_alike_near_by() -> No
     assert np.linalg.eigvalsh(covariance).min() > -1e-12
 
 
-def test_a_block_has_the_errors_of_what_a_source_predicts() -> None:
+def test_a_block_has_the_errors_of_what_moved() -> None:
     east, north = np.array([0.0, 100.0, 5e4]), np.zeros(3)
     up = np.tile([0.0, 0.0, 1.0], (3, 1))
     block = Block(east, north, up, np.array([0.1, 0.1, 0.0]), 1e-6 * np.eye(3), error_length_m=1000.0, size_error=0.3)
-    predicted = np.array([0.2, 0.2, 0.01])
-    errors = block.with_errors_of(predicted).covariance - block.covariance
-    # Of the prediction, not of the value: 10 % alike near by, 30 % everywhere at once.
-    assert errors[0, 0] == pytest.approx((0.1**2 + 0.3**2) * 0.2**2)
-    assert errors[0, 1] == pytest.approx((0.1**2 * np.exp(-0.1) + 0.3**2) * 0.2**2)
-    assert errors[0, 2] == pytest.approx(0.3**2 * 0.2 * 0.01)
+    moved = block.moved
+    assert moved == pytest.approx([0.1, 0.1, 0.0], abs=1e-3)
+    errors = block.with_errors().covariance - block.covariance
+    # 10 % alike near by, 30 % everywhere at once.
+    assert errors[0, 0] == pytest.approx((0.1**2 + 0.3**2) * moved[0] ** 2)
+    assert errors[0, 1] == pytest.approx((0.1**2 * np.exp(-0.1) + 0.3**2) * moved[0] * moved[1])
     stations = replace(block, error_length_m=0.0)
-    assert stations.with_errors_of(predicted) is stations
+    assert stations.with_errors() is stations
+    quiet = replace(block, value=np.array([1e-4, -1e-4, 1e-4]))
+    assert not quiet.moved.any()
 
 
 def test_the_size_of_a_source_is_right_on_average_beside_errors_of_its_prediction() -> None:
@@ -71,16 +73,17 @@ def test_the_size_of_a_source_is_right_on_average_beside_errors_of_its_predictio
         for _ in range(25)
     ]  # fmt: skip
     sizes = {}
-    for name in ("predicted", "measured"):
+    for name in ("moved", "measured"):
         found = []
         for block in blocks:
-            whole = block.with_errors_of(block.value)
-            if name == "predicted":
-                (whole,) = with_errors([block], Area(0.0, 0.0, 6e3), SourceSettings(particles=100, searched=1024))
+            errors = prediction_error(block.value, block.east, block.north, block.error_length_m)
+            whole = replace(block, covariance=block.covariance + errors)
+            if name == "moved":
+                whole = block.with_errors()
             white, data = whole.whitened(truth), whole.whitened(block.value)
             found.append(float(white @ data) / float(white @ white))
         sizes[name] = np.mean(found)
-    assert sizes["predicted"] == pytest.approx(1.0, abs=0.03)
+    assert sizes["moved"] == pytest.approx(1.0, abs=0.03)
     assert sizes["measured"] < 0.9
 
 

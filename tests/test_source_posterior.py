@@ -17,7 +17,6 @@ from slipscan.source.explain import (
     FAMILIES,
     explain_data,
     family_quantiles,
-    left_of,
     predicted_in,
     weighted_quantiles,
 )
@@ -220,7 +219,7 @@ def test_slip_is_distributed_over_a_mapped_fault_with_its_moment():
 def test_what_is_unknown_is_fitted_beside_the_noise():
     block = map_block(VolumeSource(0.0, 0.0, 5e3, 0.0), 4)
     plane = block.nuisance @ np.array([0.4, -0.7, 0.2])
-    np.testing.assert_allclose(left_of(block, plane), 0.0, atol=2e-4)
+    np.testing.assert_allclose(block.left_of(plane), 0.0, atol=2e-4)
 
 
 def test_quantiles_of_weighted_values():

@@ -22,6 +22,8 @@ from slipscan.errors import SlipscanError
 Float = NDArray[np.float64]
 PARTS = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
 """Middles of the quarters of a pixel, over a quarter of its sides."""
+SMOOTH = 1.5
+"""Of the distance over which errors stay alike: that over which what moves does."""
 JITTER = 1e-6
 """Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
 PREDICTION_ERROR = 0.1
@@ -84,17 +86,43 @@ class Block:
         if not (np.isfinite(self.value).all() and np.isfinite(self.covariance).all()):
             raise SlipscanError("a value or covariance of a block is not finite: leave such points out")
 
-    def with_errors_of(self, predicted: Float) -> Block:
-        """The block with the covariance of what a source that predicts so much (value,), m, predicts wrongly.
+    def with_errors(self) -> Block:
+        """The block with the covariance of what sources predict wrongly.
 
-        Of what a source predicts, not of what was measured: where noise makes a value small its error would be small,
-        too, and sources would come out too small (Peelle's puzzle; D'Agostini 1994, doi 10.1016/0168-9002(94)90719-6).
+        In proportion to what moved, as a Wiener filter has it, not to what was measured: where noise makes a value
+        small its error would be small, too, and sources would come out too small (Peelle's puzzle; D'Agostini 1994, doi
+        10.1016/0168-9002(94)90719-6). Nor to what a first source predicts: where that is wrong its errors are, too.
         """
         if self.error_length_m == 0:
             return self
-        errors = prediction_error(predicted, self.east, self.north, self.error_length_m)
-        whole = self.size_error * predicted
+        moved = self.moved
+        errors = prediction_error(moved, self.east, self.north, self.error_length_m)
+        whole = self.size_error * moved
         return replace(self, covariance=self.covariance + errors + whole[:, None] * whole)
+
+    @property
+    def moved(self) -> Float:
+        """Values (value,) less what is likely noise, or unknown beside the source, m: Wiener's filter.
+
+        What moves is as large, near the event, as the values are more than their noise, and alike over `SMOOTH` lengths
+        of the errors.
+        """
+        near = slice(None) if self.near is None or not self.near.any() else self.near
+        left = self.left_of(self.value)
+        variance = float(np.mean(left[near] ** 2) - np.mean(np.diag(self.covariance)[near]))
+        if variance <= 0:
+            return np.zeros(len(self.value))
+        apart = np.hypot(self.east[:, None] - self.east, self.north[:, None] - self.north)
+        signal = variance * np.exp(-0.5 * (apart / (SMOOTH * self.error_length_m)) ** 2)
+        return np.asarray(signal @ np.linalg.solve(signal + self.root @ self.root.T, self.value))
+
+    def left_of(self, values: Float) -> Float:
+        """Values (value,) less the fit of what is unknown beside the source (offset, ramp, height), metres."""
+        if self.nuisance is None or self.unknowns == 0:
+            return values
+        # C N (N' C^-1 N + 1)^-1 by way of the whole covariance, of which a root is at hand.
+        white, columns = self.whitened(values), self.whitened(self.nuisance)
+        return np.asarray(values - self.nuisance @ (columns.T @ white))
 
     @cached_property
     def root(self) -> Float:

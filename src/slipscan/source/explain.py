@@ -76,25 +76,6 @@ POSSIBLE: Final = 7.0
 """Log evidence by which a kind that is behind the best may be what happened."""
 AGAIN: Final = 100
 """Seeds from one run of the sampler to the next."""
-GUESS: Final = 0.25
-"""Particles and shapes searched for a first guess, over those of the settings."""
-
-
-def with_errors(blocks: Sequence[Block], area: Area, settings: SourceSettings) -> list[Block]:
-    """Blocks with what a source predicts wrongly in their covariance, as a first guess of the source has it."""
-    if all(block.error_length_m == 0 for block in blocks):
-        return list(blocks)
-    data = Data(blocks)
-    found: list[Posterior] = []
-    for kind in (POINT, FAULT):
-        rival = max((one.log_evidence for one in found), default=-math.inf)
-        problem = Problem(kind, data, area, settings.poisson_ratio)
-        found.append(_sampled(problem, settings, len(KINDS) + len(found), GUESS, rival))
-    best = max(found, key=lambda one: one.log_evidence)
-    row = representative(best)
-    shape, size = {name: float(values[row]) for name, values in best.shape.items()}, float(best.size[row])
-    predicted = [predicted_in(block, best.kind, shape, size, settings.poisson_ratio) for block in blocks]
-    return [block.with_errors_of(moved) for block, moved in zip(blocks, predicted, strict=True)]
 
 
 def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) -> Explained:
@@ -109,7 +90,7 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
     settings
         of the source stage
     """
-    data = Data(with_errors(blocks, area, settings))
+    data = Data([block.with_errors() for block in blocks])
     found: dict[str, Posterior] = {}
     # The point first: it takes next to nothing, and what is far behind it or the fault is given up early.
     for number, kind in enumerate((POINT, *(k for k in KINDS.values() if k is not POINT))):
@@ -256,7 +237,7 @@ def fitted(explained: Explained, kind: str) -> dict[str, Any]:
     for block in explained.data.blocks:
         near = slice(None) if block.near is None else block.near
         predicted = predicted_in(block, posterior.kind, shape, size, explained.poisson_ratio)
-        seen, rest = (left_of(block, v)[near] for v in (block.value, block.value - predicted))
+        seen, rest = (block.left_of(v)[near] for v in (block.value, block.value - predicted))
         energy += float((block.whitened(predicted) ** 2).sum())
         before, after = before + float(seen @ seen), after + float(rest @ rest)
     return {
@@ -264,12 +245,3 @@ def fitted(explained: Explained, kind: str) -> dict[str, Any]:
         "reduced_chi2": float(posterior.chi_square[row]) / explained.data.degrees,
         "variance_explained": max(0.0, 1.0 - after / before) if before > 0 else 0.0,
     }
-
-
-def left_of(block: Block, values: Float) -> Float:
-    """Values (value,) less the fit of what is unknown beside the source (offset, ramp, height), metres."""
-    if block.nuisance is None or block.unknowns == 0:
-        return values
-    # C N (N' C^-1 N + 1)^-1 by way of the whole covariance, of which a root is at hand.
-    white, columns = block.whitened(values), block.whitened(block.nuisance)
-    return np.asarray(values - block.nuisance @ (columns.T @ white))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
-from slipscan.source.explain import with_errors
 from slipscan.source.models import FAULT, Area
 from slipscan.source.posterior import Posterior, Problem, sample
 
@@ -59,6 +58,6 @@ def joint_fault(blocks: Sequence[Block], offsets: Offsets, area: Area, settings:
     settings
         of the source stage
     """
-    data = Data(with_errors([*blocks, offsets.block], area, settings))
+    data = Data([*(block.with_errors() for block in blocks), offsets.block])
     problem = Problem(FAULT, data, area, settings.poisson_ratio)
     return sample(problem, settings.particles, settings.searched, settings.seed)

@@ -59,8 +59,7 @@ def residual_map(
         point_lon, point_lat = to_lonlat(east, north, local_crs(*origin))
         near = predict(event, np.asarray(point_lon, float), np.asarray(point_lat, float), settings.poisson_ratio)
         assert near is not None, "the event has a source"
-        predicted = (near * block.direction).sum(axis=1)
-        at_points, block = block.value - predicted, block.with_errors_of(predicted)
+        at_points, block = block.value - (near * block.direction).sum(axis=1), block.with_errors()
     if block.nuisance is None:
         return rest
     size = block.whitened(block.nuisance).T @ block.whitened(at_points)
