@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 9
+VERSION = 10
 """Raised when results change (`slipscan.versions`)."""
