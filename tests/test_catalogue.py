@@ -191,6 +191,10 @@ def test_gnss_comparisons_go_with_the_event(tmp_path):
     gnss = gnss.assign(**{name: nothing for name, nothing in WITHOUT_GNSS.items() if name not in gnss})
     source = write_source(tmp_path / "AAAA", event(), event(t50="2019-09-01"), gnss=gnss)
     stage.write_increment(*source, tmp_path / "AAAA" / "increments", tmp_path / "AAAA" / "increment.json")
+    # A region without stations beside it.
+    nowhere = gnss[gnss["station"] == ""].reset_index(drop=True)
+    other = write_source(tmp_path / "BBBB", event(region="BBBB", lon=40.0), scans=[scan("BBBB")], gnss=nowhere)
+    stage.write_increment(*other, tmp_path / "BBBB" / "increments", tmp_path / "BBBB" / "increment.json")
     stage.write_catalogue(tmp_path, tmp_path / "catalogue.gpkg", CatalogueSettings())
     layers = geopackage.read_layers(tmp_path / "catalogue.gpkg", "gnss_stations", "gnss_checks")
     checked = layers["gnss_checks"]

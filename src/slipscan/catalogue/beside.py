@@ -111,7 +111,8 @@ def gnss(sightings: Sightings, state: State) -> dict[str, pd.DataFrame]:
             continue
         frame = pd.DataFrame(told)
         chains = [chain_of.get(int(first[number]) + int(event), -1) for event in frame["event"]]
-        frame["chain"] = chains
+        # Of whole numbers, also where there is none: beside an empty column of any kind numbers would be objects.
+        frame["chain"] = np.array(chains, np.int64)
         frame["region"] = sightings.increments[number].region
         frames.append(frame[frame["chain"] >= 0])
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"station": [], "region": []})
