@@ -187,3 +187,11 @@ def test_what_one_ramp_does_not_explain_is_taken_out_with_it() -> None:
     assert len(found) == 1 and found[0].remainders
     left, kept = scanner.without(found), scanner.without([dataclasses.replace(found[0], remainders=())])
     assert left.find(0.0, 1)[0].statistic < 7.0 < kept.find(0.0, 1)[0].statistic
+
+
+def test_an_event_far_above_few_nulls_of_many_sizes_is_no_chance() -> None:
+    """The tail is that of squares: nulls from 0 to 3 do not make 7 likely, though their mean excess is 1.5."""
+    maxima = np.array([2.4, 0.7, 0.0, 1.5, 3.1, 0.5, 0.0, 0.9])
+    tail = fit_tail(maxima, 1.0)
+    assert float(tail.rate_above(7.0)) < 1e-4
+    assert 0.05 < float(tail.rate_above(3.1)) < 0.3

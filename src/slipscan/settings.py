@@ -107,7 +107,7 @@ class DetectSettings(Frozen):
         (0.5, 1.0, 2.0, 4.0, 8.0),
         min_length=1,
         max_length=20,
-        description="bands: differences of Gaussians of this width and twice it; one more is as sharp as the grid",
+        description="bands: differences of Gaussians of this width and twice it",
     )
     durations_d: tuple[Annotated[float, Field(ge=0, le=3650)], ...] = Field(
         (0.0, 36.0, 96.0),

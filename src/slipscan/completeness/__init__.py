@@ -1,4 +1,4 @@
 """Magnitude of completeness: events injected into a region's own noise, and searched for."""
 
-VERSION = 5
+VERSION = 6
 """Raised when results change (`slipscan.versions`)."""

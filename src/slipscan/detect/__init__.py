@@ -4,6 +4,6 @@ import sys
 
 import slipscan
 
-VERSION = 20
+VERSION = 21
 """Raised when results change (`slipscan.versions`)."""
 sys.modules[__name__].__class__ = slipscan.Stage

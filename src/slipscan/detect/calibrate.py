@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 Maxima = list[tuple[float, bool]]
 """Of the tiles of a null stack: the strongest statistic, and whether it lies at an edge of the series."""
 
-VERSION: Final = 11
+VERSION: Final = 12
 """Raised when a calibration of the same data would come out otherwise: it is part of the key in the cache."""
 BATCH: Final = 8
 """Null stacks between two entries of what a run that is stopped has done: at 1,250 x 1,250 x 300 about two minutes."""

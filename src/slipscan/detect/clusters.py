@@ -36,25 +36,6 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Joining:
-    """Which lobes are one cluster.
-
-    Attributes
-    ----------
-    distance
-        largest between two lobes, places
-    correlation
-        smallest of their histories
-    least
-        places that a cluster has
-    """
-
-    distance: float
-    correlation: float
-    least: int
-
-
-@dataclass(frozen=True)
 class BandLobes:
     """The lobes of a band, and the filters that they were found with.
 
@@ -64,8 +45,8 @@ class BandLobes:
         of the band
     groups, filters
         places with the ramps that were found near them, and their filters
-    joining
-        which of them are one
+    distance, correlation
+        largest, in places, and smallest with which lobes are joined
     """
 
     number: int
@@ -74,7 +55,8 @@ class BandLobes:
     tried: Sequence[Ramp]
     groups: list[Group]
     filters: list[Filters]
-    joining: Joining
+    distance: float
+    correlation: float
 
     @cached_property
     def circles(self) -> tuple[Float, Float]:
@@ -92,7 +74,7 @@ class BandLobes:
         for total, some in sorted(contenders, key=lambda contender: -contender[0]):
             if total <= least**2:
                 break
-            near = near_groups(self.circles[0][some], self.circles[1][some], self.joining.distance)
+            near = near_groups(self.circles[0][some], self.circles[1][some], self.distance)
             for group in np.unique(near):
                 members = some[near == group]
                 if cells * lobes.strength[members].sum() <= least**2:
@@ -112,10 +94,8 @@ class BandLobes:
             response = at_places(band, self.groups, self.filters, alike, lobes.places(int(lobe)))
             responses.append((response.double() @ from_numpy(lobes.values(int(lobe)))).numpy())
         at = alike.index(candidate)
-        joining = self.joining
-        group = joined(lobes, members, responses, at, band.shape, joining.distance, joining.correlation)
+        group = joined(lobes, members, responses, at, band.shape, self.distance, self.correlation)
         strength = np.bincount(group, lobes.strength[members])
-        strength[np.bincount(group, np.diff(lobes.start)[members]) < joining.least] = 0.0
         chosen = members[group == int(strength.argmax())]
         places = np.concatenate([lobes.places(int(lobe)) for lobe in chosen])
         values = np.concatenate([lobes.values(int(lobe)) for lobe in chosen])
@@ -153,7 +133,7 @@ def strongest_of_tiles(found: Sequence[BandLobes], shape: tuple[int, int], pixel
         side = 2**lobed.band.level
         position = (np.stack(np.divmod(best.places, lobed.band.shape[1]), axis=1) + 0.5) * side
         middle = np.average(position, axis=0, weights=best.values**2)
-        reach = np.hypot(*(position - middle).T).max() + lobed.joining.distance * side
+        reach = np.hypot(*(position - middle).T).max() + lobed.distance * side
         tile = tile_of(middle[None], tiles, shape)[0]
         row, column = divmod(int(tile), int(tiles[1]))
         out[row, column] = max(out[row, column], best.statistic)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from slipscan.detect import clusters
 from slipscan.detect.bands import Band
-from slipscan.detect.clusters import BandLobes, Cluster, Joining
+from slipscan.detect.clusters import BandLobes, Cluster
 from slipscan.detect.histories import near_histories
 from slipscan.detect.lobes import Above, lobes_of
 from slipscan.detect.nulls import BLOCKS, KINDS, SIMULATED, null_order, with_slow_shifted
@@ -37,10 +37,6 @@ Float = NDArray[np.float64]
 
 CHUNK: Final = 1 << 23
 """Statistics that are in memory at once."""
-PIECE: Final = 2
-"""Places of a lobe that is smaller than a footprint, at least."""
-PIECES_APART: Final = 3.0
-"""Places between pieces, each smaller than a footprint, that may be of one rupture."""
 LEAST_SCALE: Final = 1e-6
 """Of the noise of a series over that of its band."""
 
@@ -144,15 +140,12 @@ class Scanner:
                     filters_of(self.columns, self.epochs, beside, band.weight, order, red=band.red)
                     for _, beside in groups
                 ]
-            # Where slip breaks the surface its lobes are strips: their sum is as large as a footprint must be.
             least = max(1, round(self.settings.min_area_km2 / band.place_km2))
-            piece = min(least, max(PIECE, round(band.cell_km2 / band.place_km2)))
-            lobes = lobes_of(self._above(band, groups, filters), band.shape, piece)
+            lobes = lobes_of(self._above(band, groups, filters), band.shape, least)
             distance = self.settings.join_distance_km / band.place_km2**0.5
-            if piece < least:
-                distance = min(distance, PIECES_APART)
-            joining = Joining(distance, self.settings.join_correlation, least)
-            out.append(BandLobes(number, band, lobes, self.tried, groups, filters, joining))
+            out.append(
+                BandLobes(number, band, lobes, self.tried, groups, filters, distance, self.settings.join_correlation)
+            )
         return out
 
     def _above(self, band: Band, groups: list[Group], filters: list[Filters]) -> Above:

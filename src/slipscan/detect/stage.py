@@ -20,7 +20,6 @@ from slipscan.detect.faults.scan import fault_search
 from slipscan.detect.outline import outlined
 from slipscan.detect.product import arrays
 from slipscan.detect.pursuit import pursued
-from slipscan.detect.ruptures import scanned
 from slipscan.detect.scan import Scanner
 from slipscan.detect.track import Track, exposure_of, open_track, window
 from slipscan.detect.transient import FAULT, Transient
@@ -95,8 +94,9 @@ def found_in(track: Track, settings: DetectSettings, calibration: Calibration) -
     search = registry.build(settings.method).search(track, settings)
     along = fault_search(track, settings, search)
     if isinstance(search, Scanner):
-        others = [] if along is None else [(along, calibration.of(FAULT).threshold)]
-        return outlined(track, scanned(search, calibration.threshold, others))
+        searches: list[tuple[Scanner, float]] = [(search, calibration.threshold)]
+        searches += [] if along is None else [(along, calibration.of(FAULT).threshold)]
+        return outlined(track, pursued(searches))
     least = min(calibration.threshold_of(False), calibration.threshold_of(True))
     transients = [
         one for one in search.find(least) if one.statistic >= calibration.threshold_of(_at_edge(track, settings, one))

@@ -35,9 +35,6 @@ from slipscan.stack import candidates_of, observation_of, open_denoised, open_no
 
 ROUNDED: Final = 0.99
 """Of a pixel: a scale that is smaller is left out."""
-SHARPEST: Final = 0.4
-"""Scale of the sharpest band, pixels of the coarse grid: slip that breaks the surface jumps from one to the next, where
-air, which is smooth, hardly differs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Track:
     factor
         side of a block, pixels
     scales_km
-        that are scanned: the sharpest that the grid holds, and those of the settings
+        that are scanned
     denoiser
         that may be asked what happened; None where the detector asks none
     candidates
@@ -171,7 +168,6 @@ def track_of(
     factor = coarse_factor(pixel_km, scales)
     coarse = coarsened(seen, factor)
     epochs = Epochs(seen.time, seen.segment, seen.background_known)
-    scales.insert(0, SHARPEST * coarse.pixel_m / 1e3)
     return Track(seen, epochs, coarse, coarse.cleaned(), factor, scales, denoiser, candidates)
 
 

@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 8
+VERSION = 9
 """Raised when results change (`slipscan.versions`)."""

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 10
+VERSION = 11
 """Raised when results change (`slipscan.versions`)."""

@@ -99,15 +99,13 @@ class FaultScanner(Scanner):
 def fault_search(track: Track, settings: DetectSettings, beside: Search | None = None) -> FaultScanner | None:
     """The search along the mapped faults of a track; None: it has none where there are data, or no line of sight.
 
-    `beside` is the detector's own: its bands, where it has any, are as large as the series and are not made again. The
-    sharpest is left out: what wanders at the scale of pixels (phase bias over vegetation) would rule the series of a
-    source.
+    `beside` is the detector's own: its bands, where it has any, are as large as the series and are not made again.
     """
     los = line_of_sight(track)
     if not track.traces or los is None:
         return None
     bands = beside.bands if isinstance(beside, Scanner) else track.bands()
-    band = fault_band(bands[1:], sources_along(track.traces), los, track.coarse.pixel_m)
+    band = fault_band(bands, sources_along(track.traces), los, track.coarse.pixel_m)
     if band is None:
         return None
     return FaultScanner([band], track.epochs, track.coarse.shape, track.coarse.pixel_m / 1e3, settings)
