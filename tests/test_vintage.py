@@ -10,6 +10,7 @@ from detecting import FAST
 from simulated import stack_dataset
 from slipscan import cache
 from slipscan.detect import calibrate
+from slipscan.errors import SlipscanError
 from slipscan.store import write_zarr
 from slipscan.vintage import KIND, sample_of, unmoved, vintage_of
 
@@ -73,8 +74,9 @@ def test_new_epochs_that_move_old_ones_a_little_leave_the_calibration(
 
 
 def test_what_is_damaged_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    dataset = stack_dataset(epochs=30)
-    vintage = vintage_of(tmp_path, [dataset], UNTIL, ["made"])
+    stack, kept = tmp_path / "stack.zarr", tmp_path / "cache"
+    write_zarr(stack_dataset(epochs=30), stack)
+    vintage = vintage_of(kept, [stack], UNTIL, ["made"])
     assert vintage is not None and vintage.find() is None
     with vintage.written() as beside:
         beside.write_text("result")
@@ -82,7 +84,16 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, caplog: pytest.LogCapture
     assert found is not None and found.read_text() == "result"
     (found.parent / "sample.npz").write_bytes(b"torn")
     assert vintage.find() is None and "is damaged" in caplog.text
-    other = vintage_of(tmp_path, [dataset], UNTIL, ["made otherwise"])
+    other = vintage_of(kept, [stack], UNTIL, ["made otherwise"])
     assert other is not None and other.key != vintage.key
-    assert vintage_of(None, [dataset], UNTIL, []) is None and vintage_of(tmp_path, [dataset], None, []) is None
-    assert cache.prune(tmp_path, 0) == (1, 0)
+    assert vintage_of(None, [stack], UNTIL, []) is None and vintage_of(kept, [stack], None, []) is None
+    assert cache.prune(kept, 0) == (1, 0)
+
+
+def test_a_map_of_faults_that_is_not_there_is_said(tmp_path: Path) -> None:
+    write_zarr(stack_dataset(epochs=24), tmp_path / "stack.zarr")
+    lost = FAST.model_copy(update={"faults": str(tmp_path / "none.geojson")})
+    with pytest.raises(SlipscanError, match=r"detect\.faults"):
+        calibrate.write_calibration(
+            tmp_path / "stack.zarr", tmp_path / "c.json", lost, until=UNTIL, cache_dir=tmp_path / "cache"
+        )

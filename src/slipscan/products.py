@@ -267,7 +267,7 @@ PRODUCTS: dict[str, tuple[Variable, ...]] = {
             "change_error",
             ("transient",),
             "1",
-            "relative error of the size of map, since its history is not known",
+            "relative standard error of the size of map, which the uncertainty of its history leaves",
             dtype="float64",
             required=False,
         ),

@@ -59,6 +59,12 @@ def open_stack(path: Path, product: str = "stack", in_memory: bool = True, metri
     return as_stack(open_dataset(path), product, in_memory, metric, str(path))
 
 
+def up_to(dataset: xr.Dataset, until: str) -> xr.Dataset:
+    """The epochs of a stack up to the end of a day."""
+    day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
+    return dataset.isel(time=slice(None, int((dataset["time"].values < day_after).sum())))
+
+
 def as_stack(
     dataset: xr.Dataset,
     product: str = "stack",

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from slipscan import cache
 from slipscan.atomic import discard
 from slipscan.fit.robust import MAD_TO_STD
+from slipscan.stack import open_stack, up_to
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ STILL: Final = 1e-3
 LAST: Final = 8
 """Epochs before the date of a vintage that the first interferograms after it still move."""
 LAST_STILL: Final = 0.5
-"""Standard deviations by which they may: no more than what they were misjudged by before."""
+"""Standard deviations by which they may: they are a few of some hundred epochs."""
 MOVED: Final = 0.01
 """Share of the pixels of a sample that may move more, or be masked otherwise."""
 _SAMPLE, _RESULT = "sample.npz", "result"
@@ -89,28 +90,29 @@ class Vintage:
 
 
 def vintage_of(
-    cache_dir: Path | None, stacks: Sequence[xr.Dataset], until: str | None, parts: Sequence[str]
+    cache_dir: Path | None, stacks: Sequence[Path], until: str | None, parts: Sequence[str]
 ) -> Vintage | None:
     """The vintage of stacks, whose epochs up to the end of a day enter; None without a cache or a date.
 
     Parameters
     ----------
     stacks
-        open, read where they are sampled
+        stores, read where they are sampled
     parts
         of the key: whatever else enters
     """
     if cache_dir is None or until is None:
         return None
-    day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
-    kept = [stack.isel(time=slice(None, int((stack["time"].values < day_after).sum()))) for stack in stacks]
+    kept = [up_to(open_stack(stack, in_memory=False), until) for stack in stacks]
     about = [part for stack in kept for part in (stack["time"].values.astype("int64"), *_frame(stack))]
     return Vintage(cache_dir, cache.key("vintage", *parts, *about), tuple(sample_of(stack) for stack in kept))
 
 
-def _frame(stack: xr.Dataset) -> tuple[str | NDArray[np.generic], ...]:
+def _frame(stack: xr.Dataset) -> list[str | NDArray[np.generic]]:
+    """What does not change with new epochs: name, grid, line of sight, heights."""
     named = f"{stack.attrs.get('region', '')} {stack.attrs.get('track', '')}"
-    return named, stack["x"].values, stack["y"].values
+    ground = ("x", "y", "los_east", "los_north", "los_up", "height")
+    return [named, *(stack[name].values for name in ground if name in stack)]
 
 
 def sample_of(stack: xr.Dataset) -> Float32:

@@ -32,7 +32,6 @@ from slipscan.noise import VERSION as NOISE_VERSION
 from slipscan.noise.temporal import red_at
 from slipscan.outputs import check_outputs
 from slipscan.settings import CompletenessSettings, DetectSettings
-from slipscan.stack import open_stack
 from slipscan.vintage import Vintage, vintage_of
 from slipscan.workers import in_order
 
@@ -102,14 +101,12 @@ def _vintage(
     cache_dir: Path | None,
 ) -> Vintage | None:
     """That of a grid."""
-    if until is None or cache_dir is None:
-        return None
     parts = [
         f"completeness {VERSION} {DETECT_VERSION} noise {NOISE_VERSION if with_noise else None}",
         settings.model_dump_json(), detection.model_dump_json(),
         *(calibrations.read(file).id for file in calibration_files),
     ]  # fmt: skip
-    return vintage_of(cache_dir, [open_stack(stack, in_memory=False) for stack in stacks], until, parts)
+    return vintage_of(cache_dir, stacks, until, parts)
 
 
 def _made(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -24,10 +23,10 @@ from slipscan.detect.nulls import FIRST_PASS_NULLS, KINDS, SIMULATED
 from slipscan.detect.registry import reads_field
 from slipscan.detect.track import Track, exposure_of, open_track
 from slipscan.detect.transient import Transient
+from slipscan.faults import read_faults
 from slipscan.noise import VERSION as NOISE_VERSION
 from slipscan.outputs import check_outputs
 from slipscan.settings import DetectSettings
-from slipscan.stack import open_stack
 from slipscan.store import open_zarr
 from slipscan.vintage import Vintage, vintage_of
 from slipscan.workers import in_order
@@ -94,16 +93,16 @@ def _vintage(
     cache_dir: Path | None,
 ) -> Vintage | None:
     """That of a calibration; what the denoiser is, its product says."""
-    if until is None or cache_dir is None:
-        return None
     asked = denoised is not None and reads_field(settings.method)
     denoiser = open_zarr(denoised).attrs if asked and denoised is not None else {}
     parts = [
         f"calibrate {VERSION} noise {NOISE_VERSION if noise is not None else None}", settings.model_dump_json(),
         *(str(denoiser.get(name)) for name in ("denoise_settings", "weights", "device_class")),
-        "" if settings.faults is None else hashlib.sha256(Path(settings.faults).read_bytes()).hexdigest(),
     ]  # fmt: skip
-    return vintage_of(cache_dir, [open_stack(stack, in_memory=False)], until, parts)
+    if settings.faults is not None:
+        lines = read_faults(Path(settings.faults), "detect.faults")
+        parts.append(cache.key(*(part for one in lines for part in (one.lonlat, str((one.dip_deg, one.rake_deg))))))
+    return vintage_of(cache_dir, [stack], until, parts)
 
 
 def _made(track: Track, settings: DetectSettings, cache_dir: Path | None, threads: int) -> Calibration:

@@ -31,7 +31,7 @@ from slipscan.noise.estimate import measure
 from slipscan.noise.stage import dataset_of
 from slipscan.noise.temporal import red_at
 from slipscan.settings import DenoiseSettings, DetectSettings
-from slipscan.stack import candidates_of, observation_of, open_denoised, open_noise, open_stack
+from slipscan.stack import candidates_of, observation_of, open_denoised, open_noise, open_stack, up_to
 
 ROUNDED: Final = 0.99
 """Of a pixel: a scale that is smaller is left out."""
@@ -173,8 +173,7 @@ def track_of(
 
 def _up_to(dataset: xr.Dataset, until: str, where: str) -> xr.Dataset:
     """The epochs up to the end of a day; raises SlipscanError where there are too few."""
-    day_after = np.datetime64(until, "D") + np.timedelta64(1, "D")
-    kept = dataset.isel(time=slice(None, int((dataset["time"].values < day_after).sum())))
+    kept = up_to(dataset, until)
     if kept.sizes["time"] < MIN_EPOCHS:
         first = str(dataset["time"].values[0])[:10]
         raise SlipscanError(

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 11
+VERSION = 12
 """Raised when results change (`slipscan.versions`)."""

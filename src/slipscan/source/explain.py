@@ -56,7 +56,7 @@ class Explained:
     @property
     def evidence(self) -> dict[str, float]:
         """Log evidence over that of no source: of every family, and of a `cycle` that was unwrapped wrongly."""
-        gain = nothing(self.data) - nothing(self.bare)
+        gain = null_log_likelihood(self.data) - null_log_likelihood(self.bare)
         out = {
             family: float(np.logaddexp.reduce([self.posteriors[k].log_evidence for k in kinds]))
             - math.log(len(kinds))
@@ -74,6 +74,8 @@ FITS: Final = 1.15
 """Level of the noise above which a source does not fit."""
 POSSIBLE: Final = 7.0
 """Log evidence by which a kind that is behind the best may be what happened."""
+WEAK: Final = 40.0
+"""Log evidence of a fault over no source, above which one run finds its depth and size."""
 AGAIN: Final = 100
 """Seeds from one run of the sampler to the next."""
 
@@ -108,10 +110,10 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
 
 
 def _repeat(problem: Problem, found: dict[str, Posterior], settings: SourceSettings) -> None:
-    """Sample the fault, which may have several modes, again where it may be what happened."""
+    """Sample the fault, which may have several modes, again where it may be what happened and is weak."""
     first = found[FAULT.name]
     best = max(posterior.log_evidence for posterior in found.values())
-    if first.complete and first.log_evidence > best - POSSIBLE:
+    if first.complete and best - POSSIBLE < first.log_evidence < WEAK:
 
         def again(run: int) -> Posterior:
             return _sampled(problem, settings, AGAIN * run, 1, -math.inf)
@@ -131,7 +133,7 @@ def level_of(posterior: Posterior, data: Data, row: int) -> float:
     return math.sqrt(float(posterior.chi_square[row]) / data.degrees)
 
 
-def nothing(data: Data) -> float:
+def null_log_likelihood(data: Data) -> float:
     """Log likelihood of no source, the noise's level being free, but for what depends on the number of data alone."""
     power = 0.5 * (LEVEL_DEGREES + data.degrees)
     return -power * math.log(LEVEL_DEGREES + data.energy) - data.log_root
