@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from slipscan.settings import SourceSettings
 from slipscan.source.change import spikes
-from slipscan.source.data import PREDICTION_ERROR, Block, prediction_error
+from slipscan.source.data import PREDICTION_ERROR, Block, Data, prediction_error
 from slipscan.source.explain import explain_data
 from slipscan.source.models import POINT, Area
 from slipscan.source.posterior import Posterior
@@ -46,17 +47,45 @@ def test_the_prediction_error_is_a_share_of_what_moved_and_alike_near_by() -> No
 def test_a_block_has_the_errors_of_what_moved() -> None:
     east, north = np.array([0.0, 100.0, 5e4]), np.zeros(3)
     up = np.tile([0.0, 0.0, 1.0], (3, 1))
-    block = Block(east, north, up, np.array([0.1, 0.1, 0.0]), 1e-6 * np.eye(3), error_length_m=1000.0, size_error=0.3)
+    block = Block(east, north, up, np.array([0.1, 0.1, 0.0]), 1e-6 * np.eye(3), error_length_m=1000.0)
     moved = block.moved
     assert moved == pytest.approx([0.1, 0.1, 0.0], abs=1e-3)
     errors = block.with_errors().covariance - block.covariance
-    # 10 % alike near by, 30 % everywhere at once.
-    assert errors[0, 0] == pytest.approx((0.1**2 + 0.3**2) * moved[0] ** 2)
-    assert errors[0, 1] == pytest.approx((0.1**2 * np.exp(-0.1) + 0.3**2) * moved[0] * moved[1])
+    assert errors[0, 0] == pytest.approx(0.1**2 * moved[0] ** 2)
+    assert errors[0, 1] == pytest.approx(0.1**2 * np.exp(-0.1) * moved[0] * moved[1])
     stations = replace(block, error_length_m=0.0)
     assert stations.with_errors() is stations
     quiet = replace(block, value=np.array([1e-4, -1e-4, 1e-4]))
     assert not quiet.moved.any()
+
+
+def test_errors_of_the_size_are_in_proportion_to_what_a_source_predicts() -> None:
+    """Integrated out one block after the other they are what the whole covariance says."""
+    generator = np.random.default_rng(3)
+    errors = (0.4, 0.1)
+    blocks = []
+    for error in errors:
+        east, north = 1e3 * generator.standard_normal((2, 6))
+        root = generator.standard_normal((6, 6))
+        up = np.tile([0.0, 0.0, 1.0], (6, 1))
+        covariance = 1e-4 * (root @ root.T + np.eye(6))
+        value = 0.02 * generator.standard_normal(6)
+        blocks.append(Block(east, north, up, value, covariance, size_error=error))
+    data = Data(blocks)
+    unit = torch.from_numpy(generator.standard_normal((2, len(data.east), 3))).float()
+    sizes = torch.tensor([[0.01, 0.03], [-0.02, 0.05]], dtype=torch.float64)
+    chi_square, log_errors = data.misfit(sizes, *data.products(unit))
+    predicted = data.predicted(unit).double().numpy()
+    for source, node in np.ndindex(2, 2):
+        found = [0.0, 0.0]
+        for number, block in enumerate(blocks):
+            seen = sizes[source, node].item() * predicted[source, 6 * number : 6 * number + 6]
+            bare = block.root @ block.root.T
+            whole = bare + errors[number] ** 2 * np.outer(seen, seen)
+            found[0] += (block.value - seen) @ np.linalg.solve(whole, block.value - seen)
+            found[1] += np.linalg.slogdet(whole)[1] - np.linalg.slogdet(bare)[1]
+        assert chi_square[source, node].item() == pytest.approx(found[0], rel=1e-3)
+        assert log_errors[source, node].item() == pytest.approx(found[1], rel=1e-3)
 
 
 def test_the_size_of_a_source_is_right_on_average_beside_errors_of_its_prediction() -> None:

@@ -22,7 +22,8 @@ from slipscan.source.explain import (
 )
 from slipscan.source.faults import MappedFault
 from slipscan.source.models import FAULT, KINDS, POINT, Area, mechanism_log_prior
-from slipscan.source.posterior import Problem, sample
+from slipscan.source.posterior import Problem
+from slipscan.source.sampler import sample
 from slipscan.source.slip import distribute
 from slipscan.source.sources import Fault, VolumeSource, displacement
 

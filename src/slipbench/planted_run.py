@@ -87,7 +87,7 @@ def measured(key: PlantedKey, plan: SkillPlan) -> Row:
         opened.append((dataset, track, calibration))
         thresholds.append(calibration.threshold)
     with _timed(seconds, "source"):
-        table, _ = explain(maps, SourceSettings(), noises)
+        table, _ = explain(maps, SourceSettings(), noises, archive.stacks)
     with _timed(seconds, "completeness"):
         grid = completeness(opened, GRID, DETECTION)
     stated = sum(DETECTION.false_alarms_per_1e4km2_yr * exposure_of(track, DETECTION) for _, track, _ in opened)

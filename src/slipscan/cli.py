@@ -143,6 +143,10 @@ def source(
     noise: Annotated[
         list[Path] | None, typer.Option(help="noise product of every track, in their order; once for each")
     ] = None,
+    stack: Annotated[
+        list[Path] | None,
+        typer.Option(help="stack of every track, in their order: tracks that did not find an event have a say"),
+    ] = None,
 ) -> None:
     """Join the tracks of a region and say what made each event, with its errors."""
     from slipscan.configuration import stage_settings
@@ -150,7 +154,7 @@ def source(
     from slipscan.source.stage import write_event_table
 
     _one_thread()
-    write_event_table(transients, out, stage_settings(SourceSettings, config, options), noise or [])
+    write_event_table(transients, out, stage_settings(SourceSettings, config, options), noise or [], stack or [])
 
 
 @app.command()

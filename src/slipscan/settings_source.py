@@ -14,7 +14,7 @@ class SourceSettings(Frozen):
     poisson_ratio: float = Field(0.25, ge=0.01, le=0.49)
     join_gap_d: float = Field(24.0, ge=0, le=3650, description="transients of two tracks closer in time are one event")
     particles: int = Field(240, ge=50, le=20000, description="sources that stand for the posterior of a fault")
-    searched: int = Field(8192, ge=64, le=1_000_000, description="sources of the prior that the search begins with")
+    searched: int = Field(32768, ge=64, le=1_000_000, description="sources of the prior that the search begins with")
     seed: int = Field(1, ge=0, lt=2**31, description="of the sampler")
     faults: str | None = Field(
         None, description="GeoJSON of mapped faults (LineStrings along strike); the nearest one enters the prior"

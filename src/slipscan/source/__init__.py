@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 12
+VERSION = 13
 """Raised when results change (`slipscan.versions`)."""

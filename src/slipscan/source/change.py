@@ -91,7 +91,10 @@ def track_block(
     value, std, footprint = track.total(transients)
     spacing = track.grid.spacing
     distance_km = distance_transform_edt(~footprint, sampling=(spacing[1] / 1e3, spacing[0] / 1e3))
-    valid = np.isfinite(value) & np.isfinite(std) & np.isfinite(track.los).all(axis=-1)
+    own = track.dataset.isel(transient=list(transients))
+    # What else moved meanwhile is another event's: beside this one it was taken out where this one is, no further.
+    others = track.others((own["t05"].values.min(), own["t95"].values.max()), transients) & ~footprint
+    valid = np.isfinite(value) & np.isfinite(std) & np.isfinite(track.los).all(axis=-1) & ~others
     size = diameter_km(footprint, track.grid)
     reaches = (max(EDGE * size, 2e-3 * max(spacing)), size, max(size, FAR_LIMIT_KM))
     rows, columns = np.nonzero(_rings(valid, distance_km, reaches, max_points))

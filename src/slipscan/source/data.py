@@ -26,6 +26,8 @@ SMOOTH = 1.5
 """Of the distance over which errors stay alike: that over which what moves does."""
 JITTER = 1e-6
 """Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
+SHARE_OF_BLOCK = 75
+"""Values of a block that a first search is held against."""
 PREDICTION_ERROR = 0.1
 """Standard deviation of what a simple source in a half space predicts wrongly, over the displacement: the Earth is not
 homogeneous, and no source is a rectangle (Duputel et al. 2014, doi 10.1093/gji/ggt517)."""
@@ -58,7 +60,8 @@ class Block:
     error_length_m
         distance over which what a source predicts wrongly stays alike (see `with_errors_of`); 0: it predicts rightly
     size_error
-        what all values may be wrong by at once, over what is predicted: when the event was is not known
+        standard deviation of what all values may be wrong by at once, over what is predicted: when the event was is not
+        known
 
     Raises
     ------
@@ -95,10 +98,20 @@ class Block:
         """
         if self.error_length_m == 0:
             return self
-        moved = self.moved
-        errors = prediction_error(moved, self.east, self.north, self.error_length_m)
-        whole = self.size_error * moved
-        return replace(self, covariance=self.covariance + errors + whole[:, None] * whole)
+        errors = prediction_error(self.moved, self.east, self.north, self.error_length_m)
+        return replace(self, covariance=self.covariance + errors)
+
+    def thinned(self, count: int) -> Block:
+        """About `count` of the values, as points; a block with fewer as it is."""
+        step = len(self.value) // count
+        if step < 2:
+            return self
+        some = np.arange(step // 2, len(self.value), step)
+        return Block(
+            self.east[some], self.north[some], self.direction[some], self.value[some],
+            self.covariance[np.ix_(some, some)], None if self.nuisance is None else self.nuisance[some],
+            size_error=self.size_error,
+        )  # fmt: skip
 
     @property
     def moved(self) -> Float:
@@ -178,6 +191,8 @@ class Data:
         of freedom of the noise: values less nuisance columns
     energy
         of the data in units of the noise: chi-square without a source
+    size_error
+        (block,) of each block
     log_root
         logarithm of the root of the covariance's determinant
     """
@@ -196,7 +211,12 @@ class Data:
         self.value = torch.from_numpy(np.concatenate([b.whitened(b.value) for b in blocks]).astype(np.float32))
         self.degrees = len(places) - sum(b.unknowns for b in blocks)
         self.energy = float(self.value.double().square().sum())
+        self.size_error = torch.tensor([b.size_error for b in blocks], dtype=torch.float64)
         self.log_root = sum(float(np.log(np.diag(b.root)).sum()) for b in blocks)
+
+    def thinned(self) -> Data:
+        """What a share of the values says, `SHARE_OF_BLOCK` of a block: a source of it takes a tenth of the time."""
+        return Data([block.thinned(SHARE_OF_BLOCK) for block in self.blocks])
 
     def cycle_energy(self) -> float:
         """The least chi-square that an unwrapping error of a whole cycle in one block leaves; inf: there is none."""
@@ -215,13 +235,28 @@ class Data:
             whole = whole + moved[:, part]
         return (whole / len(PARTS) * self._direction).sum(dim=-1)
 
-    def whiten(self, values: Tensor) -> Tensor:
-        """Values (source, value), metres, in units of the noise."""
-        sizes = [len(b.value) for b in self.blocks]
-        parts = torch.split(values, sizes, dim=1)
-        return torch.cat([part @ root for part, root in zip(parts, self._whitener, strict=True)], dim=1)
-
     def products(self, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Of unit sources (source, point, 3) the products with the data and with themselves, (source,) each."""
-        white = self.whiten(self.predicted(moved))
-        return (white @ self.value).double(), white.square().sum(dim=1).double()
+        """Of unit sources (source, point, 3) the products with the data and with themselves, (source, block) each."""
+        sizes = [len(b.value) for b in self.blocks]
+        parts = torch.split(self.predicted(moved), sizes, dim=1)
+        white = [part @ root for part, root in zip(parts, self._whitener, strict=True)]
+        own = [one @ value for one, value in zip(white, torch.split(self.value, sizes), strict=True)]
+        return torch.stack(own, 1).double(), torch.stack([one.square().sum(dim=1) for one in white], 1).double()
+
+    def misfit(self, sizes: Tensor, b: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+        """Chi-square of sources of some sizes (source, node), and the logarithm of what their errors add to the noise.
+
+        The size of every block may be wrong by its `size_error`, independently: an error in proportion to what is
+        predicted, of a standard deviation t = size x size_error, which is integrated out (Sherman & Morrison 1950).
+
+        Parameters
+        ----------
+        b, a
+            `products` (source, block)
+        """
+        each = sizes[..., None]
+        chi_square = self.energy - 2 * sizes * b.sum(1)[:, None] + sizes.square() * a.sum(1)[:, None]
+        variance = (each * self.size_error).square()
+        more = 1.0 + variance * a[:, None]
+        chi_square = chi_square - (variance * (b[:, None] - each * a[:, None]).square() / more).sum(-1)
+        return chi_square, torch.log(more).sum(-1)

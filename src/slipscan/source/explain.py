@@ -15,8 +15,9 @@ from slipscan.earthquakes import moment_magnitude
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
 from slipscan.source.models import FAULT, KINDS, POINT, Area, Kind
-from slipscan.source.posterior import LEVEL_DEGREES, Posterior, Problem, sample
+from slipscan.source.posterior import LEVEL_DEGREES, Posterior, Problem
 from slipscan.source.repeated import repeated
+from slipscan.source.sampler import sample
 
 Float = NDArray[np.float64]
 

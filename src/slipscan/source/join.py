@@ -25,8 +25,9 @@ from slipscan.source.sources import local_crs
 JOIN_DISTANCE_KM = 20.0
 """Footprints of two tracks closer than it (10 km around each) may be one event: each track sees other lobes."""
 
-AGREE: Final = 2.0
-"""Standard errors by which the middles of one event may differ in two tracks, and the gap."""
+AGREE: Final = 3.0
+"""Standard errors by which the middles of one event may differ in two tracks, and the gap: one that is taken for two is
+twice in the catalogue, at two wrong dates."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def join(transients: Sequence[TrackTransient], gap_d: float) -> list[list[TrackT
     """Group transients into events.
 
     Two transients of different tracks are linked when the gap between them in time is shorter than `gap_d`
-    days or half the shorter duration, their middles agree within `gap_d` and twice their errors, and their footprints
-    lie within `JOIN_DISTANCE_KM`; what is linked through others is one event too, so that an event may hold several
+    days or half the shorter duration, their middles agree within `gap_d` and `AGREE` errors, and their footprints lie
+    within `JOIN_DISTANCE_KM`; what is linked through others is one event too, so that an event may hold several
     transients of a track.
 
     Returns

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from slipscan.settings import SourceSettings
 from slipscan.source.data import Block, Data
 from slipscan.source.models import FAULT, Area
-from slipscan.source.posterior import Posterior, Problem, sample
+from slipscan.source.posterior import Posterior, Problem
+from slipscan.source.sampler import sample
 
 Float = NDArray[np.float64]
 

@@ -50,6 +50,16 @@ class TrackMaps:
         std = np.sqrt((picked["map_std"].values.astype(float) ** 2).sum(axis=0))
         return picked["map"].values.astype(float).sum(axis=0), std, (picked["footprint"].values == 1).any(axis=0)
 
+    def others(self, times: tuple[np.datetime64, np.datetime64], numbers: Sequence[int] = ()) -> NDArray[np.bool_]:
+        """Where (y, x) transients other than `numbers` were at some time of an interval, in their footprints."""
+        rest = [i for i in range(self.dataset.sizes["transient"]) if i not in numbers]
+        inside = self.dataset["footprint"].values
+        out = np.zeros(self.grid.shape, bool)
+        for i in rest:
+            if self.dataset["t05"].values[i] <= times[1] and times[0] <= self.dataset["t95"].values[i]:
+                out |= inside[i] == 1
+        return out
+
 
 def open_track(path: Path, track: int) -> TrackMaps:
     """Open a transients store; `track` is its number among those joined.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from slipscan.outputs import check_outputs
 from slipscan.progress import progress
 from slipscan.settings import SourceSettings
 from slipscan.source.change import blocks_of
+from slipscan.source.data import Block
+from slipscan.source.elsewhere import blocks_elsewhere
 from slipscan.source.explain import explain_data
 from slipscan.source.faults import nearest_fault
 from slipscan.source.join import TrackTransient, in_metres, join, strongest
@@ -27,6 +29,7 @@ from slipscan.source.place import area_of
 from slipscan.source.row import Event, source_columns, unexplained_columns
 from slipscan.source.significance import false_alarms, p_real
 from slipscan.source.times import times_of
+from slipscan.stack import open_stack
 from slipscan.store import open_zarr
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,13 @@ class Known:
     quakes: Earthquakes | None = None
 
 
-def write_event_table(transients: list[Path], out: Path, settings: SourceSettings, noises: Sequence[Path] = ()) -> None:
+def write_event_table(
+    transients: list[Path],
+    out: Path,
+    settings: SourceSettings,
+    noises: Sequence[Path] = (),
+    stacks: Sequence[Path] = (),
+) -> None:
     """Write the event table of a region.
 
     Parameters
@@ -61,40 +70,62 @@ def write_event_table(transients: list[Path], out: Path, settings: SourceSetting
         of this stage
     noises
         noise products, one a track, in the order of `transients`; none: the maps themselves tell their noise
+    stacks
+        stacks, one a track, in that order: what an event left in tracks that did not find it is explained, too; none:
+        only the tracks that found it are
 
     Raises
     ------
     SlipscanError
-        no store, a broken contract, stores of two regions or twice the same track, noise products of other tracks
+        no store, a broken contract, stores of two regions or twice the same track, noise products or stacks of other
+        tracks, a stack with other dates than its transients
     """
     if not transients:
         raise SlipscanError("there is no transients store to explain: give one per track of the region")
-    if noises and len(noises) != len(transients):
-        raise SlipscanError(
-            f"{len(noises)} noise products came with {len(transients)} transients stores: give one a track"
-        )
-    check_outputs([(out, events.KIND)], [*transients, *noises])
+    for name, paths in (("noise products", noises), ("stacks", stacks)):
+        if paths and len(paths) != len(transients):
+            raise SlipscanError(f"{len(paths)} {name} came with {len(transients)} transients stores: give one a track")
+    check_outputs([(out, events.KIND)], [*transients, *noises, *stacks])
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
     products = [open_zarr(path) for path in noises]
-    for track, product in zip(tracks, products, strict=False):
-        if str(product.attrs.get("track", track.name)) != track.name:
+    series = [open_stack(path, in_memory=False) for path in stacks]
+    _check_tracks(tracks, products, "noise product")
+    _check_tracks(tracks, series, "stack")
+    for track, stack in zip(tracks, series, strict=False):
+        if not all(np.array_equal(track.dataset[axis].values, stack[axis].values) for axis in ("time", "y", "x")):
             raise SlipscanError(
-                f"the noise product of track {product.attrs['track']} stands where that of {track.name} should: give"
-                " noise products in the order of the transients"
+                f"the transients of track {track.name} are of another stack (other dates or another grid): run detect"
+                " again"
             )
-    table, scans = explain(tracks, settings, products)
+    table, scans = explain(tracks, settings, products, series)
     events.write_events(out, table, scans)
 
 
+def _check_tracks(tracks: Sequence[TrackMaps], given: Sequence[xr.Dataset], name: str) -> None:
+    for track, product in zip(tracks, given, strict=False):
+        if str(product.attrs.get("track", track.name)) != track.name:
+            raise SlipscanError(
+                f"the {name} of track {product.attrs['track']} stands where that of {track.name} should: give {name}s"
+                " in the order of the transients"
+            )
+
+
 def explain(
-    tracks: Sequence[TrackMaps], settings: SourceSettings, noises: Sequence[xr.Dataset | None] = ()
+    tracks: Sequence[TrackMaps],
+    settings: SourceSettings,
+    noises: Sequence[xr.Dataset | None] = (),
+    stacks: Sequence[xr.Dataset] = (),
 ) -> tuple[gpd.GeoDataFrame, list[dict[str, Any]]]:
     """The event table of a region's tracks, and the scans behind it; raises as `write_event_table` does."""
     scans = [events.scan_of(track.dataset.attrs) for track in tracks]
     _check_one_region(scans)
     known = Known(tuple(noises) or (None,) * len(tracks), _quakes(settings))
     groups = join([t for track in tracks for t in track.transients], settings.join_gap_d)
-    rows = [event_row(tracks, group, settings, known) for group in progress(groups, "sources")]
+    elsewhere = blocks_elsewhere(tracks, groups, stacks, known.noises, settings.max_points)
+    rows = [
+        event_row(tracks, group, settings, known, beyond)
+        for group, beyond in zip(progress(groups, "sources"), elsewhere, strict=True)
+    ]
     expected, residue = (np.array([row[name] for row in rows], float) for name in ("false_alarms", "p_residue"))
     for row, sure in zip(rows, p_real(expected, residue), strict=True):
         row["p_real"] = float(sure)
@@ -121,9 +152,16 @@ def _check_one_region(scans: Sequence[dict[str, Any]]) -> None:
 
 
 def event_row(
-    tracks: Sequence[TrackMaps], group: Sequence[TrackTransient], settings: SourceSettings, known: Known
+    tracks: Sequence[TrackMaps],
+    group: Sequence[TrackTransient],
+    settings: SourceSettings,
+    known: Known,
+    elsewhere: Mapping[int, Block],
 ) -> dict[str, Any]:
-    """One row of the event table, with its geometry, from the transients that make the event."""
+    """One row of the event table, with its geometry, from the transients that make the event.
+
+    `elsewhere` are blocks of tracks that did not find it, by number of track.
+    """
     strike = tracks[group[0].track].dataset.attrs.get("fault_strike_deg")
     footprint, origin, area = area_of(group, None, None if strike is None else float(strike))
     if settings.faults is not None:
@@ -132,6 +170,7 @@ def event_row(
     event = Event(tuple(tracks), tuple(group), origin)
     blocks = blocks_of(tracks, group, origin, settings.max_points, known.noises)
     if blocks:
+        blocks = dict(sorted({**blocks, **elsewhere}.items()))
         explained = explain_data(list(blocks.values()), area, settings)
         believed = dict(zip(blocks, explained.data.blocks, strict=True))
         columns = source_columns(event, explained, believed, settings, known.noises, known.quakes)
