@@ -73,5 +73,6 @@ def test_what_overlaps_but_was_clearly_at_another_time_is_another_event() -> Non
     long, late = seen(0, "2017-10-21", 20.0, length_d=200), seen(1, "2018-02-22", 15.0, length_d=150)
     assert len(join([long, late], 24.0)) == 2
     assert len(join([seen(0, "2017-10-21", 60.0, length_d=200), late], 24.0)) == 1
+    assert len(join([seen(0, "2017-11-20", 20.0, length_d=200), late], 24.0)) == 1  # 94 days: 24 and three errors
     unknown = [seen(0, "2017-10-21", math.nan, length_d=200), seen(1, "2018-02-22", math.nan, length_d=150)]
     assert len(join(unknown, 24.0)) == 1

@@ -139,6 +139,7 @@ def _aims(rows: Sequence[Row]) -> str:
              _median([abs(e["mw"] - t["mw"]) for t, e in slip if t["class"] == name], "", 2)]
             for name, must, aim in (("surface", "0.25", "0.15"), ("blind", "0.3", "0.2"))
         ),
+        ["Mw less the truth, mean", "", "", f"{np.mean([e['mw'] - t['mw'] for t, e in slip]):+.2f}" if slip else "-"],
         ["depth error of blind slip, median", "35 %", "20 %",
          _median([100 * abs(e["depth_km"] / t["depth_km"] - 1) for t, e in slip if t["class"] == "blind"], "%")],
         *(
@@ -147,6 +148,7 @@ def _aims(rows: Sequence[Row]) -> str:
             for name in ("mw", "depth_km")
         ),
         [f"type right, balanced, Mw > Mc90 + {CLEAR:g}", "85 %", "95 %", _balanced(clear)],
+        ["the same, of all found", "", "", _balanced(found)],
         ["called residue, of all found", "", "", _share([e["type"] == "residue" for _, e in found])],
     ]  # fmt: skip
     return markdown(["", "must", "aim", "measured"], body)

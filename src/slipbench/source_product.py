@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from slipbench.bound import TEMPORAL, temporal_columns
 from slipbench.scenes import Geometry
 from slipscan import vocabulary
+from slipscan.detect.ramp import Ramp
 from slipscan.fit.model import transient_column
 from slipscan.geometry import Grid, from_lonlat, utm_crs, write_grid
 from slipscan.source.covariance import change_weights
+from slipscan.source.elsewhere import size_error
+from slipscan.source.times import Times
 
 Float32 = NDArray[np.float32]
 
@@ -24,9 +27,12 @@ PLACE: Final = (32.6, 40.8)
 
 def transients_of(
     seen: Float32, valid: NDArray[np.bool_], footprint: NDArray[np.bool_], height: Float32, place: Geometry,
-    ramp: tuple[float, float], name: str, statistic: float,
+    ramp: tuple[float, float], errors_d: tuple[float, float], name: str, statistic: float,
 ) -> xr.Dataset:  # fmt: skip
-    """The transients product of one track, and in `noise_series` the residual of its epochs."""
+    """The transients product of one track.
+
+    `ramp` is when it began and how long it took, days; `errors_d` those of its middle and of its duration.
+    """
     time = np.datetime64("2014-01-01", "ns") + (place.days * 86400e9).astype("timedelta64[ns]")
     course = transient_column(time, *ramp)
     weight = change_weights(time, course, np.ones(len(time)))
@@ -43,6 +49,10 @@ def transients_of(
     grid = grid_of(place)
     days = [ramp[0] + f * ramp[1] for f in (0.05, 0.5, 0.95)]
     t05, t50, t95 = (np.datetime64("2014-01-01", "ns") + np.timedelta64(int(d * 86400), "s") for d in days)
+    ends = errors_d[1] / 2
+    told = Times((t05, t50, t95), (ends, errors_d[0], ends))
+    error = size_error(weight, time, Ramp(ramp[0] + ramp[1] / 2, ramp[1]), told)
+    inside = np.where(footprint, np.nan_to_num(value[0]), 0.0)
     attrs = {
         "region": "BENCH", "track": name, "window_start": str(time[0])[:10], "window_end": str(time[-1])[:10],
         "data_until": str(time[-1])[:10], "area_km2": 4096.0, "threshold": 8.0, "false_alarms_per_1e4km2_yr": 0.1,
@@ -54,6 +64,9 @@ def transients_of(
             "map_std": (maps, np.where(valid, std.reshape(valid.shape), np.nan)[None].astype(np.float32)),
             "footprint": (maps, footprint[None].astype("int8")),
             "history": (("transient", "time"), course[None].astype(np.float32)),
+            "change_error": ("transient", np.array([error])),
+            "peak_positive": ("transient", np.array([max(float(inside.max()), 0.0)])),
+            "peak_negative": ("transient", np.array([min(float(inside.min()), 0.0)])),
             "ongoing": ("transient", np.array([days[2] >= place.days[-1]], "int8")),
             "left_censored": ("transient", np.array([days[0] <= place.days[0]], "int8")),
             "statistic": ("transient", np.array([max(statistic, 8.5)])),

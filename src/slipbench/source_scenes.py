@@ -144,8 +144,10 @@ def draw_source_scene(key: SourceKey, plan: SkillPlan) -> SourceScene:
         seen = grown + noises[track].delay
         if track == order[0]:  # what nothing but one track's processing made
             seen = seen + extra * (places[track].days >= ramp[0])[:, None, None]
+        errors_d = (T50_ERROR_D, DURATION_LOG_ERROR * ramp[1])
+        statistic = each[track] * size
         tracks.append(
-            transients_of(seen, ~gaps[track], mask, height, places[track], ramp, f"T{track}", each[track] * size)
+            transients_of(seen, ~gaps[track], mask, height, places[track], ramp, errors_d, f"T{track}", statistic)
         )
     truth = truth_of(key.type, source, size, cls) | {"snr": float(each.max() * size), "type": key.type}
     return SourceScene(key, source, tuple(tracks), quakes_of(generator, key.type, source, truth, places[0]), truth)
