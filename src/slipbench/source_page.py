@@ -42,10 +42,10 @@ def write_page(rows: Sequence[Row], page: Path, command: str) -> str:
         f"Written by `{command}`. {scenes} scenes of the test ({counts}), frozen by their ids"
         f" (`slipbench.source_scenes`). A scene: 64 x 64 km, 120 epochs of 12 d, rate and season"
         f" unknown, relief, one event of SNR {SNR[0]:g} to {SNR[1]:g} in the track with the higher one. The change map"
-        " is a least-squares fit of a ramp whose t50 is off by 8 d and whose duration by 20 % (standard deviations, told"
-        " in the product), as detection's may be; the footprint is where the true displacement exceeds 0.35 of its peak, so that"
-        " detection's own errors of place are in no figure here. The covariance of the noise is estimated from the map"
-        " itself (no noise product)."
+        " is a least-squares fit of a ramp whose t50 is off by 8 d and whose duration by 20 % (standard deviations, as"
+        " the product tells), as detection's may be; the footprint is where the true displacement exceeds 0.35 of its"
+        " peak, so that detection's own errors of place are in no figure here. The covariance of the noise is estimated"
+        " from the map itself (no noise product)."
         " Brackets: 90 % bootstrap intervals, or Wilson's.",
         "## Against the aims",
         _aims(test),
