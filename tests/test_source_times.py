@@ -76,3 +76,13 @@ def test_what_overlaps_but_was_clearly_at_another_time_is_another_event() -> Non
     assert len(join([seen(0, "2017-11-20", 20.0, length_d=200), late], 24.0)) == 1  # 94 days: 24 and three errors
     unknown = [seen(0, "2017-10-21", math.nan, length_d=200), seen(1, "2018-02-22", math.nan, length_d=150)]
     assert len(join(unknown, 24.0)) == 1
+
+
+def test_a_transient_of_one_track_makes_no_event_of_two_of_another() -> None:
+    """What a track told apart stays apart, and the one that agrees better is joined."""
+    early, late = seen(0, "2017-11-10", 23.0, length_d=133), seen(0, "2018-03-20", 10.0, length_d=60, number=1)
+    weak = seen(1, "2018-03-05", 30.0, length_d=100)
+    assert [[one.number for one in event] for event in join([early, late, weak], 24.0)] == [[0], [1, 0]]
+    # Pieces of one time are one event, all the same.
+    piece = seen(0, "2018-03-10", 10.0, length_d=60, number=2)
+    assert sorted(len(event) for event in join([early, late, weak, piece], 24.0)) == [1, 3]

@@ -37,6 +37,8 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 NAMES: Final = ("t05", "t50", "t95")
+FINEST_KM: Final = 2.0
+"""Scale that the series is held in memory for: delays are smooth, and maps are made at full resolution."""
 AT_ONCE: Final = 16
 """Events whose maps are made in one pass over a series, and held in memory."""
 
@@ -123,9 +125,9 @@ def changes_of(
 
 
 def _searched(stack: xr.Dataset, noise: xr.Dataset | None) -> Track:
-    """The series on the grid that delays are estimated on: as coarse as detection's by default."""
+    """The series on the grid that delays and weights of the epochs are estimated on."""
     seen = observation_of(stack)
-    finest = max(min(DetectSettings().scales_km), seen.pixel_m / 1e3)
+    finest = max(FINEST_KM, seen.pixel_m / 1e3)
     return track_of(replace(seen, noise=noise), DetectSettings(scales_km=(finest,)))
 
 

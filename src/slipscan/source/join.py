@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import shapes
 from rasterio.transform import Affine
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from slipscan.geometry import Grid, to_lonlat
@@ -110,26 +109,34 @@ def join(transients: Sequence[TrackTransient], gap_d: float) -> list[list[TrackT
     Two transients of different tracks are linked when the gap between them in time is shorter than `gap_d`
     days or half the shorter duration, their middles agree within `gap_d` and `AGREE` errors, and their footprints lie
     within `JOIN_DISTANCE_KM`; what is linked through others is one event too, so that an event may hold several
-    transients of a track.
+    transients of a track, if their middles agree, too: those that agree best are linked first, and a weak transient
+    of one track never makes one event of two of another.
 
     Returns
     -------
     events
         in the order of the strongest member's t50, then of the members
     """
-    if not transients:
-        return []
+    group = {i: [i] for i in range(len(transients))}
     pairs = [
-        (i, j)
-        for i in range(len(transients))
-        for j in range(i + 1, len(transients))
-        if _linked(transients[i], transients[j], gap_d)
-    ]
-    rows, columns = np.array(pairs, int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(transients),) * 2)
-    labels = connected_components(graph, directed=False)[1]
-    groups = [[transients[int(i)] for i in np.flatnonzero(labels == label)] for label in np.unique(labels)]
-    return sorted(groups, key=lambda g: (strongest(g).t50, [(member.track, member.number) for member in g]))
+        (i, j) for i, j in itertools.combinations(group, 2) if _linked(transients[i], transients[j], gap_d)
+    ]  # fmt: skip
+
+    def apart(pair: tuple[int, int]) -> tuple[float, list[tuple[int, int]]]:
+        one, other = (transients[i] for i in pair)
+        return _apart(one, other, gap_d), sorted((t.track, t.number) for t in (one, other))
+
+    for i, j in sorted(pairs, key=apart):
+        own, other = group[i], group[j]
+        told_apart = any(
+            transients[a].track == transients[b].track and _apart(transients[a], transients[b], gap_d) > 1.0
+            for a, b in itertools.product(own, other)
+        )
+        if own is not other and not told_apart:
+            own.extend(other)
+            group |= dict.fromkeys(other, own)
+    events = [[transients[i] for i in sorted(one)] for one in {id(one): one for one in group.values()}.values()]
+    return sorted(events, key=lambda g: (strongest(g).t50, [(member.track, member.number) for member in g]))
 
 
 def strongest(group: Sequence[TrackTransient]) -> TrackTransient:
@@ -140,11 +147,15 @@ def strongest(group: Sequence[TrackTransient]) -> TrackTransient:
 def _linked(one: TrackTransient, other: TrackTransient, gap_d: float) -> bool:
     if one.track == other.track:
         return False  # detect has decided that these are two
-    if not linked_in_time((one.t05, one.t95), (other.t05, other.t95), gap_d):
-        return False
-    apart = abs((one.t50 - other.t50) / np.timedelta64(1, "D"))
-    if apart > gap_d + AGREE * math.hypot(one.t50_error_d, other.t50_error_d):
+    if not linked_in_time((one.t05, one.t95), (other.t05, other.t95), gap_d) or _apart(one, other, gap_d) > 1.0:
         return False
     origin = one.footprint.centroid
     first, second = (in_metres(t.footprint, origin.x, origin.y) for t in (one, other))
     return bool(shapely.distance(first, second) <= JOIN_DISTANCE_KM * 1e3)
+
+
+def _apart(one: TrackTransient, other: TrackTransient, gap_d: float) -> float:
+    """Time between two middles, over the most by which those of one event differ; 0: their errors are not known."""
+    error = math.hypot(one.t50_error_d, other.t50_error_d)
+    apart = abs((one.t50 - other.t50) / np.timedelta64(1, "D"))
+    return 0.0 if math.isnan(error) else float(apart / max(gap_d + AGREE * error, 1e-9))
