@@ -43,6 +43,14 @@ AT_ONCE: Final = 16
 """Events whose maps are made in one pass over a series, and held in memory."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """An event that a track did not find: its times by those that did, and their footprints."""
+
+    times: Times
+    footprint: MultiPolygon
+
+
 def blocks_elsewhere(
     tracks: Sequence[TrackMaps],
     groups: Sequence[Sequence[TrackTransient]],
@@ -75,14 +83,6 @@ def blocks_elsewhere(
                 if block is not None:
                     out[event][number] = block
     return out
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An event that a track did not find: its times by those that did, and their footprints."""
-
-    times: Times
-    footprint: MultiPolygon
 
 
 def changes_of(
