@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from event_builders import event
 from slipbench import planted
 from slipbench.plan import SkillPlan, read_plan
 from slipbench.planted import EVENTS, PlantedKey, draw_archive
+from slipbench.planted_faults import fault_map
 from slipbench.planted_page import page_of
 from slipbench.planted_run import beside_truth
 from slipscan import vocabulary
@@ -19,6 +21,9 @@ from slipscan.completeness.node import Found
 from slipscan.completeness.product import table_of
 from slipscan.completeness.sources import Node
 from slipscan.events import SOURCE_COLUMNS, event_table
+from slipscan.faults import read_faults
+from slipscan.geometry import from_lonlat
+from slipscan.source.sources import local_crs
 
 PLAN = Path(__file__).parents[1] / "benchmarks" / "skill" / "long.yaml"
 
@@ -97,3 +102,23 @@ def test_the_page_counts_what_was_found_and_what_is_false() -> None:
     assert "| Mw error, median, blind | 0.3 | 0.2 | 0.05 (2) |" in text
     nothing = row_of()
     assert "| recall above the local Mc90 | 85 % | 95 % | 0 % (0 of 2)" in page_of([nothing], "slipscan bench planted")
+
+
+def test_a_map_of_faults_has_what_slips_at_the_surface_about_where_it_does(small: SkillPlan, tmp_path: Path) -> None:
+    archive = draw_archive(PlantedKey("A", 0), small)
+    path = tmp_path / "faults.geojson"
+    path.write_text(json.dumps(fault_map(archive.truth, np.random.default_rng(0))))
+    lines = read_faults(path, "detect.faults")
+    slipping = [one for one in archive.truth["events"] if one["class"] == "surface"]
+    assert len(lines) == 2 * len(slipping) > 0
+    for line, one in zip(lines, slipping, strict=False):
+        frame = local_crs(one["longitude"], one["latitude"])
+        east, north = from_lonlat(*line.lonlat.T, frame)
+        strike = np.degrees(np.arctan2(east[-1] - east[0], north[-1] - north[0]))
+        assert np.cos(np.radians(strike - one["strike_deg"])) > np.cos(np.radians(12.0))
+        assert np.hypot(east[-1] - east[0], north[-1] - north[0]) == pytest.approx(1.5e3 * one["length_km"], rel=0.01)
+        # Over the upper edge, which lies up the dip of the middle of the plane.
+        right = np.radians(one["strike_deg"] + 90.0)
+        across = east[4] * np.sin(right) + north[4] * np.cos(right)
+        assert across == pytest.approx(-1e3 * one["depth_km"] / np.tan(np.radians(one["dip_deg"])), abs=1200.0)
+        assert line.dip_deg == pytest.approx(one["dip_deg"], abs=30.0)

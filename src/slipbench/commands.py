@@ -132,12 +132,13 @@ def planted(
     plan: Annotated[Path, typer.Option("--plan", help="whose noise the archives have")] = Path(
         "benchmarks/skill/long.yaml"
     ),
+    mapped: Annotated[bool, typer.Option("--mapped", help="with a map of the faults that slip, and of others")] = False,
     workers: Workers = None,
 ) -> None:
     """Print what a catalogue holds of planted archives of eight years, twelve events and two tracks."""
     from slipbench.planted_page import measure_planted
 
-    print(measure_planted(archives, plan, rows, workers or os.cpu_count() or 1, page))
+    print(measure_planted(archives, plan, rows, workers or os.cpu_count() or 1, page, mapped))
 
 
 @app.command("source")

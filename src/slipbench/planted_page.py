@@ -14,6 +14,7 @@ from scipy.stats import norm
 from slipbench.measures import MAX_T50_ERROR_D
 from slipbench.page_tables import markdown
 from slipbench.planted import DURATION_D, EVENTS, SNR
+from slipbench.planted_faults import DIP_OFF_DEG, LONGER, OFF_M, RAKE_OFF_DEG
 from slipbench.planted_run import DETECTION, run_archives
 from slipbench.score import MAX_DISTANCE_KM, distance_km
 from slipscan.atomic import write_text
@@ -29,11 +30,14 @@ SURE: Final = 0.9
 Row = dict[str, Any]
 
 
-def measure_planted(archives: int, plan: Path, rows: Path, workers: int, page: Path | None) -> str:
+def measure_planted(
+    archives: int, plan: Path, rows: Path, workers: int, page: Path | None, mapped: bool = False
+) -> str:
     """Run what has not been run, write the page if asked, and give its text (see `planted_run.run_archives`)."""
     check_outputs([(page, PAGE)] if page is not None else [], [plan])
     command = f"slipscan bench planted --archives {archives} --rows {rows}" + (f" --page {page}" if page else "")
-    text = page_of(run_archives(archives, plan, rows, workers), command)
+    command += " --mapped" if mapped else ""
+    text = page_of(run_archives(archives, plan, rows, workers, mapped), command)
     if page is not None:
         write_text(page, text, PAGE)
     return text
@@ -51,7 +55,7 @@ def page_of(rows: Sequence[Row], command: str) -> str:
         f" {EVENTS} events: slip at the surface and blind in all mechanisms, volumes, {DURATION_D[0]:g} to"
         f" {DURATION_D[1]:g} d, with a matched-filter signal-to-noise ratio of {SNR[0]:g} to {SNR[1]:g} in the track"
         " that sees more (source, history and noise known; beside rate and season). They go through noise, calibrate"
-        f" (nulls: {DETECTION.nulls}), detect (scan, no map of faults), source and completeness. Found: |t50 error| <="
+        f" (nulls: {DETECTION.nulls}), detect (scan, {_map_of(rows)}), source and completeness. Found: |t50 error| <="
         " 24 d and 15 km from the source, or half its length. Brackets: 90 % Wilson intervals.",
         "## Against the aims",
         _aims(rows),
@@ -62,6 +66,16 @@ def page_of(rows: Sequence[Row], command: str) -> str:
         f"Rows are of the code that measured them: {_versions(rows)}.",
         "Seconds of one core an archive: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()) + ".",
     ]) + "\n"  # fmt: skip
+
+
+def _map_of(rows: Sequence[Row]) -> str:
+    """Whether there was a map of faults."""
+    if not all(row.get("mapped", False) for row in rows):
+        return "no map of faults"
+    return (
+        f"and along mapped faults: the lines of what slips at the surface, {OFF_M:g} m off (one sigma), {LONGER:g} times"
+        f" as long, dip and rake told within {DIP_OFF_DEG:g} and {RAKE_OFF_DEG:g} degrees, and as many that rest"
+    )
 
 
 def _versions(rows: Sequence[Row]) -> str:

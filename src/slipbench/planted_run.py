@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +20,7 @@ import pandas as pd
 from slipbench.frozen import one_thread
 from slipbench.plan import SkillPlan, read_plan
 from slipbench.planted import REGION, Archive, PlantedKey, draw_archive
+from slipbench.planted_faults import fault_map
 from slipbench.score import score
 from slipbench.source_run import read_rows
 from slipbench.source_scenes import FAMILIES
@@ -42,11 +44,11 @@ GRID: Final = CompletenessSettings(
 )
 KEPT: Final = (
     "t05", "t50", "t95", "t05_err_days", "t50_err_days", "t95_err_days", "type", "tracks", "p_real", "statistic", "mw",
-    "mw_16", "mw_84", "depth_km", "depth_km_16", "depth_km_84", "longitude", "latitude", "false_alarms",
+    "mw_16", "mw_84", "depth_km", "depth_km_16", "depth_km_84", "longitude", "latitude", "false_alarms", "found_by",
 )  # fmt: skip
 
 
-def run_archives(archives: int, plan_path: Path, rows: Path, workers: int) -> list[Row]:
+def run_archives(archives: int, plan_path: Path, rows: Path, workers: int, mapped: bool = False) -> list[Row]:
     """Run the first archives, family after family, that have no row yet; rows of all of them.
 
     Parameters
@@ -57,6 +59,8 @@ def run_archives(archives: int, plan_path: Path, rows: Path, workers: int) -> li
         definition of the set whose noise they have
     rows
         a line an archive: a run goes on there
+    mapped
+        with a map of faults that has those that slip at the surface, and as many others
     """
     plan = read_plan(plan_path)
     keys = [PlantedKey(FAMILIES[i % len(FAMILIES)], i // len(FAMILIES)) for i in range(archives)]
@@ -64,35 +68,47 @@ def run_archives(archives: int, plan_path: Path, rows: Path, workers: int) -> li
     missing = [key for key in keys if key.id not in done]
     rows.parent.mkdir(parents=True, exist_ok=True)
     with rows.open("a") as file, ProcessPoolExecutor(workers, initializer=one_thread) as pool:
-        for row in pool.map(partial(measured, plan=plan), missing):
+        for row in pool.map(partial(measured, plan=plan, mapped=mapped), missing):
             file.write(json.dumps(row, sort_keys=True) + "\n")
             file.flush()
     wanted = {key.id for key in keys}
     return [row for row in read_rows(rows) if row["id"] in wanted]
 
 
-def measured(key: PlantedKey, plan: SkillPlan) -> Row:
-    """What the stages make of an archive, beside the truth."""
+def measured(key: PlantedKey, plan: SkillPlan, mapped: bool = False) -> Row:
+    """What the stages make of an archive, with a map of faults or without, beside the truth."""
     archive = draw_archive(key, plan)
+    with tempfile.TemporaryDirectory() as directory:
+        faults = None
+        if mapped:
+            faults = str(Path(directory) / "faults.geojson")
+            Path(faults).write_text(
+                json.dumps(fault_map(archive.truth, np.random.default_rng([ord(key.family[0]), key.index])))
+            )
+        return {"id": key.id, "family": key.family, "mapped": mapped} | _measured(archive, faults)
+
+
+def _measured(archive: Archive, faults: str | None) -> Row:
+    """Through the stages, with a map of faults."""
+    detection = DETECTION.model_copy(update={"faults": faults})
     seconds: dict[str, float] = {}
     opened, maps, noises, thresholds = [], [], [], []
     for number, stack in enumerate(archive.stacks):
         with _timed(seconds, "noise"):
             noises.append(estimate_noise(stack, NoiseSettings()))
-        dataset, track = track_in(stack, DETECTION, noise=noises[-1])
+        dataset, track = track_in(stack, detection, noise=noises[-1])
         with _timed(seconds, "calibrate"):
-            calibration = calibrate_track(track, DETECTION, 1)
+            calibration = calibrate_track(track, detection, 1)
         with _timed(seconds, "detect"):
-            maps.append(track_maps(detect(dataset, track, DETECTION, calibration), number))
+            maps.append(track_maps(detect(dataset, track, detection, calibration), number))
         opened.append((dataset, track, calibration))
         thresholds.append(calibration.threshold)
     with _timed(seconds, "source"):
-        table, _ = explain(maps, SourceSettings(), noises, archive.stacks)
+        table, _ = explain(maps, SourceSettings(faults=faults), noises, archive.stacks)
     with _timed(seconds, "completeness"):
-        grid = completeness(opened, GRID, DETECTION)
-    stated = sum(DETECTION.false_alarms_per_1e4km2_yr * exposure_of(track, DETECTION) for _, track, _ in opened)
+        grid = completeness(opened, GRID, detection)
+    stated = sum(detection.false_alarms_per_1e4km2_yr * exposure_of(track, detection) for _, track, _ in opened)
     return {
-        "id": key.id, "family": key.family,
         "code": f"detect {version_of('detect')}, source {version_of('source')}",
         "thresholds": thresholds, "stated": stated,
         "seconds": {name: round(value, 1) for name, value in seconds.items()}, **beside_truth(archive, table, grid),
