@@ -73,8 +73,8 @@ def _map_of(rows: Sequence[Row]) -> str:
     if not all(row.get("mapped", False) for row in rows):
         return "no map of faults"
     return (
-        f"and along mapped faults: the lines of what slips at the surface, {OFF_M:g} m off (one sigma), {LONGER:g} times"
-        f" as long, dip and rake told within {DIP_OFF_DEG:g} and {RAKE_OFF_DEG:g} degrees, and as many that rest"
+        f"and along mapped faults: the lines of what slips at the surface, {OFF_M:g} m off (one sigma), {LONGER:g}"
+        f" times as long, dip and rake told within {DIP_OFF_DEG:g} and {RAKE_OFF_DEG:g} degrees, and as many that rest"
     )
 
 
