@@ -112,6 +112,27 @@ def test_the_overview_map_of_regions_on_either_side_of_180_degrees_is_narrow(tmp
         assert np.ptp(orange[1]) < 0.4 * image.size[0]
 
 
+def test_names_of_events_of_one_place_are_a_list_beside_it():
+    with style.new_figure(6.0, 5.0) as figure:
+        axes = figure.add_subplot()
+        axes.set_xlim(32, 34)
+        axes.set_ylim(40, 42)
+        rows = [
+            {"event_id": f"EVENT-{number}", "longitude": 32.5, "latitude": latitude, "mw": 5.0}
+            for number, latitude in enumerate((41.0, 41.0, 41.001, 40.2))
+        ]
+        overview_map._label(figure, axes, rows, turn=False)
+        figure.canvas.draw()
+        boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+        assert len(boxes) == 4
+        names = sorted(boxes)
+        for i, one in enumerate(names):
+            for other in names[i + 1 :]:
+                assert not boxes[one].shrunk(0.95, 0.95).overlaps(boxes[other].shrunk(0.95, 0.95)), (one, other)
+        alone = axes.transData.transform((32.5, 40.2))[1]
+        assert (boxes["EVENT-3"].y0 + boxes["EVENT-3"].y1) / 2 == pytest.approx(alone, abs=2)
+
+
 def test_circles_grow_with_magnitude():
     sizes = [overview_map.circle_pt(mw) for mw in (np.nan, 3.0, 4.0, 5.0, 6.0, 9.0)]
     assert sizes == [7, 7, 7, 13, 19, 31]

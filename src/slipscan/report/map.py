@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
@@ -70,11 +71,13 @@ def overview(regions: list[Region], events: gpd.GeoDataFrame, reliefs: list[Reli
             _draw_region(axes, region, turn)
         rows = events.sort_values("mw", ascending=False, kind="stable").to_dict("records")
         for row in rows:
-            _draw_event(axes, row, turn, label=len(rows) <= MAX_LABELS)
+            _draw_event(axes, row, turn)
         _edges(axes)
         if east - west < MAX_SCALED_DEG:
             scale_bar(axes, (west, east, south, north), METRES_PER_DEGREE / stretch)
         _legend(figure, rows)
+        if len(rows) <= MAX_LABELS:
+            _label(figure, axes, rows, turn)
         return style.to_png(figure)
 
 
@@ -130,7 +133,7 @@ def _draw_region(axes: Axes, region: Region, turn: bool) -> None:
     )  # fmt: skip
 
 
-def _draw_event(axes: Axes, row: dict[str, Any], turn: bool, *, label: bool) -> None:
+def _draw_event(axes: Axes, row: dict[str, Any], turn: bool) -> None:
     colour = style.TYPE_COLOURS.get(row["type"], style.QUIET)
     footprint = split_at_antimeridian(row["geometry"])
     for part in getattr(footprint, "geoms", [footprint]):
@@ -139,11 +142,24 @@ def _draw_event(axes: Axes, row: dict[str, Any], turn: bool, *, label: bool) -> 
     size = circle_pt(row["mw"])
     axes.plot(longitude, row["latitude"], "o", ms=size, mfc="none", mec="white", mew=3.4, zorder=5)
     axes.plot(longitude, row["latitude"], "o", ms=size, mfc="none", mec=colour, mew=1.8, zorder=5)
-    if label:
-        axes.annotate(
-            row["event_id"], (longitude, row["latitude"]), xytext=(0.5 * size + 3, 0), textcoords="offset points",
+
+
+def _label(figure: Figure, axes: Axes, rows: list[dict[str, Any]], turn: bool) -> None:
+    """Names right of the circles; one that would lie on another goes below it: events of one asperity are a list."""
+    placed: list[Bbox] = []
+    figure.canvas.draw()  # a name's extent is known once the axes have theirs
+    for row in sorted(rows, key=lambda one: -one["latitude"]):
+        text = axes.annotate(
+            row["event_id"], (float(_turned(row["longitude"], turn)), row["latitude"]),
+            xytext=(0.5 * circle_pt(row["mw"]) + 3, 0), textcoords="offset points",
             va="center", fontsize=7.5, path_effects=style.halo(3), zorder=6, annotation_clip=True,
         )  # fmt: skip
+        box = text.get_window_extent()
+        down = 0.0
+        while any(Bbox.intersection(box.translated(0.0, down), other) is not None for other in placed):
+            down -= 0.25 * box.height
+        placed.append(box.translated(0.0, down))
+        text.xyann = (text.xyann[0], down * 72.0 / figure.dpi)
 
 
 def _path(polygon: Polygon, turn: bool) -> Path:
