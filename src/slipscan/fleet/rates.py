@@ -41,7 +41,11 @@ class Rates(Frozen):
     denoise_growth: Growth = Field(0.76, description="exponent of the number of epochs (stages.md)")
     null_growth: Growth = Field(0.3, description="likewise")
     detect_growth: Growth = Field(0.63, description="likewise")
-    source_s_per_million: Seconds = Field(0.016, description="all tracks of a region together (stages.md)")
+    source_s_per_million: Seconds = Field(
+        0.09,
+        description="all tracks of a region together: its events (stages.md), and a pass over the series for those that"
+        " a track did not find (8 of them in 1,250 x 1,250 x 300: 33 s)",
+    )
     completeness_s: Seconds = Field(78.0, description="of a track, whatever its size (128 x 128 x 24, stages.md)")
     completeness_s_per_million: Seconds = Field(2.5, description="of a track beside it (512 x 512 x 120, stages.md)")
     fetch_s_per_million: Seconds = Field(
