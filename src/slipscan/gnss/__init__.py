@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 9
+VERSION = 10
 """Raised when results change (`slipscan.versions`)."""

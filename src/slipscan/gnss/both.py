@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slipscan.geometry import from_lonlat
+from slipscan.geometry import from_lonlat, to_lonlat
 from slipscan.gnss.event import Comparison
 from slipscan.gnss.line_of_sight import matching_transients
 from slipscan.settings import SourceSettings
@@ -15,7 +15,7 @@ from slipscan.source.change import blocks_of
 from slipscan.source.explain import quantities
 from slipscan.source.joint import Offsets, joint_fault
 from slipscan.source.maps import TrackMaps
-from slipscan.source.place import area_of, place_of
+from slipscan.source.place import area_of
 from slipscan.source.posterior import Posterior
 from slipscan.source.sources import Fault, local_crs, source_of
 
@@ -47,12 +47,12 @@ def joint_columns(event: Mapping[str, Any], tracks: Sequence[TrackMaps], compari
     if not blocks:
         return columns
     both = joint_fault(blocks, offsets, area, SETTINGS)
-    places = [place_of(both, row, origin) for row in range(len(both.size))]
+    longitude, latitude = to_lonlat(both.shape["east"], both.shape["north"], local_crs(*origin))
     return columns | {
         "joint_mw": _median(both, "mw"),
         "joint_depth_km": _median(both, "depth_km"),
-        "joint_longitude": float(np.median([place["longitude"] for place in places])),
-        "joint_latitude": float(np.median([place["latitude"] for place in places])),
+        "joint_longitude": float(np.median(longitude)),
+        "joint_latitude": float(np.median(latitude)),
     }
 
 

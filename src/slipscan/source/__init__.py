@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 13
+VERSION = 14
 """Raised when results change (`slipscan.versions`)."""

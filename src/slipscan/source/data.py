@@ -26,8 +26,8 @@ SMOOTH = 1.5
 """Of the distance over which errors stay alike: that over which what moves does."""
 JITTER = 1e-6
 """Of a covariance's mean variance, added to its diagonal: what single precision can hold."""
-SHARE_OF_BLOCK = 75
-"""Values of a block that a first search is held against."""
+SHARE, LEAST_SHARE = 90, 40
+"""Values that a first search is held against, of all blocks together, and at least of a block."""
 PREDICTION_ERROR = 0.1
 """Standard deviation of what a simple source in a half space predicts wrongly, over the displacement: the Earth is not
 homogeneous, and no source is a rectangle (Duputel et al. 2014, doi 10.1093/gji/ggt517)."""
@@ -204,7 +204,8 @@ class Data:
         places = np.concatenate([b.places for b in blocks])
         unique, index = np.unique(places.reshape(-1, 2), axis=0, return_inverse=True)
         self.east, self.north = (torch.from_numpy(unique[:, axis].astype(np.float32)) for axis in (0, 1))
-        self._index = torch.from_numpy(index.reshape(places.shape[:2]))
+        index = index.reshape(places.shape[:2])
+        self._index = torch.from_numpy(index[:, :1] if (index == index[:, :1]).all() else index)
         self._direction = torch.from_numpy(np.concatenate([b.direction for b in blocks]).astype(np.float32))
         # Transposed: rows of predictions are multiplied from the right.
         self._whitener = [torch.from_numpy(b.whitened(np.eye(len(b.value))).T.astype(np.float32)) for b in blocks]
@@ -215,8 +216,9 @@ class Data:
         self.log_root = sum(float(np.log(np.diag(b.root)).sum()) for b in blocks)
 
     def thinned(self) -> Data:
-        """What a share of the values says, `SHARE_OF_BLOCK` of a block: a source of it takes a tenth of the time."""
-        return Data([block.thinned(SHARE_OF_BLOCK) for block in self.blocks])
+        """What a share of the values says: a source takes a tenth of the time. Few values are all there."""
+        blocks = [block.thinned(max(LEAST_SHARE, SHARE // len(self.blocks))) for block in self.blocks]
+        return self if all(a is b for a, b in zip(blocks, self.blocks, strict=True)) else Data(blocks)
 
     def cycle_energy(self) -> float:
         """The least chi-square that an unwrapping error of a whole cycle in one block leaves; inf: there is none."""
@@ -233,7 +235,7 @@ class Data:
         whole = moved[:, self._index[:, 0]]
         for part in self._index.T[1:]:
             whole = whole + moved[:, part]
-        return (whole / len(PARTS) * self._direction).sum(dim=-1)
+        return (whole / self._index.shape[1] * self._direction).sum(dim=-1)
 
     def products(self, moved: Tensor) -> tuple[Tensor, Tensor]:
         """Of unit sources (source, point, 3) the products with the data and with themselves, (source, block) each."""

@@ -26,7 +26,7 @@ from slipscan.source.posterior import Posterior, Problem
 
 KEPT: Final = 0.5
 """Effective share of the particles that a step leaves."""
-CLIMBING: Final = 8
+CLIMBING: Final = 4
 """Particles that climb the likelihood of a share of the data, over those that go on."""
 BATCH: Final = 1024
 MOVES: Final = (3, 10, 1.5)
@@ -81,17 +81,22 @@ def sample(problem: Problem, particles: int, searched: int, seed: int, rival: fl
         return torch.cat([first(z), own[:, None]], 1)
 
     z = _prior(problem.kind.dimensions, max(searched, particles), seed)
-    climbing = min(CLIMBING * particles, len(z))
-    found, log_evidence = _raised(_Particles(z, first(z)), first, (0.0,), (1.0,), climbing, MOVES, generator)
-    found = _Particles(found.z, both(found.z))
-    reachable = log_evidence + float((found.likelihood[:, 1] - found.likelihood[:, 0]).max())
-    complete = reachable + HOPELESS >= rival
-    if complete:
-        found, more = _raised(found, both, (1.0, 0.0), (-1.0, 1.0), particles, LAST_MOVES, generator)
+    start, complete = _Particles(z, first(z)), True
+    if coarse is problem:
+        found, log_evidence = _raised(start, first, (0.0,), (1.0,), particles, LAST_MOVES, generator)
     else:
-        found, more = found.at(torch.arange(particles)), reachable - log_evidence
+        climbing = min(CLIMBING * particles, len(z))
+        found, log_evidence = _raised(start, first, (0.0,), (1.0,), climbing, MOVES, generator)
+        found = _Particles(found.z, both(found.z))
+        reachable = log_evidence + float((found.likelihood[:, 1] - found.likelihood[:, 0]).max())
+        complete = reachable + HOPELESS >= rival
+        if complete:
+            found, more = _raised(found, both, (1.0, 0.0), (-1.0, 1.0), particles, LAST_MOVES, generator)
+        else:
+            found, more = found.at(torch.arange(particles)), reachable - log_evidence
+        log_evidence += more
     quantile = torch.rand(len(found.z), generator=generator, dtype=torch.float64)
-    return problem.posterior(found.z, quantile, log_evidence + more, complete)
+    return problem.posterior(found.z, quantile, log_evidence, complete)
 
 
 def _raised(
