@@ -144,8 +144,7 @@ def source(
         list[Path] | None, typer.Option(help="noise product of every track, in their order; once for each")
     ] = None,
     stack: Annotated[
-        list[Path] | None,
-        typer.Option(help="stack of every track, in their order: tracks that did not find an event have a say"),
+        list[Path] | None, typer.Option(help="stack of every track, in their order: sources are fitted to all tracks")
     ] = None,
 ) -> None:
     """Join the tracks of a region and say what made each event, with its errors."""
