@@ -17,6 +17,10 @@ from slipscan.cli import app
 from slipscan.field import Observation
 from slipscan.noise.estimate import measure
 from slipscan.noise.parameters import model_of, to_model
+from slipscan.source.elsewhere import Wanted, changes_of
+from slipscan.source.maps import TrackMaps, open_track
+from slipscan.source.times import times_of
+from slipscan.stack import open_stack
 from slipscan.store import open_zarr
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -185,6 +189,26 @@ def test_the_noise_outside_of_the_volcano(cells: int) -> None:
     flat = np.zeros((rows // cells, columns // cells))
     drawn = to_model(found).simulate(np.random.default_rng(0), [0.0, 12.0], flat, 110.0 * cells)
     assert 1e-3 < drawn.std() < 50e-3
+
+
+def test_half_of_the_epochs_shows_the_events_that_all_of_them_do(results: Path) -> None:
+    """As a track that detected none of them: every second epoch, the even ones and the odd ones."""
+    track = results / "ERTA" / "014A"
+    found, stack = open_track(track / "transients.zarr", 0), open_stack(track / "stack.zarr")
+    assert found.los is not None
+    wanted = [Wanted(times_of([found], [one]), one.footprint) for one in found.transients]
+    for first in (0, 1):
+        none = found.dataset.isel(transient=slice(0, 0), time=slice(first, None, 2))
+        half = TrackMaps("half", none, found.grid, found.los, ())
+        ((changes, which),) = changes_of(stack.isel(time=slice(first, None, 2)), half, wanted, None)
+        assert which == list(range(len(wanted)))
+        alike = []
+        for number in which:
+            whole, _, footprint = found.total([number])
+            part = changes.total([number])[0]
+            known = footprint & np.isfinite(whole) & np.isfinite(part)
+            alike.append(float(np.corrcoef(whole[known], part[known])[0, 1]))
+        assert np.median(alike) > 0.9, alike
 
 
 @pytest.mark.slow

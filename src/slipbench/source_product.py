@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from slipbench.bound import TEMPORAL, temporal_columns
 from slipbench.scenes import Geometry
 from slipscan import vocabulary
+from slipscan.detect.maps import size_error
 from slipscan.detect.ramp import Ramp
 from slipscan.fit.model import transient_column
 from slipscan.geometry import Grid, from_lonlat, utm_crs, write_grid
 from slipscan.source.covariance import change_weights
-from slipscan.source.elsewhere import size_error
+from slipscan.source.elsewhere import timing_of
 from slipscan.source.times import Times
 
 Float32 = NDArray[np.float32]
@@ -50,8 +51,8 @@ def transients_of(
     days = [ramp[0] + f * ramp[1] for f in (0.05, 0.5, 0.95)]
     t05, t50, t95 = (np.datetime64("2014-01-01", "ns") + np.timedelta64(int(d * 86400), "s") for d in days)
     ends = errors_d[1] / 2
-    told = Times((t05, t50, t95), (ends, errors_d[0], ends))
-    error = size_error(weight, time, Ramp(ramp[0] + ramp[1] / 2, ramp[1]), told)
+    told = timing_of(Times((t05, t50, t95), (ends, errors_d[0], ends)))
+    error = size_error(weight, time, Ramp(ramp[0] + ramp[1] / 2, ramp[1]), told.alike)
     inside = np.where(footprint, np.nan_to_num(value[0]), 0.0)
     attrs = {
         "region": "BENCH", "track": name, "window_start": str(time[0])[:10], "window_end": str(time[-1])[:10],

@@ -100,6 +100,16 @@ def change_weights(track: Track, ramps: Sequence[Ramp], beside: Sequence[Sequenc
     return np.asarray(torch.where(known, filters.matched / information.clamp(min=1e-30), 0.0).double())
 
 
+def size_error(weight: Float, time: NDArray[np.datetime64], ramp: Ramp, alike: Sequence[Ramp]) -> float:
+    """What the size of a map may be wrong by because its history is not known, over the size.
+
+    The weights (time,) of the epochs make 1 of the history that the map was made with; of others, as likely, they make
+    less.
+    """
+    seen = np.array([weight @ one.column(time) for one in alike])
+    return float(np.sqrt(np.mean((seen - weight @ ramp.column(time)) ** 2)))
+
+
 def _beside(track: Track, ramp: Ramp, others: Sequence[Other]) -> Filters:
     epochs, weight, column = track.epochs, track.cleaned.weight.double(), track.epochs.columns([ramp])
     counts = weight > 0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slipscan.detect.beside import beside_each
 from slipscan.detect.composite import errors_of, is_residue, may_be_step, reached_day, shares_of
-from slipscan.detect.maps import amplitude_maps, change_weights
+from slipscan.detect.maps import amplitude_maps, change_weights, size_error
 from slipscan.detect.ramp import Ramp
 from slipscan.detect.track import Track
 from slipscan.detect.transient import FAULT, Transient
@@ -63,9 +63,15 @@ class Whole:
         return np.where(self.footprint, np.nan_to_num(self.map), np.float32(0.0))
 
 
-def arrays(dataset: xr.Dataset, track: Track, found: Sequence[Transient], p_values: Sequence[float]) -> xr.Dataset:
-    """Arrays of the transients product, strongest transient first."""
-    wholes = _wholes(track, found)
+def arrays(
+    dataset: xr.Dataset,
+    track: Track,
+    found: Sequence[Transient],
+    p_values: Sequence[float],
+    beside: Sequence[Transient] = (),
+) -> xr.Dataset:
+    """Arrays of the transients product, in the order of `found`; `beside` happened, too, but are not in it."""
+    wholes = _wholes(track, found, beside)
     n, shape = len(wholes), track.seen.shape
     out = xr.Dataset(
         {
@@ -80,7 +86,7 @@ def arrays(dataset: xr.Dataset, track: Track, found: Sequence[Transient], p_valu
                 ("transient", "time"),
                 np.array([one.weight for one in wholes]).reshape(n, len(track.epochs)),
             ),
-            "change_error": ("transient", np.array([_size_error(one, track) for one in wholes], float)),
+            "change_error": ("transient", np.array([_size_error(one, track.epochs.time) for one in wholes], float)),
             "statistic": ("transient", np.array([one.found.statistic for one in wholes], float)),
             "p_value": ("transient", np.array(p_values, float)),
             **_sizes(wholes, dataset, track),
@@ -98,12 +104,13 @@ def arrays(dataset: xr.Dataset, track: Track, found: Sequence[Transient], p_valu
     return out.assign_coords({name: dataset[name] for name in ("x", "y", "spatial_ref")})
 
 
-def _wholes(track: Track, found: Sequence[Transient]) -> list[Whole]:
+def _wholes(track: Track, found: Sequence[Transient], beside: Sequence[Transient]) -> list[Whole]:
     """Maps of all parts, each beside the others, put together."""
     flat = [part for one in found for part in _parts(one)]
-    ramps, beside = [ramp for _, ramp in flat], beside_each(track, flat)
-    maps, stds = amplitude_maps(track, ramps, beside)
-    weights = change_weights(track, ramps, beside)
+    ramps = [ramp for _, ramp in flat]
+    others = beside_each(track, [*flat, *(part for one in beside for part in _parts(one))])[: len(flat)]
+    maps, stds = amplitude_maps(track, ramps, others)
+    weights = change_weights(track, ramps, others)
     rows, cols = track.seen.shape
     out, first = [], 0
     for one in found:
@@ -151,17 +158,15 @@ def _sizes(wholes: Sequence[Whole], dataset: xr.Dataset, track: Track) -> dict[s
     }
 
 
-def _size_error(whole: Whole, track: Track) -> float:
-    """What the size of a map may be wrong by because its history is not known, over the size.
-
-    The epochs' weights make 1 of the history that the map was made with; of another that is as likely they make less.
-    """
-    squared = 0.0
-    for part, share in zip(whole.found.mapped, whole.shares, strict=True):
-        if part.timing is not None and part.timing.alike:
-            seen = whole.weight @ track.epochs.columns(part.timing.alike).numpy()
-            squared += float(share**2 * np.square(seen - whole.weight @ part.ramp.column(track.epochs.time)).mean())
-    return squared**0.5
+def _size_error(whole: Whole, time: NDArray[np.datetime64]) -> float:
+    """What the size of the map of all parts may be wrong by, over the size: 0 where no part has likely histories."""
+    parts = zip(whole.found.mapped, whole.shares, strict=True)
+    errors = [
+        share * size_error(whole.weight, time, part.ramp, part.timing.alike)
+        for part, share in parts
+        if part.timing is not None and part.timing.alike
+    ]
+    return float(np.hypot.reduce([0.0, *errors]))
 
 
 def _ends(wholes: Sequence[Whole], track: Track) -> dict[str, Any]:

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 14
+VERSION = 15
 """Raised when results change (`slipscan.versions`)."""

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.features import shapes
+from rasterio.features import rasterize, shapes
 from rasterio.transform import Affine
 from shapely.geometry import MultiPolygon, Polygon, shape
 
@@ -74,6 +74,13 @@ def footprint_polygons(footprint: NDArray[np.integer], grid: Grid) -> MultiPolyg
         return np.column_stack([near(longitude, float(middle)), latitude])
 
     return multi(shapely.transform(merged, to_degrees))
+
+
+def footprint_pixels(footprint: shapely.Geometry, grid: Grid) -> NDArray[np.bool_]:
+    """The pixels (y, x) of a grid whose middles an outline in longitude and latitude holds."""
+    to_metres = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    outline = shapely.transform(footprint, lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))
+    return np.asarray(rasterize([outline], grid.shape, transform=Affine(*grid.transform)) == 1)
 
 
 def multi(geometry: shapely.Geometry) -> MultiPolygon:

@@ -7,11 +7,7 @@ from typing import Final
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 import xarray as xr
-from pyproj import Transformer
-from rasterio.features import rasterize
-from rasterio.transform import Affine
 
 from slipscan import vocabulary
 from slipscan.detect.ramp import Ramp
@@ -21,7 +17,7 @@ from slipscan.detect.transient import Transient
 from slipscan.errors import SlipscanError
 from slipscan.geometry import read_grid
 from slipscan.settings import DetectSettings
-from slipscan.source.join import footprint_polygons
+from slipscan.source.join import footprint_pixels, footprint_polygons
 
 TIMES: Final = ("t05", "t50", "t95")
 OF_TRANSIENT: Final = ("statistic", "p_value", "false_alarms", "ongoing", "left_censored")
@@ -72,10 +68,7 @@ def product_of(stack: xr.Dataset, track: Track, settings: DetectSettings, table:
 def _transient(stack: xr.Dataset, track: Track, row: pd.Series) -> Transient:
     """One row as the detector left it."""
     ramp = Ramp.of_times(*(np.datetime64(row[name], "ns") for name in TIMES))
-    grid = read_grid(stack)
-    to_metres = Transformer.from_crs(4326, grid.crs, always_xy=True)
-    outline = shapely.transform(row["geometry"], lambda xy: np.column_stack(to_metres.transform(xy[:, 0], xy[:, 1])))
-    mask = rasterize([outline], grid.shape, transform=Affine(*grid.transform)).astype(bool)
+    mask = footprint_pixels(row["geometry"], read_grid(stack))
     if not mask.any():
         raise SlipscanError("the footprint of a transient lies outside the stack: give the stack that it was found in")
     return Transient(ramp, float(row["statistic"]), mask[:: track.factor, :: track.factor])
