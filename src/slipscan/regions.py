@@ -119,7 +119,10 @@ class Region(Frozen):
     reference_point: tuple[Annotated[float, Field(ge=-360, le=360)], Annotated[float, Field(ge=-90, le=90)]] = Field(
         description="longitude, latitude of the reference area's centre: coherent, off faults and volcanoes"
     )
-    tectonic_setting: str = Field(description="e.g. 'continental transform', 'subduction', 'volcano', 'basin'")
+    tectonic_setting: str = Field(
+        description="e.g. 'continental transform', 'subduction'; in a 'volcano' changes of volume are likelier a"
+        " priori, in a 'basin' those of water"
+    )
     fault_strike_deg: float | None = Field(
         None,
         ge=0,

@@ -1,4 +1,4 @@
 """What made a transient."""
 
-VERSION = 15
+VERSION = 16
 """Raised when results change (`slipscan.versions`)."""

@@ -16,6 +16,11 @@ from slipscan.source.quakes import QuakeFacts
 
 PRIOR: Final = {"slip": 0.55, "volumetric": 0.25, "hydrological": 0.1, "null": 0.08, "cycle": 0.02}
 """Of families a priori, among what detection hands over."""
+PRIOR_OF_SETTING: Final = {
+    "volcano": PRIOR | {"slip": 0.1, "volumetric": 0.72, "hydrological": 0.08},
+    "basin": PRIOR | {"slip": 0.2, "volumetric": 0.1, "hydrological": 0.6},
+}
+"""The same in regions of a `tectonic_setting` where slip is not the rule. A flank that slips is no 'volcano'."""
 TRUST: Final = 0.5
 """Power of the evidence: the covariance of a map's noise is an estimate, and sources are simpler than the Earth."""
 SELECTED: Final = 6.0
@@ -51,7 +56,7 @@ class History:
 
 
 def type_posterior(
-    evidence: Mapping[str, float], history: History, quakes: QuakeFacts, on_fault: bool = False
+    evidence: Mapping[str, float], history: History, quakes: QuakeFacts, on_fault: bool = False, setting: str = ""
 ) -> dict[str, float]:
     """Probability of each of `events.EVENT_TYPES`.
 
@@ -64,12 +69,15 @@ def type_posterior(
     on_fault
         it was found by the pattern of slip on a mapped fault: noise that has that pattern is among the false alarms of
         that search, and not counted a second time
+    setting
+        the region's tectonic setting: `PRIOR_OF_SETTING`, or else `PRIOR`
     """
+    prior = PRIOR_OF_SETTING.get(setting.strip().lower(), PRIOR)
     log_family = {family: TRUST * evidence[family] for family in ("slip", "volumetric", "hydrological")}
     log_family |= {"null": TRUST * SELECTED, "cycle": TRUST * (evidence["cycle"] - EDGE)}
     if on_fault:
         del log_family["null"]
-    total = {family: value + math.log(PRIOR[family]) for family, value in log_family.items()}
+    total = {family: value + math.log(prior[family]) for family, value in log_family.items()}
     highest = max(total.values())
     share = {family: math.exp(value - highest) for family, value in total.items()}
     norm = sum(share.values())

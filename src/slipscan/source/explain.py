@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -26,8 +27,8 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Kinds of source of a family: a family's posterior is theirs, weighed by their evidence."""
 SHARES: Final = (0.16, 0.5, 0.84)
-OTHERS: Final = (0.4, 0.1)
-"""Particles and shapes searched, of kinds that are no fault, over those of a fault: they have fewer dimensions."""
+OTHERS: Final = 0.4
+"""Particles of kinds that are no fault, over those of a fault: they have fewer dimensions. All are searched alike."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Explained:
 
 FITS: Final = 1.15
 """Level of the noise above which a source does not fit."""
-POSSIBLE: Final = 7.0
-"""Log evidence by which a kind that is behind the best may be what happened."""
+UNDECIDED: Final = 20.0
+"""Log evidence by which a kind that is behind the best may be what happened: evidence of one run is known to some."""
 WEAK: Final = 40.0
 """Log evidence of a fault over no source, above which one run finds its depth and size."""
 AGAIN: Final = 100
@@ -98,35 +99,38 @@ def explain_data(blocks: Sequence[Block], area: Area, settings: SourceSettings) 
     # The point first: it takes next to nothing, and what is far behind it or the fault is given up early.
     for number, kind in enumerate((POINT, *(k for k in KINDS.values() if k is not POINT))):
         rival = max((p.log_evidence for p in found.values()), default=-math.inf)
-        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, 1, rival)
-    # Where even the best does not fit, the search may have ended in a wrong place: once more, with more of all.
-    best = max(found.values(), key=lambda p: p.log_evidence)
-    if level_of(best, data, representative(best)) > FITS:
-        number = len(found) + list(found).index(best.kind.name)
-        again = _sampled(Problem(best.kind, data, area, settings.poisson_ratio), settings, number, 2, -math.inf)
-        if again.log_evidence > best.log_evidence:
-            found[best.kind.name] = again
-    _repeat(Problem(FAULT, data, area, settings.poisson_ratio), found, settings)
+        found[kind.name] = _sampled(Problem(kind, data, area, settings.poisson_ratio), settings, number, rival)
+    _repeat(data, area, found, settings)
     return Explained(data, Data(blocks), area, found, settings.poisson_ratio)
 
 
-def _repeat(problem: Problem, found: dict[str, Posterior], settings: SourceSettings) -> None:
-    """Sample the fault, which may have several modes, again where it may be what happened and is weak."""
-    first = found[FAULT.name]
-    best = max(posterior.log_evidence for posterior in found.values())
-    if first.complete and best - POSSIBLE < first.log_evidence < WEAK:
+def _repeat(data: Data, area: Area, found: dict[str, Posterior], settings: SourceSettings) -> None:
+    """Sample kinds again that one run does not tell apart, or that it may have looked for in a wrong place.
 
-        def again(run: int) -> Posterior:
-            return _sampled(problem, settings, AGAIN * run, 1, -math.inf)
+    All that may be what happened, where they are of several families or even the best does not fit; a weak fault, which
+    may have several modes, in any case.
+    """
+    best = max(found.values(), key=lambda p: p.log_evidence)
+    rivals = {n: p for n, p in found.items() if p.complete and p.log_evidence > best.log_evidence - UNDECIDED}
+    several = sum(any(name in rivals for name in kinds) for kinds in FAMILIES.values()) > 1
+    doubtful = several or level_of(best, data, representative(best)) > FITS
+    for name, first in rivals.items():
+        if doubtful or (name == FAULT.name and first.log_evidence < WEAK):
+            problem = Problem(first.kind, data, area, settings.poisson_ratio)
+            number = list(found).index(name)
+            again = partial(_again, problem, settings, number)
+            found[name] = repeated(again, first, settings.seed)
 
-        found[FAULT.name] = repeated(again, first, settings.seed)
+
+def _again(problem: Problem, settings: SourceSettings, number: int, run: int) -> Posterior:
+    return _sampled(problem, settings, number + AGAIN * run, -math.inf)
 
 
-def _sampled(problem: Problem, settings: SourceSettings, number: int, times: float, rival: float) -> Posterior:
-    """Sample a kind with its own seed, `number`, and `times` the particles and the shapes searched of the settings."""
-    share, searched = (1.0, 1.0) if problem.kind.name == "fault" else OTHERS
-    particles, shapes = round(times * share * settings.particles), round(times * searched * settings.searched)
-    return sample(problem, max(50, particles), max(64, shapes), settings.seed + number, rival)
+def _sampled(problem: Problem, settings: SourceSettings, number: int, rival: float) -> Posterior:
+    """Sample a kind with its own seed, `number`."""
+    share = 1.0 if problem.kind is FAULT else OTHERS
+    particles = max(50, round(share * settings.particles))
+    return sample(problem, particles, max(64, settings.searched), settings.seed + number, rival)
 
 
 def level_of(posterior: Posterior, data: Data, row: int) -> float:

@@ -18,6 +18,8 @@ MOST: Final = 4
 """Runs."""
 AGREED: Final = 0.5
 """Of half the 68 % interval: medians of depth and size that differ by less are the same."""
+SURE: Final = 3.0
+"""Log evidence: runs that differ by less found the same."""
 
 
 def repeated(sampled: Callable[[int], Posterior], first: Posterior, seed: int) -> Posterior:
@@ -62,8 +64,9 @@ def merged(runs: Sequence[Posterior], seed: int) -> Posterior:
 
 
 def _agree(before: Posterior, last: Posterior) -> bool:
-    """Whether a run says of depth and size what those before said."""
-    return all(_same(own, other) for own, other in zip(_told(before), _told(last), strict=True))
+    """Whether a run says of evidence, depth and size what those before said."""
+    told = zip(_told(before), _told(last), strict=True)
+    return abs(last.log_evidence - before.log_evidence) < SURE and all(_same(own, other) for own, other in told)
 
 
 def _told(posterior: Posterior) -> tuple[Float, Float]:

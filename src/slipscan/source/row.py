@@ -55,6 +55,11 @@ class Event:
         )
 
     @property
+    def setting(self) -> str:
+        """Tectonic setting of the region, as its entry tells it."""
+        return str(self.tracks[0].dataset.attrs.get("tectonic_setting", ""))
+
+    @property
     def history(self) -> History:
         """Its length by all tracks, and whether it goes on by the one that sees it best."""
         best = strongest(self.members)
@@ -105,7 +110,7 @@ def source_columns(
     """
     out = empty_columns(event)
     facts = _facts(event, explained, settings, quakes)
-    types = type_posterior(explained.evidence, event.history, facts, event.on_fault)
+    types = type_posterior(explained.evidence, event.history, facts, event.on_fault, event.setting)
     chosen = most_likely(types)
     out |= {f"p_{name}": share for name, share in types.items()} | {"type": chosen}
     family = FAMILY_OF[chosen]
