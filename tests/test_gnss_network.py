@@ -122,8 +122,8 @@ def test_correlation_of_stations_is_recovered():
 
 
 def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
-    series = network(seed=4)
-    moved = slip(series, 0.08)
+    series = network(seed=6)
+    moved = slip(series, 0.045)
     series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
     series.position[:, 0, 400:] += 2e-3
     background, onset, sources = prepare(series, {})
@@ -135,6 +135,21 @@ def test_a_slow_slip_event_is_found_and_a_common_step_is_not():
     assert one.kind == "slip" and one.share > 0.6
     z = (one.displacement - moved) / one.std
     assert np.sqrt(np.mean(z**2)) < 1.6
+
+
+def test_two_events_are_no_noise():
+    series = network(seed=4)
+    moved = slip(series, 0.05)
+    quiet = fit_background(series, {}).noise
+    for first in (400, 1000):
+        series.position[:] += moved[:, :, None] * event_column(np.arange(1500), first, 12)
+    background, onset, sources = prepare(series, {})
+    near = int(np.argmax(np.abs(moved).max(axis=1)))
+    rows = slice(3 * near, 3 * near + 3)
+    naive = fit_background(series, {}).noise
+    assert naive.flicker[rows.start] > 1.5 * quiet.flicker[rows.start]
+    np.testing.assert_allclose(background.noise.flicker[rows], quiet.flicker[rows], rtol=0.2)
+    assert len(search(background, onset, sources, 24.0, GnssDetectSettings()).detections) == 2
 
 
 def test_the_threshold_is_that_of_noise_alone():

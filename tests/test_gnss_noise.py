@@ -105,6 +105,34 @@ def test_amplitudes_are_recovered_even_beside_an_event_that_nobody_knows(white, 
     assert event or (found.walk > 0).mean() < 0.15
 
 
+def test_known_events_are_no_noise_and_what_their_columns_take_is_put_back():
+    series = independent_noise(np.random.default_rng(5), 60, 1e-3, 3e-3)
+    ramps = [(int(first), 20) for first in np.arange(100, FIVE_YEARS - 100, 130)]
+    histories = np.stack([np.clip((np.arange(FIVE_YEARS) - first) / 20, 0, 1) for first, _ in ramps])
+    moved = series + 4e-3 * histories[3] + 4e-3 * histories[9]
+    columns = np.concatenate([background(FIVE_YEARS), histories])
+    wide = np.broadcast_to(columns, (60, *columns.shape))
+    beside = noise.estimate_noise(moved, wide, fitted(moved, columns), ramps=ramps)
+    assert np.median(beside.flicker) == pytest.approx(3e-3, rel=0.07)
+    assert (beside.walk > 0).mean() < 0.2
+    naive = noise.estimate_noise(moved, wide, fitted(moved, columns))
+    assert np.median(naive.flicker) < 0.96 * np.median(beside.flicker)
+    alone = wide[:, : len(background(FIVE_YEARS))]
+    unknown = noise.estimate_noise(moved, alone, fitted(moved, alone[0]))
+    assert (unknown.walk > 0).mean() > 0.4
+
+
+@pytest.mark.parametrize("ramps", [(), ((400, 30), (900, 30), (1300, 5))])
+def test_what_a_fit_takes_from_each_kind_of_noise_is_that_of_drawn_noise(ramps):
+    days, day = 1826, np.arange(1826)
+    columns = np.concatenate([background(days), *([np.clip((day - f) / d, 0, 1)[None] for f, d in ramps])])
+    for kind, unit in enumerate(np.eye(3)):
+        drawn = noise.simulate(np.random.default_rng(kind), 400, days, *unit)
+        left = np.array([np.mean(noise._block_differences(fitted(drawn, columns).T, b) ** 2) for b in noise.BLOCKS_D])
+        whole = (2.0 / np.array(noise.BLOCKS_D), *noise._unit_variances())[kind]
+        np.testing.assert_allclose(noise._kept(days, ramps)[kind], left / whole, rtol=0.12, atol=0.01)
+
+
 def test_a_random_walk_is_kept_where_there_is_one():
     series = independent_noise(np.random.default_rng(7), 30, 1e-3, 2e-3, walk=6e-3)
     columns = background(FIVE_YEARS)

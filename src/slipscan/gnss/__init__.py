@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 10
+VERSION = 11
 """Raised when results change (`slipscan.versions`)."""

@@ -103,7 +103,8 @@ def fit_background(
     terms, columns = _independent(series, terms)
     residual = _ordinary_residual(series, columns)
     positions, wide = flat(series, columns)
-    noise = estimate_noise(positions, wide, residual.reshape(positions.shape), np.repeat(series.excess, 3, axis=0))
+    excess, ramps = np.repeat(series.excess, 3, axis=0), [(round(day), round(duration)) for day, duration in events]
+    noise = estimate_noise(positions, wide, residual.reshape(positions.shape), excess, ramps)
     fitted = fit(np.nan_to_num(positions), wide, noise)
     kept = _significant(terms, fitted)
     if kept != terms:

@@ -1,7 +1,7 @@
 """Transients that a GNSS network finds by itself: every onset, durations of 1 to 60 days, any source below it.
 
-Found events join the trajectories and the search is repeated, at most three times, in the noise of the first round
-(noise that is estimated again after each find shrinks, and finds run away).
+The noise is estimated beside what may be an event. Found events join the trajectories and the search is repeated, at
+most three times, in that noise.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.geometry import to_lonlat
 from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import KINDS, source_bank
@@ -37,6 +38,10 @@ SIMPLER_T2, EQUAL_T2 = 1.0, 0.1
 TAIL = 0.99
 CORRELATION_D = 3
 """Duration of the ramps whose scatter tells how stations are correlated."""
+SUSPECTED_T2, SUSPECTED_PER_YR, SUSPECTED_D = 16.0, 0.5, 30
+"""What may be an event, when the noise is estimated: from such a T2 on, the strongest, so many a year, as long at most.
+
+Longer ones nobody can tell from a random walk: a volcano's unrest of months would be events, and hide short ones."""
 MIN_SEARCHED = 730
 """Positions of a station: less than two years tell no rate from an event."""
 
@@ -110,11 +115,27 @@ class _Peak:
 
 
 def prepare(series: DailySeries, steps: Mapping[str, Sequence[Step]]) -> tuple[Background, Onset, Network]:
-    """Trajectories, onsets, and the network with the correlation of its noise."""
+    """Trajectories, onsets, and the network with the correlation of its noise.
+
+    Noise, its scatter and its correlation are those beside what may be events: two of them in some years, left among
+    the noise, pass for a random walk that hides them both.
+    """
     background = fit_background(series, steps)
-    onset = onset_of(background)
+    onset, network = _onsets(background)
+    most = max(1, round(SUSPECTED_PER_YR * series.position.shape[2] / DAYS_PER_YEAR))
+    suspected = peaks_of(network, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D])[:most]
+    if not suspected:
+        return background, onset, network
+    beside = fit_background(series, steps, [(peak.day, peak.duration_d) for peak in suspected])
+    its_onset, network = _onsets(beside)
+    background = with_events(beside, ())
+    return background, onset_of(background, its_onset.scale, its_onset.smoothing), network
+
+
+def _onsets(background: Background) -> tuple[Onset, Network]:
+    series, onset = background.series, onset_of(background)
     correlation = station_correlation(onset.ramps(CORRELATION_D).z, distances_km(series.longitude, series.latitude))
-    return background, onset, Network(correlation, source_bank(series.longitude, series.latitude))
+    return onset, Network(correlation, source_bank(series.longitude, series.latitude))
 
 
 def search(
@@ -156,10 +177,10 @@ def with_tails(onset: Onset, cleaned: Onset) -> Onset:
     return replace(onset, scale=onset.scale * np.maximum(1.0, np.array(tail).reshape(onset.scale.shape)))
 
 
-def peaks_of(network: Network, onset: Onset, threshold: float) -> list[_Peak]:
+def peaks_of(network: Network, onset: Onset, threshold: float, durations_d: Sequence[int] = COARSE_D) -> list[_Peak]:
     """Local maxima over onset and duration of the network's statistic, strongest first."""
     rows: list[tuple[float, int, int, int]] = []
-    for duration in COARSE_D:
+    for duration in durations_d:
         day = np.arange(0, onset.score.shape[2], max(1, duration // 5))
         best, which = network.statistic(onset.ramps(duration), day)
         for i in np.flatnonzero(best >= threshold):
@@ -210,7 +231,7 @@ def _described(
     without = float("nan") if alone else _without_one(network, source, stations, z, sigma)
     mixed = second > max(settings.mixed_statistic, settings.mixed_share * t2)
     published = alone or mixed or share > settings.min_share
-    published &= alone or without >= settings.min_without_one
+    published &= alone or (without >= settings.min_without_one and t2 > _of_a_step(network, stations, z, sigma))
     published &= peak.duration_d <= COARSE_D[-1]  # longer ones have no duration: a change of rate looks like that
     longitude, latitude = _place(background.series, network, source)
     bank = network.bank
@@ -252,6 +273,12 @@ def _without_one(network: Network, source: int, stations: NDArray[np.bool_], z: 
         basis = network.basis_of(np.array([source]), rest, sigma[kept])[0]
         lowest = min(lowest, float(np.sum((basis @ network.whitened(z[kept], rest)) ** 2)))
     return lowest
+
+
+def _of_a_step(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Float) -> float:
+    """T2 of a step of all stations together: of a new frame, or of a satellite's antenna."""
+    alike = np.linalg.qr(network.whitened(np.eye(3) / sigma[:, :, None], stations))[0]
+    return float(np.sum((alike.T @ network.whitened(z, stations)) ** 2))
 
 
 def _displacement(background: Background, peak: _Peak) -> tuple[Float, Float]:

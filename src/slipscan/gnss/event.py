@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,12 +57,18 @@ class Network:
         return self.daily.stations if self.daily else ()
 
 
-def network_of(daily: Daily | None) -> Network:
-    """Find out how the noise of stations hangs together."""
+def network_of(daily: Daily | None, transients: Sequence[tuple[float, float]] = ()) -> Network:
+    """Find out how the noise of stations hangs together, beside transients of which t05 and t95 are known."""
     if daily is None:
         return Network(None, np.empty((3, 0, 0)))
     lon, lat = (np.array([getattr(s, n) for s in daily.stations]) for n in ("longitude", "latitude"))
-    return Network(daily, shared_noise(daily, distances_km(lon, lat)))
+    return Network(daily, shared_noise(daily.beside(transients), distances_km(lon, lat)))
+
+
+def transients_of(events: Iterable[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """t05 and t95 (days since 2014-01-01) of the events that have a source."""
+    ends = [interval_of(event) for event in events if event["type"] != "residue"]
+    return [tuple(days_since_2014(np.array(pair, "M8[ns]")).tolist()) for pair in ends]
 
 
 def shared_noise(daily: Daily, distance_km: Float) -> Float:

@@ -7,37 +7,43 @@ them much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import matmul_toeplitz
 from scipy.stats import norm
 
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.kalman import Noise, fit, flicker_autocovariance
 
 Float = NDArray[np.float64]
+Ramp = tuple[int, int]
+"""First day, counted from that of the series, and duration, days."""
 
 BLOCKS_D = tuple(2**power for power in range(9))
 FULL = 0.6
 """Share of the days of a block that must have a position."""
 ROUNDS = 300
 NEGLIGIBLE_M2 = 1e-24
-SIMULATED = 96
 LENGTH_STEP = 1.2
-"""What a trajectory takes out of noise is simulated for lengths in this ratio."""
+"""What a trajectory takes out of noise is worked out for lengths in this ratio."""
 MIN_GAIN = 1.0
 """Of the log likelihood, for a random walk to be kept."""
 LOCAL_D, LOCAL_RANGE = 100, (0.6, 4.0)
 """White noise follows the scatter from day to day within so many days, within these bounds (times its typical size)."""
 _MAD = 1.4826
 _NODE_D = 25
+_BEGINNING_D = 30
 TRIM = 2.5
 """Differences beyond so many robust deviations are an event's, an outlier's, or chance: they do not count."""
 _TRIMMED_SQUARE = 1.0 - 2.0 * TRIM * norm.pdf(TRIM) / (2.0 * norm.cdf(TRIM) - 1.0)
 
 
-def estimate_noise(series: Float, columns: Float, residual: Float, excess: Float | None = None) -> Noise:
+def estimate_noise(
+    series: Float, columns: Float, residual: Float, excess: Float | None = None, ramps: Sequence[Ramp] = ()
+) -> Noise:
     """Amplitudes of the noise of daily series.
 
     Parameters
@@ -50,14 +56,16 @@ def estimate_noise(series: Float, columns: Float, residual: Float, excess: Float
         (series, day) what an ordinary fit of them leaves
     excess
         (series, day) factors of the white noise of single days (1 and more), of outlying positions
+    ramps
+        known events among the columns: what they take out of the noise, too, is put back
 
     Returns
     -------
     noise
         a random walk only where the restricted likelihood of the series gains more than `MIN_GAIN` by it
     """
-    white, flicker, walk = amplitudes(residual)
-    without = amplitudes(residual, with_walk=False)
+    white, flicker, walk = amplitudes(residual, ramps=ramps)
+    without = amplitudes(residual, with_walk=False, ramps=ramps)
     local = local_white(residual) * (1.0 if excess is None else excess)
 
     def noise_of(white: Float, flicker: Float, walk: Float) -> Noise:
@@ -74,7 +82,7 @@ def estimate_noise(series: Float, columns: Float, residual: Float, excess: Float
     )
 
 
-def amplitudes(residual: Float, with_walk: bool = True) -> tuple[Float, Float, Float]:
+def amplitudes(residual: Float, with_walk: bool = True, ramps: Sequence[Ramp] = ()) -> tuple[Float, Float, Float]:
     """White (m), flicker (m yr^-1/4) and random-walk (m yr^-1/2) amplitudes (series,) of residuals (series, day).
 
     Variances of block differences are fitted by multiplicative updates that lower the Itakura-Saito divergence, the
@@ -82,11 +90,12 @@ def amplitudes(residual: Float, with_walk: bool = True) -> tuple[Float, Float, F
     """
     variance, white, count = block_variances(residual)
     known = count > 0
-    span = np.array(
-        [np.ptp(np.flatnonzero(np.isfinite(row))) + 1.0 if np.isfinite(row).any() else 1.0 for row in residual]
-    )
+    there = [np.flatnonzero(np.isfinite(row)) for row in residual]
+    first = np.array([row[0] if len(row) else 0 for row in there], float)
+    span = np.array([np.ptp(row) + 1.0 if len(row) else 1.0 for row in there])
     flicker, walk = _unit_variances()
-    share = np.stack([_kept(length) for length in _rounded(span)])  # (series, kind, scale)
+    lengths = zip(_rounded(span), span, first, strict=True)
+    share = np.stack([_kept(days, _within(ramps, start, days / whole)) for days, whole, start in lengths])
     parts = np.stack([white, *np.broadcast_arrays(flicker, walk, white)[:2]], axis=1) * share
     if not with_walk:
         parts = parts[:, :2]
@@ -186,23 +195,43 @@ def _rounded(days: Float) -> list[int]:
     return [round(float(LENGTH_STEP**p)) for p in power]
 
 
-@lru_cache(maxsize=64)
-def _kept(days: int) -> Float:
-    """Share (kind, scale) of the variance of block differences that a fit of offset, rate and season leaves."""
-    generator = np.random.default_rng(days)
-    kinds = np.stack([simulate(generator, SIMULATED, days, *unit) for unit in np.eye(3)])
-    years = np.arange(days) / DAYS_PER_YEAR
+def _within(ramps: Sequence[Ramp], first: float, scale: float) -> tuple[Ramp, ...]:
+    """Ramps on an axis that begins at day `first` and is stretched; series that begin in the same month share it."""
+    start = _BEGINNING_D * round(first / _BEGINNING_D)
+    return tuple((round((day - start) * scale), max(1, round(duration * scale))) for day, duration in ramps)
+
+
+@lru_cache(maxsize=1024)
+def _kept(days: int, ramps: tuple[Ramp, ...] = ()) -> Float:
+    """Share (kind, scale) of the variance of block differences that a fit of offset, rate, season and ramps leaves."""
+    day = np.arange(days)
+    years = day / DAYS_PER_YEAR
     columns = [np.ones(days), years - years.mean()]
     if years[-1] >= 1.0:
         columns += [f(2 * np.pi * c * years) for c in (1, 2) for f in (np.cos, np.sin)]
+    columns += [np.clip((day - first) / duration, 0.0, 1.0) for first, duration in ramps if 0 < first < days - duration]
     basis = np.linalg.qr(np.stack(columns, axis=1))[0]
+    # A walk has no covariance of its own; beside an offset it is known by its variogram.
+    covariances = (np.eye(1, days)[0], flicker_autocovariance(day), -years / 2.0)
+    white = 2.0 / np.array(BLOCKS_D)
     share = np.ones((3, len(BLOCKS_D)))
-    for kind, noise in enumerate(kinds):
-        variance, white, count = block_variances(noise - (noise @ basis) @ basis.T)
-        expected = (white.mean(axis=0), *_unit_variances())[kind]
-        known = count[0] > 0
-        share[kind, known] = variance.mean(axis=0)[known] / expected[known]
+    for kind, (covariance, whole) in enumerate(zip(covariances, (white, *_unit_variances()), strict=True)):
+        coloured = matmul_toeplitz(covariance, basis)
+        inner = basis.T @ coloured
+        for scale, block in enumerate(BLOCKS_D):
+            if days < 2 * block:
+                continue
+            own, its = (_block_differences(values, block) for values in (basis, coloured))
+            taken = np.einsum("pk,pk->p", own, 2.0 * its - own @ inner)
+            share[kind, scale] = 1.0 - taken.mean() / whole[scale]
     return np.maximum(share, 1e-3)
+
+
+def _block_differences(values: Float, block: int) -> Float:
+    """Differences (position, column) of the means of adjacent blocks of days of (day, column)."""
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    at = np.arange(0, len(values) - 2 * block + 1, max(1, block // 4))
+    return np.asarray((sums[at + 2 * block] - 2.0 * sums[at + block] + sums[at]) / block)
 
 
 def simulate(generator: np.random.Generator, count: int, days: int, white: float, flicker: float, walk: float) -> Float:

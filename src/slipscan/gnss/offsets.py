@@ -62,6 +62,17 @@ class Daily:
         noise = Noise(self.noise.white[:, part], self.noise.flicker, self.noise.walk)
         return Daily(self.stations, self.days[part], series, columns, noise)
 
+    def beside(self, transients: Sequence[tuple[float, float]]) -> Daily:
+        """With columns of linear transients of which t05 and t95 (days since 2014) are known."""
+        ends = np.array(transients, float).reshape(-1, 2)
+        return self.with_histories(ramp_columns(self.days, ends.mean(axis=1), ends[:, 1] - ends[:, 0]))
+
+    def with_histories(self, histories: Float) -> Daily:
+        """With columns of these (history, day) in every series, where they are not made by the others."""
+        more = np.broadcast_to(histories, (len(self.series), *histories.shape))
+        columns = _independent(np.concatenate([self.columns, more], axis=1), np.isfinite(self.series))
+        return replace(self, columns=columns)
+
     def of(self, stations: NDArray[np.int64]) -> Daily:
         """Some of the stations."""
         rows = (3 * stations[:, None] + np.arange(3)).ravel()
@@ -87,13 +98,20 @@ class Offsets:
     response: Float
 
 
-def prepare(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Daily | None:
-    """As `lay`, with the noise of the series."""
+def prepare(
+    stations: Sequence[Station], steps: Mapping[str, Sequence[Step]], transients: Sequence[tuple[float, float]] = ()
+) -> Daily | None:
+    """As `lay`, with the noise of the series beside transients of which t05 and t95 (days since 2014) are known.
+
+    Left among the noise, a few of them in some years pass for a random walk.
+    """
     daily = lay(stations, steps)
     if daily is None:
         return None
-    residual = _residual(daily.series, daily.columns, daily.noise.white)
-    return replace(daily, noise=estimate_noise(daily.series, daily.columns, residual, daily.noise.white))
+    beside, excess = daily.beside(transients), daily.noise.white
+    residual = _residual(daily.series, beside.columns, excess)
+    ramps = [(round(first - daily.days[0]), round(last - first)) for first, last in transients]
+    return replace(daily, noise=estimate_noise(daily.series, beside.columns, residual, excess, ramps))
 
 
 def lay(stations: Sequence[Station], steps: Mapping[str, Sequence[Step]]) -> Daily | None:
@@ -180,8 +198,7 @@ def measure(daily: Daily, ramps: Float, others: Float, histories: Float | None =
     """
     count, tried = len(daily.series), len(ramps)
     after = np.concatenate([ramps, histories if histories is not None else ramps[:0]])
-    background = np.concatenate([daily.columns, np.broadcast_to(others, (count, *others.shape))], axis=1)
-    background = _independent(background, np.isfinite(daily.series))
+    background = daily.with_histories(others).columns
     columns = np.concatenate([background, np.broadcast_to(after, (count, *after.shape))], axis=1)
     gram = products(np.nan_to_num(daily.series), columns, daily.noise)
     left = _beside(gram, background.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from slipscan.archive.stations import series_files, steps_file
 from slipscan.atomic import written_beside
 from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, Column, read_events, read_table
-from slipscan.gnss.event import Comparison, Network, compare_event, network_of
+from slipscan.gnss.event import Comparison, Network, compare_event, network_of, transients_of
 from slipscan.gnss.line_of_sight import COMPONENTS
 from slipscan.gnss.offsets import prepare
 from slipscan.gnss.steps import read_steps
@@ -74,9 +75,9 @@ def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: 
     check_outputs([(out, KIND)], [events, stations, *transients])
     table, _ = read_events(Path(events))
     tracks = [open_track(Path(path), number) for number, path in enumerate(transients)]
-    network = read_network(Path(stations))
-    log.info("%d events, %d stations", len(table), len(network.stations))
     records: list[dict[str, Any]] = table.to_dict("records")
+    network = read_network(Path(stations), transients_of(records))
+    log.info("%d events, %d stations", len(table), len(network.stations))
     if records:
         from slipscan.gnss.both import joint_columns  # brings torch
     rows: list[dict[str, Any]] = []
@@ -101,8 +102,10 @@ def write_gnss_table(events: Path, transients: list[Path], stations: Path, out: 
         )  # fmt: skip
 
 
-def read_network(directory: Path) -> Network:
+def read_network(directory: Path, transients: Sequence[tuple[float, float]] = ()) -> Network:
     """Read the stations of a directory and their steps; says which stations the table of steps lacks.
+
+    Their noise is that beside `transients` (t05, t95 in days since 2014-01-01).
 
     Raises
     ------
@@ -118,7 +121,7 @@ def read_network(directory: Path) -> Network:
             "%s: new antennas and earthquakes are not known at %s",
             f"not in {path}" if path else f"no steps.txt in {directory}", ", ".join(unlisted),
         )  # fmt: skip
-    return network_of(prepare(stations, steps))
+    return network_of(prepare(stations, steps, transients), transients)
 
 
 def _say(number: int, event: dict[str, Any], comparison: Comparison) -> None:
