@@ -14,7 +14,7 @@ from event_builders import event
 from increment_builders import folded, held
 from report_builders import gnss_table
 from slipbench.score import score
-from slipbench.twin import slope_of, write_page
+from slipbench.twin import slope_by_pattern, slope_of, write_page
 from slipscan.archive.simulated.archive import Simulated
 from slipscan.archive.simulated.files import check_bounds
 from slipscan.catalogue import geopackage
@@ -105,6 +105,18 @@ def test_a_false_event_on_a_distractor_is_named():
     found = event_table([event(t50=quake.t50.isoformat(), lon=lon, lat=lat), event(lon=lon, lat=lat)], SOURCE_COLUMNS)
     rows = score(found.assign(event_id=["A", "B"]), planted)["rows"]
     assert [(row["truth"], row["result"]) for row in rows] == [("Q1 (earthquake)", "false"), (None, "false")]
+
+
+def test_a_slope_by_pattern_does_not_hang_on_stated_errors():
+    generator = np.random.default_rng(3)
+    truth = np.where(np.arange(4000) < 400, 5.0 * generator.standard_normal(4000), 0.0)
+    x, y = truth + 2.0 * generator.standard_normal(4000), 0.9 * truth + 4.0 * generator.standard_normal(4000)
+    pattern = 1.2 * truth + 0.3 * generator.standard_normal(4000)
+    for stated in (1.0, 2.0, 3.0):
+        slope, std = slope_by_pattern(pattern, x, np.full(4000, stated), y, np.full(4000, 4.0))
+        assert abs(slope - 0.9) < 3 * 0.045 and 0.02 < std < 0.08
+    far_off = [slope_of(x, np.full(4000, stated), y, np.full(4000, 4.0))[0] for stated in (1.0, 3.0)]
+    assert far_off[1] > 1.5 * far_off[0]
 
 
 def test_the_slope_of_two_series_with_errors_is_that_of_what_they_measure():

@@ -32,9 +32,9 @@ ROUNDS = 3
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
 INTERVAL_T2 = 4.0
-"""Onsets whose T2 is at most so much lower are possible too (95 %)."""
-SIMPLER_T2, EQUAL_T2 = 1.0, 0.1
-"""A longer duration must explain so much more; first days that differ by less are equal."""
+"""Onsets and durations whose T2 is at most so much lower are possible too (95 %)."""
+EQUAL_T2 = 0.1
+"""First days that differ by less are equal."""
 TAIL = 0.99
 CORRELATION_D = 3
 """Duration of the ramps whose scatter tells how stations are correlated."""
@@ -159,7 +159,7 @@ def search(
     while peaks:
         described = [_described(current, network, onset, peak, settings) for peak in peaks]
         kept = [
-            p for p, d in zip(peaks, described, strict=True) if d is not None and d.statistic >= threshold - SIMPLER_T2
+            p for p, d in zip(peaks, described, strict=True) if d is not None and d.statistic >= threshold - INTERVAL_T2
         ]
         if len(kept) == len(peaks):
             found = sorted((d for d in described if d is not None), key=lambda d: d.day)
@@ -205,8 +205,8 @@ def _refined(network: Network, onset: Onset, peak: _Peak) -> _Peak:
     durations = [d for d in DURATIONS_D if d <= max(4, 2.5 * peak.duration_d)]
     tried = [(duration, *network.statistic(onset.ramps(duration), day)) for duration in durations]
     table = np.stack([t2 for _, t2, _ in tried])
-    # The shortest of durations that explain it about as well, and the middle of the days that do (a gap).
-    row = int(np.argmax(table.max(axis=1) >= table.max() - SIMPLER_T2))
+    # The shortest of durations that are possible, and the middle of the days that explain it about as well (a gap).
+    row = int(np.argmax(table.max(axis=1) >= table.max() - INTERVAL_T2))
     best = np.flatnonzero(table[row] >= table[row].max() - EQUAL_T2)
     column = int(best[len(best) // 2])
     possible = day[table.max(axis=0) >= table.max() - INTERVAL_T2]

@@ -17,7 +17,7 @@ from slipscan.source.quakes import QuakeFacts
 PRIOR: Final = {"slip": 0.55, "volumetric": 0.25, "hydrological": 0.1, "null": 0.08, "cycle": 0.02}
 """Of families a priori, among what detection hands over."""
 PRIOR_OF_SETTING: Final = {
-    "volcano": PRIOR | {"slip": 0.1, "volumetric": 0.72, "hydrological": 0.08},
+    "volcano": PRIOR | {"slip": 0.1, "volumetric": 0.78, "hydrological": 0.02},
     "basin": PRIOR | {"slip": 0.2, "volumetric": 0.1, "hydrological": 0.6},
 }
 """The same in regions of a `tectonic_setting` where slip is not the rule. A flank that slips is no 'volcano'."""
