@@ -20,6 +20,7 @@ def test_both_detectors_stand_in_one_table(tmp_path: Path) -> None:
     text = measure_detection(path, 2, 2, 1, page)
     assert page.read_text(encoding="utf-8").strip() == text.strip()
     rows = [line for line in text.splitlines() if line.startswith(("| field", "| scan"))]
-    assert len(rows) == 2 and all(" of 2 " in row for row in rows) and "planted.md" in text
+    assert len(rows) == 4 and all(" of 2 " in row for row in rows[:2]) and "planted.md" in text
+    assert page.with_suffix(".png").stat().st_size > 10_000
     with pytest.raises(SlipscanError, match="ask for fewer"):
         measure_detection(path, 2, 1000, 1, None)

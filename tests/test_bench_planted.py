@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from event_builders import event
-from slipbench import planted
+from slipbench import detection_page, planted
+from slipbench.intervals import snr50
 from slipbench.plan import SkillPlan, read_plan
 from slipbench.planted import EVENTS, PlantedKey, draw_archive
 from slipbench.planted_faults import fault_map
@@ -102,6 +104,32 @@ def test_the_page_counts_what_was_found_and_what_is_false() -> None:
     assert "| Mw error, median, blind | 0.3 | 0.2 | 0.05 (2) |" in text
     nothing = row_of()
     assert "| recall above the local Mc90 | 85 % | 95 % | 0 % (0 of 2)" in page_of([nothing], "slipscan bench planted")
+
+
+def test_the_page_of_detection_counts_scenes_and_rows(tmp_path: Path) -> None:
+    """Ten scenes without an event whose scores are 0 to 9, ten events of which those of SNR above 10 exceed all."""
+    snr = np.linspace(2, 20, 10)
+    table = pd.DataFrame({
+        "role": ["validation"] * 5 + ["null"] * 5 + ["event"] * 10,
+        "score": [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, *np.where(snr > 10, 20.0, 0.5)],
+        "snr": [0.0] * 10 + list(snr), "hit": False, "overlap": 0.3, "t50_error_d": 5.0,
+    })  # fmt: skip
+    archive = row_of(
+        right={"t50": "2019-03-05", "lon": 32.0, "p_real": 0.995, "mw": 5.9, "t50_err_days": 6.0},
+        false={"t50": "2019-12-01", "lon": 35.0, "p_real": 0.2},
+    )
+    plan = read_plan(PLAN)
+    plot = tmp_path / "detection.png"
+    text = detection_page.page_of(plan, {"one": table}, [archive], "slipscan bench detect", plot)
+    lines = [line for line in text.splitlines() if line.startswith("| one |")]
+    assert lines[0].startswith("| one | 8.0 | 1 of 5 | 0 of 3 | 2 of 4 | 3 of 3 | 0 of 5 | 0.30 | 5 |")
+    assert "50 % (5 of 10)" in lines[1] and lines[1].rstrip(" |").endswith("0.55")
+    # Of the archive one row is real and sure, one is not and says so.
+    assert "| 0.99 to 1 | 1 | 100 % | 100 % (1 of 1)" in text and "| 0 to 0.5 | 1 | 20 % | 0 % (0 of 1)" in text
+    assert plot.stat().st_size > 10_000
+    assert snr50(np.log(snr)[None], (snr > 10).astype(float)[None], 0.9) > snr50(
+        np.log(snr)[None], (snr > 10).astype(float)[None]
+    )
 
 
 def test_a_map_of_faults_has_what_slips_at_the_surface_about_where_it_does(small: SkillPlan, tmp_path: Path) -> None:

@@ -92,7 +92,10 @@ def detect(
     nulls: Annotated[
         int, typer.Option(min=1, help="scenes without one, for the threshold, and others to test it")
     ] = 60,
-    page: Annotated[Path | None, typer.Option(help="Markdown page with the table")] = None,
+    planted: Annotated[
+        Path | None, typer.Option(help="rows of `slipscan bench planted`: the table of the aims")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page with the tables; its figure beside it")] = None,
     workers: Workers = None,
 ) -> None:
     """Print what the detectors find at a false-alarm rate: the field's candidates, and the classical scan."""
@@ -100,7 +103,7 @@ def detect(
     from slipbench.frozen import one_thread
 
     one_thread()
-    print(measure_detection(plan, events, nulls, workers or os.cpu_count() or 1, page))
+    print(measure_detection(plan, events, nulls, workers or os.cpu_count() or 1, page, planted))
 
 
 @app.command("false-alarms")

@@ -11,25 +11,23 @@ import numpy as np
 import pandas as pd
 
 from slipbench import methods
+from slipbench.detection_page import page_of
 from slipbench.frozen import Row, chunks, load_scene, read_manifest, rows_of, spread, with_noise
 from slipbench.measures import measure
-from slipbench.page_tables import markdown, plain
+from slipbench.page_plots import PLOT
 from slipbench.plan import NULL, SkillPlan, manifest_of, read_plan
+from slipbench.source_run import read_rows
 from slipscan.atomic import write_text
 from slipscan.errors import SlipscanError
 from slipscan.outputs import check_outputs, text_kind
 
 PAGE = text_kind("a page of slipbench", "# slipbench: detection")
 DETECTORS: Final = {"field": "detect_field", "scan (classical)": "detect_scan"}
-SNR_BINS: Final = ((2.0, 8.0), (8.0, 15.0), (15.0, 50.0))
-"""Of the matched filter that knows the source and estimates the background beside it."""
-ELSEWHERE: Final = (
-    "Recall, errors of times, magnitude and depth, their coverage and types in archives of two tracks: planted.md. Not"
-    " measured: Mc90 over the matched filter's."
-)
 
 
-def measure_detection(path: Path, events: int, nulls: int, workers: int, page: Path | None) -> str:
+def measure_detection(
+    path: Path, events: int, nulls: int, workers: int, page: Path | None, planted: Path | None = None
+) -> str:
     """Run both detectors on a share of a set, write the page if asked, and return it as text.
 
     Parameters
@@ -38,13 +36,19 @@ def measure_detection(path: Path, events: int, nulls: int, workers: int, page: P
         definition of the set
     events, nulls
         scenes with one event, and without one: of these as many set the threshold, and as many others test it
+    page
+        its figure lies beside it, under its name
+    planted
+        rows of `slipscan bench planted`, for the table of the aims
 
     Raises
     ------
     SlipscanError
         the set holds fewer scenes
     """
-    check_outputs([(page, PAGE)] if page is not None else [], [path])
+    plot = page.with_suffix(".png") if page is not None else None
+    outputs = [(page, PAGE), (plot, PLOT)] if page is not None and plot is not None else []
+    check_outputs(outputs, [path] if planted is None else [path, planted])
     plan = read_plan(path)
     manifest = read_manifest(manifest_of(path, plan), plan)
     manifest["split"], manifest["kind"] = zip(*(_parts(one) for one in manifest["id"]), strict=True)
@@ -55,7 +59,8 @@ def measure_detection(path: Path, events: int, nulls: int, workers: int, page: P
     }
     tables = {name: _measured(name, chosen, plan, workers) for name in DETECTORS}
     command = f"slipscan bench detect --plan {path} --events {events} --nulls {nulls}"
-    text = _page(plan, tables, command + (f" --page {page}" if page else ""))
+    command += (f" --planted {planted}" if planted else "") + (f" --page {page}" if page else "")
+    text = page_of(plan, tables, [] if planted is None else read_rows(planted), command, plot)
     if page is not None:
         write_text(page, text, PAGE)
     return text
@@ -92,38 +97,3 @@ def _some_scenes(rows: Sequence[Row], plan: SkillPlan, method: str) -> list[dict
         answer = methods.answer(methods.METHODS[method], scene, with_noise(scene.observation(background_known=False)))
         out.append(measure(scene, answer))
     return out
-
-
-def _page(plan: SkillPlan, tables: dict[str, pd.DataFrame], command: str) -> str:
-    head = [
-        "detector", "threshold", "false alarms in the other scenes", *(f"found, SNR {a:g}-{b:g}" for a, b in SNR_BINS),
-        "right place and time, of those", "IoU of footprints", "t50 error d",
-    ]  # fmt: skip
-    first = next(iter(tables.values()))
-    count = {role: int((first["role"] == role).sum()) for role in ("event", "null")}
-    return "\n\n".join([
-        "# slipbench: detection",
-        f"Written by `{command}`: {count['event']} scenes with one event and {count['null']} without one of the set"
-        f" `{plan.name}`, beside unknown rate and season, with the noise of each measured. The threshold is the"
-        f" strongest that a detector says of {count['null']} other scenes without an event, so one false alarm in so"
-        f" many tiles of {plan.pixels * plan.pixel_m / 1e3:.0f} km is to be expected. Medians are of the events that"
-        " were found.",
-        markdown(head, [_line(name, table) for name, table in tables.items()]),
-        ELSEWHERE,
-    ]) + "\n"  # fmt: skip
-
-
-def _line(name: str, table: pd.DataFrame) -> list[str]:
-    threshold = float(table.loc[table["role"] == "validation", "score"].max())
-    null, event = (table[table["role"] == role] for role in ("null", "event"))
-    found = event[event["score"] > threshold]
-    recalls = []
-    for low, high in SNR_BINS:
-        inside = event[(event["snr"] >= low) & (event["snr"] < high)]
-        recalls.append(f"{int((inside['score'] > threshold).sum())} of {len(inside)}")
-    hits = f"{int(found['hit'].sum())} of {len(found)}" if len(found) else "-"
-    return [
-        name, plain(threshold, 1), f"{int((null['score'] > threshold).sum())} of {len(null)}", *recalls, hits,
-        plain(float(found["overlap"].median()) if len(found) else np.nan, 2),
-        plain(float(found["t50_error_d"].abs().median()) if len(found) else np.nan, 0),
-    ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 Float = NDArray[np.float64]
 
@@ -26,8 +26,8 @@ Statistic = Callable[..., Float]
 """Of (sample, scene) columns: (sample,)."""
 
 
-def snr50(log_snr: Float, found: Float) -> Float:
-    """SNR at which half of the events are found, of several samples: logistic regression on log SNR.
+def snr50(log_snr: Float, found: Float, share: float = 0.5) -> Float:
+    """SNR at which half of the events, or another share, are found, of several samples: logistic regression on log SNR.
 
     A weak prior on the slope keeps the fit finite where detection is a clean step.
 
@@ -35,18 +35,20 @@ def snr50(log_snr: Float, found: Float) -> Float:
     ----------
     log_snr, found
         (sample, event); found is 0 or 1
+    share
+        of the events
 
     Returns
     -------
     snr50
-        (sample,); inf where detection does not reach a half below SNR 500
+        (sample,); inf where detection does not reach that share below SNR 500
     """
     slope = np.full(len(found), PRIOR_SLOPE[0])
     offset = np.full(len(found), -PRIOR_SLOPE[0] * math.log(10.0))
     for _ in range(NEWTON_STEPS):
-        share = expit(offset[:, None] + slope[:, None] * log_snr)
-        weight = share * (1 - share)
-        error = share - found
+        chance = expit(offset[:, None] + slope[:, None] * log_snr)
+        weight = chance * (1 - chance)
+        error = chance - found
         down = np.stack([error.sum(1), (error * log_snr).sum(1) + (slope - PRIOR_SLOPE[0]) / PRIOR_SLOPE[1] ** 2])
         cross = (weight * log_snr).sum(1)
         one, two = weight.sum(1) + 1e-6, (weight * log_snr**2).sum(1) + 1 / PRIOR_SLOPE[1] ** 2
@@ -54,7 +56,7 @@ def snr50(log_snr: Float, found: Float) -> Float:
         # Steps of limited size: a full one overshoots where nearly all or nearly nothing is found.
         step *= np.minimum(1.0, LONGEST_STEP / np.maximum(np.abs(step).max(axis=0), 1e-12))
         offset, slope = offset - step[0], slope - step[1]
-    middle = np.where(slope > FLATTEST, -offset / np.maximum(slope, FLATTEST), np.inf)
+    middle = np.where(slope > FLATTEST, (logit(share) - offset) / np.maximum(slope, FLATTEST), np.inf)
     return np.where((middle < math.log(LARGEST_SNR)) & (found.sum(1) > 0), np.exp(np.minimum(middle, 50.0)), np.inf)
 
 

@@ -51,7 +51,7 @@ def detection(joined: dict[str, pd.DataFrame], plan: SkillPlan, out: Path) -> No
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("found at 1 % false alarms per tile")
     axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, out)
+    save(figure, out)
 
 
 def relief(tables: dict[str, pd.DataFrame], out: Path) -> None:
@@ -75,7 +75,7 @@ def relief(tables: dict[str, pd.DataFrame], out: Path) -> None:
     axis.grid(alpha=0.3)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, out)
+    save(figure, out)
 
 
 def _colour(name: str) -> str:
@@ -84,7 +84,8 @@ def _colour(name: str) -> str:
     return palette[catalogue.order(name) % len(palette)]
 
 
-def _save(figure: Figure, out: Path) -> None:
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure as PNG under its name at once."""
     import matplotlib.pyplot as plt
 
     with written_beside(out, PLOT) as beside:

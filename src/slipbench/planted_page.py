@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from scipy.stats import norm
 
+from slipbench.intervals import snr50, with_interval
 from slipbench.measures import MAX_T50_ERROR_D
 from slipbench.page_tables import markdown
 from slipbench.planted import DURATION_D, EVENTS, SNR
@@ -27,6 +29,8 @@ SNR_BINS: Final = ((4.0, 8.0), (8.0, 15.0), (15.0, 41.0))
 CLEAR: Final = 0.3
 """Of magnitude above the local Mc90, where the type of a source is judged."""
 SURE: Final = 0.9
+MATCHED: Final = 5.0
+"""Signal-to-noise ratio from which a matched filter is said to find what it knows (docs/science.md, section 9)."""
 Row = dict[str, Any]
 
 
@@ -58,7 +62,7 @@ def page_of(rows: Sequence[Row], command: str) -> str:
         f" (nulls: {DETECTION.nulls}), detect (scan, {_map_of(rows)}), source and completeness. Found: |t50 error| <="
         " 24 d and 15 km from the source, or half its length. Brackets: 90 % Wilson intervals.",
         "## Against the aims",
-        _aims(rows),
+        aims(rows),
         "## By signal-to-noise ratio",
         _by_snr(rows),
         "## By family",
@@ -127,24 +131,26 @@ def _is_of(event: Row, one: Row) -> bool:
     return min(early, late) >= -MAX_T50_ERROR_D and distance_km(event, one) <= reach
 
 
-def _aims(rows: Sequence[Row]) -> str:
+def aims(rows: Sequence[Row]) -> str:
+    """Table of what was measured beside what must be and what is aimed at."""
     above, found = _planted(rows, _above(0.0)), [(t, e) for t, e in _planted(rows) if e is not None]
     slip = [(t, e) for t, e in found if t["type"] == "slow_slip" and e["mw"] is not None]
     clear = [(t, e) for t, e in _planted(rows, _above(CLEAR)) if e is not None]
     lengths = [(abs(_length(e) - _length(t)), _length(t)) for t, e in found]
     body = [
-        ["recall above the local Mc90", "85 %", "95 %", _share([e is not None for _, e in above])],
-        ["the same, published", "", "", _share([_is_published(e) for _, e in above])],
+        *_completeness(rows),
+        ["recall above the local Mc90", "85 %", "95 %", share([e is not None for _, e in above])],
+        ["the same, published", "", "", share([_is_published(e) for _, e in above])],
         ["rows of the published view that are no planted event", "10 %", "5 %", _of(*_false(rows, True))],
         ["of these, a planted event at another date", "", "", _of(*_misdated(rows, True))],
         ["rows that are no planted event, of all", "", "", _of(*_false(rows, False))],
         ["of these, a planted event at another date", "", "", _of(*_misdated(rows, False))],
         ["transients that are no event: stated", "", "", f"{sum(row['stated'] for row in rows):.1f}"],
         ["t50 error, median", "12 d", "6 d", _median([abs(_days(e["t50"], t["t50"])) for t, e in found], "d")],
-        ["duration within 18 d or 15 %", "half", "", _share([off <= max(18.0, 0.15 * own) for off, own in lengths])],
+        ["duration within 18 d or 15 %", "half", "", share([off <= max(18.0, 0.15 * own) for off, own in lengths])],
         ["duration error, median", "", "", _median([off for off, _ in lengths], "d")],
         *(
-            [f"{name} in its 68 % interval", "58-78 %", "64-72 %", _share(
+            [f"{name} in its 68 % interval", "58-78 %", "64-72 %", share(
                 [abs(_days(e[name], t[name])) <= (e[f"{name}_err_days"] or 0.0) for t, e in found])]
             for name in ("t05", "t50", "t95")
         ),
@@ -157,15 +163,39 @@ def _aims(rows: Sequence[Row]) -> str:
         ["depth error of blind slip, median", "35 %", "20 %",
          _median([100 * abs(e["depth_km"] / t["depth_km"] - 1) for t, e in slip if t["class"] == "blind"], "%")],
         *(
-            [f"{name} in its 68 % interval", "58-78 %", "64-72 %", _share(
+            [f"{name} in its 68 % interval", "58-78 %", "64-72 %", share(
                 [e[f"{name}_16"] <= t[name] <= e[f"{name}_84"] for t, e in slip if e[f"{name}_16"] is not None])]
             for name in ("mw", "depth_km")
         ),
         [f"type right, balanced, Mw > Mc90 + {CLEAR:g}", "85 %", "95 %", _balanced(clear)],
         ["the same, of all found", "", "", _balanced(found)],
-        ["called residue, of all found", "", "", _share([e["type"] == "residue" for _, e in found])],
+        ["called residue, of all found", "", "", share([e["type"] == "residue" for _, e in found])],
     ]  # fmt: skip
     return markdown(["", "must", "aim", "measured"], body)
+
+
+def _completeness(rows: Sequence[Row]) -> list[list[str]]:
+    """Magnitude at which 90 % are found over that of a matched filter that knows all and both tracks (SNR 5)."""
+    lines = []
+    for name, kinds in (("blind slip and volumes", ("blind", "volume")), ("slip at the surface", ("surface",))):
+        own = [(t, e) for t, e in _planted(rows) if _kind(t) in kinds]
+        snr = np.array([math.hypot(*t["snr"]) for t, _ in own])
+        found = np.array([e is not None for _, e in own], float)
+        row = with_interval("snr90", partial(snr50, share=0.9), np.log(snr), found)
+        low, value, high = (2 / 3 * np.log10(row[f"snr90{end}"] / MATCHED) for end in ("_low", "", "_high"))
+        text = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] ({len(own)})" if np.isfinite(value) else "-"
+        lines.append([f"Mc90 over the matched filter's own, {name}", "+0.4", "+0.25", text])
+    return lines
+
+
+def real_and_sure(rows: Sequence[Row]) -> list[tuple[float, bool]]:
+    """`p_real` of every row of the catalogues, and whether a planted event was there, at its date or another one."""
+    out = []
+    for row in rows:
+        for name, event in row["events"].items():
+            real = name not in row["others"] or any(_is_of(event, one) for one in row["planted"] if not one["found"])
+            out.append((float(event["p_real"] or 0.0), real))
+    return out
 
 
 def _balanced(found: Sequence[tuple[Row, Row]]) -> str:
@@ -206,7 +236,7 @@ def _by_family(rows: Sequence[Row]) -> str:
         own = [row for row in rows if row["family"] == name]
         false, every = _false(own, False)
         body.append([
-            name, str(len(own)), _share([e is not None for _, e in _planted(own, _above(0.0))]),
+            name, str(len(own)), share([e is not None for _, e in _planted(own, _above(0.0))]),
             f"{sum(e is not None for _, e in _planted(own))} of {len(_planted(own))}",
             f"{false} of {every}", _of(*_false(own, True)), f"{sum(row['stated'] for row in own):.1f}",
         ])  # fmt: skip
@@ -228,7 +258,8 @@ def _median(values: Sequence[float], unit: str, digits: int = 0) -> str:
     return f"{np.median(values):.{digits}f} {unit}".strip() + f" ({len(values)})" if values else "-"
 
 
-def _share(values: Sequence[bool]) -> str:
+def share(values: Sequence[bool]) -> str:
+    """Share that is true, with its 90 % interval (Wilson 1927)."""
     return _of(sum(values), len(values))
 
 
