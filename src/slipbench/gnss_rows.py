@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import fit_background
 from slipscan.gnss.daily import DailySeries, daily_series
-from slipscan.gnss.detect import MIN_SEARCHED, Detection, Found, prepare, search
+from slipscan.gnss.description import Detection
+from slipscan.gnss.detect import MIN_SEARCHED, Found, prepare, search
 from slipscan.gnss.scan import onset_of
 from slipscan.gnss.steps import read_steps
 from slipscan.gnss.tenv3 import read_stations
