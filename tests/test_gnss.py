@@ -7,7 +7,7 @@ import pytest
 from slipscan.errors import SlipscanError
 from slipscan.events import GNSS_COLUMNS, WITHOUT_GNSS, read_events, write_events
 from slipscan.geometry import to_lonlat
-from slipscan.gnss import stage
+from slipscan.gnss import both, stage
 from slipscan.gnss.compare import Evidence, judge, project, sample
 from slipscan.settings import GnssSettings, SourceSettings
 from slipscan.source import stage as source_stage
@@ -142,6 +142,12 @@ def network(directory, places, factor, common=(0.0, 0.0, 0.0)):
         enu = series.enu - [1056.0, 2134135.0, 700.0]
         (directory / f"{name}.tenv3").write_text(tenv3_text(name, series.time, enu, (lon, lat, 900.0)))
     return directory
+
+
+@pytest.fixture(autouse=True)
+def small_joint_search(monkeypatch):
+    """The joint source is another test's (test_gnss_beside.py): here it need only be there."""
+    monkeypatch.setattr(both, "SETTINGS", SourceSettings(particles=60, searched=1024))
 
 
 def compared(region, directory, tmp_path, **options):

@@ -73,8 +73,8 @@ def slipscan(*words: object) -> None:
     app([str(word) for word in words], standalone_mode=False)
 
 
-def run_all(directory: Path, pixel_m: int, nulls: int) -> Path:
-    """Every stage; returns the results directory."""
+def run_all(directory: Path, pixel_m: int, nulls: int, sources: tuple[str, ...] = ()) -> Path:
+    """Every stage; returns the results directory. `sources`: settings of that stage."""
     results, regions = directory / "results", region_file(directory)
     region, track = results / "ERTA", results / "ERTA" / "014A"
     track.mkdir(parents=True)
@@ -92,7 +92,7 @@ def run_all(directory: Path, pixel_m: int, nulls: int) -> Path:
     searched = ("--denoised", denoised, "--noise", track / "noise.zarr")
     slipscan("calibrate", stack, calibration, *searched, "--set", f"nulls={nulls}", *cache)
     slipscan("detect", stack, transients, *searched, "--calibration", calibration)
-    slipscan("source", transients, "--out", events)
+    slipscan("source", transients, "--out", events, *(word for one in sources for word in ("--set", one)))
     slipscan("gnss", events, directory / "stations", transients, "--out", gnss)
     slipscan("increment", events, gnss, region / "increments", region / "increment.json")
     slipscan("catalogue", results, results / "catalogue.gpkg")
@@ -101,9 +101,13 @@ def run_all(directory: Path, pixel_m: int, nulls: int) -> Path:
     return results
 
 
+FEW = ("searched=4096", "particles=80")
+"""Enough where no type is asked for."""
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_all(tmp_path_factory.mktemp("erta"), pixel_m=800, nulls=8)
+    return run_all(tmp_path_factory.mktemp("erta"), pixel_m=800, nulls=8, sources=FEW)
 
 
 def km_from_the_caldera(events: pd.DataFrame) -> np.ndarray:
