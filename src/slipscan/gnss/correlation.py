@@ -57,17 +57,32 @@ def station_correlation(z: Float, distance_km: Float) -> Float:
     return _proper(share * parts[0][0] + (1 - share) * parts[0][1])
 
 
+def usual_correlation(z: Float, distance_km: Float) -> Float:
+    """As `station_correlation`, by distance alone and from signs: what moved some stations for a while counts little.
+
+    Of Gaussian numbers that correlate by r the signs correlate by (2 / pi) asin r.
+    """
+    raw, common = _observed(np.sign(z[:, :, ::EVERY_D]))
+    raw = np.sin(0.5 * np.pi * raw)
+    return _proper(np.stack([_by_distance(r, distance_km, c) for r, c in zip(raw, common, strict=True)]))
+
+
 def _parts(z: Float, distance_km: Float) -> tuple[Float, Float]:
     """The observed correlation (3, station, station), and a model of it by distance."""
+    raw, common = _observed(z)
+    model = np.stack([_by_distance(r, distance_km, c) for r, c in zip(raw, common, strict=True)])
+    return np.where(common * EVERY_D >= MIN_DAYS, raw, model), model
+
+
+def _observed(z: Float) -> tuple[Float, Float]:
+    """Correlation (3, station, station) of numbers (station, 3, day), and how many days of both it is from."""
     there = np.isfinite(z)
     filled = np.where(there, z, 0.0).transpose(1, 0, 2)
     counted = there.transpose(1, 0, 2).astype(float)
     common = counted @ counted.transpose(0, 2, 1)
     own = (filled**2) @ counted.transpose(0, 2, 1)  # of the one station, on the days of both
     size = np.sqrt(np.maximum(own * own.transpose(0, 2, 1), 1e-12))
-    raw = filled @ filled.transpose(0, 2, 1) / size
-    model = np.stack([_by_distance(r, distance_km, c) for r, c in zip(raw, common, strict=True)])
-    return np.where(common * EVERY_D >= MIN_DAYS, raw, model), model
+    return filled @ filled.transpose(0, 2, 1) / size, common
 
 
 def _by_distance(raw: Float, distance_km: Float, common: Float) -> Float:

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import source_bank
-from slipscan.gnss.correlation import distances_km, station_correlation
+from slipscan.gnss.correlation import distances_km, station_correlation, usual_correlation
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
@@ -27,7 +27,7 @@ from slipscan.settings_gnss import GnssDetectSettings
 Float = NDArray[np.float64]
 
 COARSE_D = (1, 3, 7, 15, 30, LONGEST_D)
-ROUNDS = 3
+ROUNDS, NOISE_ROUNDS = 3, 2
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
 INTERVAL_T2 = 4.0
@@ -64,14 +64,25 @@ def prepare(series: DailySeries, steps: Mapping[str, Sequence[Step]]) -> tuple[B
     """
     background = fit_background(series, steps)
     onset, network = _onsets(background)
-    most = max(1, round(SUSPECTED_PER_YR * series.position.shape[2] / DAYS_PER_YEAR))
-    suspected = peaks_of(network, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D])[:most]
-    if not suspected:
-        return background, onset, network
-    beside = fit_background(series, steps, [(peak.day, peak.duration_d) for peak in suspected])
-    its_onset, network = _onsets(beside)
-    background = with_events(beside, ())
-    return background, onset_of(background, its_onset.scale, its_onset.smoothing), network
+    suspected: list[tuple[int, int]] = []
+    for _ in range(NOISE_ROUNDS):
+        before, suspected = suspected, _suspected(series, onset, network)
+        if suspected == before:
+            break
+        beside = fit_background(series, steps, suspected)
+        its_onset, network = _onsets(beside)
+        background = with_events(beside, ())
+        onset = onset_of(background, its_onset.scale, its_onset.smoothing)
+    return background, onset, network
+
+
+def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tuple[int, int]]:
+    """First day and duration of what may be events; at the ends of the series nothing tells what it is."""
+    days, apart = onset.score.shape[2], distances_km(series.longitude, series.latitude)
+    usual = Network(usual_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
+    peaks = peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D])
+    inside = [(p.day, p.duration_d) for p in peaks if APART_D <= p.day <= days - APART_D - p.duration_d]
+    return inside[: max(1, round(SUSPECTED_PER_YR * days / DAYS_PER_YEAR))]
 
 
 def _onsets(background: Background) -> tuple[Onset, Network]:

@@ -33,6 +33,8 @@ MIN_GAIN = 1.0
 """Of the log likelihood, for a random walk to be kept."""
 LOCAL_D, LOCAL_RANGE = 100, (0.6, 4.0)
 """White noise follows the scatter from day to day within so many days, within these bounds (times its typical size)."""
+USUAL_D, ENOUGH_ALIKE = 64, 8
+"""Blocks of days whose differences tell how alike stations are; so many stations at least."""
 _MAD = 1.4826
 _NODE_D = 25
 _BEGINNING_D = 30
@@ -80,6 +82,33 @@ def estimate_noise(
         np.where(kept, flicker, without[1]),
         np.where(kept, walk, 0.0),
     )
+
+
+def as_in_a_network(noise: Noise, days: Float) -> Noise:
+    """Draw flicker noise and walks of stations towards what is usual among them, as far as they are alike.
+
+    An event that nobody knows yet makes those of the stations near it larger. Empirical Bayes on the logarithm of the
+    noise between blocks of `USUAL_D`: the scatter over stations, from its median, less that of the estimate itself.
+
+    Parameters
+    ----------
+    noise
+        (3 station,) east, north, up of each station
+    days
+        (3 station,) days with a position
+    """
+    if len(days) < 3 * ENOUGH_ALIKE:
+        return noise
+    flicker, walk = (unit[BLOCKS_D.index(USUAL_D)] for unit in _unit_variances())
+    level = 0.5 * np.log(np.maximum(noise.flicker**2 * flicker + noise.walk**2 * walk, NEGLIGIBLE_M2))
+    own = USUAL_D / np.maximum(days, 2.0 * USUAL_D)
+    change = np.empty_like(level)
+    for component in range(3):
+        rows = slice(component, None, 3)
+        apart = level[rows] - np.median(level[rows])
+        between = max(0.0, (_MAD * float(np.median(np.abs(apart)))) ** 2 - float(np.median(own[rows])))
+        change[rows] = -apart * own[rows] / (own[rows] + between)
+    return Noise(noise.white, noise.flicker * np.exp(change), noise.walk * np.exp(change))
 
 
 def amplitudes(residual: Float, with_walk: bool = True, ramps: Sequence[Ramp] = ()) -> tuple[Float, Float, Float]:
