@@ -7,7 +7,7 @@ from slipscan.forward.okada import okada_surface
 from slipscan.gnss import kalman
 from slipscan.gnss.background import event_column, fit_background, with_events
 from slipscan.gnss.bank import station_metres
-from slipscan.gnss.correlation import distances_km, station_correlation
+from slipscan.gnss.correlation import distances_km, station_correlation, usual_correlation
 from slipscan.gnss.daily import DailySeries, daily_series
 from slipscan.gnss.detect import prepare, search
 from slipscan.gnss.noise import simulate
@@ -119,6 +119,17 @@ def test_correlation_of_stations_is_recovered():
     found = station_correlation(z, distances_km(PLACES[:5, 0], PLACES[:5, 1]))
     np.testing.assert_allclose(found, np.broadcast_to(truth, (3, 5, 5)), atol=0.1)
     assert (np.linalg.eigvalsh(found) > 0).all()
+
+
+def test_what_moved_two_stations_for_a_while_makes_them_no_more_alike():
+    generator = np.random.default_rng(3)
+    truth = np.full((5, 5), 0.4) + 0.6 * np.eye(5)
+    z = np.einsum("ij,jcd->icd", np.linalg.cholesky(truth), generator.standard_normal((5, 3, 3000)))
+    z[:2, :, 1000:1250] += 4.0
+    apart = distances_km(PLACES[:5, 0], PLACES[:5, 1])
+    usual, every = usual_correlation(z, apart), station_correlation(z, apart)
+    off = ~np.eye(5, dtype=bool)
+    assert np.abs(usual - truth)[:, off].max() < 0.15 < (every - truth)[:, 0, 1].min()
 
 
 def test_a_slow_slip_event_is_found_and_a_common_step_is_not():

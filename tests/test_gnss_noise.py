@@ -133,6 +133,22 @@ def test_what_a_fit_takes_from_each_kind_of_noise_is_that_of_drawn_noise(ramps):
         np.testing.assert_allclose(noise._kept(days, ramps)[kind], left / whole, rtol=0.12, atol=0.01)
 
 
+def test_noise_of_stations_that_are_alike_is_drawn_together_and_of_others_is_not():
+    generator, days = np.random.default_rng(3), np.full(48, 2000.0)
+    estimate = 1.0 + 0.15 * generator.standard_normal(48)
+    estimate[:3] = 1.6  # a station near an event
+    alike = noise.Noise(np.ones((48, 1)), 2e-3 * estimate, np.zeros(48))
+    drawn = noise.as_in_a_network(alike, days).flicker / 2e-3
+    assert np.ptp(drawn) < 0.3 and np.allclose(np.median(drawn), 1.0, atol=0.1)
+    spread = np.exp(generator.normal(0.0, 1.0, 48))
+    unlike = noise.Noise(np.ones((48, 1)), 2e-3 * spread, 1e-3 * spread)
+    for name in ("flicker", "walk"):
+        ratio = getattr(noise.as_in_a_network(unlike, days), name) / getattr(unlike, name)
+        assert np.abs(np.log(ratio)).max() < 0.25
+    few = noise.Noise(np.ones((15, 1)), alike.flicker[:15], alike.walk[:15])
+    assert noise.as_in_a_network(few, days[:15]) is few
+
+
 def test_a_random_walk_is_kept_where_there_is_one():
     series = independent_noise(np.random.default_rng(7), 30, 1e-3, 2e-3, walk=6e-3)
     columns = background(FIVE_YEARS)

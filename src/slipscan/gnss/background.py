@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.kalman import Fit, Noise, fit
-from slipscan.gnss.noise import as_in_a_network, estimate_noise
+from slipscan.gnss.noise import estimate_noise
 from slipscan.gnss.steps import Step
 
 Float = NDArray[np.float64]
@@ -105,7 +105,6 @@ def fit_background(
     positions, wide = flat(series, columns)
     excess, ramps = np.repeat(series.excess, 3, axis=0), [(round(day), round(duration)) for day, duration in events]
     noise = estimate_noise(positions, wide, residual.reshape(positions.shape), excess, ramps)
-    noise = as_in_a_network(noise, np.isfinite(positions).sum(axis=1).astype(float))
     fitted = fit(np.nan_to_num(positions), wide, noise)
     kept = _significant(terms, fitted)
     if kept != terms:

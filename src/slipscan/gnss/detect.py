@@ -19,6 +19,7 @@ from slipscan.gnss.bank import source_bank
 from slipscan.gnss.correlation import distances_km, station_correlation, usual_correlation
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
+from slipscan.gnss.noise import as_in_a_network
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
 from slipscan.gnss.statistic import Network
 from slipscan.gnss.steps import Step
@@ -62,18 +63,25 @@ def prepare(series: DailySeries, steps: Mapping[str, Sequence[Step]]) -> tuple[B
     Noise, its scatter and its correlation are those beside what may be events: two of them in some years, left among
     the noise, pass for a random walk that hides them both.
     """
-    background = fit_background(series, steps)
+    background = _fitted(series, steps, ())
     onset, network = _onsets(background)
     suspected: list[tuple[int, int]] = []
     for _ in range(NOISE_ROUNDS):
         before, suspected = suspected, _suspected(series, onset, network)
         if suspected == before:
             break
-        beside = fit_background(series, steps, suspected)
+        beside = _fitted(series, steps, suspected)
         its_onset, network = _onsets(beside)
         background = with_events(beside, ())
         onset = onset_of(background, its_onset.scale, its_onset.smoothing)
     return background, onset, network
+
+
+def _fitted(series: DailySeries, steps: Mapping[str, Sequence[Step]], events: Sequence[tuple[int, int]]) -> Background:
+    """Trajectories in noise that is drawn to what is usual in the network."""
+    background = fit_background(series, steps, events)
+    days = np.isfinite(series.position).sum(axis=2).ravel().astype(float)
+    return with_events(replace(background, noise=as_in_a_network(background.noise, days)), events)
 
 
 def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tuple[int, int]]:
