@@ -28,7 +28,8 @@ from slipscan.settings_gnss import GnssDetectSettings
 Float = NDArray[np.float64]
 
 COARSE_D = (1, 3, 7, 15, 30, LONGEST_D)
-ROUNDS, NOISE_ROUNDS = 3, 2
+ROUNDS, NOISE_ROUNDS, MANY = 3, 2, 100
+"""Of the search, and of the noise; among more stations an event moves few, and the noise is that of the others."""
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
 INTERVAL_T2 = 4.0
@@ -66,7 +67,7 @@ def prepare(series: DailySeries, steps: Mapping[str, Sequence[Step]]) -> tuple[B
     background = _fitted(series, steps, ())
     onset, network = _onsets(background)
     suspected: list[tuple[int, int]] = []
-    for _ in range(NOISE_ROUNDS):
+    for _ in range(NOISE_ROUNDS if len(series.names) <= MANY else 0):
         before, suspected = suspected, _suspected(series, onset, network)
         if suspected == before:
             break
