@@ -118,7 +118,8 @@ def region(tmp_path_factory):
         transients(directory / "a.zarr", "087A", [FAULT], [DATES], seed=1),
         transients(directory / "d.zarr", "065D", [FAULT], [DATES], orbit="descending", seed=2),
     ]
-    source_stage.write_event_table(paths, directory / "events.parquet", SourceSettings(max_points=250, searched=4096, particles=120))
+    few = SourceSettings(max_points=250, searched=4096, particles=120)
+    source_stage.write_event_table(paths, directory / "events.parquet", few)
     return directory / "events.parquet", paths
 
 
