@@ -138,15 +138,15 @@ def test_noise_of_stations_that_are_alike_is_drawn_together_and_of_others_is_not
     estimate = 1.0 + 0.15 * generator.standard_normal(48)
     estimate[:3] = 1.6  # a station near an event
     alike = noise.Noise(np.ones((48, 1)), 2e-3 * estimate, np.zeros(48))
-    drawn = noise.as_in_a_network(alike, days).flicker / 2e-3
+    drawn = noise.shrunk_to_network(alike, days).flicker / 2e-3
     assert np.ptp(drawn) < 0.3 and np.allclose(np.median(drawn), 1.0, atol=0.1)
     spread = np.exp(generator.normal(0.0, 1.0, 48))
     unlike = noise.Noise(np.ones((48, 1)), 2e-3 * spread, 1e-3 * spread)
     for name in ("flicker", "walk"):
-        ratio = getattr(noise.as_in_a_network(unlike, days), name) / getattr(unlike, name)
+        ratio = getattr(noise.shrunk_to_network(unlike, days), name) / getattr(unlike, name)
         assert np.abs(np.log(ratio)).max() < 0.25
     few = noise.Noise(np.ones((15, 1)), alike.flicker[:15], alike.walk[:15])
-    assert noise.as_in_a_network(few, days[:15]) is few
+    assert noise.shrunk_to_network(few, days[:15]) is few
 
 
 def test_a_random_walk_is_kept_where_there_is_one():

@@ -126,8 +126,9 @@ def test_a_track_where_nothing_moved_makes_a_source_less_likely(tmp_path, found)
     own = stack_of(found, tmp_path)
     alone = explained(found, store, [], tmp_path)
     both = explained(found, store, [own, path], tmp_path)
-    # What is left are sources that this line of sight does not see: fewer than all.
+    # What is left are sources that this line of sight does not see: hardly slip of a fault.
     assert both["log_evidence"] < alone["log_evidence"]
+    assert both["p_slow_slip"] < 0.2 * alone["p_slow_slip"] and both["type"] != "slow_slip"
     assert "065D:confirmed" not in both["track_verdicts"]
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 Float = NDArray[np.float64]
 
@@ -73,6 +74,14 @@ def with_interval(name: str, statistic: Statistic, *columns: Float) -> dict[str,
     low, high = np.percentile(_resampled(statistic, columns, 0), INTERVAL, method="nearest")
     (value,) = statistic(*(c[None] for c in columns))
     return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """90 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22, 209)."""
+    z, p = float(norm.ppf(0.95)), count / total
+    middle = (p + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    return middle - half, middle + half
 
 
 def ratio_with_interval(

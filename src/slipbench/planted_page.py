@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import norm
 
-from slipbench.intervals import snr50, with_interval
+from slipbench.intervals import snr50, wilson, with_interval
 from slipbench.measures import MAX_T50_ERROR_D
 from slipbench.page_tables import markdown
 from slipbench.planted import DURATION_D, EVENTS, SNR
@@ -28,7 +27,6 @@ PAGE: Final = text_kind("a page of slipbench", "# slipbench: planted archives")
 SNR_BINS: Final = ((4.0, 8.0), (8.0, 15.0), (15.0, 41.0))
 CLEAR: Final = 0.3
 """Of magnitude above the local Mc90, where the type of a source is judged."""
-SURE: Final = 0.9
 MATCHED: Final = 5.0
 """Signal-to-noise ratio from which a matched filter is said to find what it knows (docs/science.md, section 9)."""
 Row = dict[str, Any]
@@ -259,7 +257,7 @@ def _median(values: Sequence[float], unit: str, digits: int = 0) -> str:
 
 
 def share(values: Sequence[bool]) -> str:
-    """Share that is true, with its 90 % interval (Wilson 1927)."""
+    """Share that is true, with its 90 % interval."""
     return _of(sum(values), len(values))
 
 
@@ -267,7 +265,5 @@ def _of(count: int, total: int) -> str:
     """A share with its Wilson interval."""
     if not total:
         return "-"
-    z, p = float(norm.ppf(0.5 + SURE / 2)), count / total
-    middle = (p + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
-    return f"{100 * p:.0f} % ({count} of {total}) [{100 * (middle - half):.0f}, {100 * (middle + half):.0f}]"
+    low, high = wilson(count, total)
+    return f"{100 * count / total:.0f} % ({count} of {total}) [{100 * low:.0f}, {100 * high:.0f}]"

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from slipbench.intervals import wilson
 from slipbench.source_scenes import FAMILIES, SNR, SPLITS, TUNED_ON, TYPES
 from slipscan.atomic import write_text
 from slipscan.earthquakes import earthquakes_of
@@ -237,7 +238,5 @@ def _share(values: Sequence[bool]) -> str:
     n = len(values)
     if n == 0:
         return "-"
-    p, z = float(np.mean(values)), 1.645
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{100 * p:.0f} % [{100 * (middle - half):.0f}, {100 * (middle + half):.0f}] (n = {n})"
+    low, high = wilson(sum(values), n)
+    return f"{100 * np.mean(values):.0f} % [{100 * low:.0f}, {100 * high:.0f}] (n = {n})"

@@ -14,12 +14,13 @@ from slipbench.scenes import Geometry
 from slipscan import vocabulary
 from slipscan.detect.maps import size_error
 from slipscan.detect.ramp import Ramp
-from slipscan.fit.model import transient_column
+from slipscan.fit.model import days_since_2014, transient_column
 from slipscan.geometry import Grid, from_lonlat, utm_crs, write_grid
 from slipscan.source.covariance import change_weights
 from slipscan.source.elsewhere import timing_of
 from slipscan.source.times import Times
 
+Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 PLACE: Final = (32.6, 40.8)
@@ -36,15 +37,7 @@ def transients_of(
     """
     time = np.datetime64("2014-01-01", "ns") + (place.days * 86400e9).astype("timedelta64[ns]")
     course = transient_column(time, *ramp)
-    weight = change_weights(time, course, np.ones(len(time)))
-    if weight is None:
-        weight = np.zeros(len(time))
-    change = np.tensordot(weight, seen, (0, 0))
-    design = np.column_stack([temporal_columns(place.days - place.days.mean(), TEMPORAL), course])
-    basis = np.linalg.qr(design)[0].astype(np.float32)
-    flat = seen.reshape(len(time), -1) - seen.reshape(len(time), -1).mean(axis=1, keepdims=True)
-    rest = flat - basis @ (basis.T @ flat)
-    std = np.sqrt((rest**2).sum(axis=0) / max(1, len(time) - basis.shape[1])) * math.sqrt(float((weight**2).sum()))
+    weight, change, std = _estimated(seen, time, course)
     maps = ("transient", "y", "x")
     value = np.where(valid, change, np.nan)[None]
     grid = grid_of(place)
@@ -54,11 +47,6 @@ def transients_of(
     told = timing_of(Times((t05, t50, t95), (ends, errors_d[0], ends)))
     error = size_error(weight, time, Ramp(ramp[0] + ramp[1] / 2, ramp[1]), told.alike)
     inside = np.where(footprint, np.nan_to_num(value[0]), 0.0)
-    attrs = {
-        "region": "BENCH", "track": name, "window_start": str(time[0])[:10], "window_end": str(time[-1])[:10],
-        "data_until": str(time[-1])[:10], "area_km2": 4096.0, "threshold": 8.0, "false_alarms_per_1e4km2_yr": 0.1,
-        "calibration_id": "bench", "weights": "none", "inventory_sha256": "", "slipscan_version": "bench",
-    }  # fmt: skip
     out = xr.Dataset(
         {
             "map": (maps, value.astype(np.float32)),
@@ -82,9 +70,32 @@ def transients_of(
             "transient": [0], "time": time, "t05": ("transient", np.array([t05])),
             "t50": ("transient", np.array([t50])), "t95": ("transient", np.array([t95])),
         },
-        attrs=attrs,
+        attrs=_attributes(name, time),
     )  # fmt: skip
     return vocabulary.annotate(write_grid(out, grid), "transients")
+
+
+def _estimated(seen: Float32, time: NDArray[np.datetime64], course: Float) -> tuple[Float, Float, Float]:
+    """Weights of the epochs (time,), the change that they tell (y, x), and its standard deviation (pixel,)."""
+    weight = change_weights(time, course, np.ones(len(time)))
+    if weight is None:
+        weight = np.zeros(len(time))
+    days = days_since_2014(time.astype("M8[ns]"))
+    design = np.column_stack([temporal_columns(days - days.mean(), TEMPORAL), course])
+    basis = np.linalg.qr(design)[0].astype(np.float32)
+    flat = seen.reshape(len(time), -1) - seen.reshape(len(time), -1).mean(axis=1, keepdims=True)
+    rest = flat - basis @ (basis.T @ flat)
+    std = np.sqrt((rest**2).sum(axis=0) / max(1, len(time) - basis.shape[1])) * math.sqrt(float((weight**2).sum()))
+    return weight, np.tensordot(weight, seen, (0, 0)), std
+
+
+def _attributes(name: str, time: NDArray[np.datetime64]) -> dict[str, str | float]:
+    """Of the product of a track."""
+    return {
+        "region": "BENCH", "track": name, "window_start": str(time[0])[:10], "window_end": str(time[-1])[:10],
+        "data_until": str(time[-1])[:10], "area_km2": 4096.0, "threshold": 8.0, "false_alarms_per_1e4km2_yr": 0.1,
+        "calibration_id": "bench", "weights": "none", "inventory_sha256": "", "slipscan_version": "bench",
+    }  # fmt: skip
 
 
 def grid_of(place: Geometry) -> Grid:

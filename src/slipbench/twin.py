@@ -123,16 +123,16 @@ def _offsets(comparison: pd.DataFrame) -> list[str]:
     header = [
         "rows",
         "number",
-        "slope InSAR / GNSS, by the sources' pattern",
-        "the same, of all there is",
+        "slope InSAR / GNSS, sources as instrument",
+        "Deming slope, all rows",
         "rms difference, mm",
         "rms of GNSS (zero), mm",
         "sigma of GNSS, mm",
     ]
     note = (
-        "By the sources' pattern: what moved is where the sources, of InSAR alone, say that it did; noise of either"
-        " side drops out (instrumental variable). Of all there is: both have errors as large as stated (Deming); most"
-        " rows hold noise alone, so this slope hangs on those."
+        "Sources as instrument: rows count by the displacement that the sources, of InSAR alone, predict there; noise"
+        " of either side drops out (instrumental variable). Deming: both have errors as large as stated; most rows hold"
+        " noise alone, and the slope depends on these errors."
     )
     return [*lines, *table(header, rows), "", note]
 

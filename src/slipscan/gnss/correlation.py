@@ -57,7 +57,7 @@ def station_correlation(z: Float, distance_km: Float) -> Float:
     return _proper(share * parts[0][0] + (1 - share) * parts[0][1])
 
 
-def usual_correlation(z: Float, distance_km: Float) -> Float:
+def robust_correlation(z: Float, distance_km: Float) -> Float:
     """As `station_correlation`, by distance alone and from signs: what moved some stations for a while counts little.
 
     Of Gaussian numbers that correlate by r the signs correlate by (2 / pi) asin r.

@@ -16,10 +16,10 @@ from scipy.stats import norm
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import source_bank
-from slipscan.gnss.correlation import distances_km, station_correlation, usual_correlation
+from slipscan.gnss.correlation import distances_km, robust_correlation, station_correlation
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
-from slipscan.gnss.noise import as_in_a_network
+from slipscan.gnss.noise import shrunk_to_network
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
 from slipscan.gnss.statistic import Network
 from slipscan.gnss.steps import Step
@@ -82,13 +82,13 @@ def _fitted(series: DailySeries, steps: Mapping[str, Sequence[Step]], events: Se
     """Trajectories in noise that is drawn to what is usual in the network."""
     background = fit_background(series, steps, events)
     days = np.isfinite(series.position).sum(axis=2).ravel().astype(float)
-    return with_events(replace(background, noise=as_in_a_network(background.noise, days)), events)
+    return with_events(replace(background, noise=shrunk_to_network(background.noise, days)), events)
 
 
 def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tuple[int, int]]:
     """First day and duration of what may be events; at the ends of the series nothing tells what it is."""
     days, apart = onset.score.shape[2], distances_km(series.longitude, series.latitude)
-    usual = Network(usual_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
+    usual = Network(robust_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
     peaks = peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D])
     inside = [(p.day, p.duration_d) for p in peaks if APART_D <= p.day <= days - APART_D - p.duration_d]
     return inside[: max(1, round(SUSPECTED_PER_YR * days / DAYS_PER_YEAR))]

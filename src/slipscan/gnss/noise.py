@@ -84,8 +84,8 @@ def estimate_noise(
     )
 
 
-def as_in_a_network(noise: Noise, days: Float) -> Noise:
-    """Draw flicker noise and walks of stations towards what is usual among them, as far as they are alike.
+def shrunk_to_network(noise: Noise, days: Float) -> Noise:
+    """Shrink flicker noise and random walks of stations to the median of the network, as far as they are alike.
 
     An event that nobody knows yet makes those of the stations near it larger. Empirical Bayes on the logarithm of the
     noise between blocks of `USUAL_D`: the scatter over stations, from its median, less that of the estimate itself.
