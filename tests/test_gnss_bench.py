@@ -37,5 +37,5 @@ def test_every_part_of_the_speed_is_of_files_that_were_read(tmp_path, caplog):
     caplog.set_level("WARNING")
     spent = parts(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2 and not caplog.text
-    assert [name.split()[0].rstrip(",") for name in spent] == ["reading", "cleaning", "trajectories", "ramps"]
+    assert [name.split()[0].rstrip(",") for name in spent] == ["reading", "cleaning", "trajectories", "T2"]
     assert min(spent.values()) > 0.0

@@ -1,11 +1,13 @@
 """Trajectories of a network and the transients that it finds by itself, in noise of known kind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from slipscan.forward.okada import okada_surface
-from slipscan.gnss import kalman
+from slipscan.gnss import kalman, statistic
 from slipscan.gnss.background import event_column, fit_background, with_events
 from slipscan.gnss.bank import station_metres
 from slipscan.gnss.correlation import distances_km, robust_correlation, station_correlation
@@ -128,9 +130,41 @@ def test_what_moved_two_stations_for_a_while_makes_them_no_more_alike():
     z = np.einsum("ij,jcd->icd", np.linalg.cholesky(truth), generator.standard_normal((5, 3, 3000)))
     z[:2, :, 1000:1250] += 4.0
     apart = distances_km(PLACES[:5, 0], PLACES[:5, 1])
-    usual, every = robust_correlation(z, apart), station_correlation(z, apart)
     off = ~np.eye(5, dtype=bool)
-    assert np.abs(usual - truth)[:, off].max() < 0.15 < (every - truth)[:, 0, 1].min()
+    assert min(np.corrcoef(z[:2, component])[0, 1] for component in range(3)) > 0.15 + truth[0, 1]
+    for estimate in (robust_correlation, station_correlation):
+        assert np.abs(estimate(z, apart) - truth)[:, off].max() < 0.15
+
+
+def test_stations_whose_noise_wanders_alike_by_chance_are_not_correlated():
+    series = network(days=2192, common=0.0)
+    z = onset_of(fit_background(series, {})).ramps(3).z
+    there = np.isfinite(z[:, 0]).all(axis=0)
+    off = ~np.eye(6, dtype=bool)
+    assert np.abs(np.corrcoef(z[:, 0, there])[off]).max() > 0.3
+    found = station_correlation(z, distances_km(series.longitude, series.latitude))
+    assert np.abs(found[:, off]).max() < 0.2
+
+
+@pytest.mark.parametrize("times", [1.0, 1.5])
+def test_scatter_of_onsets_is_told_from_chance(times):
+    fitted = fit_background(network(days=2192, common=0.0), {})
+    told = replace(fitted, noise=kalman.Noise(*(part / times for part in vars(fitted.noise).values())))
+    np.testing.assert_allclose(onset_of(told).scale, times, rtol=0.12)
+
+
+def test_sources_see_what_a_station_of_a_large_network_lacks_as_the_others_do(monkeypatch):
+    series = network(count=6)
+    series.position[:] += slip(series, 0.05)[:, :, None] * event_column(np.arange(1500), 800, 1)
+    _, onset, sources = prepare(series, {})
+    ramps, day = onset.ramps(1), np.arange(700, 900)
+    ramps.z[4, :, 780:830] = np.nan
+    exact = sources.statistic(ramps, day)[0]
+    monkeypatch.setattr(statistic, "EXACT", 5)
+    large = statistic.Network(sources.correlation, sources.bank).statistic(ramps, day)[0]
+    lacks = (day >= 780) & (day < 830)
+    np.testing.assert_allclose(large[~lacks], exact[~lacks], rtol=0.02)
+    assert (large[lacks] < 1.02 * exact[lacks]).all() and large[100] > 0.7 * exact[100] > 30.0
 
 
 @pytest.mark.parametrize("seed", [4, 5, 6, 7])

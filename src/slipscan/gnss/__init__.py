@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 11
+VERSION = 12
 """Raised when results change (`slipscan.versions`)."""

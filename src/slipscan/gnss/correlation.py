@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod
+from scipy.fft import dct, idct
 
 Float = NDArray[np.float64]
 
@@ -19,6 +20,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)
 LENGTHS_KM = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 HIGHEST = 0.98
 _LEAST = 1e-3
+_MAD = 1.4826
 FOLD_D = 365
 """Days of a fold: neighbouring days tell the same."""
 
@@ -44,17 +46,42 @@ def station_correlation(z: Float, distance_km: Float) -> Float:
     -------
     correlation
         (3, station, station), positive definite: lambda times the observed one and 1 - lambda times
-        a + b exp(-distance / L), with the lambda that predicts each half of the days best from the other
+        a + b exp(-distance / L), with the lambda that predicts each half of the days best from the other, of onsets
+        that are white in time
     """
-    thinned = np.clip(z[:, :, ::EVERY_D], -CLIPPED, CLIPPED)
-    fold = (np.arange(thinned.shape[2]) * EVERY_D // FOLD_D) % 2
-    parts = [_parts(thinned, distance_km), *(_parts(thinned[:, :, fold == f], distance_km) for f in (0, 1))]
+    share = _believed(half_differenced(z)[:, :, ::EVERY_D], distance_km)
+    observed, model = _parts(np.clip(z[:, :, ::EVERY_D], -CLIPPED, CLIPPED), distance_km)
+    return _proper(share * observed + (1 - share) * model)
+
+
+def _believed(z: Float, distance_km: Float) -> float:
+    """The share of the observed correlation that predicts each half of the days best from the other."""
+    clipped = np.clip(z, -CLIPPED, CLIPPED)
+    fold = (np.arange(z.shape[2]) * EVERY_D // FOLD_D) % 2
+    halves = [clipped[:, :, fold == f] for f in (0, 1)]
+    parts = [_parts(half, distance_km) for half in halves]
     scores = []
     for share in SHARES:
-        mixed = [share * observed + (1 - share) * model for observed, model in parts[1:]]
-        scores.append(sum(_log_likelihood(thinned[:, :, fold == 1 - f], _proper(mixed[f])) for f in (0, 1)))
-    share = SHARES[int(np.argmax(scores))]
-    return _proper(share * parts[0][0] + (1 - share) * parts[0][1])
+        mixed = [_proper(share * observed + (1 - share) * model) for observed, model in parts]
+        scores.append(sum(_log_likelihood(halves[1 - f], mixed[f]) for f in (0, 1)))
+    return SHARES[int(np.argmax(scores))]
+
+
+def half_differenced(z: Float) -> Float:
+    """Onsets (station, 3, day) differenced half a time (frequencies times their root), over their robust scatter.
+
+    In flicker noise the spectrum of onsets is that of flicker noise, too: six years are a few dozen independent
+    numbers, and any pair of stations seems alike. Differenced half a time they are white.
+    """
+    days = np.arange(z.shape[2])
+    out = np.full_like(z, np.nan)
+    for at in np.ndindex(z.shape[:2]):
+        there = np.isfinite(z[at])
+        if there.any():
+            filled = np.interp(days, days[there], z[at][there])
+            white = idct(dct(filled) * np.sqrt(days))
+            out[at][there] = white[there] / max(_MAD * float(np.median(np.abs(white[there]))), 1e-12)
+    return out
 
 
 def robust_correlation(z: Float, distance_km: Float) -> Float:

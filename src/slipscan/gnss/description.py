@@ -111,7 +111,7 @@ def described(
     without = float("nan") if alone else _without_one(network, source, stations, z, sigma)
     mixed = second > max(settings.mixed_statistic, settings.mixed_share * t2)
     published = alone or mixed or share > settings.min_share
-    published &= alone or (without >= settings.min_without_one and t2 > _of_a_step(network, stations, z, sigma))
+    published &= alone or without >= settings.min_without_one
     published &= peak.duration_d <= LONGEST_D
     longitude, latitude = _place(background.series, network, source)
     bank = network.bank
@@ -153,12 +153,6 @@ def _without_one(network: Network, source: int, stations: NDArray[np.bool_], z: 
         basis = network.basis_of(np.array([source]), rest, sigma[kept])[0]
         lowest = min(lowest, float(np.sum((basis @ network.whitened(z[kept], rest)) ** 2)))
     return lowest
-
-
-def _of_a_step(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Float) -> float:
-    """T2 of a step of all stations together: of a new frame, or of a satellite's antenna."""
-    alike = np.linalg.qr(network.whitened(np.eye(3) / sigma[:, :, None], stations))[0]
-    return float(np.sum((alike.T @ network.whitened(z, stations)) ** 2))
 
 
 def _displacement(background: Background, peak: Peak) -> tuple[Float, Float]:

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import source_bank
-from slipscan.gnss.correlation import distances_km, robust_correlation, station_correlation
+from slipscan.gnss.correlation import distances_km, half_differenced, robust_correlation, station_correlation
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
 from slipscan.gnss.noise import shrunk_to_network
@@ -28,14 +28,20 @@ from slipscan.settings_gnss import GnssDetectSettings
 Float = NDArray[np.float64]
 
 COARSE_D = (1, 3, 7, 15, 30, LONGEST_D)
-ROUNDS, NOISE_ROUNDS, MANY = 3, 2, 100
+ROUNDS, NOISE_ROUNDS, MANY = 12, 2, 100
 """Of the search, and of the noise; among more stations an event moves few, and the noise is that of the others."""
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
-INTERVAL_T2 = 4.0
-"""Onsets and durations whose T2 is at most so much lower are possible too (95 %)."""
-SIMPLER_T2, EQUAL_T2 = 1.0, 0.1
+ALONE_D = 120
+"""An event lifts T2 of other days, too, for months: in a round only what is strongest for so long is taken."""
+INTERVAL_T2 = 6.0
+"""Onsets and durations whose T2 is at most so much lower are possible too (95 %, of two numbers)."""
+SIMPLER_T2, EQUAL_T2 = 3.0, 0.1
 """What an event may lose beside the others; first days that differ by less are equal."""
+NEAR_D = 10
+MORE_PARAMETERS_T2, FEW_STATIONS = 6.0, 2
+"""Two for each of some three parameters that a source has more than a step of all stations (Akaike 1974); the numbers
+of two stations are fewer than a source has."""
 TAIL = 0.99
 CORRELATION_D = 3
 """Duration of the ramps whose scatter tells how stations are correlated."""
@@ -89,7 +95,7 @@ def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tupl
     """First day and duration of what may be events; at the ends of the series nothing tells what it is."""
     days, apart = onset.score.shape[2], distances_km(series.longitude, series.latitude)
     usual = Network(robust_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
-    peaks = peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D])
+    peaks = strongest(peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D]))
     inside = [(p.day, p.duration_d) for p in peaks if APART_D <= p.day <= days - APART_D - p.duration_d]
     return inside[: max(1, round(SUSPECTED_PER_YR * days / DAYS_PER_YEAR))]
 
@@ -108,7 +114,7 @@ def search(
     current, its_onset = background, onset
     for _ in range(ROUNDS):
         count = len(peaks)
-        for peak in peaks_of(network, its_onset, threshold):
+        for peak in strongest(peaks_of(network, its_onset, threshold)):
             refined = _refined(network, its_onset, peak)
             if not any(_overlap(refined, other) for other in peaks):
                 peaks.append(refined)
@@ -123,11 +129,17 @@ def search(
     while peaks:
         found = [described(current, network, onset, peak, settings) for peak in peaks]
         least = [threshold - SIMPLER_T2 - peak.shortfall for peak in peaks]
-        kept = [p for p, d, t2 in zip(peaks, found, least, strict=True) if d is not None and d.statistic >= t2]
-        if len(kept) == len(peaks):
-            every = sorted((d for d in found if d is not None), key=lambda d: d.day)
-            return Found(current, network, onset, threshold, tuple(every))
-        peaks = kept
+        beyond = [-np.inf if d is None else d.statistic - t2 for d, t2 in zip(found, least, strict=True)]
+        weakest = int(np.argmin(beyond))
+        if beyond[weakest] >= 0.0:
+            every = []
+            for peak, one in zip(peaks, found, strict=True):
+                if one is not None:
+                    published = one.published and one.statistic + peak.shortfall >= threshold
+                    published &= not _like_a_step(_beside(background, onset, peaks, peak), network, peak, one)
+                    every.append(replace(one, published=published))
+            return Found(current, network, onset, threshold, tuple(sorted(every, key=lambda d: d.day)))
+        del peaks[weakest]
         current = with_events(background, [(p.day, p.duration_d) for p in peaks])
     return Found(background, network, onset, threshold, ())
 
@@ -136,15 +148,30 @@ def _beside_each_other(background: Background, onset: Onset, network: Network, p
     """Times of each beside all others: when it was found, some of them were not known."""
     out = list(peaks)
     for number, peak in enumerate(peaks):
-        others = [(p.day, p.duration_d) for p in (*out[:number], *out[number + 1 :])]
-        alone = onset_of(with_events(background, others), onset.scale, onset.smoothing)
-        out[number] = _refined(network, alone, peak)
+        out[number] = _refined(network, _beside(background, onset, out, peak), peak)
     return out
+
+
+def _beside(background: Background, onset: Onset, peaks: Sequence[Peak], peak: Peak) -> Onset:
+    """Onsets beside all peaks but one."""
+    others = [(p.day, p.duration_d) for p in peaks if p is not peak]
+    return onset_of(with_events(background, others), onset.scale, onset.smoothing)
+
+
+def _like_a_step(alone: Onset, network: Network, peak: Peak, found: Detection) -> bool:
+    """Whether a step of all stations together explains as much as the source, at the step's own best day."""
+    ramps = alone.ramps(peak.duration_d)
+    stations = int(np.isfinite(found.std[:, 0]).sum())
+    if stations == 1:
+        return False
+    day = np.arange(max(0, peak.day - NEAR_D), min(ramps.z.shape[2], peak.day + NEAR_D + 1))
+    margin = MORE_PARAMETERS_T2 if stations > FEW_STATIONS else 0.0
+    return found.statistic < float(network.of_a_step(ramps, day).max()) + margin
 
 
 def with_tails(onset: Onset, cleaned: Onset) -> Onset:
     """Onsets whose scale covers the tails of what is left beside the events: some noise is far from Gaussian."""
-    z = np.abs(cleaned.ramps(CORRELATION_D).z)
+    z = np.abs(half_differenced(cleaned.ramps(CORRELATION_D).z))
     rows = [row[np.isfinite(row)] for row in z.reshape(-1, z.shape[2])]
     tail = [np.quantile(row, TAIL) / norm.ppf((1 + TAIL) / 2) if len(row) else 1.0 for row in rows]
     return replace(onset, scale=onset.scale * np.maximum(1.0, np.array(tail).reshape(onset.scale.shape)))
@@ -162,6 +189,15 @@ def peaks_of(network: Network, onset: Onset, threshold: float, durations_d: Sequ
     for statistic, day_, duration, source in sorted(rows, reverse=True):
         peak = Peak(day_, duration, statistic, source, day_, day_)
         if not any(_overlap(peak, other) for other in chosen):
+            chosen.append(peak)
+    return chosen
+
+
+def strongest(peaks: Sequence[Peak]) -> list[Peak]:
+    """Those of peaks, strongest first, that none stronger is near."""
+    chosen: list[Peak] = []
+    for peak in peaks:
+        if all(abs(peak.day - other.day) >= ALONE_D for other in chosen):
             chosen.append(peak)
     return chosen
 

@@ -18,6 +18,10 @@ INFORMATIVE = 0.1
 LEAST_SCALE = 0.5
 DURATIONS_D = (1, 2, 3, 4, 5, 7, 9, 12, 15, 18, 22, 26, 30, 36, 43, 51, 60, 72, 85)
 """Of ramps that are tried."""
+MEMORY_D = 365
+"""Onsets that are farther apart are independent."""
+MAD_VARIANCE = 1.36
+"""Variance of the logarithm of a scatter from a median, of one Gaussian number."""
 _LENGTH = 700
 _MAD = 1.4826
 
@@ -86,11 +90,33 @@ def onset_in(
     score, information = found.score.reshape(shape), found.information.reshape(shape)
     if scale is None:
         informative = information > INFORMATIVE * _typical(information)[:, :, None]
-        z = np.abs(score) / np.sqrt(np.maximum(information, 1e-9))
+        z = score / np.sqrt(np.maximum(information, 1e-9))
         rows = zip(z.reshape(-1, z.shape[2]), informative.reshape(-1, z.shape[2]), strict=True)
-        scatter = [_MAD * float(np.median(row[there])) if there.any() else 1.0 for row, there in rows]
-        scale = np.maximum(np.array(scatter).reshape(shape[:2]), LEAST_SCALE)
+        scale = _scale([row[there] for row, there in rows]).reshape(shape[:2])
     return Onset(score, information, smoothing or _smoothing(noise, np.isfinite(series), durations_d), scale)
+
+
+def _scale(z: list[Float]) -> Float:
+    """Robust scatter (series,) of onsets over their error, drawn to that of all series by what chance makes of it.
+
+    Onsets of neighbouring days tell the same, for months in flicker noise: six years hold a few dozen.
+    """
+    known = np.array([len(row) > 0 for row in z])
+    size = np.array([_MAD * float(np.median(np.abs(row))) if len(row) else 1.0 for row in z])
+    chance = np.array([MAD_VARIANCE / _independent(row) if len(row) else 1.0 for row in z])
+    level = np.log(np.maximum(size, LEAST_SCALE))
+    usual = float(np.mean(level[known])) if known.any() else 0.0
+    real = max(0.0, float(np.mean((level[known] - usual) ** 2 - chance[known]))) if known.any() else 0.0
+    return np.asarray(np.exp(usual + (level - usual) * real / (real + chance)))
+
+
+def _independent(row: Float) -> float:
+    """Number of independent squares among onsets of consecutive days."""
+    lags = min(MEMORY_D, len(row) - 1)
+    spectrum = np.abs(np.fft.rfft(row, 2 * len(row))) ** 2
+    alike = np.fft.irfft(spectrum, 2 * len(row))[: lags + 1]
+    # Of two numbers that correlate by r the squares do by r^2.
+    return max(1.0, len(row) / (1.0 + 2.0 * float(np.sum((alike[1:] / max(alike[0], 1e-12)) ** 2))))
 
 
 def _typical(information: Float) -> Float:

@@ -9,7 +9,7 @@ from slipscan.fit.model import DAYS_PER_YEAR
 from slipscan.gnss.background import Background, Term
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.detect import CORRELATION_D, peaks_of
+from slipscan.gnss.detect import CORRELATION_D, peaks_of, strongest, with_tails
 from slipscan.gnss.kalman import Fit, Noise
 from slipscan.gnss.noise import simulate_flicker
 from slipscan.gnss.scan import onset_of
@@ -40,7 +40,7 @@ def simulated(background: Background, network: Network, false_alarms_per_yr: flo
         onset = onset_of(drawn, np.ones((len(apart), 3)), onset.smoothing if onset else None)
         # Stations of unlike noise are less alike in their onsets than in their positions.
         own = Network(station_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
-        peaks += [peak.statistic for peak in peaks_of(own, onset, LOWEST)]
+        peaks += [peak.statistic for peak in strongest(peaks_of(own, with_tails(onset, onset), LOWEST))]
     wanted = false_alarms_per_yr * runs * LENGTH_D / DAYS_PER_YEAR
     ranked = np.sort(np.array(peaks))[::-1]
     return float(ranked[min(max(0, round(wanted) - 1), len(ranked) - 1)])
