@@ -46,14 +46,15 @@ def _plots(page: Path, plan: SkillPlan) -> list[Path]:
     return [page.with_name(f"{page.stem}_{name}.png") for name in names]
 
 
-def write(measured: Sequence[Measured], page: Path, command: str) -> None:
-    """Write the page (Markdown) and its plots beside it; `command` is what made it."""
+def write(measured: Sequence[Measured], page: Path, command: str, goals: str = "") -> None:
+    """Write the page (Markdown) and its plots beside it; `command` is what made it, `goals` a section to begin with."""
     parts = [
         "# slipbench: skill of every method",
         f"Written by `{command}`. The scenes are frozen in `benchmarks/skill`. Every figure is as measured. Not every"
         " method ran on every scene: the column events tells on how many, always every n-th by number, so the sets are"
         " nested. Brackets hold 5-95 % bootstrap intervals.",
     ]
+    parts += [goals.strip()] if goals else []
     known: Tables = {}
     for part in measured:
         paths = _plots(page, part.plan)

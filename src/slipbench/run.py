@@ -17,6 +17,8 @@ from slipscan.outputs import check_outputs, csv_kind
 
 PRINTED = ("snr50", "detection", "nrmse", "slope", "correlation", "t50_error_d", "false_alarms", "null_rms_mm", "ms")
 PRINTED_LONG = ("found", "nrmse_15_30", "history", "t50_8_15", "t50_15_30", "null_peak_mm", "null_moved")
+GOALS = "goals.md"
+"""Beside a plan: the goals of the project and what was measured of each, whatever measured it."""
 TABLE = csv_kind("a table of slipbench", "family", "background", "kind", more=True)
 
 
@@ -64,7 +66,8 @@ def measure_skill(
         command = "slipscan bench skill " + "".join(f"--plan {path} " for path in plans)
         command += f"--method {names} --share {share:g} --rows {rows} --page {page_path}"
         command += " --measured-only" if measured_only else ""
-        page.write(measured, page_path, command)
+        goals = [path.with_name(GOALS) for path in plans if path.with_name(GOALS).exists()]
+        page.write(measured, page_path, command, goals[0].read_text(encoding="utf-8") if goals else "")
     return "\n".join(_text(part.plan, name, table) for part in measured for name, table in part.tables.items())
 
 
