@@ -68,10 +68,13 @@ def _believed(z: Float, distance_km: Float) -> float:
 
 
 def half_differenced(z: Float) -> Float:
-    """Onsets (station, 3, day) differenced half a time (frequencies times their root), over their robust scatter.
+    """Onsets (station, 3, day) differenced half a time, over their robust scatter.
+
+    Half a difference multiplies the amplitude of a wave by the root of its frequency (Hosking 1981, Biometrika 68,
+    165), here without a shift of its phase.
 
     In flicker noise the spectrum of onsets is that of flicker noise, too: six years are a few dozen independent
-    numbers, and any pair of stations seems alike. Differenced half a time they are white.
+    numbers, and any pair of stations seems alike. Their half differences are white.
     """
     days = np.arange(z.shape[2])
     out = np.full_like(z, np.nan)
