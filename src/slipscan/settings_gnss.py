@@ -22,7 +22,7 @@ class GnssDetectSettings(Frozen):
     min_without_one: float = Field(
         9.0, ge=0, le=1000, description="T2 that must be left without any one station, to be published"
     )
-    mixed_statistic: float = Field(40.0, ge=0, le=1e6, description="T2 of a second source from which an event is mixed")
+    mixed_statistic: float = Field(30.0, ge=0, le=1e6, description="T2 of a second source from which an event is mixed")
     mixed_share: float = Field(
         0.03,
         ge=0,

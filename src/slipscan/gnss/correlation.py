@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pyproj import Geod
 from scipy.fft import dct, idct
 
+from slipscan.fit.robust import MAD_TO_STD
+
 Float = NDArray[np.float64]
 
 CLIPPED = 3.0
@@ -20,7 +22,6 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)
 LENGTHS_KM = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 HIGHEST = 0.98
 _LEAST = 1e-3
-_MAD = 1.4826
 FOLD_D = 365
 """Days of a fold: neighbouring days tell the same."""
 
@@ -49,12 +50,12 @@ def station_correlation(z: Float, distance_km: Float) -> Float:
         a + b exp(-distance / L), with the lambda that predicts each half of the days best from the other, of onsets
         that are white in time
     """
-    share = _believed(half_differenced(z)[:, :, ::EVERY_D], distance_km)
+    share = _observed_share(half_differenced(z)[:, :, ::EVERY_D], distance_km)
     observed, model = _parts(np.clip(z[:, :, ::EVERY_D], -CLIPPED, CLIPPED), distance_km)
     return _proper(share * observed + (1 - share) * model)
 
 
-def _believed(z: Float, distance_km: Float) -> float:
+def _observed_share(z: Float, distance_km: Float) -> float:
     """The share of the observed correlation that predicts each half of the days best from the other."""
     clipped = np.clip(z, -CLIPPED, CLIPPED)
     fold = (np.arange(z.shape[2]) * EVERY_D // FOLD_D) % 2
@@ -83,7 +84,7 @@ def half_differenced(z: Float) -> Float:
         if there.any():
             filled = np.interp(days, days[there], z[at][there])
             white = idct(dct(filled) * np.sqrt(days))
-            out[at][there] = white[there] / max(_MAD * float(np.median(np.abs(white[there]))), 1e-12)
+            out[at][there] = white[there] / max(MAD_TO_STD * float(np.median(np.abs(white[there]))), 1e-12)
     return out
 
 

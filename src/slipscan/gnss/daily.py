@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from slipscan.fit.robust import MAD_TO_STD
 from slipscan.gnss.tenv3 import Station
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,6 @@ LOCAL = 401
 DROPPED, DOUBTED = 6.0, 2.5
 """Robust deviations from which a position is dropped, or its white noise grows (Huber's weights)."""
 MIN_POSITIONS = 100
-_MAD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _cleaned(enu: Float, monument: NDArray[np.int64]) -> tuple[Float, Float]:
         enu[rows] -= np.median(enu[rows], axis=0)
         away = np.abs(enu[rows] - median_filter(enu[rows], size=(RUNNING, 1), mode="reflect"))
         scatter = np.stack([_local_median(column) for column in away.T], axis=1)
-        far = (away / np.maximum(_MAD * scatter, 1e-6)).max(axis=1)
+        far = (away / np.maximum(MAD_TO_STD * scatter, 1e-6)).max(axis=1)
         factor[rows] = np.where(far > DROPPED, np.nan, np.maximum(1.0, far / DOUBTED))
     return enu, factor
 

@@ -21,15 +21,15 @@ from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
 from slipscan.gnss.noise import shrunk_to_network
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
-from slipscan.gnss.statistic import Network
+from slipscan.gnss.statistic import MANY, Network
 from slipscan.gnss.steps import Step
 from slipscan.settings_gnss import GnssDetectSettings
 
 Float = NDArray[np.float64]
 
 COARSE_D = (1, 3, 7, 15, 30, LONGEST_D)
-ROUNDS, NOISE_ROUNDS, MANY = 12, 2, 100
-"""Of the search, and of the noise; among more stations an event moves few, and the noise is that of the others."""
+ROUNDS, NOISE_ROUNDS = 12, 2
+"""Of the search, and of the noise; among `MANY` stations an event moves few, and the noise is that of the others."""
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
 ALONE_D = 120

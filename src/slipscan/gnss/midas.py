@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.fit.robust import MAD_TO_STD
+
 Float = NDArray[np.float64]
 
 YEAR_D = 365.25
-_MAD = 1.4826
 _INDEPENDENT = 4.0
 """So many slopes tell what one independent one tells."""
 _SCALED = 3.0
@@ -38,9 +39,9 @@ def midas_velocity(day: NDArray[np.integer], position: Float) -> tuple[Float, Fl
     rate, std = np.empty(3), np.empty(3)
     for component, values in enumerate(slope.T):
         middle = np.median(values)
-        near = values[np.abs(values - middle) <= 2.0 * _MAD * np.median(np.abs(values - middle)) + 1e-15]
+        near = values[np.abs(values - middle) <= 2.0 * MAD_TO_STD * np.median(np.abs(values - middle)) + 1e-15]
         rate[component] = np.median(near)
-        scatter = _MAD * np.median(np.abs(near - rate[component]))
+        scatter = MAD_TO_STD * np.median(np.abs(near - rate[component]))
         std[component] = _SCALED * _MAD_OF_MEDIAN * scatter / np.sqrt(max(1.0, len(values) / _INDEPENDENT))
     return rate, std
 

@@ -16,6 +16,7 @@ from scipy.linalg import matmul_toeplitz
 from scipy.stats import norm
 
 from slipscan.fit.model import DAYS_PER_YEAR
+from slipscan.fit.robust import MAD_TO_STD
 from slipscan.gnss.kalman import Noise, fit, flicker_autocovariance
 
 Float = NDArray[np.float64]
@@ -35,7 +36,6 @@ LOCAL_D, LOCAL_RANGE = 100, (0.6, 4.0)
 """White noise follows the scatter from day to day within so many days, within these bounds (times its typical size)."""
 USUAL_D, ENOUGH_ALIKE = 64, 8
 """Blocks of days whose differences tell how alike stations are; so many stations at least."""
-_MAD = 1.4826
 _NODE_D = 25
 _BEGINNING_D = 30
 TRIM = 2.5
@@ -106,7 +106,7 @@ def shrunk_to_network(noise: Noise, days: Float) -> Noise:
     for component in range(3):
         rows = slice(component, None, 3)
         apart = level[rows] - np.median(level[rows])
-        between = max(0.0, (_MAD * float(np.median(np.abs(apart)))) ** 2 - float(np.median(own[rows])))
+        between = max(0.0, (MAD_TO_STD * float(np.median(np.abs(apart)))) ** 2 - float(np.median(own[rows])))
         change[rows] = -apart * own[rows] / (own[rows] + between)
     return Noise(noise.white, noise.flicker * np.exp(change), noise.walk * np.exp(change))
 
@@ -178,7 +178,7 @@ def _trimmed_variance(gap: Float) -> Float:
 
     Most of the efficiency of a mean square at the robustness of a median, whose deviation tells where to trim.
     """
-    limit = TRIM * _MAD * np.nanmedian(gap, axis=1)
+    limit = TRIM * MAD_TO_STD * np.nanmedian(gap, axis=1)
     inside = gap <= limit[:, None]
     return np.asarray(np.sum(gap**2, axis=1, where=inside) / inside.sum(axis=1) / _TRIMMED_SQUARE)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slipscan.fit.robust import MAD_TO_STD
 from slipscan.gnss.background import Background, event_column, flat
 from slipscan.gnss.kalman import Noise, fit, fit_onsets
 
@@ -23,7 +24,6 @@ MEMORY_D = 365
 MAD_VARIANCE = 1.36
 """Variance of the logarithm of a scatter from a median, of one Gaussian number."""
 _LENGTH = 700
-_MAD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _scale(z: list[Float]) -> Float:
     Onsets of neighbouring days tell the same, for months in flicker noise: six years hold a few dozen.
     """
     known = np.array([len(row) > 0 for row in z])
-    size = np.array([_MAD * float(np.median(np.abs(row))) if len(row) else 1.0 for row in z])
+    size = np.array([MAD_TO_STD * float(np.median(np.abs(row))) if len(row) else 1.0 for row in z])
     chance = np.array([MAD_VARIANCE / _independent(row) if len(row) else 1.0 for row in z])
     level = np.log(np.maximum(size, LEAST_SCALE))
     usual = float(np.mean(level[known])) if known.any() else 0.0

@@ -19,7 +19,7 @@ Float32 = NDArray[np.float32]
 BLOCK_D = 128
 SAME_SHAPE = 0.05
 """Whitened sources are used again where relative sigmas have changed by no more, RMS over stations and components."""
-EXACT = 100
+MANY = 100
 """Of more stations, those that tell on most days of a block are taken, and what lacks is what the others predict."""
 SOURCES = 512
 """Whitened together."""
@@ -68,7 +68,7 @@ class Network:
         """Rows of `day`, their stations, whitened z (3 station, row) and the middle sigma (station, 3)."""
         there = np.isfinite(ramps.z[:, 0, day])
         change = np.flatnonzero(np.diff(there, axis=1).any(axis=0)) + 1
-        edges = [0, *(change.tolist() if len(there) <= EXACT else []), len(day)]
+        edges = [0, *(change.tolist() if len(there) <= MANY else []), len(day)]
         for start, end in itertools.pairwise(edges):
             for first in range(start, end, BLOCK_D):
                 rows = np.arange(first, min(first + BLOCK_D, end))
