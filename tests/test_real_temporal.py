@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from slipscan.field import Observation
 from slipscan.fit.model import days_since_2014, design_matrix
 from slipscan.fit.ramps import middles, ramps
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.temporal import TemporalCovariance
 from slipscan.noise.estimate import NoiseEstimate, measure
 from slipscan.noise.estimate_residual import completed, left_over

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from slipscan import cache
 from slipscan.atomic import discard
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.stack import open_stack, up_to
 
 log = logging.getLogger(__name__)

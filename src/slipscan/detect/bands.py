@@ -16,7 +16,8 @@ from torch.nn.functional import avg_pool2d, pad
 
 from slipscan.fit.delay import MIN_STD_M
 from slipscan.fit.masks import all_valid
-from slipscan.fit.robust import MAD_TO_STD, masked_median, temporal_std
+from slipscan.fit.robust import masked_median, temporal_std
+from slipscan.fit.scatter import MAD_TO_STD
 
 TRUNCATE: Final = 3.0
 MIN_SUPPORT: Final = 0.3

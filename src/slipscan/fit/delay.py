@@ -11,7 +11,8 @@ from torch import Tensor
 
 from slipscan.fit.background import fitted
 from slipscan.fit.masks import all_valid, any_valid
-from slipscan.fit.robust import MAD_TO_STD, huber_weight, masked_median
+from slipscan.fit.robust import huber_weight, masked_median
+from slipscan.fit.scatter import MAD_TO_STD
 
 MIN_STD_M: Final = 1e-4
 """A tenth of a millimetre: an epoch quieter than this (a stack of constants) still has finite weights."""

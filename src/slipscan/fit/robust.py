@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MAD_TO_STD: Final = 1.4826
-"""Standard deviation over median absolute deviation of Gaussian noise."""
+from slipscan.fit.scatter import MAD_TO_STD
+
 PIXELS: Final = 1 << 14
 """Whose differences are in memory at once."""
 HUBER_K: Final = 1.345

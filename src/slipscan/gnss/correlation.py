@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyproj import Geod
 from scipy.fft import dct, idct
 
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 
 Float = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.gnss.tenv3 import Station
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from scipy.linalg import matmul_toeplitz
 from scipy.stats import norm
 
 from slipscan.fit.model import DAYS_PER_YEAR
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.gnss.kalman import Noise, fit, flicker_autocovariance
 
 Float = NDArray[np.float64]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.gnss.background import Background, event_column, flat
 from slipscan.gnss.kalman import Noise, fit, fit_onsets
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.patches.patch import LEVEL_M, Float32, Patch, Place, step
 from slipscan.vocabulary import CYCLE_M
 
@@ -31,7 +32,6 @@ WHOLE_SHARE: Final = 0.75
 CLOSED_SHARE: Final = 0.5
 """Least share of an edge that has data on both sides and is not that of the scene."""
 _Sides = tuple[NDArray[np.int64], NDArray[np.int64], Float32]
-_MAD_TO_STD: Final = 1.4826
 _GAP: Final = 3
 """Sides that jump and lie so near are one edge."""
 
@@ -73,7 +73,7 @@ class Jump:
 def scatter_of(differences: Float32) -> float:
     """Standard deviation of differences of neighbours by their median, of any shape; NaN without one."""
     known = np.abs(differences[np.isfinite(differences)])
-    return _MAD_TO_STD * float(np.median(known)) if len(known) else np.nan
+    return MAD_TO_STD * float(np.median(known)) if len(known) else np.nan
 
 
 def jumping(change: Float32, epoch: int) -> list[Jump]:

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.geometry import from_lonlat, to_lonlat
 from slipscan.source.covariance import FEWEST, MapNoise, Pixels, noise_of_map, noise_of_product
 from slipscan.source.data import Block

@@ -20,7 +20,7 @@ from scipy import fft
 from scipy.linalg import cho_factor, cho_solve
 
 from slipscan.fit.model import days_since_2014, design_matrix
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.temporal import random_walk
 from slipscan.noise.parameters import UNKNOWN, model_of
 from slipscan.noise.simulate import NoiseModel, TurbulenceSpectrum

@@ -30,7 +30,8 @@ from torch import nn
 from slipscan.errors import SlipscanError
 from slipscan.fit.clean import clean
 from slipscan.fit.delay import MIN_STD_M
-from slipscan.fit.robust import MAD_TO_STD, masked_median
+from slipscan.fit.robust import masked_median
+from slipscan.fit.scatter import MAD_TO_STD
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

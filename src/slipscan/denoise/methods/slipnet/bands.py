@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.prepare import Prepared
 from slipscan.denoise.methods.slipnet.scales import COARSE
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.temporal import TemporalCovariance
 
 THINNED: Final = (1, 1, 2, 4, 4)

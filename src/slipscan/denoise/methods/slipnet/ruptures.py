@@ -19,7 +19,7 @@ from torch.nn.functional import avg_pool2d
 from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.denoise.methods.slipnet.search import Found, random_signs, units_of
-from slipscan.fit.robust import MAD_TO_STD
+from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.spectrum import MARGIN, Whitening, mirrored, whitening_of, wide
 
 DIRECTIONS: Final = 12
