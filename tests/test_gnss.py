@@ -57,11 +57,14 @@ def test_verdicts_by_hand():
     )
     assert judged([0, 0], [7, 7]).verdict == judged([-4, -4], [7, 7]).verdict == "contradicted"
     assert judged([1.6, 1.6], [3.5, 3.5]).verdict == "inconclusive"
+    # Between 3 and 4 sigma what is told is told, and what is not was not to be seen.
+    for size, verdict in ((-0.5, "contradicted"), (1.3, "insensitive"), (3.0, "confirmed")):
+        assert judged([size, size], [2.5, 2.5]).verdict == verdict
     assert judged([0, 0], [2.1, 2.1]).verdict == judged([2.1, 2.1], [2.1, 2.1]).verdict == "insensitive"
     assert judged([], []).verdict == "no_coverage"
     sure = judged([7, 7], [7, 7])
     assert (sure.size, sure.size_std) == pytest.approx((1.0, 1 / np.sqrt(98)))
-    assert judged([0, 0], [2, 1]).visible_size == pytest.approx(3 / np.sqrt(5))  # 3 sigma are 3 = size x sqrt(5)
+    assert judged([0, 0], [2, 1]).visible_size == pytest.approx(4 / np.sqrt(5))  # 4 sigma are 4 = size x sqrt(5)
     # Chi square of no event 98, of a size in (0.3 about 1) about 0: half of it less what the free size costs.
     assert sure.log_likelihood_ratio == pytest.approx(49 - 0.5 * np.log(1 + 0.09 * 98), abs=0.1)
 

@@ -15,6 +15,7 @@ from slipscan.gnss.daily import DailySeries, daily_series
 from slipscan.gnss.detect import prepare, search
 from slipscan.gnss.noise import simulate
 from slipscan.gnss.scan import onset_of
+from slipscan.gnss.statistic import Threshold
 from slipscan.gnss.steps import Step
 from slipscan.gnss.threshold import simulated
 from slipscan.gnss.velocity import velocities
@@ -95,17 +96,19 @@ def test_a_series_that_does_not_show_its_walk_is_as_unsure_of_its_rate_as_its_ne
     assert np.sqrt(np.mean((rate / std) ** 2)) < 1.4 < np.sqrt(np.mean((fitted.fitted.parameters[:, at] / alone) ** 2))
 
 
-def test_a_ramp_is_the_mean_of_its_days_steps():
-    fitted = fit_background(network(count=2, days=900), {})
+@pytest.mark.parametrize("days", [1500, 3653])
+def test_a_ramp_is_the_mean_of_its_days_steps(days):
+    fitted = fit_background(network(count=2, days=days), {})
     onset = onset_of(fitted)
-    for duration, day in ((1, 300), (15, 400), (60, 500)):
-        ramps = onset.ramps(duration)
-        exact = with_events(fitted, [(day, duration)])
-        at = len(exact.terms[0]) - 1
-        found = (ramps.z * ramps.sigma)[0, :, day]
-        np.testing.assert_allclose(found, exact.fitted.parameters[:3, at], rtol=0.15, atol=1e-4)
-        own = np.sqrt(exact.fitted.covariance[:3, at, at]) * onset.scale[0]
-        np.testing.assert_allclose(ramps.sigma[0, :, day], own, rtol=0.1)
+    for duration in (1, 15, 60):
+        for day in (400, days // 2, days - 460):
+            ramps = onset.ramps(duration)
+            exact = with_events(fitted, [(day, duration)])
+            at = len(exact.terms[0]) - 1
+            found = (ramps.z * ramps.sigma)[0, :, day]
+            np.testing.assert_allclose(found, exact.fitted.parameters[:3, at], rtol=0.1, atol=1e-4)
+            own = np.sqrt(exact.fitted.covariance[:3, at, at]) * onset.scale[0]
+            np.testing.assert_allclose(ramps.sigma[0, :, day], own, rtol=0.05)
     assert np.isnan(onset.ramps(60).z[:, :, -30:]).all()
 
 
@@ -160,7 +163,7 @@ def test_sources_see_what_a_station_of_a_large_network_lacks_as_the_others_do(mo
     ramps, day = onset.ramps(1), np.arange(700, 900)
     ramps.z[4, :, 780:830] = np.nan
     exact = sources.statistic(ramps, day)[0]
-    monkeypatch.setattr(statistic, "MANY", 5)
+    monkeypatch.setattr(statistic, "FILLED", 5)
     large = statistic.Network(sources.correlation, sources.bank).statistic(ramps, day)[0]
     lacks = (day >= 780) & (day < 830)
     np.testing.assert_allclose(large[~lacks], exact[~lacks], rtol=0.02)
@@ -174,7 +177,7 @@ def test_a_slow_slip_event_is_found_and_a_common_step_is_not(seed):
     series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
     series.position[:, 0, 400:] += 2e-3
     background, onset, sources = prepare(series, {})
-    found = search(background, onset, sources, 30.0, GnssDetectSettings())
+    found = search(background, onset, sources, Threshold(30.0), GnssDetectSettings())
     published = [one for one in found.detections if one.published]
     assert len(published) == 1
     (one,) = published
@@ -196,12 +199,13 @@ def test_two_events_are_no_noise():
     naive = fit_background(series, {}).noise
     assert naive.flicker[rows.start] > 1.5 * quiet.flicker[rows.start]
     np.testing.assert_allclose(background.noise.flicker[rows], quiet.flicker[rows], rtol=0.2)
-    assert len(search(background, onset, sources, 24.0, GnssDetectSettings()).detections) == 2
+    assert len(search(background, onset, sources, Threshold(24.0), GnssDetectSettings()).detections) == 2
 
 
 def test_the_threshold_is_that_of_noise_alone():
     background, _, sources = prepare(network(seed=5, count=3), {})
-    assert 12.0 < simulated(background, sources, 1.0, 10.0, seed=1) < 35.0
+    threshold = simulated(background, sources, GnssDetectSettings(false_alarms_per_yr=1.0, simulated_yr=10))
+    assert 12.0 < threshold.of(60) < threshold.of(1) < 35.0
 
 
 def test_stations_on_one_axis_of_days(caplog):

@@ -125,7 +125,7 @@ def kilauea(places: Places) -> Found:
     assert series is not None
     background, onset, network = prepare(series, read_steps(places.steps))
     settings = GnssDetectSettings()
-    threshold = simulated(background, network, settings.false_alarms_per_yr, settings.simulated_yr, settings.seed)
+    threshold = simulated(background, network, settings)
     return search(background, onset, network, threshold, settings)
 
 
@@ -219,7 +219,7 @@ def kilauea_rows(places: Places) -> list[Row]:
     hlna = series.names.index("HLNA")
     parts = np.unique(series.monument[hlna, series.present[hlna]])
     text = (
-        f"threshold T2 {found.threshold:.1f}; {'; '.join(listed.said)};"
+        f"threshold T2 {found.threshold.text()}; {'; '.join(listed.said)};"
         f" {len(strange)} others published in {years:.1f} years"
     )
     names = ", ".join(str(series.days[d.day]) for d in strange)

@@ -12,7 +12,7 @@ class GnssDetectSettings(Frozen):
     """Transients that a GNSS network finds by itself."""
 
     false_alarms_per_yr: float = Field(
-        0.2, ge=0.001, le=10, description="false-alarm rate of the network, per year, by simulated noise"
+        0.2, ge=0.001, le=10, description="published false alarms of the network, per year, by simulated noise"
     )
     simulated_yr: float = Field(100.0, ge=10, le=10000, description="years of noise that the threshold comes from")
     seed: int = Field(1, ge=0, lt=2**31, description="of the simulated noise")

@@ -1,4 +1,4 @@
 """GNSS series beside InSAR events."""
 
-VERSION = 12
+VERSION = 13
 """Raised when results change (`slipscan.versions`)."""

@@ -117,8 +117,13 @@ def with_events(background: Background, events: Sequence[tuple[float, float]]) -
     """The same with these events (first day, duration) in place of any other, in the same noise."""
     own = tuple(tuple(t for t in terms if t.kind != "event") for terms in background.terms)
     more = tuple(Term("event", day, duration) for day, duration in events)
-    terms, columns = _independent(background.series, tuple(terms + more for terms in own))
-    return _refitted(background.series, terms, columns, background.noise)
+    return with_terms(background.series, tuple(terms + more for terms in own), background.noise)
+
+
+def with_terms(series: DailySeries, terms: tuple[tuple[Term, ...], ...], noise: Noise) -> Background:
+    """Trajectories of these terms, as far as the days can tell them apart, in this noise."""
+    terms, columns = _independent(series, terms)
+    return _refitted(series, terms, columns, noise)
 
 
 def _refitted(series: DailySeries, terms: tuple[tuple[Term, ...], ...], columns: Float, noise: Noise) -> Background:

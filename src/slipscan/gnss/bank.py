@@ -25,7 +25,13 @@ DEPTHS = (0.6, 1.6)
 STRIKES, DIPS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0), (10.0, 45.0, 80.0)
 MARGIN = 1.5
 """The lattice ends so many spacings outside the stations."""
+NEAR_DEPTH, NEAR_SIDE = 1.6, 2.0
+"""Factors of the depth and of the side, as a spacing is of the place."""
 KINDS = ("slip", "volume", "opening")
+SHAPE = ("east", "north", "depth", "strike_deg", "dip_deg", "side")
+FREE = ((True,) * 6, (True, True, True, False, False, False), (True, True, True, True, False, True))
+"""Numbers of SHAPE that a source of each kind has."""
+_FACTORS = np.array([name in ("depth", "side") for name in SHAPE])
 
 
 @dataclass(frozen=True)
@@ -36,20 +42,35 @@ class SourceBank:
     ----------
     kind
         (source,) number in KINDS
-    east, north, depth, strike_deg, dip_deg
-        (source,) metres from the middle of the network, degrees; middle of a patch
+    shape
+        (source, 6) by SHAPE: metres from the middle of the network, degrees; middle and side of a square patch
     columns
         (source, 2, 3, station) east, north, up of two amplitudes that are free: slip along strike and down dip;
         the second is zero for volumes and cracks
+    stations
+        (station, 2) east and north, metres
+    spacing
+        of the lattice, metres
     """
 
     kind: NDArray[np.int64]
-    east: Float
-    north: Float
-    depth: Float
-    strike_deg: Float
-    dip_deg: Float
+    shape: Float
     columns: Float
+    stations: Float
+    spacing: float
+
+    def near(self, kind: int, shape: Float, finer: float) -> SourceBank:
+        """Sources like one of `kind` and `shape`, a lattice spacing over `finer` away in each number that it has."""
+        way = np.arange(-1.0, 2.0) / finer
+        changes = (
+            self.spacing * way, self.spacing * way, NEAR_DEPTH**way, STRIKES[1] * way, (DIPS[1] - DIPS[0]) * way,
+            NEAR_SIDE**way,
+        )  # fmt: skip
+        free = (c if there else c[1:2] for c, there in zip(changes, FREE[kind], strict=True))
+        grid = np.stack(np.meshgrid(*free, indexing="ij"), axis=-1).reshape(-1, len(SHAPE))
+        tried = np.where(_FACTORS, shape * grid, shape + grid)
+        tried[:, 4] = np.clip(tried[:, 4], 1.0, 90.0)
+        return _bank(self.stations, np.full(len(tried), kind), tried, self.spacing)
 
 
 def station_metres(longitude: Float, latitude: Float) -> tuple[Float, Float]:
@@ -65,18 +86,22 @@ def source_bank(longitude: Float, latitude: Float) -> SourceBank:
     spacing = _spacing(east, north)
     places = _lattice(east, north, spacing)
     grids = [_faults(places, spacing, opening=False), _faults(places, spacing, opening=True), _volumes(places, spacing)]
-    points = torch.as_tensor(east), torch.as_tensor(north)
-    slips = [_okada(points, grids[0], spacing, rake, 0.0) for rake in (0.0, 90.0)]
-    cracks = _okada(points, grids[1], spacing, 0.0, 1.0)
-    e, n, depth = (torch.as_tensor(grids[2][:, i].copy()) for i in range(3))
-    volumes = mogi_surface(*points, east0=e, north0=n, depth=depth, volume_change=torch.as_tensor(1e6)).numpy()
-    columns = np.zeros((sum(map(len, grids)), 2, len(east), 3))
-    columns[: len(grids[0]), 0], columns[: len(grids[0]), 1] = slips
-    columns[len(grids[0]) :, 0] = np.concatenate([cracks, volumes])
-    whole = np.concatenate(grids)
     kind = np.repeat([0, 2, 1], [len(grid) for grid in grids])
-    east0, north0, middle, strike, dip = whole.T
-    return SourceBank(kind, east0, north0, middle, strike, dip, columns.transpose(0, 1, 3, 2))
+    return _bank(np.stack([east, north], axis=1), kind, np.concatenate(grids), spacing)
+
+
+def _bank(stations: Float, kind: NDArray[np.int64], shape: Float, spacing: float) -> SourceBank:
+    """Sources of these kinds and shapes."""
+    points = torch.as_tensor(stations[:, 0].copy()), torch.as_tensor(stations[:, 1].copy())
+    columns = np.zeros((len(kind), 2, len(stations), 3))
+    slip, crack, volume = (kind == number for number in (0, 2, 1))
+    for amplitude, rake in enumerate((0.0, 90.0)):
+        columns[slip, amplitude] = _okada(points, shape[slip], rake, 0.0)
+    columns[crack, 0] = _okada(points, shape[crack], 0.0, 1.0)
+    e, n, depth = (torch.as_tensor(shape[volume, i].copy()) for i in range(3))
+    change = torch.as_tensor(1e6)
+    columns[volume, 0] = mogi_surface(*points, east0=e, north0=n, depth=depth, volume_change=change).numpy()
+    return SourceBank(kind, shape, columns.transpose(0, 1, 3, 2), stations, spacing)
 
 
 def _spacing(east: Float, north: Float) -> float:
@@ -94,33 +119,34 @@ def _lattice(east: Float, north: Float, spacing: float) -> Float:
 
 
 def _faults(places: Float, spacing: float, opening: bool) -> Float:
-    """Rows of east, north, depth, strike, dip; cracks stand upright."""
+    """Rows by SHAPE; cracks stand upright."""
     dips = (90.0,) if opening else DIPS
     rows = product(places, DEPTHS, STRIKES, dips)
-    return np.array([(*place, depth * spacing, strike, dip) for place, depth, strike, dip in rows])
+    return np.array([(*p, depth * spacing, strike, dip, PATCH * spacing) for p, depth, strike, dip in rows])
 
 
 def _volumes(places: Float, spacing: float) -> Float:
-    return np.array([(*place, depth * spacing, 0.0, 0.0) for place, depth in product(places, DEPTHS)])
+    return np.array([(*place, depth * spacing, 0.0, 0.0, 0.0) for place, depth in product(places, DEPTHS)])
 
 
-def _okada(
-    points: tuple[torch.Tensor, torch.Tensor], grid: Float, spacing: float, rake: float, opening: float
-) -> Float:
+def _okada(points: tuple[torch.Tensor, torch.Tensor], shape: Float, rake: float, opening: float) -> Float:
     """Displacements (source, station, 3) of a metre of slip, or of opening, on square patches."""
-    side = PATCH * spacing
-    strike, dip = np.deg2rad(grid[:, 3]), np.deg2rad(grid[:, 4])
+    if not len(shape):
+        return np.zeros((0, len(points[0]), 3))
+    strike, dip = np.deg2rad(shape[:, 3]), np.deg2rad(shape[:, 4])
+    side = shape[:, 5]
     # From the middle of a patch up dip to the middle of its top edge, but not into the air.
-    rise = np.minimum(side / 2 * np.sin(dip), grid[:, 2] - 1.0)
+    rise = np.minimum(side / 2 * np.sin(dip), shape[:, 2] - 1.0)
     back = rise / np.tan(np.maximum(dip, 1e-3))
-    east, north = grid[:, 0] - back * np.cos(strike), grid[:, 1] + back * np.sin(strike)
+    east, north = shape[:, 0] - back * np.cos(strike), shape[:, 1] + back * np.sin(strike)
     tensors = (
-        torch.as_tensor(np.ascontiguousarray(v)) for v in (east, north, grid[:, 2] - rise, grid[:, 3], grid[:, 4])
+        torch.as_tensor(np.ascontiguousarray(v))
+        for v in (east, north, shape[:, 2] - rise, shape[:, 3], shape[:, 4], side)
     )
-    e, n, top, strike_deg, dip_deg = tensors
+    e, n, top, strike_deg, dip_deg, length = tensors
     return np.asarray(
         okada_surface(
-            *points, east0=e, north0=n, depth_top=top, strike_deg=strike_deg, dip_deg=dip_deg, length=side, width=side,
-            rake_deg=rake, slip=1.0 - opening, opening=opening,
+            *points, east0=e, north0=n, depth_top=top, strike_deg=strike_deg, dip_deg=dip_deg, length=length,
+            width=length, rake_deg=rake, slip=1.0 - opening, opening=opening,
         ).numpy()
     )  # fmt: skip

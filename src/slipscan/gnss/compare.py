@@ -19,8 +19,12 @@ SIZE_ERROR = 0.3
 """Standard deviation of the logarithm of a predicted size: of slip fitted to denoised maps."""
 PATTERN_ERROR = 0.3
 """Of a predicted displacement, what the source gets wrong at a single station: the share that moves elsewhere."""
-SENSITIVE = 9.0
-"""Expected chi square (3 sigma) of the predicted displacement below which the stations are insensitive."""
+SENSITIVE = 16.0
+"""Expected chi square (4 sigma) of the predicted displacement from which nine in ten events give a verdict.
+
+The log likelihood ratio of an event is about Gaussian, of mean 8 and variance 16 there, and 3 of it are needed."""
+TELLING = 9.0
+"""Below it nothing is confirmed or contradicted; in between what gives no verdict by chance is insensitive."""
 ODD_SIZE = 3.0
 """Standard deviations by which the observed size may differ from the predicted one in a confirmed event."""
 MIN_STATIONS = 2
@@ -70,7 +74,7 @@ class Judgement:
     size, size_std
         observed over predicted displacement, and its standard deviation
     visible_size
-        the multiple of the predicted displacement from which the stations would see the event at 3 sigma
+        the multiple of the predicted displacement from which the stations would see the event at 4 sigma
     stations
         that have a part in it
     note
@@ -176,10 +180,8 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     size_std = float(np.sqrt(weight @ (1.0 / np.maximum(b, 1e-12) + (sizes - size) ** 2)))
     strength = float(np.exp(evidence.log_prior) @ b)
     visible = float(np.sqrt(SENSITIVE / strength)) if strength > 1e-9 else float("nan")
-    verdict, note = "inconclusive", ""
-    if strength < SENSITIVE:
-        verdict = "insensitive"
-    elif abs(ratio) > min_log_likelihood_ratio:
+    verdict, note = ("insensitive" if strength < SENSITIVE else "inconclusive"), ""
+    if strength >= TELLING and abs(ratio) > min_log_likelihood_ratio:
         note = _objection(evidence, ratio, size, size_std, int(weight.argmax()))
         verdict = "inconclusive" if note else ("confirmed" if ratio > 0 else "contradicted")
     return Judgement(verdict, ratio, size, size_std, visible, count, note, weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from slipscan.geometry import to_lonlat
 from slipscan.gnss.background import Background
-from slipscan.gnss.bank import KINDS
+from slipscan.gnss.bank import FREE, KINDS
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.scan import Onset
 from slipscan.gnss.statistic import Network
@@ -20,6 +21,15 @@ Float = NDArray[np.float64]
 
 LONGEST_D = 60
 """Longer transients have no duration, and are not published: a change of rate looks like that."""
+
+
+FINER, FEW_STATIONS = (2.0, 4.0, 8.0), 2
+"""Steps of the lattice over which the best source is made better, one after another; the numbers of two stations are
+fewer than a source has, and one between the lattice's would explain whatever they show."""
+
+
+LEFT_OUT = 30
+"""Stations that are left out in turn, at most."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class Peak:
         number in the bank
     day_from, day_to
         interval of possible first days
+    needed
+        threshold of T2 for the duration at which it was found
     shortfall
         by how much another duration explains more
     """
@@ -46,6 +58,7 @@ class Peak:
     source: int
     day_from: int
     day_to: int
+    needed: float
     shortfall: float = 0.0
 
 
@@ -106,32 +119,82 @@ def described(
         return None
     sigma = std[stations] * onset.scale[stations]
     z = displacement[stations] / sigma
-    t2, source, share, second = _strength(network, stations, z, sigma)
+    t2, source = _best(network, stations, z, sigma)
+    finer = FINER if int(stations.sum()) > FEW_STATIONS else ()
+    own, shape = _near(network, source, finer, stations, z, sigma)
+    kind = int(network.bank.kind[source])
+    fitted = int(np.count_nonzero(own.any(axis=1))) + (sum(FREE[kind]) if finer else 0)
+    share, second = _share(network.whitened(z, stations), own, fitted), _second(network, own, stations, z, sigma)
     alone = int(stations.sum()) == 1
     without = float("nan") if alone else _without_one(network, source, stations, z, sigma)
     mixed = second > max(settings.mixed_statistic, settings.mixed_share * t2)
     published = alone or mixed or share > settings.min_share
     published &= alone or without >= settings.min_without_one
     published &= peak.duration_d <= LONGEST_D
-    longitude, latitude = _place(background.series, network, source)
-    bank = network.bank
+    east, north, depth, strike, dip, _ = shape
+    longitude, latitude = _place(background.series, east, north)
     return Detection(
         peak.day, peak.duration_d, peak.day_from, peak.day_to, t2, share, without, second,
-        "mixed" if mixed else KINDS[int(bank.kind[source])], longitude, latitude,
-        float(bank.depth[source]) / 1e3, float(bank.strike_deg[source]), float(bank.dip_deg[source]),
+        "mixed" if mixed else KINDS[kind], longitude, latitude, depth / 1e3, strike, dip,
         bool(published), displacement, std * np.maximum(1.0, onset.scale),
     )  # fmt: skip
 
 
-def _strength(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Float) -> tuple[float, int, float, float]:
-    """T2 and number of the best source, the share that it explains, and T2 of a second source beside it."""
+def stands(network: Network, source: int, z: Float, sigma: Float, settings: GnssDetectSettings) -> bool:
+    """Whether a source explains enough of (station, 3) ramps, without any one station, too, to be published."""
+    stations = np.isfinite(z[:, 0])
+    if int(stations.sum()) == 1:
+        return True
+    z, sigma = z[stations], sigma[stations]
+    own = network.basis_of(np.array([source]), stations, sigma)[0]
+    share = _share(network.whitened(z, stations), own, int(np.count_nonzero(own.any(axis=1))))
+    if share <= settings.min_share:
+        return False
+    return _without_one(network, source, stations, z, sigma) >= settings.min_without_one
+
+
+def _best(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Float) -> tuple[float, int]:
+    """T2 and number of the best source of the bank."""
+    basis = network.basis_of(np.arange(len(network.bank.kind)), stations, sigma)
+    t2 = np.sum((basis @ network.whitened(z, stations)) ** 2, axis=1)
+    best = int(np.argmax(t2))
+    return float(t2[best]), best
+
+
+def _near(
+    network: Network, source: int, finer: Sequence[float], stations: NDArray[np.bool_], z: Float, sigma: Float
+) -> tuple[Float, list[float]]:
+    """Orthonormal vectors (2, 3 station) and shape of the best source near one of the bank.
+
+    A strong event seldom lies on the lattice, and what the nearest source leaves would pass for a second one.
+    """
+    white, kind = network.whitened(z, stations), int(network.bank.kind[source])
+    shape = network.bank.shape[source]
+    own = network.basis_of(np.array([source]), stations, sigma)[0]
+    for steps in finer:
+        near = Network(network.correlation, network.bank.near(kind, shape, steps))
+        basis = near.basis_of(np.arange(len(near.bank.kind)), stations, sigma)
+        best = int(np.argmax(np.sum((basis @ white) ** 2, axis=1)))
+        own, shape = basis[best], near.bank.shape[best]
+    return own, shape.tolist()
+
+
+def _share(white: Float, own: Float, fitted: int) -> float:
+    """The share of whitened displacements (3 station,) that a source of vectors (2, 3 station) explains.
+
+    Chance alone leaves as much as there are numbers that the source does not fit.
+    """
+    explained = float(np.sum((own @ white) ** 2))
+    unexplained = max(0.0, float(np.sum(white**2)) - explained - max(0, len(white) - fitted))
+    return explained / (explained + unexplained)
+
+
+def _second(network: Network, own: Float, stations: NDArray[np.bool_], z: Float, sigma: Float) -> float:
+    """T2 of a second source beside one of vectors (2, 3 station)."""
     white = network.whitened(z, stations)
     basis = network.basis_of(np.arange(len(network.bank.kind)), stations, sigma)
-    t2 = np.sum((basis @ white) ** 2, axis=1)
-    best = int(np.argmax(t2))
-    own = basis[best]
     left = white - own.T @ (own @ white)
-    # Of the other sources, what the best one cannot do.
+    # Of the other sources, what this one cannot do.
     rest = basis - (basis @ own.T) @ own
     size = np.linalg.norm(rest, axis=2)
     first = rest[:, 0] / np.maximum(size[:, :1], 1e-9)
@@ -139,15 +202,14 @@ def _strength(network: Network, stations: NDArray[np.bool_], z: Float, sigma: Fl
     length = np.linalg.norm(other, axis=1, keepdims=True)
     other /= np.maximum(length, 1e-9)
     gain = np.where(size[:, 0] > 0.05, (first @ left) ** 2, 0.0) + np.where(length[:, 0] > 0.05, (other @ left) ** 2, 0)
-    # Chance alone leaves as much as there are numbers that the source does not fit.
-    unexplained = max(0.0, float(np.sum(left**2)) - (len(white) - np.count_nonzero(own.any(axis=1))))
-    return float(t2[best]), best, float(t2[best] / (t2[best] + unexplained)), float(gain.max())
+    return float(gain.max())
 
 
 def _without_one(network: Network, source: int, stations: NDArray[np.bool_], z: Float, sigma: Float) -> float:
-    """Lowest T2 of a source when any one of the stations is left out."""
-    lowest = np.inf
-    for left_out, station in enumerate(np.flatnonzero(stations)):
+    """Lowest T2 of a source when any one of the stations is left out, of those that show most."""
+    lowest, numbers = np.inf, np.flatnonzero(stations)
+    for left_out in np.argsort(-np.sum(z**2, axis=1), kind="stable")[:LEFT_OUT]:
+        station = numbers[left_out]
         rest, kept = stations.copy(), np.arange(len(z)) != left_out
         rest[station] = False
         basis = network.basis_of(np.array([source]), rest, sigma[kept])[0]
@@ -168,7 +230,7 @@ def _displacement(background: Background, peak: Peak) -> tuple[Float, Float]:
     return displacement, std
 
 
-def _place(series: DailySeries, network: Network, source: int) -> tuple[float, float]:
+def _place(series: DailySeries, east: float, north: float) -> tuple[float, float]:
     crs = local_crs(float(np.mean(series.longitude)), float(np.mean(series.latitude)))
-    lon, lat = to_lonlat(network.bank.east[source], network.bank.north[source], crs)
+    lon, lat = to_lonlat(np.array(east), np.array(north), crs)
     return float(lon), float(lat)

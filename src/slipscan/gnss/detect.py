@@ -18,30 +18,30 @@ from slipscan.gnss.background import Background, fit_background, with_events
 from slipscan.gnss.bank import source_bank
 from slipscan.gnss.correlation import distances_km, half_differenced, robust_correlation, station_correlation
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.description import LONGEST_D, Detection, Peak, described
+from slipscan.gnss.description import FEW_STATIONS, LONGEST_D, Detection, Peak, described
 from slipscan.gnss.noise import shrunk_to_network
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
-from slipscan.gnss.statistic import MANY, Network
+from slipscan.gnss.statistic import Network, Threshold
 from slipscan.gnss.steps import Step
 from slipscan.settings_gnss import GnssDetectSettings
 
 Float = NDArray[np.float64]
 
 COARSE_D = (1, 3, 7, 15, 30, LONGEST_D)
-ROUNDS, NOISE_ROUNDS = 12, 2
-"""Of the search, and of the noise; among `MANY` stations an event moves few, and the noise is that of the others."""
+ROUNDS, NOISE_ROUNDS, MANY = 12, 2, 100
+"""Of the search, and of the noise; among so many stations an event moves few, and the noise is that of the others."""
 APART_D = 30
 """Two events of a round are so far apart at least, and as far as the longer lasts."""
 ALONE_D = 120
 """An event lifts T2 of other days, too, for months: in a round only what is strongest for so long is taken."""
-INTERVAL_T2 = 6.0
-"""Onsets and durations whose T2 is at most so much lower are possible too (95 %, of two numbers)."""
+INTERVAL_T2, LONGER_T2 = 6.0, 2.0
+"""Onsets whose T2 is at most so much lower are possible too (95 %, with the duration, of two numbers); a longer
+duration must explain so much more than a shorter one (Akaike 1974)."""
 SIMPLER_T2, EQUAL_T2 = 3.0, 0.1
 """What an event may lose beside the others; first days that differ by less are equal."""
 NEAR_D = 10
-MORE_PARAMETERS_T2, FEW_STATIONS = 6.0, 2
-"""Two for each of some three parameters that a source has more than a step of all stations (Akaike 1974); the numbers
-of two stations are fewer than a source has."""
+MORE_PARAMETERS_T2 = 6.0
+"""Two for each of some three parameters that a source has more than a step of all stations (Akaike 1974)."""
 TAIL = 0.99
 CORRELATION_D = 3
 """Duration of the ramps whose scatter tells how stations are correlated."""
@@ -60,7 +60,7 @@ class Found:
     background: Background
     network: Network
     onset: Onset
-    threshold: float
+    threshold: Threshold
     detections: tuple[Detection, ...]
 
 
@@ -95,7 +95,7 @@ def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tupl
     """First day and duration of what may be events; at the ends of the series nothing tells what it is."""
     days, apart = onset.score.shape[2], distances_km(series.longitude, series.latitude)
     usual = Network(robust_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
-    peaks = strongest(peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D]))
+    peaks = strongest(peaks_of(usual, onset, Threshold(SUSPECTED_T2), [d for d in COARSE_D if d <= SUSPECTED_D]))
     inside = [(p.day, p.duration_d) for p in peaks if APART_D <= p.day <= days - APART_D - p.duration_d]
     return inside[: max(1, round(SUSPECTED_PER_YR * days / DAYS_PER_YEAR))]
 
@@ -107,7 +107,7 @@ def _onsets(background: Background) -> tuple[Onset, Network]:
 
 
 def search(
-    background: Background, onset: Onset, network: Network, threshold: float, settings: GnssDetectSettings
+    background: Background, onset: Onset, network: Network, threshold: Threshold, settings: GnssDetectSettings
 ) -> Found:
     """Find transients above a threshold of T2 (see `threshold.simulated`)."""
     peaks: list[Peak] = []
@@ -128,14 +128,14 @@ def search(
     # What stood out alone may be nothing beside the others.
     while peaks:
         found = [described(current, network, onset, peak, settings) for peak in peaks]
-        least = [threshold - SIMPLER_T2 - peak.shortfall for peak in peaks]
+        least = [peak.needed - SIMPLER_T2 - peak.shortfall for peak in peaks]
         beyond = [-np.inf if d is None else d.statistic - t2 for d, t2 in zip(found, least, strict=True)]
         weakest = int(np.argmin(beyond))
         if beyond[weakest] >= 0.0:
             every = []
             for peak, one in zip(peaks, found, strict=True):
                 if one is not None:
-                    published = one.published and one.statistic + peak.shortfall >= threshold
+                    published = one.published and one.statistic + peak.shortfall >= peak.needed
                     published &= not _like_a_step(_beside(background, onset, peaks, peak), network, peak, one)
                     every.append(replace(one, published=published))
             return Found(current, network, onset, threshold, tuple(sorted(every, key=lambda d: d.day)))
@@ -173,28 +173,39 @@ def with_tails(onset: Onset, cleaned: Onset) -> Onset:
     """Onsets whose scale covers the tails of what is left beside the events: some noise is far from Gaussian."""
     z = np.abs(half_differenced(cleaned.ramps(CORRELATION_D).z))
     rows = [row[np.isfinite(row)] for row in z.reshape(-1, z.shape[2])]
-    tail = [np.quantile(row, TAIL) / norm.ppf((1 + TAIL) / 2) if len(row) else 1.0 for row in rows]
-    return replace(onset, scale=onset.scale * np.maximum(1.0, np.array(tail).reshape(onset.scale.shape)))
+    usual = norm.ppf((1 + TAIL) / 2)
+    tail = np.array([np.log(np.quantile(row, TAIL) / usual) if len(row) else 0.0 for row in rows])
+    # What chance makes of the quantile of so many independent numbers.
+    density = 2.0 * usual * norm.pdf(usual)
+    chance = np.array([TAIL * (1 - TAIL) * CORRELATION_D / max(len(row), 1) / density**2 for row in rows])
+    real = max(0.0, float(np.mean(tail**2 - chance)))
+    wider = np.exp(np.maximum(0.0, tail * real / (real + chance)))
+    return replace(onset, scale=onset.scale * wider.reshape(onset.scale.shape))
 
 
-def peaks_of(network: Network, onset: Onset, threshold: float, durations_d: Sequence[int] = COARSE_D) -> list[Peak]:
-    """Local maxima over onset and duration of the network's statistic, strongest first."""
-    rows: list[tuple[float, int, int, int]] = []
+def peaks_of(network: Network, onset: Onset, threshold: Threshold, durations_d: Sequence[int] = COARSE_D) -> list[Peak]:
+    """Local maxima over onset and duration of the network's statistic, first those most above the threshold."""
+    every: list[Peak] = []
     for duration in durations_d:
         day = np.arange(0, onset.score.shape[2], max(1, duration // 5))
         best, which = network.statistic(onset.ramps(duration), day)
-        for i in np.flatnonzero(best >= threshold):
-            rows.append((float(best[i]), int(day[i]), duration, int(which[i])))
+        needed = threshold.of(duration)
+        for i in np.flatnonzero(best >= needed):
+            every.append(Peak(int(day[i]), duration, float(best[i]), int(which[i]), int(day[i]), int(day[i]), needed))
+    return highest(every)
+
+
+def highest(peaks: Sequence[Peak]) -> list[Peak]:
+    """Of peaks that overlap, those that are most above the threshold; they come first."""
     chosen: list[Peak] = []
-    for statistic, day_, duration, source in sorted(rows, reverse=True):
-        peak = Peak(day_, duration, statistic, source, day_, day_)
+    for peak in sorted(peaks, key=lambda p: (p.statistic - p.needed, p.day, p.duration_d), reverse=True):
         if not any(_overlap(peak, other) for other in chosen):
             chosen.append(peak)
     return chosen
 
 
 def strongest(peaks: Sequence[Peak]) -> list[Peak]:
-    """Those of peaks, strongest first, that none stronger is near."""
+    """Those of peaks, in their order, that none before is near."""
     chosen: list[Peak] = []
     for peak in peaks:
         if all(abs(peak.day - other.day) >= ALONE_D for other in chosen):
@@ -214,12 +225,12 @@ def _refined(network: Network, onset: Onset, peak: Peak) -> Peak:
     durations = [d for d in DURATIONS_D if d <= max(4, 2.5 * peak.duration_d)]
     tried = [(duration, *network.statistic(onset.ramps(duration), day)) for duration in durations]
     table = np.stack([t2 for _, t2, _ in tried])
-    # The shortest of durations that are possible, and the middle of the days that explain it about as well (a gap).
-    row = int(np.argmax(table.max(axis=1) >= table.max() - INTERVAL_T2))
+    # The shortest of durations that explain about as much, and the middle of the days that do (a gap).
+    row = int(np.argmax(table.max(axis=1) >= table.max() - LONGER_T2))
     best = np.flatnonzero(table[row] >= table[row].max() - EQUAL_T2)
     column = int(best[len(best) // 2])
     possible = day[table.max(axis=0) >= table.max() - INTERVAL_T2]
     return Peak(
         int(day[column]), durations[row], float(table[row, column]), int(tried[row][2][column]),
-        int(possible.min()), int(possible.max()), float(table.max() - table[row, column]),
+        int(possible.min()), int(possible.max()), peak.needed, float(table.max() - table[row, column]),
     )  # fmt: skip

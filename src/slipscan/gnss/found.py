@@ -49,8 +49,8 @@ def write_detections(
         raise SlipscanError(f"{stations} has no station with enough positions: see the sentences above")
     path = steps_file(Path(stations))
     background, onset, network = prepare(series, read_steps(path) if path else {})
-    threshold = simulated(background, network, settings.false_alarms_per_yr, settings.simulated_yr, settings.seed)
-    log.info("%d stations, threshold T2 %.1f", len(series.names), threshold)
+    threshold = simulated(background, network, settings)
+    log.info("%d stations, threshold T2 %s", len(series.names), threshold.text())
     found = search(background, onset, network, threshold, settings)
     write_text(Path(out), table(found).to_csv(index=False, lineterminator="\n", float_format="%.3f"), KIND)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.gnss.background import Background, event_column, flat
-from slipscan.gnss.kalman import Noise, fit, fit_onsets
+from slipscan.gnss.kalman import Noise, fit_onsets, products
 
 Float = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ MEMORY_D = 365
 """Onsets that are farther apart are independent."""
 MAD_VARIANCE = 1.36
 """Variance of the logarithm of a scatter from a median, of one Gaussian number."""
-_LENGTH = 700
+_LENGTH = 2192
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,17 @@ def _smoothing(noise: Noise, present: NDArray[np.bool_], durations_d: Sequence[i
     )
     day = np.arange(_LENGTH)
     first = _LENGTH // 2 - DURATIONS_D[-1] // 2
-    ramps = [event_column(day, first, duration) for duration in durations_d]
-    background_columns = [np.ones(_LENGTH), day / _LENGTH - 0.5]
     count = len(white)
-    columns = np.broadcast_to(np.stack(background_columns), (count, 2, _LENGTH))
+    background_columns = [np.ones(_LENGTH), day / _LENGTH - 0.5]
+    ramps = [event_column(day, first, duration) for duration in durations_d]
+    columns = np.broadcast_to(np.stack([*background_columns, *ramps]), (count, 2 + len(ramps), _LENGTH))
     typical = Noise(np.repeat(white[:, None], _LENGTH, axis=1), noise.flicker, noise.walk)
-    information = fit_onsets(np.zeros((count, _LENGTH)), columns, typical)[1].information
-    out = {}
-    for duration, ramp in zip(durations_d, ramps, strict=True):
-        with_it = np.concatenate([columns, np.broadcast_to(ramp, (count, 1, _LENGTH))], axis=1)
-        exact = 1.0 / fit(np.zeros((count, _LENGTH)), with_it, typical).covariance[:, 2, 2]
-        of_days = information[:, first : first + duration].mean(axis=1)
-        out[duration] = (exact / of_days).reshape(-1, 3)
-    return out
+    nothing = np.zeros((count, _LENGTH))
+    information = fit_onsets(nothing, columns[:, :2], typical)[1].information
+    gram = products(nothing, columns, typical)
+    of_ramps = gram[:, 2:-1, :2]
+    taken = np.einsum("src,scr->sr", of_ramps, np.linalg.solve(gram[:, :2, :2], of_ramps.transpose(0, 2, 1)))
+    exact = np.diagonal(gram, axis1=1, axis2=2)[:, 2:-1] - taken
+    of_days = np.stack([information[:, first : first + duration].mean(axis=1) for duration in durations_d], axis=1)
+    smoothing = (exact / of_days).T.reshape(len(durations_d), -1, 3)
+    return dict(zip(durations_d, smoothing, strict=True))

@@ -19,12 +19,39 @@ Float32 = NDArray[np.float32]
 BLOCK_D = 128
 SAME_SHAPE = 0.05
 """Whitened sources are used again where relative sigmas have changed by no more, RMS over stations and components."""
-MANY = 100
+FILLED = 30
 """Of more stations, those that tell on most days of a block are taken, and what lacks is what the others predict."""
 SOURCES = 512
 """Whitened together."""
 KEPT_VALUES = 1 << 27
 """Values of whitened sources that are kept, at most: 512 MB."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """T2 that noise exceeds as often as stated, for ramps of a duration.
+
+    There are more steps than long ramps that noise could look like: with one threshold for all, most false alarms
+    would be steps, and long events would be missed for them.
+
+    Attributes
+    ----------
+    of_a_step
+        of ramps of one day
+    slope
+        its change with the natural logarithm of the duration, not above 0
+    """
+
+    of_a_step: float
+    slope: float = 0.0
+
+    def of(self, duration_d: int) -> float:
+        """Threshold of T2 for ramps of `duration_d`."""
+        return float(self.of_a_step + self.slope * np.log(duration_d))
+
+    def text(self) -> str:
+        """For a reader: of a day and of a month."""
+        return f"{self.of_a_step:.1f} (1 d) to {self.of(30):.1f} (30 d)"
 
 
 @dataclass
@@ -68,7 +95,7 @@ class Network:
         """Rows of `day`, their stations, whitened z (3 station, row) and the middle sigma (station, 3)."""
         there = np.isfinite(ramps.z[:, 0, day])
         change = np.flatnonzero(np.diff(there, axis=1).any(axis=0)) + 1
-        edges = [0, *(change.tolist() if len(there) <= MANY else []), len(day)]
+        edges = [0, *(change.tolist() if len(there) <= FILLED else []), len(day)]
         for start, end in itertools.pairwise(edges):
             for first in range(start, end, BLOCK_D):
                 rows = np.arange(first, min(first + BLOCK_D, end))
@@ -101,7 +128,7 @@ class Network:
                 return basis
         basis = self.basis_of(np.arange(len(self.bank.kind)), stations, sigma)
         self._kept.insert(0, (stations, shape, basis))
-        del self._kept[max(2, min(8, KEPT_VALUES // basis.size)) :]
+        del self._kept[max(2, KEPT_VALUES // basis.size) :]
         return basis
 
     def basis_of(self, sources: NDArray[np.int64], stations: NDArray[np.bool_], sigma: Float) -> Float32:

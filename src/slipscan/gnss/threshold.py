@@ -2,48 +2,87 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from slipscan.fit.model import DAYS_PER_YEAR
-from slipscan.gnss.background import Background, Term
+from slipscan.gnss.background import Background, Term, with_terms
+from slipscan.gnss.bank import SourceBank
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.detect import CORRELATION_D, peaks_of, strongest, with_tails
-from slipscan.gnss.kalman import Fit, Noise
+from slipscan.gnss.description import Peak, stands
+from slipscan.gnss.detect import COARSE_D, CORRELATION_D, highest, peaks_of, strongest, with_tails
+from slipscan.gnss.kalman import Noise
 from slipscan.gnss.noise import simulate_flicker
-from slipscan.gnss.scan import onset_of
-from slipscan.gnss.statistic import Network
+from slipscan.gnss.scan import Onset, onset_of
+from slipscan.gnss.statistic import Network, Threshold
+from slipscan.settings_gnss import GnssDetectSettings
 
 Float = NDArray[np.float64]
 
 LENGTH_D = 3653
-LOWEST = 6.0
-"""Peaks below are not counted."""
+LOWEST, ENOUGH = 6.0, 20
+"""Peaks below are not counted; of so many is the change with the duration, at least."""
 
 
-def simulated(background: Background, network: Network, false_alarms_per_yr: float, years: float, seed: int) -> float:
-    """T2 that noise alone exceeds so often, with the noise of the stations and its correlation.
+@dataclass(frozen=True)
+class _Noise:
+    """A peak of noise, with the ramps (station, 3) that made it."""
 
-    Parameters
-    ----------
-    years
-        of noise that are simulated, at least
+    peak: Peak
+    network: Network
+    z: Float
+    sigma: Float
+
+    def stands(self, settings: GnssDetectSettings) -> bool:
+        return stands(self.network, self.peak.source, self.z, self.sigma, settings)
+
+
+def simulated(background: Background, network: Network, settings: GnssDetectSettings) -> Threshold:
+    """T2 that what noise alone would publish exceeds as often as stated, in noise like the stations'.
+
+    Ramps of all durations, on a logarithmic scale, have the same part in it.
     """
-    generator = np.random.default_rng(seed)
-    peaks: list[float] = []
-    runs = max(1, int(np.ceil(years * DAYS_PER_YEAR / LENGTH_D)))
+    generator = np.random.default_rng(settings.seed)
+    runs = max(1, int(np.ceil(settings.simulated_yr * DAYS_PER_YEAR / LENGTH_D)))
     apart = distances_km(background.series.longitude, background.series.latitude)
-    onset = None
+    smoothing, found = None, []
     for _ in range(runs):
-        drawn = _drawn(background, network, generator)
-        onset = onset_of(drawn, np.ones((len(apart), 3)), onset.smoothing if onset else None)
-        # Stations of unlike noise are less alike in their onsets than in their positions.
-        own = Network(station_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
-        peaks += [peak.statistic for peak in strongest(peaks_of(own, with_tails(onset, onset), LOWEST))]
-    wanted = false_alarms_per_yr * runs * LENGTH_D / DAYS_PER_YEAR
-    ranked = np.sort(np.array(peaks))[::-1]
-    return float(ranked[min(max(0, round(wanted) - 1), len(ranked) - 1)])
+        onset = onset_of(_drawn(background, network, generator), np.ones((len(apart), 3)), smoothing)
+        smoothing = onset.smoothing
+        found.append(_peaks(onset, apart, network.bank))
+    wanted = max(1, round(settings.false_alarms_per_yr * runs * LENGTH_D / DAYS_PER_YEAR))
+    enough = max(wanted, ENOUGH)
+    levels = [_level([run[i] for run in found], Threshold(0.0), enough, settings) for i in range(len(COARSE_D))]
+    slope = min(0.0, float(np.polyfit(np.log(COARSE_D), levels, 1)[0]))
+    every = [[noise for part in run for noise in part] for run in found]
+    return Threshold(_level(every, Threshold(0.0, slope), wanted, settings), slope)
+
+
+def _peaks(onset: Onset, apart: Float, bank: SourceBank) -> list[list[_Noise]]:
+    """Peaks of the onsets of noise, by duration."""
+    # Stations of unlike noise are less alike in their onsets than in their positions.
+    own, tails = Network(station_correlation(onset.ramps(CORRELATION_D).z, apart), bank), with_tails(onset, onset)
+    out = []
+    for duration in COARSE_D:
+        ramps, peaks = tails.ramps(duration), peaks_of(own, tails, Threshold(LOWEST), [duration])
+        out.append([_Noise(p, own, ramps.z[:, :, p.day].copy(), ramps.sigma[:, :, p.day].copy()) for p in peaks])
+    return out
+
+
+def _level(runs: Sequence[Sequence[_Noise]], shape: Threshold, count: int, settings: GnssDetectSettings) -> float:
+    """What so many peaks of all runs that would be published exceed a threshold of this shape by."""
+    found: list[tuple[float, _Noise]] = []
+    for run in runs:
+        known = {replace(noise.peak, needed=shape.of(noise.peak.duration_d)): noise for noise in run}
+        found += [(peak.statistic - peak.needed, known[peak]) for peak in strongest(highest(list(known)))]
+    found.sort(key=lambda one: one[0], reverse=True)
+    standing = (excess for excess, noise in found if noise.stands(settings))
+    return min(itertools.islice(standing, count), default=LOWEST)
 
 
 def _drawn(background: Background, network: Network, generator: np.random.Generator) -> Background:
@@ -62,14 +101,11 @@ def _drawn(background: Background, network: Network, generator: np.random.Genera
     position += flicker.reshape(count, 3, 1) * coloured(simulate_flicker(generator, 3 * count, LENGTH_D).reshape(shape))
     steps = np.cumsum(generator.standard_normal(shape), axis=2) / np.sqrt(DAYS_PER_YEAR)
     position += walk.reshape(count, 3, 1) * coloured(steps)
-    years = np.arange(LENGTH_D) / DAYS_PER_YEAR
-    season = [f(2 * np.pi * cycles * years) for cycles in (1, 2) for f in (np.cos, np.sin)]
-    columns = np.broadcast_to(np.stack([np.ones(LENGTH_D), years - 5.0, *season]), (count, 6, LENGTH_D)).copy()
-    terms = (Term("offset"), Term("rate"), *(Term("annual"),) * 2, *(Term("semiannual"),) * 2)
+    seasons = [Term(kind, time_d=phase) for kind in ("annual", "semiannual") for phase in (0.0, 90.0)]
+    terms = (Term("offset", time_d=0.0), Term("rate"), *seasons)
     series = DailySeries(
         background.series.names, background.series.longitude, background.series.latitude, np.datetime64("2000-01-01"),
         position, np.ones((count, LENGTH_D)), np.zeros((count, LENGTH_D), np.int64),
     )  # fmt: skip
     noise = Noise(np.repeat(white[:, None], LENGTH_D, axis=1), flicker, walk)
-    nothing = Fit(np.empty((0, 6)), np.empty((0, 6, 6)), np.empty(0))
-    return Background(series, (terms,) * count, columns, noise, nothing)
+    return with_terms(series, (terms,) * count, noise)
