@@ -23,7 +23,8 @@ MEMORY_D = 365
 """Onsets that are farther apart are independent."""
 MAD_VARIANCE = 1.36
 """Variance of the logarithm of a scatter from a median, of one Gaussian number."""
-_LENGTH = 2192
+SHORTEST_D, LONGEST_D = 730, 3653
+"""Of a series in which the information of ramps is worked out: as long as those of the network, within these."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +142,14 @@ def _smoothing(noise: Noise, present: NDArray[np.bool_], durations_d: Sequence[i
     white = np.array(
         [np.median(row[there]) / np.sqrt(f) for row, there, f in zip(noise.white, present, full, strict=True)]
     )
-    day = np.arange(_LENGTH)
-    first = _LENGTH // 2 - DURATIONS_D[-1] // 2
-    count = len(white)
-    background_columns = [np.ones(_LENGTH), day / _LENGTH - 0.5]
+    length = int(np.clip(noise.white.shape[1], SHORTEST_D, LONGEST_D))
+    day, count = np.arange(length), len(white)
+    first = length // 2 - DURATIONS_D[-1] // 2
+    trend = [np.ones(length), day / length - 0.5]
     ramps = [event_column(day, first, duration) for duration in durations_d]
-    columns = np.broadcast_to(np.stack([*background_columns, *ramps]), (count, 2 + len(ramps), _LENGTH))
-    typical = Noise(np.repeat(white[:, None], _LENGTH, axis=1), noise.flicker, noise.walk)
-    nothing = np.zeros((count, _LENGTH))
+    columns = np.broadcast_to(np.stack([*trend, *ramps]), (count, len(trend) + len(ramps), length))
+    typical = Noise(np.repeat(white[:, None], length, axis=1), noise.flicker, noise.walk)
+    nothing = np.zeros((count, length))
     information = fit_onsets(nothing, columns[:, :2], typical)[1].information
     gram = products(nothing, columns, typical)
     of_ramps = gram[:, 2:-1, :2]

@@ -27,6 +27,8 @@ Float = NDArray[np.float64]
 LENGTH_D = 3653
 LOWEST, ENOUGH = 6.0, 20
 """Peaks below are not counted; of so many is the change with the duration, at least."""
+LISTED = 3
+"""False alarms that are listed, over those that are published, at most."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ def _level(runs: Sequence[Sequence[_Noise]], shape: Threshold, count: int, setti
         known = {replace(noise.peak, needed=shape.of(noise.peak.duration_d)): noise for noise in run}
         found += [(peak.statistic - peak.needed, known[peak]) for peak in strongest(highest(list(known)))]
     found.sort(key=lambda one: one[0], reverse=True)
-    standing = (excess for excess, noise in found if noise.stands(settings))
-    return min(itertools.islice(standing, count), default=LOWEST)
+    standing = itertools.islice((excess for excess, noise in found if noise.stands(settings)), count)
+    # Of few stations hardly any false alarm would be published, and all that is listed would be one.
+    listed = itertools.islice((excess for excess, _ in found), LISTED * count)
+    return max(min(peaks, default=LOWEST) for peaks in (standing, listed))
 
 
 def _drawn(background: Background, network: Network, generator: np.random.Generator) -> Background:
