@@ -15,7 +15,6 @@ from slipscan.gnss.daily import DailySeries, daily_series
 from slipscan.gnss.detect import prepare, search
 from slipscan.gnss.noise import simulate
 from slipscan.gnss.scan import onset_of
-from slipscan.gnss.statistic import Threshold
 from slipscan.gnss.steps import Step
 from slipscan.gnss.threshold import simulated
 from slipscan.gnss.velocity import velocities
@@ -177,7 +176,7 @@ def test_a_slow_slip_event_is_found_and_a_common_step_is_not(seed):
     series.position[:] += moved[:, :, None] * event_column(np.arange(1500), 800, 12)
     series.position[:, 0, 400:] += 2e-3
     background, onset, sources = prepare(series, {})
-    found = search(background, onset, sources, Threshold(30.0), GnssDetectSettings())
+    found = search(background, onset, sources, 30.0, GnssDetectSettings())
     published = [one for one in found.detections if one.published]
     assert len(published) == 1
     (one,) = published
@@ -199,13 +198,13 @@ def test_two_events_are_no_noise():
     naive = fit_background(series, {}).noise
     assert naive.flicker[rows.start] > 1.5 * quiet.flicker[rows.start]
     np.testing.assert_allclose(background.noise.flicker[rows], quiet.flicker[rows], rtol=0.2)
-    assert len(search(background, onset, sources, Threshold(24.0), GnssDetectSettings()).detections) == 2
+    assert len(search(background, onset, sources, 24.0, GnssDetectSettings()).detections) == 2
 
 
 def test_the_threshold_is_that_of_noise_alone():
     background, _, sources = prepare(network(seed=5, count=3), {})
     threshold = simulated(background, sources, GnssDetectSettings(false_alarms_per_yr=1.0, simulated_yr=10))
-    assert 12.0 < threshold.of(60) < threshold.of(1) < 35.0
+    assert 12.0 < threshold < 35.0
 
 
 def test_stations_on_one_axis_of_days(caplog):

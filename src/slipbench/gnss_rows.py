@@ -219,7 +219,7 @@ def kilauea_rows(places: Places) -> list[Row]:
     hlna = series.names.index("HLNA")
     parts = np.unique(series.monument[hlna, series.present[hlna]])
     text = (
-        f"threshold T2 {found.threshold.text()}; {'; '.join(listed.said)};"
+        f"threshold T2 {found.threshold:.1f}; {'; '.join(listed.said)};"
         f" {len(strange)} others published in {years:.1f} years"
     )
     names = ", ".join(str(series.days[d.day]) for d in strange)

@@ -15,7 +15,6 @@ import numpy as np
 from slipbench.gnss_rows import Places, Row, series_of
 from slipscan.gnss.daily import daily_series
 from slipscan.gnss.detect import COARSE_D, peaks_of, prepare
-from slipscan.gnss.statistic import Threshold
 from slipscan.gnss.tenv3 import read_stations
 from slipscan.gnss.threshold import LOWEST
 from slipscan.progress import progress
@@ -61,7 +60,7 @@ def parts(directory: Path) -> dict[str, float]:
     _, onset, network = lap("trajectories, noise, correlation, a step at every day", lambda: prepare(series, {}))
     lap(
         f"T2 of {len(network.bank.kind)} sources, {len(COARSE_D)} durations, every day",
-        lambda: peaks_of(network, onset, Threshold(LOWEST)),
+        lambda: peaks_of(network, onset, LOWEST),
     )
     return spent
 

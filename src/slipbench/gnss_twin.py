@@ -43,11 +43,11 @@ class Trial:
     error_d: float
 
 
-def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Trial], int, str]:
+def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Trial], int, float]:
     """Plant two events in each of so many networks; returns them, the number of false published, the threshold."""
     settings, out, false = GnssDetectSettings(simulated_yr=simulated_yr), [], 0
     place, count = np.array([station.lonlat() for station in STATIONS]), len(STATIONS)
-    threshold = None
+    threshold = np.nan
     for number in range(networks):
         generator = np.random.default_rng([seed, number])
         noise = series_of(generator, 3 * count, DAYS, WHITE_M, FLICKER_M, 0.0).reshape(count, 3, DAYS)
@@ -55,7 +55,7 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
         noise *= np.array([1.0, 1.0, VERTICAL])[:, None]
         series = network_of(noise, place=place)
         background, onset, network = prepare(series, {})
-        if threshold is None:
+        if np.isnan(threshold):
             threshold = simulated(background, network, settings)
         planted = []
         for first, last in EVENTS_D:
@@ -75,7 +75,7 @@ def trials(networks: int, simulated_yr: float, seed: int = 5) -> tuple[list[Tria
             out.append(Trial(snr, error <= near, any(abs(m - middle) <= near for m in shown), error))
         false += sum(all(abs(m - middle) > 60 for middle, _, _ in planted) for m in shown)
         print(f"network {number + 1} of {networks}: {out[-2:]}, {false} false", flush=True)
-    return out, false, threshold.text() if threshold else ""
+    return out, false, float(threshold)
 
 
 def _unit_snr(ramps: Ramps, moved: Float, day: int) -> float:
@@ -117,7 +117,7 @@ def twin_row(networks: int, simulated_yr: float) -> Row:
         f"{len(out)} events in {networks} networks:"
         f" {strong:.2f} of {n_strong} / {middle:.2f} of {n_middle} (below 5: {weak:.2f} of {n_weak});"
         f" {error:.1f} d; {shown:.0f} % of the found published; {false} false published in"
-        f" {6 * networks} years, {stated:.0f} stated; threshold T2 {threshold} ({simulated_yr:g} years of noise)",
+        f" {6 * networks} years, {stated:.0f} stated; threshold T2 {threshold:.1f} ({simulated_yr:g} years of noise)",
         (strong >= 0.95 and middle >= 0.7 and error <= 4) if networks >= ENOUGH else None,
     )  # fmt: skip
 

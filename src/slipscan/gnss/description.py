@@ -26,8 +26,6 @@ LONGEST_D = 60
 FINER, FEW_STATIONS = (2.0, 4.0, 8.0), 2
 """Steps of the lattice over which the best source is made better, one after another; the numbers of two stations are
 fewer than a source has, and one between the lattice's would explain whatever they show."""
-
-
 LEFT_OUT = 30
 """Stations that are left out in turn, at most."""
 
@@ -46,8 +44,6 @@ class Peak:
         number in the bank
     day_from, day_to
         interval of possible first days
-    needed
-        threshold of T2 for the duration at which it was found
     shortfall
         by how much another duration explains more
     """
@@ -58,7 +54,6 @@ class Peak:
     source: int
     day_from: int
     day_to: int
-    needed: float
     shortfall: float = 0.0
 
 

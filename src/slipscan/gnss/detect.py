@@ -21,7 +21,7 @@ from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import FEW_STATIONS, LONGEST_D, Detection, Peak, described
 from slipscan.gnss.noise import shrunk_to_network
 from slipscan.gnss.scan import DURATIONS_D, Onset, onset_of
-from slipscan.gnss.statistic import Network, Threshold
+from slipscan.gnss.statistic import Network
 from slipscan.gnss.steps import Step
 from slipscan.settings_gnss import GnssDetectSettings
 
@@ -60,7 +60,7 @@ class Found:
     background: Background
     network: Network
     onset: Onset
-    threshold: Threshold
+    threshold: float
     detections: tuple[Detection, ...]
 
 
@@ -95,7 +95,7 @@ def _suspected(series: DailySeries, onset: Onset, network: Network) -> list[tupl
     """First day and duration of what may be events; at the ends of the series nothing tells what it is."""
     days, apart = onset.score.shape[2], distances_km(series.longitude, series.latitude)
     usual = Network(robust_correlation(onset.ramps(CORRELATION_D).z, apart), network.bank)
-    peaks = strongest(peaks_of(usual, onset, Threshold(SUSPECTED_T2), [d for d in COARSE_D if d <= SUSPECTED_D]))
+    peaks = strongest(peaks_of(usual, onset, SUSPECTED_T2, [d for d in COARSE_D if d <= SUSPECTED_D]))
     inside = [(p.day, p.duration_d) for p in peaks if APART_D <= p.day <= days - APART_D - p.duration_d]
     return inside[: max(1, round(SUSPECTED_PER_YR * days / DAYS_PER_YEAR))]
 
@@ -107,7 +107,7 @@ def _onsets(background: Background) -> tuple[Onset, Network]:
 
 
 def search(
-    background: Background, onset: Onset, network: Network, threshold: Threshold, settings: GnssDetectSettings
+    background: Background, onset: Onset, network: Network, threshold: float, settings: GnssDetectSettings
 ) -> Found:
     """Find transients above a threshold of T2 (see `threshold.simulated`)."""
     peaks: list[Peak] = []
@@ -128,14 +128,14 @@ def search(
     # What stood out alone may be nothing beside the others.
     while peaks:
         found = [described(current, network, onset, peak, settings) for peak in peaks]
-        least = [peak.needed - SIMPLER_T2 - peak.shortfall for peak in peaks]
+        least = [threshold - SIMPLER_T2 - peak.shortfall for peak in peaks]
         beyond = [-np.inf if d is None else d.statistic - t2 for d, t2 in zip(found, least, strict=True)]
         weakest = int(np.argmin(beyond))
         if beyond[weakest] >= 0.0:
             every = []
             for peak, one in zip(peaks, found, strict=True):
                 if one is not None:
-                    published = one.published and one.statistic + peak.shortfall >= peak.needed
+                    published = one.published and one.statistic + peak.shortfall >= threshold
                     published &= not _like_a_step(_beside(background, onset, peaks, peak), network, peak, one)
                     every.append(replace(one, published=published))
             return Found(current, network, onset, threshold, tuple(sorted(every, key=lambda d: d.day)))
@@ -183,29 +183,24 @@ def with_tails(onset: Onset, cleaned: Onset) -> Onset:
     return replace(onset, scale=onset.scale * wider.reshape(onset.scale.shape))
 
 
-def peaks_of(network: Network, onset: Onset, threshold: Threshold, durations_d: Sequence[int] = COARSE_D) -> list[Peak]:
-    """Local maxima over onset and duration of the network's statistic, first those most above the threshold."""
-    every: list[Peak] = []
+def peaks_of(network: Network, onset: Onset, threshold: float, durations_d: Sequence[int] = COARSE_D) -> list[Peak]:
+    """Local maxima over onset and duration of the network's statistic, strongest first."""
+    rows: list[tuple[float, int, int, int]] = []
     for duration in durations_d:
         day = np.arange(0, onset.score.shape[2], max(1, duration // 5))
         best, which = network.statistic(onset.ramps(duration), day)
-        needed = threshold.of(duration)
-        for i in np.flatnonzero(best >= needed):
-            every.append(Peak(int(day[i]), duration, float(best[i]), int(which[i]), int(day[i]), int(day[i]), needed))
-    return highest(every)
-
-
-def highest(peaks: Sequence[Peak]) -> list[Peak]:
-    """Of peaks that overlap, those that are most above the threshold; they come first."""
+        for i in np.flatnonzero(best >= threshold):
+            rows.append((float(best[i]), int(day[i]), duration, int(which[i])))
     chosen: list[Peak] = []
-    for peak in sorted(peaks, key=lambda p: (p.statistic - p.needed, p.day, p.duration_d), reverse=True):
+    for statistic, day_, duration, source in sorted(rows, reverse=True):
+        peak = Peak(day_, duration, statistic, source, day_, day_)
         if not any(_overlap(peak, other) for other in chosen):
             chosen.append(peak)
     return chosen
 
 
 def strongest(peaks: Sequence[Peak]) -> list[Peak]:
-    """Those of peaks, in their order, that none before is near."""
+    """Those of peaks, strongest first, that none stronger is near."""
     chosen: list[Peak] = []
     for peak in peaks:
         if all(abs(peak.day - other.day) >= ALONE_D for other in chosen):
@@ -232,5 +227,5 @@ def _refined(network: Network, onset: Onset, peak: Peak) -> Peak:
     possible = day[table.max(axis=0) >= table.max() - INTERVAL_T2]
     return Peak(
         int(day[column]), durations[row], float(table[row, column]), int(tried[row][2][column]),
-        int(possible.min()), int(possible.max()), peak.needed, float(table.max() - table[row, column]),
+        int(possible.min()), int(possible.max()), float(table.max() - table[row, column]),
     )  # fmt: skip

@@ -50,7 +50,7 @@ def write_detections(
     path = steps_file(Path(stations))
     background, onset, network = prepare(series, read_steps(path) if path else {})
     threshold = simulated(background, network, settings)
-    log.info("%d stations, threshold T2 %s", len(series.names), threshold.text())
+    log.info("%d stations, threshold T2 %.1f", len(series.names), threshold)
     found = search(background, onset, network, threshold, settings)
     write_text(Path(out), table(found).to_csv(index=False, lineterminator="\n", float_format="%.3f"), KIND)
 

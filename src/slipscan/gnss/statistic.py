@@ -27,33 +27,6 @@ KEPT_VALUES = 1 << 27
 """Values of whitened sources that are kept, at most: 512 MB."""
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """T2 that noise exceeds as often as stated, for ramps of a duration.
-
-    There are more steps than long ramps that noise could look like: with one threshold for all, most false alarms
-    would be steps, and long events would be missed for them.
-
-    Attributes
-    ----------
-    of_a_step
-        of ramps of one day
-    slope
-        its change with the natural logarithm of the duration, not above 0
-    """
-
-    of_a_step: float
-    slope: float = 0.0
-
-    def of(self, duration_d: int) -> float:
-        """Threshold of T2 for ramps of `duration_d`."""
-        return float(self.of_a_step + self.slope * np.log(duration_d))
-
-    def text(self) -> str:
-        """For a reader: of a day and of a month."""
-        return f"{self.of_a_step:.1f} (1 d) to {self.of(30):.1f} (30 d)"
-
-
 @dataclass
 class Network:
     """Stations whose noise is correlated, and the sources that could move them.

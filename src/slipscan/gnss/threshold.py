@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +14,18 @@ from slipscan.gnss.bank import SourceBank
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries
 from slipscan.gnss.description import Peak, stands
-from slipscan.gnss.detect import COARSE_D, CORRELATION_D, highest, peaks_of, strongest, with_tails
+from slipscan.gnss.detect import COARSE_D, CORRELATION_D, peaks_of, strongest, with_tails
 from slipscan.gnss.kalman import Noise
 from slipscan.gnss.noise import simulate_flicker
 from slipscan.gnss.scan import Onset, onset_of
-from slipscan.gnss.statistic import Network, Threshold
+from slipscan.gnss.statistic import Network
 from slipscan.settings_gnss import GnssDetectSettings
 
 Float = NDArray[np.float64]
 
 LENGTH_D = 3653
-LOWEST, ENOUGH = 6.0, 20
-"""Peaks below are not counted; of so many is the change with the duration, at least."""
-LISTED = 3
-"""False alarms that are listed, over those that are published, at most."""
+LOWEST, LISTED = 6.0, 3
+"""Peaks below are not counted; false alarms that are listed, over those that are published, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,8 @@ class _Noise:
         return stands(self.network, self.peak.source, self.z, self.sigma, settings)
 
 
-def simulated(background: Background, network: Network, settings: GnssDetectSettings) -> Threshold:
-    """T2 that what noise alone would publish exceeds as often as stated, in noise like the stations'.
-
-    Ramps of all durations, on a logarithmic scale, have the same part in it.
-    """
+def simulated(background: Background, network: Network, settings: GnssDetectSettings) -> float:
+    """T2 that what noise alone would publish exceeds as often as stated, in noise like the stations'."""
     generator = np.random.default_rng(settings.seed)
     runs = max(1, int(np.ceil(settings.simulated_yr * DAYS_PER_YEAR / LENGTH_D)))
     apart = distances_km(background.series.longitude, background.series.latitude)
@@ -56,37 +50,24 @@ def simulated(background: Background, network: Network, settings: GnssDetectSett
     for _ in range(runs):
         onset = onset_of(_drawn(background, network, generator), np.ones((len(apart), 3)), smoothing)
         smoothing = onset.smoothing
-        found.append(_peaks(onset, apart, network.bank))
+        found += _peaks(onset, apart, network.bank)
+    found.sort(key=lambda noise: noise.peak.statistic, reverse=True)
     wanted = max(1, round(settings.false_alarms_per_yr * runs * LENGTH_D / DAYS_PER_YEAR))
-    enough = max(wanted, ENOUGH)
-    levels = [_level([run[i] for run in found], Threshold(0.0), enough, settings) for i in range(len(COARSE_D))]
-    slope = min(0.0, float(np.polyfit(np.log(COARSE_D), levels, 1)[0]))
-    every = [[noise for part in run for noise in part] for run in found]
-    return Threshold(_level(every, Threshold(0.0, slope), wanted, settings), slope)
+    published = itertools.islice((noise for noise in found if noise.stands(settings)), wanted)
+    # Of few stations hardly any false alarm would be published, and all that is listed would be one.
+    listed = itertools.islice(found, LISTED * wanted)
+    return max(min((n.peak.statistic for n in some), default=LOWEST) for some in (published, listed))
 
 
-def _peaks(onset: Onset, apart: Float, bank: SourceBank) -> list[list[_Noise]]:
-    """Peaks of the onsets of noise, by duration."""
+def _peaks(onset: Onset, apart: Float, bank: SourceBank) -> list[_Noise]:
+    """Peaks of the onsets of noise."""
     # Stations of unlike noise are less alike in their onsets than in their positions.
     own, tails = Network(station_correlation(onset.ramps(CORRELATION_D).z, apart), bank), with_tails(onset, onset)
-    out = []
-    for duration in COARSE_D:
-        ramps, peaks = tails.ramps(duration), peaks_of(own, tails, Threshold(LOWEST), [duration])
-        out.append([_Noise(p, own, ramps.z[:, :, p.day].copy(), ramps.sigma[:, :, p.day].copy()) for p in peaks])
-    return out
-
-
-def _level(runs: Sequence[Sequence[_Noise]], shape: Threshold, count: int, settings: GnssDetectSettings) -> float:
-    """What so many peaks of all runs that would be published exceed a threshold of this shape by."""
-    found: list[tuple[float, _Noise]] = []
-    for run in runs:
-        known = {replace(noise.peak, needed=shape.of(noise.peak.duration_d)): noise for noise in run}
-        found += [(peak.statistic - peak.needed, known[peak]) for peak in strongest(highest(list(known)))]
-    found.sort(key=lambda one: one[0], reverse=True)
-    standing = itertools.islice((excess for excess, noise in found if noise.stands(settings)), count)
-    # Of few stations hardly any false alarm would be published, and all that is listed would be one.
-    listed = itertools.islice((excess for excess, _ in found), LISTED * count)
-    return max(min(peaks, default=LOWEST) for peaks in (standing, listed))
+    ramps = {duration: tails.ramps(duration) for duration in COARSE_D}
+    return [
+        _Noise(peak, own, *(v[:, :, peak.day].copy() for v in (ramps[peak.duration_d].z, ramps[peak.duration_d].sigma)))
+        for peak in strongest(peaks_of(own, tails, LOWEST))
+    ]
 
 
 def _drawn(background: Background, network: Network, generator: np.random.Generator) -> Background:
