@@ -9,7 +9,7 @@ import torch
 from slipscan.forward.okada import okada_surface
 from slipscan.gnss import kalman, statistic
 from slipscan.gnss.background import event_column, fit_background, with_events
-from slipscan.gnss.bank import station_metres
+from slipscan.gnss.bank import source_bank, station_metres
 from slipscan.gnss.correlation import distances_km, robust_correlation, station_correlation
 from slipscan.gnss.daily import DailySeries, daily_series
 from slipscan.gnss.detect import prepare, search
@@ -167,6 +167,18 @@ def test_sources_see_what_a_station_of_a_large_network_lacks_as_the_others_do(mo
     lacks = (day >= 780) & (day < 830)
     np.testing.assert_allclose(large[~lacks], exact[~lacks], rtol=0.02)
     assert (large[lacks] < 1.02 * exact[lacks]).all() and large[100] > 0.7 * exact[100] > 30.0
+
+
+@pytest.mark.parametrize(("kind", "count"), [(0, 3**6), (1, 3**3), (2, 3**5)])
+def test_sources_near_one_of_the_lattice_hold_it_and_are_those_of_a_finer_one(kind, count):
+    bank = source_bank(PLACES[:, 0], PLACES[:, 1])
+    number = int(np.flatnonzero(bank.kind == kind)[40])
+    near = bank.near(kind, bank.shape[number], 2.0)
+    (same,) = np.flatnonzero((near.shape == bank.shape[number]).all(axis=1))
+    np.testing.assert_allclose(near.columns[same], bank.columns[number])
+    assert len(near.kind) == count and set(near.kind) == {kind}
+    away = np.abs(near.shape - bank.shape[number]).max(axis=0)
+    assert away[0] == away[1] == pytest.approx(bank.spacing / 2)
 
 
 @pytest.mark.parametrize("seed", [4, 5, 6, 7])

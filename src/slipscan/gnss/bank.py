@@ -69,7 +69,7 @@ class SourceBank:
         free = (c if there else c[1:2] for c, there in zip(changes, FREE[kind], strict=True))
         grid = np.stack(np.meshgrid(*free, indexing="ij"), axis=-1).reshape(-1, len(SHAPE))
         tried = np.where(_FACTORS, shape * grid, shape + grid)
-        tried[:, 4] = np.clip(tried[:, 4], 1.0, 90.0)
+        tried[:, 4] = np.clip(tried[:, 4], min(1.0, shape[4]), 90.0)
         return _bank(self.stations, np.full(len(tried), kind), tried, self.spacing)
 
 
