@@ -57,7 +57,7 @@ def test_verdicts_by_hand():
     )
     assert judged([0, 0], [7, 7]).verdict == judged([-4, -4], [7, 7]).verdict == "contradicted"
     assert judged([1.6, 1.6], [3.5, 3.5]).verdict == "inconclusive"
-    # Between 3 and 4 sigma what is told is told, and what is not was not to be seen.
+    # Between 3 and 4 sigma a clear ratio gives a verdict, and any other is no wonder.
     for size, verdict in ((-0.5, "contradicted"), (1.3, "insensitive"), (3.0, "confirmed")):
         assert judged([size, size], [2.5, 2.5]).verdict == verdict
     assert judged([0, 0], [2.1, 2.1]).verdict == judged([2.1, 2.1], [2.1, 2.1]).verdict == "insensitive"

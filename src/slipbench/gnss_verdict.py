@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slipbench.gnss_rows import Places, Row
 from slipscan.geometry import los_from_incidence_heading
-from slipscan.gnss.compare import PATTERN_ERROR, SENSITIVE, TELLING, Evidence, judge
+from slipscan.gnss.compare import DECIDABLE, PATTERN_ERROR, SENSITIVE, Evidence, judge
 from slipscan.gnss.event import shared_noise
 from slipscan.gnss.network import covariance
 from slipscan.gnss.noise import estimate_noise, simulate
@@ -38,7 +38,7 @@ SIZES = (0.5, 2.0, 3.0)
 EXPLAINED = 0.8
 NETWORKS, EVENTS, SEED = 12, 5, 1
 """Of the page."""
-BINS = ((TELLING, SENSITIVE), (SENSITIVE, 25.0), (25.0, 50.0), (50.0, np.inf))
+BINS = ((DECIDABLE, SENSITIVE), (SENSITIVE, 25.0), (25.0, 50.0), (50.0, np.inf))
 WANTED = (("real", "confirmed"), ("absent", "contradicted"), ("absent with a step", "confirmed"))
 
 
@@ -202,7 +202,7 @@ def section(outcomes: Sequence[Outcome], command: str) -> list[str]:
         (f"{low:g} to {high:g}" if high < np.inf else f"above {low:g}", _between(outcomes, low, high))
         for low, high in BINS
     ]
-    every = [(f"all above {limit:g}", _between(outcomes, limit, np.inf)) for limit in (SENSITIVE, TELLING)]
+    every = [(f"all above {limit:g}", _between(outcomes, limit, np.inf)) for limit in (SENSITIVE, DECIDABLE)]
     for label, part in (*every, *parts):
         line = [label, str(len(part))]
         for case, verdict in WANTED:
@@ -226,7 +226,7 @@ def section(outcomes: Sequence[Outcome], command: str) -> list[str]:
         f" is predicted comes from another fault, which explains {EXPLAINED:.0%} of the displacement in two lines of"
         f" sight; the middle is off by {T50_ERROR_D:g} d (one sigma), the duration by {DURATION_ERROR:.0%}."
         f" {len(outcomes) - len(able)} events were too small for their network to see: `insensitive` where it gives no"
-        f" verdict, and below {TELLING:g} in any case. Absent with a step: all stations step by"
+        f" verdict, and below {DECIDABLE:g} in any case. Absent with a step: all stations step by"
         f" {1e3 * COMMON_STEP_M:g} mm in one direction at the time of the event.",
         "", *lines, "", f"Confirmed where the event was another size than predicted: {'; '.join(odd)}." if odd else "",
     ]  # fmt: skip
@@ -235,7 +235,7 @@ def section(outcomes: Sequence[Outcome], command: str) -> list[str]:
 def verdict(_: Places) -> list[Row]:
     """Rows of docs/benchmarks/gnss.md."""
     outcomes = run(NETWORKS, EVENTS, SEED)
-    able, faint = _between(outcomes, SENSITIVE, np.inf), _between(outcomes, TELLING, np.inf)
+    able, faint = _between(outcomes, SENSITIVE, np.inf), _between(outcomes, DECIDABLE, np.inf)
     rows = []
     limits = {
         "real": ("93 %", "97 %", 93.0),

@@ -94,7 +94,7 @@ def _bank(stations: Float, kind: NDArray[np.int64], shape: Float, spacing: float
     """Sources of these kinds and shapes."""
     points = torch.as_tensor(stations[:, 0].copy()), torch.as_tensor(stations[:, 1].copy())
     columns = np.zeros((len(kind), 2, len(stations), 3))
-    slip, crack, volume = (kind == number for number in (0, 2, 1))
+    slip, volume, crack = (kind == number for number in range(len(KINDS)))
     for amplitude, rake in enumerate((0.0, 90.0)):
         columns[slip, amplitude] = _okada(points, shape[slip], rake, 0.0)
     columns[crack, 0] = _okada(points, shape[crack], 0.0, 1.0)

@@ -23,8 +23,9 @@ SENSITIVE = 16.0
 """Expected chi square (4 sigma) of the predicted displacement from which nine in ten events give a verdict.
 
 The log likelihood ratio of an event is about Gaussian, of mean 8 and variance 16 there, and 3 of it are needed."""
-TELLING = 9.0
-"""Below it nothing is confirmed or contradicted; in between what gives no verdict by chance is insensitive."""
+DECIDABLE = 9.0
+"""Expected chi square (3 sigma) below which nothing is confirmed or contradicted; from there to `SENSITIVE` an event
+without either is insensitive."""
 ODD_SIZE = 3.0
 """Standard deviations by which the observed size may differ from the predicted one in a confirmed event."""
 MIN_STATIONS = 2
@@ -181,7 +182,7 @@ def judge(evidence: Evidence, min_log_likelihood_ratio: float) -> Judgement:
     strength = float(np.exp(evidence.log_prior) @ b)
     visible = float(np.sqrt(SENSITIVE / strength)) if strength > 1e-9 else float("nan")
     verdict, note = ("insensitive" if strength < SENSITIVE else "inconclusive"), ""
-    if strength >= TELLING and abs(ratio) > min_log_likelihood_ratio:
+    if strength >= DECIDABLE and abs(ratio) > min_log_likelihood_ratio:
         note = _objection(evidence, ratio, size, size_std, int(weight.argmax()))
         verdict = "inconclusive" if note else ("confirmed" if ratio > 0 else "contradicted")
     return Judgement(verdict, ratio, size, size_std, visible, count, note, weight)

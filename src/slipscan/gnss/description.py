@@ -135,7 +135,7 @@ def described(
     )  # fmt: skip
 
 
-def stands(network: Network, source: int, z: Float, sigma: Float, settings: GnssDetectSettings) -> bool:
+def publishable(network: Network, source: int, z: Float, sigma: Float, settings: GnssDetectSettings) -> bool:
     """Whether a source explains enough of (station, 3) ramps, without any one station, too, to be published."""
     stations = np.isfinite(z[:, 0])
     if int(stations.sum()) == 1:

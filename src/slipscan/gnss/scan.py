@@ -23,8 +23,8 @@ MEMORY_D = 365
 """Onsets that are farther apart are independent."""
 MAD_VARIANCE = 1.36
 """Variance of the logarithm of a scatter from a median, of one Gaussian number."""
-SHORTEST_D, LONGEST_D = 730, 3653
-"""Of a series in which the information of ramps is worked out: as long as those of the network, within these."""
+SERIES_D = (730, 3653)
+"""Days of the series in which the information of ramps is worked out: those of the network, within these."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _smoothing(noise: Noise, present: NDArray[np.bool_], durations_d: Sequence[i
     white = np.array(
         [np.median(row[there]) / np.sqrt(f) for row, there, f in zip(noise.white, present, full, strict=True)]
     )
-    length = int(np.clip(noise.white.shape[1], SHORTEST_D, LONGEST_D))
+    length = int(np.clip(noise.white.shape[1], *SERIES_D))
     day, count = np.arange(length), len(white)
     first = length // 2 - DURATIONS_D[-1] // 2
     trend = [np.ones(length), day / length - 0.5]

@@ -13,7 +13,7 @@ from slipscan.gnss.background import Background, Term, with_terms
 from slipscan.gnss.bank import SourceBank
 from slipscan.gnss.correlation import distances_km, station_correlation
 from slipscan.gnss.daily import DailySeries
-from slipscan.gnss.description import Peak, stands
+from slipscan.gnss.description import Peak, publishable
 from slipscan.gnss.detect import COARSE_D, CORRELATION_D, peaks_of, strongest, with_tails
 from slipscan.gnss.kalman import Noise
 from slipscan.gnss.noise import simulate_flicker
@@ -29,7 +29,7 @@ LOWEST, LISTED = 6.0, 3
 
 
 @dataclass(frozen=True)
-class _Noise:
+class _FalseAlarm:
     """A peak of noise, with the ramps (station, 3) that made it."""
 
     peak: Peak
@@ -37,12 +37,15 @@ class _Noise:
     z: Float
     sigma: Float
 
-    def stands(self, settings: GnssDetectSettings) -> bool:
-        return stands(self.network, self.peak.source, self.z, self.sigma, settings)
+    def publishable(self, settings: GnssDetectSettings) -> bool:
+        return publishable(self.network, self.peak.source, self.z, self.sigma, settings)
 
 
 def simulated(background: Background, network: Network, settings: GnssDetectSettings) -> float:
-    """T2 that what noise alone would publish exceeds as often as stated, in noise like the stations'."""
+    """T2 that false alarms exceed at the stated rate, counting those that would be published.
+
+    From simulated noise with the amplitudes and the correlation of the stations' own.
+    """
     generator = np.random.default_rng(settings.seed)
     runs = max(1, int(np.ceil(settings.simulated_yr * DAYS_PER_YEAR / LENGTH_D)))
     apart = distances_km(background.series.longitude, background.series.latitude)
@@ -51,21 +54,23 @@ def simulated(background: Background, network: Network, settings: GnssDetectSett
         onset = onset_of(_drawn(background, network, generator), np.ones((len(apart), 3)), smoothing)
         smoothing = onset.smoothing
         found += _peaks(onset, apart, network.bank)
-    found.sort(key=lambda noise: noise.peak.statistic, reverse=True)
+    found.sort(key=lambda alarm: alarm.peak.statistic, reverse=True)
     wanted = max(1, round(settings.false_alarms_per_yr * runs * LENGTH_D / DAYS_PER_YEAR))
-    published = itertools.islice((noise for noise in found if noise.stands(settings)), wanted)
+    published = itertools.islice((alarm for alarm in found if alarm.publishable(settings)), wanted)
     # Of few stations hardly any false alarm would be published, and all that is listed would be one.
     listed = itertools.islice(found, LISTED * wanted)
-    return max(min((n.peak.statistic for n in some), default=LOWEST) for some in (published, listed))
+    return max(min((alarm.peak.statistic for alarm in some), default=LOWEST) for some in (published, listed))
 
 
-def _peaks(onset: Onset, apart: Float, bank: SourceBank) -> list[_Noise]:
+def _peaks(onset: Onset, apart: Float, bank: SourceBank) -> list[_FalseAlarm]:
     """Peaks of the onsets of noise."""
     # Stations of unlike noise are less alike in their onsets than in their positions.
     own, tails = Network(station_correlation(onset.ramps(CORRELATION_D).z, apart), bank), with_tails(onset, onset)
     ramps = {duration: tails.ramps(duration) for duration in COARSE_D}
     return [
-        _Noise(peak, own, *(v[:, :, peak.day].copy() for v in (ramps[peak.duration_d].z, ramps[peak.duration_d].sigma)))
+        _FalseAlarm(
+            peak, own, *(v[:, :, peak.day].copy() for v in (ramps[peak.duration_d].z, ramps[peak.duration_d].sigma))
+        )
         for peak in strongest(peaks_of(own, tails, LOWEST))
     ]
 
