@@ -7,11 +7,16 @@ from torch import Tensor
 
 from denoised import observe  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
+from slipscan.denoise.methods.slipnet.breaks import Break, pattern_of
+from slipscan.denoise.methods.slipnet.broken import rupture_map
 from slipscan.denoise.methods.slipnet.events import GATE
+from slipscan.denoise.methods.slipnet.image import filter_of
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.ruptures import clipped_amplitude, rupture_score, search_ruptures
 from slipscan.denoise.methods.slipnet.search import APART, Found, search
 from slipscan.denoise.methods.slipnet.steps import TileState, begun, in_bands_of, pixels_of
+from slipscan.denoise.registry import build
+from slipscan.settings import DenoiseSettings
 
 SHAPE, EPOCHS = (96, 96), 60
 STEP = 30
@@ -41,6 +46,28 @@ def working(series: np.ndarray) -> TileState:
 
 def rupture_of(tile: TileState) -> Found | None:
     return search_ruptures(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
+
+
+FAULT = Break(y=40.3, x=52.7, strike_deg=35.0, length_px=22.0, depth_px=5.0)
+
+
+def slip(size_m: float) -> np.ndarray:
+    """Of a fault between the bank's directions and sizes, (y, x); its largest displacement is `size_m`."""
+    y, x = (torch.from_numpy(axis.astype(np.float32)) for axis in np.indices(SHAPE))
+    moved = pattern_of(FAULT, y, x).numpy()
+    return size_m * moved / np.abs(moved).max()
+
+
+def map_of(series: np.ndarray) -> np.ndarray | None:
+    """Of the rupture that moved at the step, m."""
+    tile = working(series)
+    own = filter_of(tile.prepared, torch.from_numpy(step()[:, 0, 0]).float(), nothing(tile))[0]
+    found = rupture_map(own, pixels_of(tile))
+    return None if found is None else found.numpy() * tile.prepared.unit_m
+
+
+def misfit(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found - truth) ** 2) / np.mean(truth**2)))
 
 
 def right(tile: TileState, found: Found) -> bool:
@@ -79,6 +106,40 @@ def test_an_epoch_that_is_wrong_hardly_counts() -> None:
     assert abs(float(unit @ wrong) - float(unit @ series)) > 5
     assert abs(float(clipped_amplitude(wrong, unit)) - float(clipped_amplitude(series, unit))) < 0.7
     assert float(clipped_amplitude(series + 12 * unit, unit)) == pytest.approx(12, abs=2.5)
+
+
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_a_fault_is_fitted_to_the_image_of_a_rupture(seed: int) -> None:
+    truth = slip(8e-3)
+    found = map_of(noise(seed) + truth * step())
+    assert found is not None and misfit(found, truth) < 0.5
+    turned = map_of(-noise(seed) - truth * step())
+    assert turned is not None
+    np.testing.assert_allclose(turned, -found, atol=1e-6)
+
+
+def test_an_image_of_noise_has_no_fault() -> None:
+    assert [map_of(noise(50 + seed)) for seed in range(3)] == [None] * 3
+
+
+def test_the_map_of_a_thin_fault_is_not_empty() -> None:
+    truth = slip(8e-3)
+    (field,) = build(DenoiseSettings(method="slipnet", device="cpu")).fields([observe(noise(7) + truth * step())])
+    found = field.transient[-1] - field.transient[0]
+    assert misfit(found, truth) < 0.6
+    std = field.candidates[0].std[np.abs(truth) > 0.3 * np.abs(truth).max()]
+    assert 1e-3 < np.median(std) < 4e-3
+
+
+def test_a_break_is_as_wide_and_long_as_it_says() -> None:
+    moved = slip(1.0)
+    tall = np.abs(moved) > 0.3
+    y, x = np.nonzero(tall)
+    along = (x - FAULT.x) * np.sin(np.radians(35)) - (y - FAULT.y) * np.cos(np.radians(35))
+    across = (x - FAULT.x) * np.cos(np.radians(35)) + (y - FAULT.y) * np.sin(np.radians(35))
+    assert np.abs(along).max() == pytest.approx(11, abs=2)
+    assert FAULT.depth_px < np.abs(across).max() < 2 * FAULT.depth_px
+    assert (np.sign(moved[tall]) == np.sign(moved[tall][0] * across * across[0])).all()
 
 
 def test_the_score_of_a_rupture_is_that_of_one_gaussian_value() -> None:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.candidates import (
-    only,
-)
+from slipscan.denoise.methods.slipnet.broken import rupture_map
+from slipscan.denoise.methods.slipnet.candidates import only
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE
 from slipscan.denoise.methods.slipnet.search import search
-from slipscan.denoise.methods.slipnet.steps import TileState, begun, beside_of, in_bands_of, next_steps
+from slipscan.denoise.methods.slipnet.steps import (
+    TileState,
+    begun,
+    beside_of,
+    in_bands_of,
+    next_steps,
+    pixels_of,
+)
 from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 12
@@ -31,6 +37,8 @@ GATE: Final = 1.25
 nearly empty."""
 MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
+RUPTURE_ERROR: Final = 0.3
+"""Standard deviation of the displacement beside a rupture over its size."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 
@@ -104,13 +112,9 @@ def _one_more(
     going = [(tile, steps) for tile in tiles if (steps := next_steps(tile, gate)) is not None]
     if not going:
         return []
-    images = [
-        image_of(tile.prepared, tile.levels, steps.courses.mean(1), beside_of(tile, tile.found), tile.found)
-        for tile, steps in going
-    ]
-    means, stds = oriented_prediction(network, images, orientations)
+    views = [_view(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
     left = []
-    for (tile, steps), image, mean, std in zip(going, images, means, stds, strict=True):
+    for (tile, steps), (image, mean, std) in zip(going, _cleaned(views, network, orientations), strict=True):
         if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
             continue
         tile.found.append(Moved(mean * image.std, steps.courses))
@@ -120,6 +124,32 @@ def _one_more(
         if len(tile.found) < most_events:
             left.append(tile)
     return left
+
+
+class _View(NamedTuple):
+    """The image of a history, the rupture (y, x) in it over the error, if any, and what that leaves of the image."""
+
+    image: Image
+    rupture: Tensor | None
+    rest: Image
+
+
+def _view(tile: TileState, course: Tensor, beside: Tensor | None, others: Sequence[Moved]) -> _View:
+    image = image_of(tile.prepared, tile.levels, course, beside, others)
+    rupture = rupture_map(image.filter, pixels_of(tile, others))
+    if rupture is None:
+        return _View(image, None, image)
+    rest = image_of(tile.prepared, tile.levels, course, beside, [*others, Moved(rupture, course[:, None])])
+    return _View(image, rupture / image.std, rest)
+
+
+def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> Iterator[tuple[Image, Tensor, Tensor]]:
+    """Images, their maps and the standard deviations of these, both (y, x) over the error."""
+    means, stds = oriented_prediction(network, [view.rest for view in views], orientations)
+    for view, mean, std in zip(views, means, stds, strict=True):
+        if view.rupture is not None:
+            mean, std = mean + view.rupture, torch.hypot(std, RUPTURE_ERROR * view.rupture)
+        yield view.image, mean, std
 
 
 def _prune(tile: TileState) -> None:
@@ -144,10 +174,9 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
     for _ in range(SWEEPS):
         for number, one in enumerate(tile.found):
             others = [other for other in tile.found if other is not one]
-            image = image_of(tile.prepared, tile.levels, one.course, None, others)
-            means, stds = oriented_prediction(network, [image], orientations)
-            tile.found[number] = replace(one, map=means[0] * image.std)
-            tile.stds[number], tile.images[number] = stds[0], image
+            ((image, mean, std),) = _cleaned([_view(tile, one.course, None, others)], network, orientations)
+            tile.found[number] = replace(one, map=mean * image.std)
+            tile.stds[number], tile.images[number] = std, image
 
 
 def _leave_out_empty(tile: TileState) -> None:

@@ -1,15 +1,16 @@
 """Slip that breaks the surface: a displacement discontinuity along a line, in a few pixels beside it.
 
-The energy of a block (`search`) dilutes it: a dozen pixels among a thousand modes of the finest scale. So a matched
-filter looks for surface ruptures of one length in all directions, whitened in space by the 2-D spectrum of single
-pixels, and in time as the finest band is. Candidate histories span a space of few dimensions, so few fields need to be
-filtered.
+The energy of a block (`search`) dilutes it: some dozens of pixels among a thousand modes of the finest scale. So
+matched filters look for it (`breaks`), whitened in space by the 2-D spectrum of single pixels, and in time as the
+finest band is: all directions on every other pixel, then, where one stands out, each pixel, more directions and sizes.
+Candidate histories span a space of few dimensions, so few fields need to be filtered.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import torch
@@ -17,33 +18,62 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of
+from slipscan.denoise.methods.slipnet.breaks import Break, breaks_near, matched, power_of, usual_breaks
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.denoise.methods.slipnet.search import Found, random_signs, units_of
 from slipscan.fit.scatter import MAD_TO_STD
-from slipscan.fit.spectrum import MARGIN, Whitening, mirrored, whitening_of, wide
+from slipscan.fit.spectrum import MARGIN, mirrored, whitening_of, wide
 
-DIRECTIONS: Final = 12
-LENGTH_PX, DEPTH_PX = 12.0, 2.0
-"""Length of a rupture, and distance over which the displacement beside it falls to 1/e."""
 STRIDE: Final = 2
+EDGE: Final = 8
+"""Pixels from the border of a tile: nearer, mirrored noise makes lines of its own."""
+CLOSER: Final = 3
+"""Directions, each with its strongest place and history, that are looked at closely."""
 LOST: Final = 0.02
 """Share of the energy of histories that the directions in time may leave out."""
 AXES, NEAR, LEAST = 3, 9, 0.5
 """Noise of a place: of so many directions one, mean over a square of so many strides, and of its median at least."""
 SIGNS, EVERY = 2, 4
 """Times that the signs of epochs are changed, and of how many candidates one says what noise gives."""
-GATE: Final = 1.8
-"""Times the score of noise that a surface rupture must have; of Gaussian noise, some 7 standard deviations for 5.3."""
+GATE: Final = 1.5
+"""Times the score of noise that a surface rupture must have. Noise alone reached 1.25 in 228 scenes."""
+LEAST_NOISE: Final = 6.0
+"""Standard deviations of the strongest rupture of noise, at least: few changes of signs may say less by chance."""
+FEWEST: Final = 4.0
+"""Epochs (participation ratio) that must carry a history: the first or the last one alone may just be a bad one."""
 CLIP, CLIPPINGS = 3.0, 4
 """Standard deviations by which an epoch may differ: a wrong block of one epoch makes no history."""
 
 
-class Ruptures(NamedTuple):
-    """The strongest surface rupture of every history: size (candidate,) over its error; its direction and place."""
+class Hit(NamedTuple):
+    """The strongest rupture of some histories.
 
-    size: Tensor
-    direction: Tensor
-    place: Tensor
+    Attributes
+    ----------
+    size
+        of its amplitude over the error
+    candidate
+        number of its history
+    fault
+        where it is
+    kernel
+        (y, x) whose sum with a mirrored field is that amplitude
+    """
+
+    size: float
+    candidate: int
+    fault: Break
+    kernel: Tensor
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """Of fields of a shape: power of noise, filters of `usual_breaks`, noise at each stride, infinite at the border."""
+
+    shape: torch.Size
+    power: Tensor
+    usual: Tensor
+    std: Tensor
 
 
 def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside: Tensor, apart: float) -> Found | None:
@@ -58,112 +88,47 @@ def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside
     tried, beside, apart
         see `search.search`
     """
-    if min(pixels.shape[1:]) < 2 * MARGIN:
-        return None
-    units, _, usable = units_of(bands, tried, beside, apart)
-    numbers = torch.nonzero(usable)[:, 0]
+    units, epochs, usable = units_of(bands, tried, beside, apart)
+    numbers = torch.nonzero(usable & (epochs[0] >= FEWEST))[:, 0]
     if not len(numbers):
         return None
-    changes = change_of(pixels)
-    gains = _gains(whitening_of(changes), pixels.shape[1:])
-    units = units[0, numbers]
+    units, whitener = units[0, numbers], bands.whiteners[0]
     signs = random_signs(units.shape[1])[:SIGNS].to(units.device)
     of_noise = [units[::EVERY] * (sign / bands.change_std[0]) for sign in signs]
-    std = torch.stack([_power(filters, changes, gains) for filters in of_noise]).mean(0).sqrt()
-    noise = max(float(_strongest(filters, changes, gains, std).size.max()) for filters in of_noise)
-    filters = units @ bands.whiteners[0]
-    found = _strongest(filters, pixels, gains, std)
-    best = int(found.size.argmax())
-    needed = GATE * rupture_score(noise)
-    if rupture_score(float(found.size[best])) < needed:
+    found = strongest_rupture(units @ whitener, of_noise, pixels)
+    if found is None:
         return None
-    at = int(found.place[best])
-    series = _filtered(pixels, gains[found.direction[best]]).flatten(1)[:, at]
-    score = rupture_score(abs(float(clipped_amplitude(bands.whiteners[0] @ series, units[best]) / std[at])))
-    return Found(int(numbers[best]), score, needed / GATE) if score >= needed else None
+    hit, needed = found
+    series = whitener @ torch.tensordot(mirrored(pixels), hit.kernel, 2)
+    score = rupture_score(abs(float(clipped_amplitude(series, units[hit.candidate]))))
+    return Found(int(numbers[hit.candidate]), score, needed / GATE) if score >= needed else None
+
+
+def strongest_rupture(filters: Tensor, of_noise: Sequence[Tensor], pixels: Tensor) -> tuple[Hit, float] | None:
+    """The strongest rupture, and the score that was needed; None where none rises above noise.
+
+    Parameters
+    ----------
+    filters
+        (candidate, time) whose sums with a series are amplitudes of histories
+    of_noise
+        the same of what epochs differ by from those beside them, with random signs: what noise gives
+    pixels
+        (time, y, x) series without holes
+    """
+    if min(pixels.shape[1:]) < 2 * MARGIN:
+        return None
+    changes = change_of(pixels)
+    seen = _filters_of(changes, of_noise)
+    noise = max(LEAST_NOISE, *(_strongest(some, changes, seen).size for some in of_noise))
+    needed = GATE * rupture_score(noise)
+    hit = _strongest(filters, pixels, seen)
+    return (hit, needed) if rupture_score(hit.size) >= needed else None
 
 
 def rupture_score(size: float) -> float:
     """Log likelihood ratio of one Gaussian value of so many standard deviations."""
     return 0.5 * (size**2 - 1 - 2 * math.log(size)) if size > 1 else 0.0
-
-
-def _strongest(filters: Tensor, pixels: Tensor, gains: Tensor, std: Tensor) -> Ruptures:
-    """Of histories with filters (candidate, time), in units of noise std (place,)."""
-    share, basis = _few(filters)
-    fields = torch.tensordot(basis, pixels, 1)
-    waves = torch.fft.rfft2(mirrored(fields))
-    best = Ruptures(*(filters.new_zeros(len(filters), dtype=kind) for kind in (torch.float32, torch.long, torch.long)))
-    for direction, gain in enumerate(gains):
-        sizes, at = (share @ (_back(waves * gain, fields.shape[1:]).flatten(1) / std)).abs().max(1)
-        larger = sizes > best.size
-        best = Ruptures(
-            torch.where(larger, sizes, best.size),
-            torch.where(larger, direction, best.direction),
-            torch.where(larger, at, best.place),
-        )
-    return best
-
-
-def _power(filters: Tensor, pixels: Tensor, gains: Tensor) -> Tensor:
-    """Mean square (place,) over histories and directions, near a place."""
-    share, basis = _few(filters)
-    waves = torch.fft.rfft2(mirrored(torch.tensordot(basis, pixels, 1)))
-    shape = pixels.shape[1:]
-    total = torch.zeros(_strided(shape), device=pixels.device)
-    for gain in gains[::AXES]:
-        fields = _back(waves * gain, shape)
-        total += (share @ fields.flatten(1)).square().mean(0).reshape(total.shape)
-    near = avg_pool2d(total[None], NEAR, 1, NEAR // 2, count_include_pad=False)[0] / len(gains[::AXES])
-    return near.flatten().clamp(min=LEAST * float(near.median()) + TINY)
-
-
-def _few(filters: Tensor) -> tuple[Tensor, Tensor]:
-    """Filters (candidate, time) as shares (candidate, n) of few orthonormal ones (n, time)."""
-    left, size, basis = torch.linalg.svd(filters, full_matrices=False)
-    energy = size.square().cumsum(0)
-    count = int((energy < (1 - LOST) * energy[-1]).sum()) + 1
-    return left[:, :count] * size[:count], basis[:count]
-
-
-def _filtered(fields: Tensor, gain: Tensor) -> Tensor:
-    return _back(torch.fft.rfft2(mirrored(fields)) * gain, fields.shape[1:])
-
-
-def _back(waves: Tensor, shape: torch.Size) -> Tensor:
-    """Every STRIDE-th pixel (n, y, x) of waves of mirrored fields of a shape."""
-    rows, columns = shape
-    fields = torch.fft.irfft2(waves, s=wide(shape))
-    return fields[:, MARGIN : MARGIN + rows : STRIDE, MARGIN : MARGIN + columns : STRIDE]
-
-
-def _strided(shape: torch.Size) -> tuple[int, int]:
-    rows, columns = shape
-    return -(-rows // STRIDE), -(-columns // STRIDE)
-
-
-def _gains(whitening: Whitening, shape: torch.Size) -> Tensor:
-    """Matched filters (direction, ky, kx) of mirrored fields of a shape; their noise has one variance."""
-    templates = _templates(wide(shape), whitening.log_power.device)
-    power = whitening.log_power_of(wide(shape)).exp()
-    energy = (templates.abs().square() / power).sum((1, 2), keepdim=True)
-    return templates.conj() / power / energy.sqrt()
-
-
-@lru_cache(maxsize=4)
-def _templates(shape: tuple[int, int], device: torch.device) -> Tensor:
-    """Ruptures (direction, ky, kx): displacement of opposite signs on either side of a line, fading away from it."""
-    with torch.inference_mode(False), torch.device("cpu"):
-        y, x = (torch.fft.fftfreq(n, 1 / n) for n in shape)
-        out = []
-        for number in range(DIRECTIONS):
-            angle = math.pi * number / DIRECTIONS
-            # Half a pixel off, so that no pixel lies on the line.
-            across = (y[:, None] - 0.5) * math.cos(angle) - (x - 0.5) * math.sin(angle)
-            along = (y[:, None] - 0.5) * math.sin(angle) + (x - 0.5) * math.cos(angle)
-            side = across.sign() * torch.exp(-across.abs() / DEPTH_PX)
-            out.append(side * torch.sigmoid(2 * (LENGTH_PX / 2 - along.abs())))
-        return torch.fft.rfft2(torch.stack(out)).to(device)
 
 
 def clipped_amplitude(series: Tensor, unit: Tensor) -> Tensor:
@@ -174,3 +139,78 @@ def clipped_amplitude(series: Tensor, unit: Tensor) -> Tensor:
         most = CLIP * MAD_TO_STD * (series - fit).abs().median()
         seen = fit + (series - fit).clamp(-most, most)
     return unit @ seen
+
+
+def _filters_of(changes: Tensor, of_noise: Sequence[Tensor]) -> _Filters:
+    shape = changes.shape[1:]
+    power = power_of(whitening_of(changes), shape)
+    usual = matched(usual_breaks(shape, changes.device), power, shape)
+    variance = torch.stack([_variance(filters, changes, usual[::AXES]) for filters in of_noise]).mean(0)
+    border = torch.ones_like(variance, dtype=torch.bool)
+    border[EDGE // STRIDE : -(EDGE // STRIDE), EDGE // STRIDE : -(EDGE // STRIDE)] = False
+    return _Filters(shape, power, usual, variance.sqrt().masked_fill(border, math.inf))
+
+
+def _strongest(filters: Tensor, pixels: Tensor, seen: _Filters) -> Hit:
+    """Of histories with filters (candidate, time)."""
+    share, basis = _few(filters)
+    waves = torch.fft.rfft2(mirrored(torch.tensordot(basis, pixels, 1)))
+    scale = 1 / seen.std.flatten()
+    tops = []
+    for direction, gain in enumerate(seen.usual):
+        fields = _back(waves * gain, seen.shape)[:, ::STRIDE, ::STRIDE].flatten(1) * scale
+        sizes, places = (share @ fields).abs().max(1)
+        best = int(sizes.argmax())
+        tops.append((float(sizes[best]), best, direction, int(places[best])))
+    tops.sort(reverse=True)
+    return max((_closely(filters, pixels, seen, *top[1:]) for top in tops[:CLOSER]), key=lambda hit: hit.size)
+
+
+def _closely(filters: Tensor, pixels: Tensor, seen: _Filters, candidate: int, direction: int, place: int) -> Hit:
+    """The strongest rupture of a history near a place (number of a stride), in more directions and sizes."""
+    row, column = divmod(place, seen.std.shape[1])
+    top, left = (max(0, STRIDE * (at - 1)) for at in (row, column))
+    field = torch.tensordot(filters[candidate], pixels, 1)[None]
+    spectra, faults = breaks_near(seen.shape, direction, field.device)
+    gains = matched(spectra, seen.power, seen.shape)
+    near = _back(torch.fft.rfft2(mirrored(field)) * gains, seen.shape)
+    near = near[:, top : STRIDE * (row + 2), left : STRIDE * (column + 2)].abs()
+    best = int(near.argmax())
+    number, y, x = best // near[0].numel(), *divmod(best % near[0].numel(), near.shape[2])
+    y, x = top + y, left + x
+    std = float(seen.std[row, column])
+    kernel = torch.fft.irfft2(gains[number].conj(), s=wide(seen.shape)) / std
+    fault = faults[number]
+    return Hit(
+        float(near.flatten()[best]) / std,
+        candidate,
+        fault._replace(y=fault.y + y, x=fault.x + x),
+        torch.roll(kernel, (y + MARGIN, x + MARGIN), (0, 1)),
+    )
+
+
+def _variance(filters: Tensor, pixels: Tensor, gains: Tensor) -> Tensor:
+    """Mean square (row, column) over histories and directions, near a stride."""
+    share, basis = _few(filters)
+    waves = torch.fft.rfft2(mirrored(torch.tensordot(basis, pixels, 1)))
+    squares = []
+    for gain in gains:
+        fields = _back(waves * gain, pixels.shape[1:])[:, ::STRIDE, ::STRIDE]
+        squares.append(torch.tensordot(share, fields, 1).square().mean(0))
+    total = torch.stack(squares).mean(0)
+    near = avg_pool2d(total[None], NEAR, 1, NEAR // 2, count_include_pad=False)[0]
+    return near.clamp(min=LEAST * float(near.median()) + TINY)
+
+
+def _few(filters: Tensor) -> tuple[Tensor, Tensor]:
+    """Filters (candidate, time) as shares (candidate, n) of few orthonormal ones (n, time)."""
+    left, size, basis = torch.linalg.svd(filters, full_matrices=False)
+    energy = size.square().cumsum(0)
+    count = int((energy < (1 - LOST) * energy[-1]).sum()) + 1
+    return left[:, :count] * size[:count], basis[:count]
+
+
+def _back(waves: Tensor, shape: torch.Size) -> Tensor:
+    """Fields (n, y, x) of a shape of waves of mirrored ones."""
+    rows, columns = shape
+    return torch.fft.irfft2(waves, s=wide(shape))[:, MARGIN : MARGIN + rows, MARGIN : MARGIN + columns]

@@ -145,7 +145,7 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
 
 def _course_of_rupture(tile: TileState, bands: BandSeries, beside: Tensor) -> Tensor | None:
     """Course (time, 1) of the strongest surface rupture that rises above noise."""
-    pixels = pixels_of(tile)
+    pixels = pixels_of(tile, tile.found)
     best = search_ruptures(pixels, bands, tile.tried, beside, APART)
     if best is None:
         return None
@@ -155,11 +155,11 @@ def _course_of_rupture(tile: TileState, bands: BandSeries, beside: Tensor) -> Te
     return tried.columns[:, [number]]
 
 
-def pixels_of(tile: TileState) -> Tensor:
+def pixels_of(tile: TileState, found: Sequence[Moved] = ()) -> Tensor:
     """The series (time, y, x) of single pixels, complete, less what was found."""
     prepared = tile.prepared
     pixels = scales.upsampled(tile.broad[None])[0] + tile.fine
-    for one in tile.found:
+    for one in found:
         pixels -= left_of(prepared, one.course)[:, None, None] * one.map
     return pixels
 
