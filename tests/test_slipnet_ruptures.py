@@ -7,11 +7,11 @@ from torch import Tensor
 
 from denoised import observe  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
-from slipscan.denoise.methods.slipnet.breaks import Break, pattern_of
-from slipscan.denoise.methods.slipnet.broken import rupture_map
 from slipscan.denoise.methods.slipnet.events import GATE
 from slipscan.denoise.methods.slipnet.image import filter_of
 from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.rupture_map import rupture_map
+from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, pattern_of
 from slipscan.denoise.methods.slipnet.ruptures import clipped_amplitude, rupture_score, search_ruptures
 from slipscan.denoise.methods.slipnet.search import APART, Found, search
 from slipscan.denoise.methods.slipnet.steps import TileState, begun, in_bands_of, pixels_of
@@ -48,7 +48,7 @@ def rupture_of(tile: TileState) -> Found | None:
     return search_ruptures(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
 
 
-FAULT = Break(y=40.3, x=52.7, strike_deg=35.0, length_px=22.0, depth_px=5.0)
+FAULT = Rupture(y=40.3, x=52.7, strike_deg=35.0, length_px=22.0, depth_px=5.0)
 
 
 def slip(size_m: float) -> np.ndarray:
@@ -58,11 +58,12 @@ def slip(size_m: float) -> np.ndarray:
     return size_m * moved / np.abs(moved).max()
 
 
-def map_of(series: np.ndarray) -> np.ndarray | None:
-    """Of the rupture that moved at the step, m."""
+def map_of(series: np.ndarray, otherwise: np.ndarray | None = None) -> np.ndarray | None:
+    """Of the rupture that moved at the step, m, beside a map, m, without one."""
     tile = working(series)
     own = filter_of(tile.prepared, torch.from_numpy(step()[:, 0, 0]).float(), nothing(tile))[0]
-    found = rupture_map(own, pixels_of(tile))
+    beside = torch.zeros(SHAPE) if otherwise is None else torch.from_numpy(otherwise / tile.prepared.unit_m)
+    found = rupture_map(own, pixels_of(tile), beside.float())
     return None if found is None else found.numpy() * tile.prepared.unit_m
 
 
@@ -116,6 +117,15 @@ def test_a_fault_is_fitted_to_the_image_of_a_rupture(seed: int) -> None:
     turned = map_of(-noise(seed) - truth * step())
     assert turned is not None
     np.testing.assert_allclose(turned, -found, atol=1e-6)
+
+
+def test_a_steep_part_of_something_else_is_no_fault() -> None:
+    y, x = np.indices(SHAPE) - 48.0
+    dome = 60e-3 * np.exp(-(y**2 + x**2) / (2 * 5.0**2))
+    assert map_of(noise(6) + dome * step()) is not None
+    assert map_of(noise(6) + dome * step(), dome) is None
+    fault = slip(8e-3)
+    assert map_of(noise(6) + fault * step(), fault) is not None
 
 
 def test_an_image_of_noise_has_no_fault() -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.broken import rupture_map
 from slipscan.denoise.methods.slipnet.candidates import only
 from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
+from slipscan.denoise.methods.slipnet.rupture_map import rupture_map
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.methods.slipnet.steps import (
@@ -37,8 +37,8 @@ GATE: Final = 1.25
 nearly empty."""
 MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
-RUPTURE_ERROR: Final = 0.3
-"""Standard deviation of the displacement beside a rupture over its size."""
+FAULT_ERROR: Final = 0.3
+"""Standard deviation of the displacement of a fault that is fitted, over its size."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 
@@ -114,7 +114,9 @@ def _one_more(
         return []
     views = [_view(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
     left = []
-    for (tile, steps), (image, mean, std) in zip(going, _cleaned(views, network, orientations), strict=True):
+    for (tile, steps), view, (mean, std) in zip(going, views, _cleaned(views, network, orientations), strict=True):
+        mean, std = _with_fault(view, _fault_in(view, mean), mean, std, network, orientations)
+        image = view.image
         if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
             continue
         tile.found.append(Moved(mean * image.std, steps.courses))
@@ -127,29 +129,39 @@ def _one_more(
 
 
 class _View(NamedTuple):
-    """The image of a history, the rupture (y, x) in it over the error, if any, and what that leaves of the image."""
+    """The image of a history in a tile, beside other histories, what else moved taken out."""
 
+    tile: TileState
+    course: Tensor
+    beside: Tensor | None
+    others: Sequence[Moved]
     image: Image
-    rupture: Tensor | None
-    rest: Image
 
 
 def _view(tile: TileState, course: Tensor, beside: Tensor | None, others: Sequence[Moved]) -> _View:
-    image = image_of(tile.prepared, tile.levels, course, beside, others)
-    rupture = rupture_map(image.filter, pixels_of(tile, others))
-    if rupture is None:
-        return _View(image, None, image)
-    rest = image_of(tile.prepared, tile.levels, course, beside, [*others, Moved(rupture, course[:, None])])
-    return _View(image, rupture / image.std, rest)
+    return _View(tile, course, beside, others, image_of(tile.prepared, tile.levels, course, beside, others))
 
 
-def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> Iterator[tuple[Image, Tensor, Tensor]]:
-    """Images, their maps and the standard deviations of these, both (y, x) over the error."""
-    means, stds = oriented_prediction(network, [view.rest for view in views], orientations)
-    for view, mean, std in zip(views, means, stds, strict=True):
-        if view.rupture is not None:
-            mean, std = mean + view.rupture, torch.hypot(std, RUPTURE_ERROR * view.rupture)
-        yield view.image, mean, std
+def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Maps that the network makes of images, and their standard deviations, both (y, x) over the error."""
+    return zip(*oriented_prediction(network, [view.image for view in views], orientations), strict=True)
+
+
+def _fault_in(view: _View, mean: Tensor) -> Tensor | None:
+    """What a surface rupture in the image moved, (y, x), if it is one; see `rupture_map`."""
+    return rupture_map(view.image.filter, pixels_of(view.tile, view.others), mean * view.image.std)
+
+
+def _with_fault(
+    view: _View, fault: Tensor | None, mean: Tensor, std: Tensor, network: nn.Module, orientations: int
+) -> tuple[Tensor, Tensor]:
+    """Map and standard deviation with a fault taken out before the network, and put back."""
+    if fault is None:
+        return mean, std
+    rest = _view(view.tile, view.course, view.beside, [*view.others, Moved(fault, view.course[:, None])])
+    ((mean, std),) = _cleaned([rest], network, orientations)
+    moved = fault / view.image.std
+    return mean + moved, torch.hypot(std, FAULT_ERROR * moved)
 
 
 def _prune(tile: TileState) -> None:
@@ -171,12 +183,17 @@ def _prune(tile: TileState) -> None:
 
 def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
     """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
-    for _ in range(SWEEPS):
+    faults: list[Tensor | None] = [None] * len(tile.found)
+    for sweep in range(SWEEPS):
         for number, one in enumerate(tile.found):
             others = [other for other in tile.found if other is not one]
-            ((image, mean, std),) = _cleaned([_view(tile, one.course, None, others)], network, orientations)
-            tile.found[number] = replace(one, map=mean * image.std)
-            tile.stds[number], tile.images[number] = std, image
+            view = _view(tile, one.course, None, others)
+            ((mean, std),) = _cleaned([view], network, orientations)
+            if sweep == 0:
+                faults[number] = _fault_in(view, mean)
+            mean, std = _with_fault(view, faults[number], mean, std, network, orientations)
+            tile.found[number] = replace(one, map=mean * view.image.std)
+            tile.stds[number], tile.images[number] = std, view.image
 
 
 def _leave_out_empty(tile: TileState) -> None:

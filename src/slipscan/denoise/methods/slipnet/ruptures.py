@@ -1,9 +1,9 @@
 """Slip that breaks the surface: a displacement discontinuity along a line, in a few pixels beside it.
 
 The energy of a block (`search`) dilutes it: some dozens of pixels among a thousand modes of the finest scale. So
-matched filters look for it (`breaks`), whitened in space by the 2-D spectrum of single pixels, and in time as the
-finest band is: all directions on every other pixel, then, where one stands out, each pixel, more directions and sizes.
-Candidate histories span a space of few dimensions, so few fields need to be filtered.
+filters that are matched to it (`rupture_patterns`) look for it, whitened in space by the 2-D spectrum of single pixels,
+and in time as the finest band is: all directions on every other pixel, then, where one stands out, each pixel, more
+directions and sizes. Candidate histories span a space of few dimensions, so few fields need to be filtered.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of
-from slipscan.denoise.methods.slipnet.breaks import Break, breaks_near, matched, power_of, usual_breaks
 from slipscan.denoise.methods.slipnet.candidates import Candidates
+from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, matched, power_of, ruptures_near, usual_ruptures
 from slipscan.denoise.methods.slipnet.search import Found, random_signs, units_of
 from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.spectrum import MARGIN, mirrored, whitening_of, wide
@@ -62,13 +62,13 @@ class Hit(NamedTuple):
 
     size: float
     candidate: int
-    fault: Break
+    fault: Rupture
     kernel: Tensor
 
 
 @dataclass(frozen=True)
 class _Filters:
-    """Of fields of a shape: power of noise, filters of `usual_breaks`, noise at each stride, infinite at the border."""
+    """Of fields of a shape: power of noise, filters, noise at each stride (infinite at the border)."""
 
     shape: torch.Size
     power: Tensor
@@ -144,7 +144,7 @@ def clipped_amplitude(series: Tensor, unit: Tensor) -> Tensor:
 def _filters_of(changes: Tensor, of_noise: Sequence[Tensor]) -> _Filters:
     shape = changes.shape[1:]
     power = power_of(whitening_of(changes), shape)
-    usual = matched(usual_breaks(shape, changes.device), power, shape)
+    usual = matched(usual_ruptures(shape, changes.device), power, shape)
     variance = torch.stack([_variance(filters, changes, usual[::AXES]) for filters in of_noise]).mean(0)
     border = torch.ones_like(variance, dtype=torch.bool)
     border[EDGE // STRIDE : -(EDGE // STRIDE), EDGE // STRIDE : -(EDGE // STRIDE)] = False
@@ -171,7 +171,7 @@ def _closely(filters: Tensor, pixels: Tensor, seen: _Filters, candidate: int, di
     row, column = divmod(place, seen.std.shape[1])
     top, left = (max(0, STRIDE * (at - 1)) for at in (row, column))
     field = torch.tensordot(filters[candidate], pixels, 1)[None]
-    spectra, faults = breaks_near(seen.shape, direction, field.device)
+    spectra, faults = ruptures_near(seen.shape, direction, field.device)
     gains = matched(spectra, seen.power, seen.shape)
     near = _back(torch.fft.rfft2(mirrored(field)) * gains, seen.shape)
     near = near[:, top : STRIDE * (row + 2), left : STRIDE * (column + 2)].abs()

@@ -18,16 +18,16 @@ from slipscan.forward.okada import okada_surface
 
 DIRECTIONS: Final = 24
 LENGTH_PX, DEPTH_PX = 20.0, 5.0
-"""Of the breaks that are looked for first, in all places."""
+"""Of the ruptures that are looked for first, in all places."""
 FINER: Final = 2
 """So many times as many directions are looked at where one of those stands out,"""
 SIZES_PX: Final = ((12.0, 4.0), (20.0, 5.0), (36.0, 8.0))
 """and so many lengths and depths."""
 BROADEST_PX: Final = 32.0
-"""Longer waves hardly count: delay and distant sources are in them, and next to nothing of a break."""
+"""Longer waves hardly count: delay and distant sources are in them, and next to nothing of a rupture."""
 
 
-class Break(NamedTuple):
+class Rupture(NamedTuple):
     """A vertical fault that has slipped from the surface down; rows y run south, columns x east.
 
     Attributes
@@ -47,7 +47,7 @@ class Break(NamedTuple):
     depth_px: float
 
 
-def pattern_of(one: Break, y: Tensor, x: Tensor) -> Tensor:
+def pattern_of(one: Rupture, y: Tensor, x: Tensor) -> Tensor:
     """Displacement along strike at pixels, of the shape of `y` and `x`, for unit slip."""
     strike = math.radians(one.strike_deg)
     moved = okada_surface(
@@ -72,29 +72,29 @@ def matched(templates: Tensor, power: Tensor, shape: torch.Size) -> Tensor:
     return filters / torch.fft.irfft2(templates * filters, s=wide(shape))[:, :1, :1].sqrt()
 
 
-def usual_breaks(shape: torch.Size, device: torch.device) -> Tensor:
+def usual_ruptures(shape: torch.Size, device: torch.device) -> Tensor:
     """Those of one size in all directions, as `matched` takes them."""
     size = ((LENGTH_PX, DEPTH_PX),)
     return torch.cat([_spectra(wide(shape), FINER * number, size, device) for number in range(DIRECTIONS)])
 
 
-def breaks_near(shape: torch.Size, direction: int, device: torch.device) -> tuple[Tensor, list[Break]]:
-    """Breaks of all sizes near a direction of `usual_breaks`: spectra (n, ky, kx), and what they are at (0, 0)."""
+def ruptures_near(shape: torch.Size, direction: int, device: torch.device) -> tuple[Tensor, list[Rupture]]:
+    """Ruptures of all sizes near a direction of `usual_ruptures`: spectra (n, ky, kx), and what they are at (0, 0)."""
     directions = [(FINER * direction + offset) % (FINER * DIRECTIONS) for offset in range(1 - FINER, FINER)]
     spectra = torch.cat([_spectra(wide(shape), number, SIZES_PX, device) for number in directions])
     return spectra, [_at_origin(number, size) for number in directions for size in SIZES_PX]
 
 
-def _at_origin(number: int, size: tuple[float, float]) -> Break:
+def _at_origin(number: int, size: tuple[float, float]) -> Rupture:
     """Half a pixel off, so that no pixel lies on the fault."""
-    return Break(0.5, 0.5, 180 / (FINER * DIRECTIONS) * number, *size)
+    return Rupture(0.5, 0.5, 180 / (FINER * DIRECTIONS) * number, *size)
 
 
-@lru_cache(maxsize=8 * FINER * DIRECTIONS)
+@lru_cache(maxsize=200)
 def _spectra(
     shape: tuple[int, int], number: int, sizes: tuple[tuple[float, float], ...], device: torch.device
 ) -> Tensor:
-    """Transforms (size, ky, kx) of breaks in one direction, about the first pixel."""
+    """Transforms (size, ky, kx) of ruptures in one direction, about the first pixel."""
     # Kept for all that comes, training too, so no tensor of inference mode.
     with torch.inference_mode(False), torch.device("cpu"):
         y, x = torch.meshgrid(*(torch.fft.fftfreq(n, 1 / n) for n in shape), indexing="ij")
@@ -104,6 +104,6 @@ def _spectra(
 def grid_of(shape: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
     """Rows and columns (y, x) of the pixels of a mirrored field of a shape; its own first pixel is (0, 0)."""
     down, across = ((full - side) // 2 for full, side in zip(wide(shape), shape, strict=True))
-    y = torch.arange(wide(shape)[0], dtype=torch.float32, device=device) - down
-    x = torch.arange(wide(shape)[1], dtype=torch.float32, device=device) - across
-    return torch.meshgrid(y, x, indexing="ij")
+    rows, columns = (torch.arange(side, dtype=torch.float32, device=device) for side in wide(shape))
+    y, x = torch.meshgrid(rows - down, columns - across, indexing="ij")
+    return y, x
