@@ -20,10 +20,9 @@ import scenes
 import torch
 
 from slipbench.scenes import Scene
-from slipscan.denoise.methods.slipnet.image import image_of
+from slipscan.denoise.methods.slipnet.events import map_of
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
-from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import padded, prepare
 from slipscan.denoise.methods.slipnet.steps import begun
 from slipscan.denoise.registry import build
@@ -84,15 +83,14 @@ def transient_of(scene: Scene, method: Denoiser) -> np.ndarray:
 
 
 def told_history(scene: Scene, method: SlipNetDenoiser) -> np.ndarray:
-    """What the network makes of the scene's true history, (time, y, x) m."""
+    """What is made of the scene's true history, (time, y, x) m."""
     seen = scene.observation(False)
     course = (scene.course - scene.course[0]) / (scene.course[-1] - scene.course[0])
     with torch.inference_mode():
         tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m, seen.noise), MULTIPLE)
         state = begun(tile, bool(method.network.whitened))
-        image = image_of(tile, state.levels, torch.from_numpy(course.astype(np.float32)))
-        mean, _ = oriented_prediction(method.network, [image], 1)
-        found = (mean[0] * image.std * tile.unit_m).numpy()[: seen.shape[0], : seen.shape[1]]
+        mapped = map_of(state, torch.from_numpy(course.astype(np.float32)), method.network)
+        found = (mapped * tile.unit_m).numpy()[: seen.shape[0], : seen.shape[1]]
     return (course - course.mean())[:, None, None] * found
 
 

@@ -83,7 +83,7 @@ def tile_events(
     sigma
         calibration of its standard deviation; None: as it says
     orientations
-        that its answer is averaged over: with all eight it turns with the scene, exactly but for rounding
+        that its answer is averaged over: with all eight it turns with the scene, but not what it is given of ruptures
     gate
         times the score of noise that a history must reach
     most_events
@@ -162,6 +162,13 @@ def _with_fault(
     ((mean, std),) = _cleaned([rest], network, orientations)
     moved = fault / view.image.std
     return mean + moved, torch.hypot(std, FAULT_ERROR * moved)
+
+
+def map_of(tile: TileState, course: Tensor, network: nn.Module) -> Tensor:
+    """Map (y, x) of a history (time,) that is known, as if it were found; units."""
+    view = _view(tile, course, None, ())
+    ((mean, std),) = _cleaned([view], network, 1)
+    return _with_fault(view, _fault_in(view, mean), mean, std, network, 1)[0] * view.image.std
 
 
 def _prune(tile: TileState) -> None:

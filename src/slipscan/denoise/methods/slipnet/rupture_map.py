@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from slipscan.denoise.methods.slipnet.bands import change_of
-from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, grid_of, pattern_of, power_of
+from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, grid_of, pattern_of
 from slipscan.denoise.methods.slipnet.ruptures import strongest_rupture
 from slipscan.denoise.methods.slipnet.search import random_signs
-from slipscan.fit.spectrum import MARGIN, mirrored, whitening_of, wide
+from slipscan.fit.spectrum import MARGIN, mirrored, wide
 
 SIGNS: Final = 4
 """Times that the signs of epochs are changed to see what noise gives."""
@@ -50,9 +49,8 @@ def rupture_map(own: Tensor, pixels: Tensor, otherwise: Tensor) -> Tensor | None
     found = strongest_rupture(own[None], [(own * sign)[None] for sign in signs], pixels)
     if found is None:
         return None
-    image = torch.tensordot(own, pixels, 1)
-    fit = _Fit(image, power_of(whitening_of(change_of(pixels)), image.shape))
     start = found[0]
+    fit = _Fit(torch.tensordot(own, pixels, 1), start.power)
     pattern = pattern_of(start.fault, *fit.grid)
     common, energy = fit.projection(pattern)
     scale = start.size**2 * energy / common**2

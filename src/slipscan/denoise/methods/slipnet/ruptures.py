@@ -58,12 +58,15 @@ class Hit(NamedTuple):
         where it is
     kernel
         (y, x) whose sum with a mirrored field is that amplitude
+    power
+        (ky, kx) of the noise
     """
 
     size: float
     candidate: int
     fault: Rupture
     kernel: Tensor
+    power: Tensor
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def _closely(filters: Tensor, pixels: Tensor, seen: _Filters, candidate: int, di
         candidate,
         fault._replace(y=fault.y + y, x=fault.x + x),
         torch.roll(kernel, (y + MARGIN, x + MARGIN), (0, 1)),
+        seen.power,
     )
 
 
