@@ -83,7 +83,7 @@ def tile_events(
     sigma
         calibration of its standard deviation; None: as it says
     orientations
-        that its answer is averaged over: with all eight it turns with the scene, but not what it is given of ruptures
+        that its answer is averaged over: with all eight it turns with the scene; faults of ruptures need not
     gate
         times the score of noise that a history must reach
     most_events
