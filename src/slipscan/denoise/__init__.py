@@ -4,6 +4,6 @@ import sys
 
 import slipscan
 
-VERSION = 14
+VERSION = 15
 """Raised when results change (`slipscan.versions`)."""
 sys.modules[__name__].__class__ = slipscan.Stage

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -30,6 +32,11 @@ MIN_PLACE: Final = 0.7
 """A place is not believed to be quieter than that."""
 MIN_USED: Final = 0.5
 """Share of valid pixels of a coarse pixel that counts, and of counting pixels of a block."""
+COMBINATIONS, APART_EPOCHS = 48, 3
+"""Sums of epochs with random signs that say how the energy of noise varies, each of every third epoch: what epochs that
+are closer differ by from those beside them is correlated."""
+UNEVEN: Final = 0.4
+"""Variance over space of the power of an epoch's noise, over its square."""
 TINY: Final = 1e-30
 
 
@@ -47,6 +54,8 @@ class BandSeries:
         (band, y, x) noise of a cell over that of most cells
     whiteners
         (band, time, time) what makes the noise of each white in time
+    modes
+        (block, band) independent values that its noise has in a whole block of each of BLOCKS, as its energy varies
     share
         (y, x) of a cell's coarse pixels that have data
     design
@@ -58,6 +67,7 @@ class BandSeries:
     change_std: Tensor
     place: Tensor
     whiteners: Tensor
+    modes: Tensor
     share: Tensor
     design: Tensor
 
@@ -102,6 +112,7 @@ def in_bands(isotropic: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) 
         change_std=torch.stack(stds),
         place=torch.stack(places),
         whiteners=torch.stack(whiteners),
+        modes=_modes(changes, stds, torch.stack(places), share),
         share=share,
         design=prepared.design,
     )
@@ -144,6 +155,67 @@ def _change(series: Tensor, seen: Tensor, cells: int) -> tuple[Tensor, Tensor, T
     epoch, cell = torch.nonzero(size > MOST_CHANGE * usual, as_tuple=True)
     by_cell[epoch, cell] *= (MOST_CHANGE * usual[cell] / size[epoch, cell])[:, None]
     return change, std, (usual / usual[usual > 0].median()).clamp(min=MIN_PLACE)
+
+
+def random_signs(number: int, epochs: int) -> Tensor:
+    """(number, time) of 1 and -1, the same whenever they are drawn."""
+    drawn = np.random.default_rng(0).choice([-1.0, 1.0], size=(number, epochs))
+    return torch.from_numpy(drawn.astype(np.float32))
+
+
+def cell_energy(amplitudes: Tensor, share: Tensor) -> Tensor:
+    """Mean squares (n, y, x) over the cells of amplitudes (n, pixel)."""
+    pixels = amplitudes.shape[1] // share.numel()
+    squares = torch.linalg.vector_norm(amplitudes.reshape(len(amplitudes), -1, pixels), dim=-1).square()
+    return (squares / pixels).reshape(-1, *share.shape)
+
+
+def in_blocks(energy: Tensor, share: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Energy of cells (band, n, y, x) in ever larger blocks, half over one another.
+
+    Yields
+    ------
+    number
+        in BLOCKS
+    covered
+        (by, bx) share of a block that has data
+    mean
+        (band, n, by, bx) energy of where there is data
+    """
+    side = CELL
+    for number, block in enumerate(BLOCKS):
+        size = block // side
+        if size > min(share.shape) and number:
+            return
+        size = min(size, *share.shape)
+        stride = max(1, size // 2)
+        covered = avg_pool2d(share[None], size, stride)[0]
+        yield number, covered, avg_pool2d(energy, size, stride) / covered.clamp(min=MIN_USED)
+        if min(share.shape) > 1 and number:
+            energy, share, side = avg_pool2d(energy, 2), avg_pool2d(share[None], 2)[0], 2 * side
+
+
+def _modes(changes: list[Tensor], stds: list[Tensor], place: Tensor, share: Tensor) -> Tensor:
+    """Independent values of noise in blocks (block, band): as many as white noise has, or fewer.
+
+    In streaks, or where its power falls steeply within a band, few waves hold most of it. The energy of n independent
+    values varies by 2 / n of its square; that of a sum of few epochs also by how uneven they are.
+    """
+    signs = random_signs(COMBINATIONS, len(changes[0])).to(share.device)
+    number = torch.arange(COMBINATIONS, device=share.device)[:, None]
+    chosen = torch.arange(len(changes[0]), device=share.device) % APART_EPOCHS == number % APART_EPOCHS
+    signs = signs * chosen / chosen.sum(1, keepdim=True).clamp(min=1).sqrt()
+    energy = torch.stack([
+        cell_energy((signs / std) @ change, share) for change, std in zip(changes, stds, strict=True)
+    ]) / place.square()[:, None]  # fmt: skip
+    out = torch.stack([block_modes(block) for block in BLOCKS]).to(share.device)
+    for block, covered, mean in in_blocks(energy, share):
+        seen = mean[:, :, covered > MIN_USED].flatten(1)
+        if seen.shape[1]:
+            spread = seen.var(1) / seen.mean(1).square().clamp(min=TINY)
+            spread = spread / 2 - UNEVEN * APART_EPOCHS / len(changes[0])
+            out[block] = torch.minimum(out[block], 1 / spread.clamp(min=TINY))
+    return out
 
 
 def _own_share(variance: Tensor) -> Tensor:

@@ -23,10 +23,10 @@ LEAST_RAMPS: Final = 60
 STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
 MOST_STEPS: Final = 48
-"""Times of which two are those of `double_steps`."""
+"""Times of which two are those of `pairs`."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
-SHORT_D: Final = (0.0, 12.0, 24.0, 40.0)
+SHORT_D: Final = (0.0, 12.0, 24.0, 36.0)
 """Between a candidate and the next: shares of the spacing, and of the duration; durations beside that of a step."""
 
 
@@ -40,7 +40,7 @@ class Candidates:
         (time, candidate) from 0 at the first to 1 at the last epoch
     middle_d, duration_d
         (candidate,) days, of a ramp; of a relaxation, its start and minus the time in which it falls to 1/e; of
-        double steps, the first step and how much later the second is; NaN of any other
+        pairs, the middle of the first and how much later that of the second is; NaN of any other
     """
 
     columns: Tensor
@@ -58,40 +58,53 @@ def candidates(days: Tensor) -> Candidates:
     return _joined(parts)
 
 
-def near(days: Tensor, tried: Candidates, number: int) -> Candidates:
-    """Histories of its kind between a candidate and its neighbours."""
+def near(days: Tensor, tried: Candidates, number: int, step: float = 1.0) -> Candidates:
+    """Histories of its kind between a candidate and its neighbours; a smaller `step` looks closer."""
     middle, length = tried.middle_d[number], float(tried.duration_d[number])
+    factors = [factor**step for factor in FINER_DURATIONS]
     if length < 0:
         between = middles(days)
-        starts = between[(between - middle).abs() <= -length / STARTS_A_RELAXATION]
-        return _joined([_relaxations(days, starts, -factor * length) for factor in FINER_DURATIONS])
-    shift = torch.tensor(FINER_MIDDLES, device=days.device) * _spacing(days, length)
-    lengths = [factor * length for factor in FINER_DURATIONS] if length else SHORT_D
+        starts = between[(between - middle).abs() <= -step * length / STARTS_A_RELAXATION]
+        return _joined([_relaxations(days, starts, -factor * length) for factor in factors])
+    shift = step * torch.tensor(FINER_MIDDLES, device=days.device) * _spacing(days, length)
+    shortest = step * DURATIONS_D[1]
+    lengths = [factor * max(length, shortest) for factor in factors]
+    # A ramp may have been nearer to an event than the steps before and after it.
+    lengths = [*(step * own for own in SHORT_D), *lengths] if length <= shortest else lengths
     return _joined([_ramps(days, middle + shift, own) for own in lengths])
 
 
-def double_steps(days: Tensor) -> Candidates:
-    """Two steps of one size, at any two of some times."""
+def pairs(days: Tensor, apart_d: float = 0.0) -> Candidates:
+    """Two steps of one size, at any two of some times that are at least so far apart."""
     between = middles(days, MOST_STEPS)
     first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
-    return _double_steps(days, between[first], between[second])
+    first_d, second_d = between[first], between[second]
+    chosen = second_d - first_d >= apart_d
+    return _pairs(days, first_d[chosen], second_d[chosen], 0.0)
 
 
-def double_steps_near(days: Tensor, tried: Candidates, number: int) -> Candidates:
-    """Two steps between those of a candidate of `double_steps` and its neighbours."""
+def pairs_near(days: Tensor, tried: Candidates, number: int, each_d: float) -> Candidates:
+    """Two ramps of so many days between the times of a candidate of `pairs` and of its neighbours.
+
+    There is as much time between them: two that run into one another are one event of another shape.
+    """
     shift = torch.tensor(FINER_MIDDLES, device=days.device) * float(days[-1] - days[0]) / MOST_STEPS
     first, second = (at + shift for at in (tried.middle_d[number], tried.middle_d[number] + tried.duration_d[number]))
-    return _double_steps(days, *(part.flatten() for part in torch.meshgrid(first, second, indexing="ij")))
+    first_d, second_d = (part.flatten() for part in torch.meshgrid(first, second, indexing="ij"))
+    between = middles(days)
+    inside = (first_d >= between[0]) & (second_d <= between[-1])
+    chosen = inside & (second_d - first_d >= 2 * each_d)
+    return _pairs(days, first_d[chosen], second_d[chosen], each_d)
 
 
-def steps_of(days: Tensor, tried: Candidates, number: int) -> Tensor:
-    """The two steps (time, 2) of a candidate of `double_steps`."""
+def pair_of(days: Tensor, tried: Candidates, number: int, each_d: float) -> Tensor:
+    """The two courses (time, 2) of a candidate of `pairs`, or of `pairs_near`."""
     first = tried.middle_d[number]
-    return ramps(days, torch.stack([first, first + tried.duration_d[number]]), 0.0)
+    return ramps(days, torch.stack([first, first + tried.duration_d[number]]), each_d)
 
 
-def _double_steps(days: Tensor, first_d: Tensor, second_d: Tensor) -> Candidates:
-    one, other = (ramps(days, at, 0.0) for at in (first_d, second_d))
+def _pairs(days: Tensor, first_d: Tensor, second_d: Tensor, each_d: float) -> Candidates:
+    one, other = (ramps(days, at, each_d) for at in (first_d, second_d))
     return Candidates(((one + other) / 2).clamp(0, 1), first_d, second_d - first_d)
 
 

@@ -33,10 +33,12 @@ from slipscan.denoise.sigma import SigmaCalibration
 MOST_EVENTS: Final = 12
 """In a tile."""
 GATE: Final = 1.25
-"""Times what noise scores (median) that a history must score. Noise alone does in one tile of some twenty; its maps are
-nearly empty."""
+"""Times what noise scores (`search.RARE`) that a history must score."""
 MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
+ENERGY: Final = 2.0
+"""Times its score: so much energy a history has at most. Streaks that the network took for a map have more in common
+with the data, but the score tells directions apart."""
 FAULT_ERROR: Final = 0.3
 """Standard deviation of the displacement of a fault that is fitted, over its size."""
 SWEEPS: Final = 3
@@ -122,7 +124,7 @@ def _one_more(
         tile.found.append(Moved(mean * image.std, steps.courses))
         tile.stds.append(std)
         tile.images.append(image)
-        tile.ruptures.append(steps.rupture)
+        tile.scores.append(steps.score)
         if len(tile.found) < most_events:
             left.append(tile)
     return left
@@ -176,15 +178,14 @@ def _prune(tile: TileState) -> None:
     bands = in_bands_of(tile)
     while len(tile.found) > 1:
         scores = []
-        for one, rupture in zip(tile.found, tile.ruptures, strict=True):
+        for one, alone in zip(tile.found, tile.scores, strict=True):
             others = beside_of(tile, [other for other in tile.found if other is not one])
             best = search(bands, only(one.course), others, apart=0.0)
-            # A surface rupture has little energy.
-            scores.append(math.inf if rupture else 0.0 if best is None else best.score)
+            scores.append(alone if math.isinf(alone) else 0.0 if best is None else best.score)
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        for part in (tile.found, tile.stds, tile.images, tile.ruptures):
+        for part in (tile.found, tile.stds, tile.images, tile.scores):
             del part[weakest]
 
 
@@ -205,9 +206,9 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 
 def _leave_out_empty(tile: TileState) -> None:
     """Leave out what the maps of the others have taken the evidence of."""
-    parts = list(zip(tile.found, tile.stds, tile.images, tile.ruptures, strict=True))
+    parts = list(zip(tile.found, tile.stds, tile.images, tile.scores, strict=True))
     kept = [part for part in parts if float(_evidence(tile, part[2], part[0].map / part[2].std).sum()) >= MIN_EVIDENCE]
-    tile.found, tile.stds, tile.images, tile.ruptures = (
+    tile.found, tile.stds, tile.images, tile.scores = (
         [part[0] for part in kept], [part[1] for part in kept], [part[2] for part in kept], [part[3] for part in kept],
     )  # fmt: skip
 
@@ -229,7 +230,9 @@ def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape:
     inside = slice(shape[0]), slice(shape[1])
     std = std if sigma is None else sigma.apply(mean, std)
     blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
-    evidence = smoothed_blocks(_evidence(tile, image, mean)[None])[0][: blocks[0], : blocks[1]]
+    evidence = _evidence(tile, image, mean)
+    evidence = evidence * min(1.0, ENERGY * tile.scores[number] / max(float(evidence.sum()), MIN_EVIDENCE))
+    evidence = smoothed_blocks(evidence[None])[0][: blocks[0], : blocks[1]]
     unit = tile.prepared.unit_m / one.steps.shape[1]
     return [
         TileEvent(

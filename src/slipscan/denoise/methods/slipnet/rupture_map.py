@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from slipscan.denoise.methods.slipnet.bands import random_signs
 from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, grid_of, pattern_of
 from slipscan.denoise.methods.slipnet.ruptures import strongest_rupture
-from slipscan.denoise.methods.slipnet.search import random_signs
 from slipscan.fit.spectrum import MARGIN, mirrored, wide
 
 SIGNS: Final = 4
@@ -45,7 +45,7 @@ def rupture_map(own: Tensor, pixels: Tensor, otherwise: Tensor) -> Tensor | None
         (y, x) map without a fault: a rupture that explains less than LEAST_SHARE of what this does is none, but the
         steepest part of something else
     """
-    signs = random_signs(len(own))[:SIGNS].to(own.device)
+    signs = random_signs(SIGNS, len(own)).to(own.device)
     found = strongest_rupture(own[None], [(own * sign)[None] for sign in signs], pixels)
     if found is None:
         return None

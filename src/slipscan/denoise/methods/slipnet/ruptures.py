@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of
+from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of, random_signs
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, matched, power_of, ruptures_near, usual_ruptures
-from slipscan.denoise.methods.slipnet.search import Found, random_signs, units_of
+from slipscan.denoise.methods.slipnet.search import Found, units_of
 from slipscan.fit.scatter import MAD_TO_STD
 from slipscan.fit.spectrum import MARGIN, mirrored, whitening_of, wide
 
@@ -96,7 +96,7 @@ def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside
     if not len(numbers):
         return None
     units, whitener = units[0, numbers], bands.whiteners[0]
-    signs = random_signs(units.shape[1])[:SIGNS].to(units.device)
+    signs = random_signs(SIGNS, units.shape[1]).to(units.device)
     of_noise = [units[::EVERY] * (sign / bands.change_std[0]) for sign in signs]
     found = strongest_rupture(units @ whitener, of_noise, pixels)
     if found is None:

@@ -15,22 +15,29 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
-from slipscan.denoise.methods.slipnet.bands import BLOCKS, CELL, MIN_USED, TINY, BandSeries, block_modes
+from slipscan.denoise.methods.slipnet.bands import (
+    MIN_USED,
+    TINY,
+    UNEVEN,
+    BandSeries,
+    cell_energy,
+    in_blocks,
+    random_signs,
+)
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.fit.ramps import without
 
 SIGNS, FEW_SIGNS = 8, 2
 """Times that the signs of epochs are changed to see what noise scores, where it matters, and else."""
+RARE: Final = 6 / 7
+"""Share of the changes of signs after which noise scores less: all but the second largest of eight."""
 EVERY: Final = 2
 """One candidate in so many says what noise scores: those beside one another are alike."""
 DOUBT: Final = 1.5
 """Where a score is within this factor of the gate it matters."""
 FAIR_SHARE: Final = 0.005
 """Of the information of the best candidate: histories with less look like the background."""
-UNEVEN: Final = 0.4
-"""Variance over space of the power of an epoch's noise, over its square."""
 APART: Final = 0.005
 """See `search`: histories that are alike leave less of one another."""
 
@@ -46,7 +53,7 @@ class Found:
     score
         log likelihood ratio of its energy, where there is most of it, against noise
     noise
-        best score of noise, median over changes of signs
+        best score of noise, which it stays below after RARE of the changes of signs
     """
 
     number: int
@@ -57,7 +64,7 @@ class Found:
 def search(
     bands: BandSeries, tried: Candidates, beside: Tensor, gate: float = 0.0, apart: float = APART
 ) -> Found | None:
-    """The candidate of the best score; None where none is told from the background, or the score is below the gate.
+    """The candidate of the best score; None where none is told from the background, or its score is below the gate.
 
     Parameters
     ----------
@@ -68,10 +75,12 @@ def search(
     beside
         (time, event) histories that were found before
     gate
-        times the score of noise (median) that is asked for
+        times the score of noise that is asked for
     apart
         share of a history's energy beside the background that the found histories must leave of it
     """
+    if not len(tried.middle_d):
+        return None
     units, epochs, usable = units_of(bands, tried, beside, apart)
     if not usable.any():
         return None
@@ -82,7 +91,7 @@ def search(
     ]
     scores = _scores(amplitudes, bands, epochs)
     best = int(scores.argmax())
-    signs = random_signs(units.shape[2]).to(units.device)
+    signs = random_signs(SIGNS, units.shape[2]).to(units.device)
     of_noise: list[float] = []
     while len(of_noise) < SIGNS:
         for sign in signs[len(of_noise) : SIGNS if of_noise else FEW_SIGNS]:
@@ -90,23 +99,11 @@ def search(
             filters = units[:, some] * (sign / bands.change_std[:, None])
             amplitudes = [own @ change for own, change in zip(filters, bands.changes, strict=True)]
             of_noise.append(float(_scores(amplitudes, bands, epochs[:, some]).max()))
-        found = Found(int(numbers[best]), float(scores[best]), float(np.median(of_noise)))
+        found = Found(int(numbers[best]), float(scores[best]), float(np.quantile(of_noise, RARE)))
         # A few changes of signs are enough where there is no doubt.
         if not gate * found.noise / DOUBT < found.score < gate * found.noise * DOUBT:
             break
     return found if found.score >= gate * found.noise else None
-
-
-def _energy(amplitudes: Tensor, share: Tensor) -> Tensor:
-    """Mean squares (n, y, x) over the cells of amplitudes (n, pixel)."""
-    pixels = amplitudes.shape[1] // share.numel()
-    squares = torch.linalg.vector_norm(amplitudes.reshape(len(amplitudes), -1, pixels), dim=-1).square()
-    return (squares / pixels).reshape(-1, *share.shape)
-
-
-def random_signs(epochs: int) -> Tensor:
-    """(SIGNS, time) of 1 and -1, the same whenever they are drawn."""
-    return torch.from_numpy(np.random.default_rng(0).choice([-1.0, 1.0], size=(SIGNS, epochs)).astype(np.float32))
 
 
 def units_of(bands: BandSeries, tried: Candidates, beside: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,11 +135,11 @@ def units_of(bands: BandSeries, tried: Candidates, beside: Tensor, least: float)
 
 def _scores(amplitudes: list[Tensor], bands: BandSeries, epochs: Tensor) -> Tensor:
     """`score` of amplitudes (candidate, pixel) in bands."""
-    energies = torch.stack([_energy(amplitude, bands.share) for amplitude in amplitudes])
+    energies = torch.stack([cell_energy(amplitude, bands.share) for amplitude in amplitudes])
     return score(energies, bands, epochs)
 
 
-def score(energy: Tensor, bands: BandSeries, epochs: Tensor, histories: int = 1) -> Tensor:
+def score(energy: Tensor, bands: BandSeries, epochs: Tensor) -> Tensor:
     """Best log likelihood ratio of any block (candidate,) of energies (band, candidate, y, x) of cells over noise.
 
     Of the energy of n independent Gaussian values, rho times what noise gives, it is n / 2 (rho - 1 - ln rho). Noise
@@ -156,25 +153,13 @@ def score(energy: Tensor, bands: BandSeries, epochs: Tensor, histories: int = 1)
         what it was taken of
     epochs
         (band, candidate)
-    histories
-        of which it is the energy together
     """
-    share = bands.share
-    energy = energy / (histories * bands.place.square()[:, None])
+    energy = energy / bands.place.square()[:, None]
     best = energy.new_zeros(energy.shape[1])
-    side = CELL
-    for block in BLOCKS:
-        size = block // side
-        if size > min(share.shape) and block > BLOCKS[0]:
-            break
-        size = min(size, *share.shape)
-        stride = max(1, size // 2)
-        covered = avg_pool2d(share[None], size, stride)[0]
-        ratio = (avg_pool2d(energy, size, stride) / covered.clamp(min=MIN_USED)).clamp(min=1.0)
-        modes = block_modes(block).to(energy.device)[:, None, None, None] * covered
-        modes = histories * modes / (1 + UNEVEN * modes / epochs[:, :, None, None])
+    for block, covered, mean in in_blocks(energy, bands.share):
+        ratio = mean.clamp(min=1.0)
+        modes = bands.modes[block][:, None, None, None] * covered
+        modes = modes / (1 + UNEVEN * modes / epochs[:, :, None, None])
         found = (0.5 * modes * (ratio - 1 - ratio.log())).sum(0)
         best = torch.maximum(best, torch.where(covered > MIN_USED, found, 0.0).flatten(1).amax(1))
-        if min(share.shape) > 1 and block > BLOCKS[0]:
-            energy, share, side = avg_pool2d(energy, 2), avg_pool2d(share[None], 2)[0], 2 * side
     return best

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import torch
@@ -14,23 +16,27 @@ from slipscan.denoise.methods.slipnet.bands import BandSeries, change_of, in_ban
 from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
-    double_steps,
-    double_steps_near,
     near,
-    steps_of,
+    pair_of,
+    pairs,
+    pairs_near,
 )
 from slipscan.denoise.methods.slipnet.image import Image, Moved, left_of, levels_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared
 from slipscan.denoise.methods.slipnet.ruptures import search_ruptures
 from slipscan.denoise.methods.slipnet.scales import Levels
-from slipscan.denoise.methods.slipnet.search import APART, search
+from slipscan.denoise.methods.slipnet.search import APART, Found, search
 from slipscan.fit.spectrum import Whitening, no_whitening, whitening_of
 
-SLOW_D: Final = 200.0
+CLOSER: Final = (1.0, 0.5)
+"""Steps of `candidates.near` in which the best history is refined."""
 PAIR: Final = 1.02
 MARGIN: Final = 10.0
-"""Instead of a history that is as slow, or a relaxation, two steps are taken if they explain more by this factor and by
-this much more."""
+"""Two events of one size are taken instead of one if they explain more by this factor and by this much more."""
+SLOW_D: Final = 200.0
+"""They may be closer than that only where the one would be as slow, or a relaxation."""
+EACH_D: Final = (0.0, 30.0, 60.0, 90.0)
+"""Days that each of them takes."""
 USED_SHARE: Final = 0.5
 """Of the epochs and pixels of a coarse pixel that have data: with less it tells no history."""
 
@@ -55,8 +61,8 @@ class TileState:
         score that a history must reach
     found, stds, images
         what happened, strongest first; std (y, x) over the image's error, and what the map was made of
-    ruptures
-        whether each was found as a surface rupture, not by its energy
+    scores
+        log likelihood ratio of each history's energy; infinite of one that a surface rupture tells: it has little
     """
 
     prepared: Prepared
@@ -71,7 +77,7 @@ class TileState:
     found: list[Moved]
     stds: list[Tensor]
     images: list[Image]
-    ruptures: list[bool]
+    scores: list[float]
 
 
 def begun(tile: Prepared, whitened: bool) -> TileState:
@@ -115,10 +121,10 @@ def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
 
 
 class Steps(NamedTuple):
-    """A history, as the courses (time, step) that it is the mean of, and whether a surface rupture tells it."""
+    """A history, as the courses (time, step) that it is the mean of, and its score (see `TileState.scores`)."""
 
     courses: Tensor
-    rupture: bool = False
+    score: float
 
 
 def next_steps(tile: TileState, gate: float) -> Steps | None:
@@ -129,30 +135,37 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
     best = search(bands, tile.tried, beside, gate)
     if best is None:
         course = _course_of_rupture(tile, bands, beside)
-        return None if course is None else Steps(course, True)
+        return None if course is None else Steps(course, math.inf)
     tile.least = gate * best.noise
-    finer = near(tile.prepared.days, tile.tried, best.number)
-    better = search(bands, finer, beside)
-    if better is None:
-        return Steps(tile.tried.columns[:, [best.number]])
-    duration_d = float(finer.duration_d[better.number])
-    if duration_d >= SLOW_D or duration_d < 0:
-        two = _best_double_step(tile, bands, beside)
-        if two is not None and two[0] > PAIR * better.score + MARGIN:
-            return Steps(two[1])
-    return Steps(finer.columns[:, [better.number]])
+    tried, best = _refined(tile, best, partial(search, bands, beside=beside))
+    duration_d = float(tried.duration_d[best.number])
+    slow = duration_d >= SLOW_D or duration_d < 0
+    two = _best_pair(tile, bands, beside, 0.0 if slow else SLOW_D)
+    if two is not None and two.score > PAIR * best.score + MARGIN:
+        return two
+    return Steps(tried.columns[:, [best.number]], best.score)
 
 
 def _course_of_rupture(tile: TileState, bands: BandSeries, beside: Tensor) -> Tensor | None:
     """Course (time, 1) of the strongest surface rupture that rises above noise."""
-    pixels = pixels_of(tile, tile.found)
-    best = search_ruptures(pixels, bands, tile.tried, beside, APART)
+    look = partial(search_ruptures, pixels_of(tile, tile.found), bands, beside=beside, apart=APART)
+    best = look(tile.tried)
     if best is None:
         return None
-    finer = near(tile.prepared.days, tile.tried, best.number)
-    better = search_ruptures(pixels, bands, finer, beside, APART)
-    tried, number = (tile.tried, best.number) if better is None else (finer, better.number)
-    return tried.columns[:, [number]]
+    tried, best = _refined(tile, best, look)
+    return tried.columns[:, [best.number]]
+
+
+def _refined(tile: TileState, best: Found, look: Callable[[Candidates], Found | None]) -> tuple[Candidates, Found]:
+    """The best history between that of a search and those beside it, looked for closer and closer."""
+    tried = tile.tried
+    for step in CLOSER:
+        finer = near(tile.prepared.days, tried, best.number, step)
+        better = look(finer)
+        if better is None:
+            break
+        tried, best = finer, better
+    return tried, best
 
 
 def pixels_of(tile: TileState, found: Sequence[Moved] = ()) -> Tensor:
@@ -164,18 +177,23 @@ def pixels_of(tile: TileState, found: Sequence[Moved] = ()) -> Tensor:
     return pixels
 
 
-def _best_double_step(tile: TileState, bands: BandSeries, beside: Tensor) -> tuple[float, Tensor] | None:
-    """Score and courses (time, 2) of the two steps of one size that explain most."""
+def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: float) -> Steps | None:
+    """The two events of one size, at least so far apart, that explain most.
+
+    Beside rate and season two steps a year apart look like one of the other sign in the year before or after.
+    """
     days = tile.prepared.days
-    tried = double_steps(days)
+    tried = pairs(days, apart_d)
     best = search(bands, tried, beside)
     if best is None:
         return None
-    finer = double_steps_near(days, tried, best.number)
-    better = search(bands, finer, beside)
-    if better is None or better.score < best.score:
-        return best.score, steps_of(days, tried, best.number)
-    return better.score, steps_of(days, finer, better.number)
+    found = [Steps(pair_of(days, tried, best.number, 0.0), best.score)]
+    for each_d in EACH_D:
+        finer = pairs_near(days, tried, best.number, each_d)
+        better = search(bands, finer, beside)
+        if better is not None:
+            found.append(Steps(pair_of(days, finer, better.number, each_d), better.score))
+    return max(found, key=lambda steps: steps.score)
 
 
 def best_course(tile: TileState) -> Tensor:
