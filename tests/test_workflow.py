@@ -132,8 +132,12 @@ RAISED = ("VERSION = ", "VERSION = 1000 + ")
         ),
         # A stage whose results changed, and says so: it, and what follows from it.
         ({"source/__init__.py": RAISED}, AFTER_SOURCE),
-        ({"detect/__init__.py": RAISED}, {"calibrate", "detect", "completeness"} | AFTER_SOURCE),
-        ({"report/__init__.py": RAISED}, {"report"}),
+        pytest.param(
+            {"detect/__init__.py": RAISED},
+            {"calibrate", "detect", "completeness"} | AFTER_SOURCE,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"report/__init__.py": RAISED}, {"report"}, marks=pytest.mark.slow),
     ],
 )
 def test_edits_of_the_code(
@@ -196,7 +200,13 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("name", FAILURES)
+QUICK = ("unreadable", "no valid pixel")
+"""Bad when it is fetched, and when it is inverted; the others take the same two ways."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAILURES]
+)
 def test_bad_data_ends_in_one_sentence_in_the_log_and_on_the_screen(name: str, tmp_path: Path) -> None:
     spoil, scene, changes, coherence, word = FAILURES[name]
     insar_scene.write_gamma(tmp_path / "data", scene, coherence)

@@ -210,9 +210,10 @@ def _modes(changes: list[Tensor], stds: list[Tensor], place: Tensor, share: Tens
     ]) / place.square()[:, None]  # fmt: skip
     out = torch.stack([block_modes(block) for block in BLOCKS]).to(share.device)
     for block, covered, mean in in_blocks(energy, share):
-        seen = mean[:, :, covered > MIN_USED].flatten(1)
-        if seen.shape[1]:
-            spread = seen.var(1) / seen.mean(1).square().clamp(min=TINY)
+        seen = mean[:, :, covered > MIN_USED]
+        if seen.shape[2]:
+            # Within each block: that places differ is no chance.
+            spread = (seen.var(1) / seen.mean(1).square().clamp(min=TINY)).mean(1)
             spread = spread / 2 - UNEVEN * APART_EPOCHS / len(changes[0])
             out[block] = torch.minimum(out[block], 1 / spread.clamp(min=TINY))
     return out

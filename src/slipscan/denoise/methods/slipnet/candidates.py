@@ -67,10 +67,9 @@ def near(days: Tensor, tried: Candidates, number: int, step: float = 1.0) -> Can
         starts = between[(between - middle).abs() <= -step * length / STARTS_A_RELAXATION]
         return _joined([_relaxations(days, starts, -factor * length) for factor in factors])
     shift = step * torch.tensor(FINER_MIDDLES, device=days.device) * _spacing(days, length)
-    shortest = step * DURATIONS_D[1]
-    lengths = [factor * max(length, shortest) for factor in factors]
+    lengths = [factor * length for factor in factors] if length else []
     # A ramp may have been nearer to an event than the steps before and after it.
-    lengths = [*(step * own for own in SHORT_D), *lengths] if length <= shortest else lengths
+    lengths += [step * own for own in SHORT_D] if length <= step * DURATIONS_D[1] else []
     return _joined([_ramps(days, middle + shift, own) for own in lengths])
 
 
