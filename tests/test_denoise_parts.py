@@ -213,3 +213,16 @@ def test_gaps_are_no_values() -> None:
     peak = np.abs(whole.transient[-1] - whole.transient[0]).max()
     difference = (gappy.transient[-1] - gappy.transient[0]) - (whole.transient[-1] - whole.transient[0])
     assert np.abs(difference).max() < 0.3 * peak
+
+
+@pytest.mark.parametrize("seed", [7, 17, 27])
+def test_an_epoch_without_data_makes_no_event(seed: int) -> None:
+    """A tile may lack an epoch that the scene has; it passed for a jump there and back."""
+    shape = (64, 64)
+    series = turbulence(np.random.default_rng(seed), 30, std_m=4e-3, shape=shape) + event(shape, 30, 15)
+    series[np.random.default_rng(8).random(series.shape) < 0.15] = np.nan
+    series[11] = np.nan
+    parts = run(series, known=True)
+    (found,) = parts.candidates
+    assert float(np.interp(0.5, found.history, np.arange(30))) == pytest.approx(14.5, abs=0.5)
+    assert len(found.history) == 30 and np.isfinite(parts.transient).all()

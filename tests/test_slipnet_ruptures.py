@@ -8,13 +8,12 @@ from torch import Tensor
 from denoised import observe  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet.events import GATE
-from slipscan.denoise.methods.slipnet.image import filter_of
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.rupture_map import rupture_map
 from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, pattern_of
 from slipscan.denoise.methods.slipnet.ruptures import clipped_amplitude, rupture_score, search_ruptures
 from slipscan.denoise.methods.slipnet.search import APART, Found, search
-from slipscan.denoise.methods.slipnet.steps import TileState, begun, in_bands_of, pixels_of
+from slipscan.denoise.methods.slipnet.steps import TileState, begun, course_of_fault, pixels_of
 from slipscan.denoise.registry import build
 from slipscan.settings import DenoiseSettings
 
@@ -45,7 +44,7 @@ def working(series: np.ndarray) -> TileState:
 
 
 def rupture_of(tile: TileState) -> Found | None:
-    return search_ruptures(pixels_of(tile), in_bands_of(tile), tile.tried, nothing(tile), APART)
+    return search_ruptures(pixels_of(tile), tile.bands, tile.tried, nothing(tile), APART)
 
 
 FAULT = Rupture(y=40.3, x=52.7, strike_deg=35.0, length_px=22.0, depth_px=5.0)
@@ -61,10 +60,9 @@ def slip(size_m: float) -> np.ndarray:
 def map_of(series: np.ndarray, otherwise: np.ndarray | None = None) -> np.ndarray | None:
     """Of the rupture that moved at the step, m, beside a map, m, without one."""
     tile = working(series)
-    own = filter_of(tile.prepared, torch.from_numpy(step()[:, 0, 0]).float(), nothing(tile))[0]
-    beside = torch.zeros(SHAPE) if otherwise is None else torch.from_numpy(otherwise / tile.prepared.unit_m)
-    found = rupture_map(own, pixels_of(tile), beside.float())
-    return None if found is None else found.numpy() * tile.prepared.unit_m
+    beside = None if otherwise is None else torch.from_numpy(otherwise / tile.prepared.unit_m).float()
+    found = rupture_map(torch.from_numpy(step()[:, 0, 0]).float(), tile.bands, nothing(tile), pixels_of(tile), beside)
+    return None if found is None else found.map.numpy() * tile.prepared.unit_m
 
 
 def misfit(found: np.ndarray, truth: np.ndarray) -> float:
@@ -82,7 +80,7 @@ def nothing(tile: TileState) -> Tensor:
 @pytest.mark.parametrize("angle_deg", [0.0, 35.0, 100.0])
 def test_the_rupture_of_a_thin_fault_tells_when_it_slipped(angle_deg: float) -> None:
     tile = working(noise(4) + creep(angle_deg) * step())
-    energy = search(in_bands_of(tile), tile.tried, nothing(tile), GATE)
+    energy = search(tile.bands, tile.tried, nothing(tile), GATE)
     assert energy is None or not right(tile, energy)
     found = rupture_of(tile)
     assert found is not None and right(tile, found)
@@ -117,6 +115,18 @@ def test_a_fault_is_fitted_to_the_image_of_a_rupture(seed: int) -> None:
     turned = map_of(-noise(seed) - truth * step())
     assert turned is not None
     np.testing.assert_allclose(turned, -found, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_the_series_of_a_fault_tells_its_history(seed: int) -> None:
+    """Even when it was found by another one, an epoch off."""
+    tile = working(noise(seed) + slip(8e-3) * step())
+    late = (tile.prepared.days >= 12 * (STEP + 1)).float()
+    fault = rupture_map(late, tile.bands, nothing(tile), pixels_of(tile), None)
+    assert fault is not None
+    course = course_of_fault(tile, fault.kernel, nothing(tile), [])
+    assert course is not None
+    assert float(np.interp(0.5, course, tile.prepared.days)) == pytest.approx(12 * (STEP - 0.5), abs=6)
 
 
 def test_a_steep_part_of_something_else_is_no_fault() -> None:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from denoised import observe, shipped  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
-from slipscan.denoise.methods.slipnet.bands import BLOCKS, block_modes
+from slipscan.denoise.methods.slipnet import scales
+from slipscan.denoise.methods.slipnet.bands import BLOCKS, block_modes, change_of, random_signs, signed
 from slipscan.denoise.methods.slipnet.candidates import candidates
 from slipscan.denoise.methods.slipnet.events import GATE
+from slipscan.denoise.methods.slipnet.image import image_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
 from slipscan.denoise.methods.slipnet.steps import begun, in_bands_of
@@ -51,9 +53,13 @@ def tile_of(series: np.ndarray) -> Prepared:
     return prepare(seen.cleaned(), seen.days, seen.pixel_m)
 
 
-def found_in(tile: Prepared, beside: Tensor | None = None) -> Found:
+def search_in(tile: Prepared, gate: float, beside: Tensor | None = None) -> Found | None:
     working = begun(tile, True)
-    found = search(in_bands_of(working), working.tried, tile.design[:, :0] if beside is None else beside)
+    return search(working.bands, working.tried, tile.design[:, :0] if beside is None else beside, gate)
+
+
+def found_in(tile: Prepared, gate: float = 0.0) -> Found:
+    found = search_in(tile, gate)
     assert found is not None
     return found
 
@@ -65,8 +71,8 @@ def candidates_of(series: np.ndarray) -> tuple[Candidate, ...]:
 @pytest.mark.parametrize(("middle", "length"), [(39.5, 0.0), (30.0, 8.0), (45.0, 30.0), (76.5, 0.0), (2.5, 0.0)])
 def test_the_true_history_is_found_among_all(middle: float, length: float) -> None:
     tile = tile_of(noise(1) + 0.03 * bump() * ramp(middle, length))
-    found = found_in(tile)
-    assert found.score > 2 * GATE * found.noise
+    found = found_in(tile, 2 * GATE)
+    assert found.noise > 0
     tried = candidates(tile.days)
     assert abs(float(tried.middle_d[found.number]) - 12 * middle) <= max(12, 0.25 * 12 * length)
 
@@ -97,8 +103,8 @@ def test_holes_without_data_change_neither_history_nor_score() -> None:
 def test_what_is_known_is_not_found_again() -> None:
     tile = tile_of(noise(3) + 0.03 * bump() * ramp(39.5, 0.0))
     known = torch.from_numpy(ramp(39.5, 0.0)[:, 0].astype("f4"))
-    again = found_in(tile, known)
-    assert again.score < 2 * again.noise
+    assert search_in(tile, 2.0) is not None
+    assert search_in(tile, 2.0, known) is None
 
 
 @pytest.mark.parametrize(("first", "length"), [(25.5, 4.0), (39.5, 0.0), (58.5, 4.0)])
@@ -113,6 +119,18 @@ def test_two_events_in_one_place_a_year_apart_are_both_found(first: float, lengt
 
 def test_one_event_is_no_pair() -> None:
     assert len(candidates_of(noise(9, 3e-3, 120) + 0.03 * bump() * ramp(88.0, 2.5, 120))) == 1
+
+
+@pytest.mark.parametrize("sizes", [(0.012, 0.036), (0.036, 0.012)])
+def test_events_that_differ_in_size_are_no_pair_of_one_size(sizes: tuple[float, float]) -> None:
+    courses = [size * ramp(middle, 0.0, 120) for size, middle in zip(sizes, (39.5, 69.5), strict=True)]
+    found = candidates_of(noise(4, 3e-3, 120) + bump() * sum(courses))
+    assert len({round(float(one.map[40, 50]), 5) for one in found}) == len(found)
+    strong = max(found, key=lambda one: one.map[40, 50])
+    assert float(np.interp(0.5, strong.history, np.arange(120))) == pytest.approx(
+        39.5 if sizes[0] > sizes[1] else 69.5, abs=1
+    )
+    assert float(strong.map[40, 50]) == pytest.approx(0.036, rel=0.3)
 
 
 def test_a_slow_event_is_one_event() -> None:
@@ -137,6 +155,34 @@ def test_red_noise_is_no_slow_history_where_it_is_told() -> None:
     red_per_yr = 1.0
     walk = np.sqrt(red_per_yr * 12 / 365.25) * noise(8, 4e-3, 120).cumsum(axis=0)
     tile = tile_of(noise(7, 4e-3, 120) + walk)
-    white, red = (found_in(dataclasses.replace(tile, red=torch.full((6,), red))) for red in (0.0, red_per_yr))
-    assert white.score > 2 * white.noise
-    assert red.score < GATE * red.noise
+    white, red = (search_in(dataclasses.replace(tile, red=torch.full((6,), red)), GATE) for red in (0.0, red_per_yr))
+    assert white is not None and white.score > GATE * white.noise
+    assert red is None
+
+
+@pytest.mark.parametrize("red_per_yr", [0.0, 1.0])
+def test_images_are_in_units_of_their_noise_whether_it_is_red_or_not(red_per_yr: float) -> None:
+    """Both the error of an amplitude and the noise of images hold the red part: it counts once."""
+    walk = np.sqrt(red_per_yr * 12 / 365.25) * noise(8, 4e-3, 120).cumsum(axis=0)
+    tile = dataclasses.replace(tile_of(noise(7, 4e-3, 120) + walk), red=torch.full((6,), red_per_yr))
+    working = begun(tile, False)
+    chosen = torch.nonzero(working.tried.duration_d == 240.0)[4:-4:4, 0]
+    images = [image_of(tile, working.levels, working.tried.columns[:, number]) for number in chosen]
+    fine = torch.stack([image.detail[0] for image in images]) / working.levels.detail_std
+    broad = torch.stack([torch.stack(scales.bands(image.white[None]))[:, 0] for image in images])
+    assert float(fine.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
+    sizes = broad.square().mean((0, 2, 3)).sqrt() / working.levels.band_std
+    np.testing.assert_allclose(sizes[:4], 1, atol=0.15)
+
+
+def test_noise_with_random_signs_has_the_size_that_filters_say() -> None:
+    """Epochs beside one another share noise: whatever the signs are, a filter of unit size gives noise of size one."""
+    epochs = 60
+    generator = torch.Generator().manual_seed(1)
+    std = torch.exp(0.5 * torch.randn(epochs, generator=generator))
+    units = torch.cumsum(torch.randn(5, epochs, generator=generator), 1)
+    units = units / torch.linalg.vector_norm(units, dim=1, keepdim=True)
+    changes = change_of(std[:, None] * torch.randn(epochs, 20000, generator=generator))
+    for sign in random_signs(4, epochs):
+        amplitudes = signed(units, sign, changes.std(1), torch.corrcoef(changes)) @ changes
+        np.testing.assert_allclose(amplitudes.std(1), 1, atol=0.05)

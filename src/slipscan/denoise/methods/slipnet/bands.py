@@ -37,6 +37,8 @@ COMBINATIONS, APART_EPOCHS = 48, 3
 are closer differ by from those beside them is correlated."""
 UNEVEN: Final = 0.4
 """Variance over space of the power of an epoch's noise, over its square."""
+LEAST_VARIANCE: Final = 0.05
+"""Of a draw of signs: see `signed`."""
 TINY: Final = 1e-30
 
 
@@ -50,6 +52,8 @@ class BandSeries:
         detail and bands, each (time, pixel), 0 where there is no data; broad bands have fewer pixels
     changes, change_std
         what epochs differ by from those beside them, of the same shapes, and its standard deviation (band, time)
+    change_correlation
+        (band, time, time) of that, in noise
     place
         (band, y, x) noise of a cell over that of most cells
     whiteners
@@ -65,6 +69,7 @@ class BandSeries:
     fields: tuple[Tensor, ...]
     changes: tuple[Tensor, ...]
     change_std: Tensor
+    change_correlation: Tensor
     place: Tensor
     whiteners: Tensor
     modes: Tensor
@@ -94,7 +99,7 @@ def in_bands(isotropic: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) 
         thinned = avg_pool2d(band[None], side)[0] if side > 1 else band
         parts.append((_by_cells(thinned, CELL // side), _by_cells(seen[None], CELL // side)[0]))
     modes = block_modes(max(BLOCKS)) * float(used.sum()) / max(BLOCKS) ** 2
-    changes, stds, places, whiteners = [], [], [], []
+    changes, stds, correlations, places, whiteners = [], [], [], [], []
     for number, (values, seen) in enumerate(parts):
         values *= seen
         change, std, place = _change(values, seen, share.numel())
@@ -104,12 +109,14 @@ def in_bands(isotropic: Tensor, fine: Tensor, used: Tensor, prepared: Prepared) 
         noise = TemporalCovariance.relative(white.clamp(min=TINY), float(prepared.red[number]))
         changes.append(change)
         stds.append(std)
+        correlations.append(_correlation_of_change(noise.matrix(prepared.days)))
         places.append(place.reshape(share.shape))
         whiteners.append(noise.whitener(prepared.days))
     return BandSeries(
         fields=tuple(values for values, _ in parts),
         changes=tuple(changes),
         change_std=torch.stack(stds),
+        change_correlation=torch.stack(correlations),
         place=torch.stack(places),
         whiteners=torch.stack(whiteners),
         modes=_modes(changes, stds, torch.stack(places), share),
@@ -157,10 +164,37 @@ def _change(series: Tensor, seen: Tensor, cells: int) -> tuple[Tensor, Tensor, T
     return change, std, (usual / usual[usual > 0].median()).clamp(min=MIN_PLACE)
 
 
+def _correlation_of_change(covariance: Tensor) -> Tensor:
+    """Correlation (time, time) of what epochs of a covariance differ by from those beside them."""
+    difference = change_of(torch.eye(len(covariance), device=covariance.device))
+    changed = difference @ covariance @ difference.T
+    scale = changed.diagonal().clamp(min=TINY).rsqrt()
+    return scale[:, None] * changed * scale
+
+
 def random_signs(number: int, epochs: int) -> Tensor:
     """(number, time) of 1 and -1, the same whenever they are drawn."""
     drawn = np.random.default_rng(0).choice([-1.0, 1.0], size=(number, epochs))
     return torch.from_numpy(drawn.astype(np.float32))
+
+
+def signed(units: Tensor, sign: Tensor, std: Tensor, correlation: Tensor) -> Tensor:
+    """Filters of what epochs differ by from those beside them that give noise of variance 1, as `units` of a series do.
+
+    Epochs beside one another share noise, which signs add or take away, so each filter is scaled by what it gives.
+
+    Parameters
+    ----------
+    units
+        (..., candidate, time) unit filters of a whitened series
+    sign
+        (time,) 1 or -1
+    std, correlation
+        (..., time), (..., time, time) of what epochs differ by
+    """
+    filters = units * sign
+    variance = ((filters @ correlation) * filters).sum(-1).clamp(min=LEAST_VARIANCE)
+    return filters / std[..., None, :] / variance.sqrt()[..., None]
 
 
 def cell_energy(amplitudes: Tensor, share: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
 MOST_STEPS: Final = 48
 """Times of which two are those of `pairs`."""
+END: Final = 4
+"""Epochs at either end in which none of them lies: a step there has next to nothing on one side."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
 FINER_DURATIONS: Final = (0.7, 0.85, 1.0, 1.2, 1.4)
 SHORT_D: Final = (0.0, 12.0, 24.0, 36.0)
@@ -74,8 +76,9 @@ def near(days: Tensor, tried: Candidates, number: int, step: float = 1.0) -> Can
 
 
 def pairs(days: Tensor, apart_d: float = 0.0) -> Candidates:
-    """Two steps of one size, at any two of some times that are at least so far apart."""
+    """Two steps of one size, at any two of some times that are at least so far apart, none near an end."""
     between = middles(days, MOST_STEPS)
+    between = between[(between > days[min(END, len(days) - 1)]) & (between < days[-1 - min(END, len(days) - 1)])]
     first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
     first_d, second_d = between[first], between[second]
     chosen = second_d - first_d >= apart_d

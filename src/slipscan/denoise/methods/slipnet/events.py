@@ -13,17 +13,18 @@ from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.candidates import only
-from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of
+from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, own_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
-from slipscan.denoise.methods.slipnet.rupture_map import rupture_map
+from slipscan.denoise.methods.slipnet.rupture_map import Fault, rupture_map
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.methods.slipnet.steps import (
     TileState,
     begun,
     beside_of,
+    course_of_fault,
     in_bands_of,
     next_steps,
     pixels_of,
@@ -32,8 +33,8 @@ from slipscan.denoise.sigma import SigmaCalibration
 
 MOST_EVENTS: Final = 12
 """In a tile."""
-GATE: Final = 1.25
-"""Times what noise scores (`search.RARE`) that a history must score."""
+GATE: Final = 1.4
+"""Times what noise scores that a history must score."""
 MIN_EVIDENCE: Final = 60.0
 """A map has this energy in common with the data, noise being 1, or nothing happened."""
 ENERGY: Final = 2.0
@@ -117,13 +118,17 @@ def _one_more(
     views = [_view(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
     left = []
     for (tile, steps), view, (mean, std) in zip(going, views, _cleaned(views, network, orientations), strict=True):
-        mean, std = _with_fault(view, _fault_in(view, mean), mean, std, network, orientations)
-        image = view.image
-        if float(_evidence(tile, image, mean).sum()) < MIN_EVIDENCE:
+        told, courses = math.isinf(steps.score), steps.courses
+        fault = _fault_in(view, None if told else mean)
+        if fault is not None and courses.shape[1] == 1:
+            view, mean, std, fault = _timed_by(fault, view, mean, std, told, network, orientations)
+            courses = view.course[:, None]
+        mean, std = _with_fault(view, fault, mean, std, told, network, orientations)
+        if fault is None if told else float(_evidence(tile, view.image, mean).sum()) < MIN_EVIDENCE:
             continue
-        tile.found.append(Moved(mean * image.std, steps.courses))
+        tile.found.append(Moved(mean * view.image.std, courses))
         tile.stds.append(std)
-        tile.images.append(image)
+        tile.images.append(view.image)
         tile.scores.append(steps.score)
         if len(tile.found) < most_events:
             left.append(tile)
@@ -149,20 +154,41 @@ def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> I
     return zip(*oriented_prediction(network, [view.image for view in views], orientations), strict=True)
 
 
-def _fault_in(view: _View, mean: Tensor) -> Tensor | None:
-    """What a surface rupture in the image moved, (y, x), if it is one; see `rupture_map`."""
-    return rupture_map(view.image.filter, pixels_of(view.tile, view.others), mean * view.image.std)
+def _fault_in(view: _View, mean: Tensor | None) -> Fault | None:
+    """A surface rupture in the image, if it is one; `mean` its map without one (see `rupture_map`)."""
+    pixels, beside = pixels_of(view.tile, view.others), own_of(view.tile.prepared, view.beside)
+    otherwise = None if mean is None else mean * view.image.std
+    return rupture_map(view.course, view.tile.bands, beside, pixels, otherwise)
+
+
+def _timed_by(
+    fault: Fault, view: _View, mean: Tensor, std: Tensor, told: bool, network: nn.Module, orientations: int
+) -> tuple[_View, Tensor, Tensor, Fault]:
+    """View, map and fault of the history that the fault itself tells: beside it, the energy of a tile is noise."""
+    course = course_of_fault(view.tile, fault.kernel, own_of(view.tile.prepared, view.beside), view.others)
+    if course is None:
+        return view, mean, std, fault
+    again = _view(view.tile, course, view.beside, view.others)
+    ((new_mean, new_std),) = _cleaned([again], network, orientations)
+    better = _fault_in(again, None if told else new_mean)
+    return (view, mean, std, fault) if better is None else (again, new_mean, new_std, better)
 
 
 def _with_fault(
-    view: _View, fault: Tensor | None, mean: Tensor, std: Tensor, network: nn.Module, orientations: int
+    view: _View, fault: Fault | None, mean: Tensor, std: Tensor, told: bool, network: nn.Module, orientations: int
 ) -> tuple[Tensor, Tensor]:
-    """Map and standard deviation with a fault taken out before the network, and put back."""
+    """Map and standard deviation with a fault taken out before the network, and put back.
+
+    What a surface rupture alone has `told` is that fault and nothing else: no energy says that there is more.
+    """
     if fault is None:
-        return mean, std
-    rest = _view(view.tile, view.course, view.beside, [*view.others, Moved(fault, view.course[:, None])])
-    ((mean, std),) = _cleaned([rest], network, orientations)
-    moved = fault / view.image.std
+        return (torch.zeros_like(mean) if told else mean), std
+    moved = fault.map / view.image.std
+    if told:
+        mean = torch.zeros_like(mean)
+    else:
+        rest = _view(view.tile, view.course, view.beside, [*view.others, Moved(fault.map, view.course[:, None])])
+        ((mean, std),) = _cleaned([rest], network, orientations)
     return mean + moved, torch.hypot(std, FAULT_ERROR * moved)
 
 
@@ -170,7 +196,7 @@ def map_of(tile: TileState, course: Tensor, network: nn.Module) -> Tensor:
     """Map (y, x) of a history (time,) that is known, as if it were found; units."""
     view = _view(tile, course, None, ())
     ((mean, std),) = _cleaned([view], network, 1)
-    return _with_fault(view, _fault_in(view, mean), mean, std, network, 1)[0] * view.image.std
+    return _with_fault(view, _fault_in(view, mean), mean, std, False, network, 1)[0] * view.image.std
 
 
 def _prune(tile: TileState) -> None:
@@ -191,15 +217,16 @@ def _prune(tile: TileState) -> None:
 
 def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
     """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
-    faults: list[Tensor | None] = [None] * len(tile.found)
+    faults: list[Fault | None] = [None] * len(tile.found)
     for sweep in range(SWEEPS):
         for number, one in enumerate(tile.found):
             others = [other for other in tile.found if other is not one]
             view = _view(tile, one.course, None, others)
             ((mean, std),) = _cleaned([view], network, orientations)
+            told = math.isinf(tile.scores[number])
             if sweep == 0:
-                faults[number] = _fault_in(view, mean)
-            mean, std = _with_fault(view, faults[number], mean, std, network, orientations)
+                faults[number] = _fault_in(view, None if told else mean)
+            mean, std = _with_fault(view, faults[number], mean, std, told, network, orientations)
             tile.found[number] = replace(one, map=mean * view.image.std)
             tile.stds[number], tile.images[number] = std, view.image
 
@@ -207,10 +234,17 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 def _leave_out_empty(tile: TileState) -> None:
     """Leave out what the maps of the others have taken the evidence of."""
     parts = list(zip(tile.found, tile.stds, tile.images, tile.scores, strict=True))
-    kept = [part for part in parts if float(_evidence(tile, part[2], part[0].map / part[2].std).sum()) >= MIN_EVIDENCE]
+    kept = [part for part in parts if _is_something(tile, *part)]
     tile.found, tile.stds, tile.images, tile.scores = (
         [part[0] for part in kept], [part[1] for part in kept], [part[2] for part in kept], [part[3] for part in kept],
     )  # fmt: skip
+
+
+def _is_something(tile: TileState, one: Moved, std: Tensor, image: Image, score: float) -> bool:
+    """Whether a map has evidence; of what a surface rupture has told, whether there still is one."""
+    if math.isinf(score):
+        return bool(one.map.any())
+    return float(_evidence(tile, image, one.map / std).sum()) >= MIN_EVIDENCE
 
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
 from slipscan.denoise.methods.slipnet import scales
-from slipscan.denoise.methods.slipnet.prepare import Prepared, step_statistics
+from slipscan.denoise.methods.slipnet.prepare import Prepared, bin_histories
 from slipscan.denoise.methods.slipnet.scales import BAND_SIGMAS, COARSE, Levels
 from slipscan.fit.ramps import projected, without
 from slipscan.fit.spectrum import Whitening, whitening_of
@@ -24,6 +24,10 @@ PIXEL_UNIT_M: Final = 500.0
 EPOCHS_UNIT: Final = 24.0
 MIN_KEPT: Final = 0.2
 """Share of a filter that gaps must leave in a pixel."""
+MIN_SHARE: Final = 1e-2
+"""Of the information in all epochs: a pixel with less of it says nothing."""
+MIN_SIZE: Final = 1e-3
+"""Of a history beside the background, over the largest: a smaller one is the background's own."""
 MIN_INFORMATION: Final = 1e-4
 """1/unit^2: the amplitude of a history that the background absorbs has a finite error."""
 BANDS: Final = len(BAND_SIGMAS) + 1
@@ -127,15 +131,32 @@ def levels_from(images: Tensor, seen: Tensor, whitening: Whitening | None = None
     return scales.noise_levels(broad, fine, seen, whitening_of(broad) if whitening is None else whitening)
 
 
+def step_statistics(prepared: Prepared) -> Tensor:
+    """Amplitudes of `bin_histories` over their errors, (BINS, y, x); 0 where there is no data, or nothing to tell."""
+    rest, whitener = _rest_of(prepared, bin_histories(len(prepared.days), prepared.days.device), prepared.design)
+    size = rest.square().sum(0).sqrt()
+    filters = torch.where(size > size.max() * MIN_SIZE, rest / size.clamp(min=1e-30), 0.0).T @ whitener
+    statistic = filters.float() @ prepared.residual.flatten(1)
+    if not bool(prepared.valid.all()):
+        energy = (filters.square() / prepared.weight).float()
+        share = energy @ prepared.valid.flatten(1).float() / energy.sum(1, keepdim=True).clamp(min=1e-12)
+        statistic = torch.where(share > MIN_SHARE, statistic / share.clamp(min=MIN_SHARE).sqrt(), 0.0)
+    return statistic.reshape(-1, *prepared.height.shape)
+
+
 def filter_of(prepared: Prepared, course: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
     """Filter (time,) of the amplitude of a course (time,) beside the background and others (time, n); its error ()."""
-    whitener = (
-        TemporalCovariance.relative(1 / prepared.weight, float(prepared.red.mean())).whitener(prepared.days).double()
-    )
-    design = torch.cat([prepared.design, beside], 1).double()
-    rest = without(whitener @ course.double()[:, None], whitener @ (design / design.square().mean(0).sqrt()))[:, 0]
+    rest, whitener = _rest_of(prepared, course[:, None], torch.cat([prepared.design, beside], 1))
     information = rest.square().sum().clamp(min=MIN_INFORMATION)
-    return (rest @ whitener / information).float(), information.rsqrt().float()
+    return (rest[:, 0] @ whitener / information).float(), information.rsqrt().float()
+
+
+def _rest_of(prepared: Prepared, courses: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
+    """Whitened courses (time, n) less what a design (time, k) takes of them, and what whitens the noise of an epoch."""
+    noise = TemporalCovariance.relative(1 / prepared.weight, float(prepared.red.mean()))
+    whitener = noise.whitener(prepared.days).double()
+    columns = design.double()
+    return without(whitener @ courses.double(), whitener @ (columns / columns.square().mean(0).sqrt())), whitener
 
 
 def left_of(prepared: Prepared, course: Tensor) -> Tensor:

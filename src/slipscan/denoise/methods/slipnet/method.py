@@ -16,7 +16,7 @@ from slipscan.denoise.method import TrainedDenoiser
 from slipscan.denoise.methods.slipnet.events import GATE, MOST_EVENTS, TileEvent, tile_events
 from slipscan.denoise.methods.slipnet.loss import loss
 from slipscan.denoise.methods.slipnet.network import SlipNet
-from slipscan.denoise.methods.slipnet.prepare import prepare
+from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, without_empty
 from slipscan.denoise.methods.slipnet.training import make_example
 from slipscan.denoise.methods.slipnet.validate import calibration_card
 from slipscan.denoise.training.loader import batches
@@ -50,11 +50,13 @@ class SlipNetDenoiser(TrainedDenoiser):
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
         """What happened in each tile; those of one size, one after the other, go through the network together."""
         device = next(self.network.parameters()).device
-        tiles = [prepare(one.cleaned(device), one.days, one.pixel_m, one.noise) for one in observations]
+        tiles = [without_empty(prepare(one.cleaned(device), one.days, one.pixel_m, one.noise)) for one in observations]
         out: list[Field] = []
         for _, group in itertools.groupby(tiles, key=lambda tile: tile.residual.shape[1:]):
-            found = tile_events(list(group), self.network, self.sigma, **self.options.model_dump())
-            out += [_field_of(*one) for one in zip(observations[len(out) : len(out) + len(found)], found, strict=True)]
+            same = list(group)
+            found = tile_events(same, self.network, self.sigma, **self.options.model_dump())
+            seen = observations[len(out) : len(out) + len(same)]
+            out += [_field_of(*one) for one in zip(seen, same, found, strict=True)]
         return out
 
     @classmethod
@@ -66,13 +68,15 @@ class SlipNetDenoiser(TrainedDenoiser):
         return Task(cls.network_of(arguments), made, loss, calibration_card, arguments)
 
 
-def _field_of(seen: Observation, events: Sequence[TileEvent]) -> Field:
-    """Displacement of events about its temporal mean."""
+def _field_of(seen: Observation, tile: Prepared, events: Sequence[TileEvent]) -> Field:
+    """Displacement of events about its temporal mean; at epochs that the tile lacks, between those beside them."""
+    days, known = seen.days - seen.days[0], tile.days.cpu().numpy()
     shape = (len(seen.time), *seen.shape)
     transient, variance, evidence = (np.zeros(size, np.float32) for size in (shape, shape, seen.shape))
     candidates = []
     for event in events:
         course, size, std = (part.cpu().numpy() for part in (event.course, event.map, event.std))
+        course = np.interp(days, known, course).astype(np.float32)
         about_mean = (course - course.mean())[:, None, None]
         transient += about_mean * size
         variance += about_mean**2 * std**2

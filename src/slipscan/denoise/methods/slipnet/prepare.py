@@ -29,8 +29,11 @@ from slipscan.noise.temporal import told_red
 
 BINS: Final = 12
 """Candidate histories of the scan: linear ramps over as many bins of equal numbers of epochs."""
-MIN_SHARE: Final = 1e-2
-"""Of the information in all epochs: a pixel with less of it says nothing."""
+
+
+MIN_EPOCH: Final = 0.05
+"""Of the pixels that have any data: an epoch that has fewer is left out."""
+LEAST_EPOCHS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,19 @@ def red_of(noise: xr.Dataset | None, pixel_m: float) -> NDArray[np.float64]:
     return np.interp(np.log(width_km), np.log(noise["band"].values[told]), red[told]) if told.any() else nothing
 
 
+def without_empty(prepared: Prepared) -> Prepared:
+    """The same without epochs that hardly any pixel has data of.
+
+    What fills their holes is no observation; a series of nothing else is kept as it is.
+    """
+    share = prepared.valid[:, prepared.seen].float().mean(1)
+    kept = share > MIN_EPOCH
+    if bool(kept.all()) or int(kept.sum()) < LEAST_EPOCHS:
+        return prepared
+    over_time = ("residual", "valid", "removed", "weight", "design", "days")
+    return dataclasses.replace(prepared, **{name: getattr(prepared, name)[kept] for name in over_time})
+
+
 def padded(prepared: Prepared, multiple: int) -> Prepared:
     """The same with rows and columns without data added, so that its sides are multiples of a number."""
     rows, cols = prepared.height.shape
@@ -168,18 +184,3 @@ def best_step_std(design: Tensor, weight: Tensor) -> float:
     if information <= 0:
         return float(weight.max() ** -0.5)
     return information**-0.5
-
-
-def step_statistics(prepared: Prepared) -> Tensor:
-    """Amplitude of every candidate over its standard deviation, (BINS, y, x); 0 where there is no data."""
-    n, rows, cols = prepared.residual.shape
-    rest = projected(bin_histories(n, prepared.weight.device), prepared.design, prepared.weight)
-    filters = (rest * prepared.weight[:, None]).T
-    energy = (rest.square() * prepared.weight[:, None]).T
-    whole = energy.sum(1, keepdim=True)
-    root = torch.where(whole > 0, whole.clamp(min=1e-12).rsqrt(), 0.0)
-    statistic = root * (filters @ prepared.residual.flatten(1))
-    if not bool(prepared.valid.all()):
-        share = energy @ prepared.valid.flatten(1).float() / whole.clamp(min=1e-12)
-        statistic = torch.where(share > MIN_SHARE, statistic / share.clamp(min=MIN_SHARE).sqrt(), 0.0)
-    return statistic.reshape(-1, rows, cols)

@@ -7,7 +7,7 @@ tells. What is not like that fault - slip that varies along it, or goes deeper -
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -15,48 +15,74 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from slipscan.denoise.methods.slipnet.bands import random_signs
+from slipscan.denoise.methods.slipnet.bands import BandSeries
+from slipscan.denoise.methods.slipnet.candidates import only
 from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, grid_of, pattern_of
-from slipscan.denoise.methods.slipnet.ruptures import strongest_rupture
+from slipscan.denoise.methods.slipnet.ruptures import noise_of, strongest_rupture
+from slipscan.denoise.methods.slipnet.search import units_of
 from slipscan.fit.spectrum import MARGIN, mirrored, wide
 
-SIGNS: Final = 4
-"""Times that the signs of epochs are changed to see what noise gives."""
 FIRST_STEPS: Final = (1.5, 1.5, 5.0, 0.3, 0.4)
 """Of the middle, pixels, the strike, degrees, and the logarithms of length and depth."""
 EVALUATIONS: Final = 150
 LEAST_SHARE: Final = 0.4
 """Of the squared signal-to-noise ratio of the map without a fault, in waves that tell of a fault."""
-LONGEST_PX, DEEPEST_PX = 90.0, 30.0
+LONGEST_PX: Final = 90.0
+DEEPEST: Final = 0.5
+"""Of its length: noise in broad waves makes a fault deep, and what goes deeper is the network's."""
 EXACT: Final = {"xatol": 0.05, "fatol": 0.3}
 """Of those, and of the squared signal-to-noise ratio."""
 
 
-def rupture_map(own: Tensor, pixels: Tensor, otherwise: Tensor) -> Tensor | None:
-    """What a surface rupture has moved by a history, (y, x); None where none rises above noise, or tells enough.
+class Fault(NamedTuple):
+    """A surface rupture in a map.
+
+    Attributes
+    ----------
+    map
+        (y, x) what it has moved, units
+    kernel
+        (y, x) whose sum with a mirrored field is its amplitude there, but for a factor
+    """
+
+    map: Tensor
+    kernel: Tensor
+
+
+def rupture_map(
+    course: Tensor, bands: BandSeries, beside: Tensor, pixels: Tensor, otherwise: Tensor | None
+) -> Fault | None:
+    """What a surface rupture has moved by a history; None where none rises above noise, or tells enough.
 
     Parameters
     ----------
-    own
-        (time,) filter whose sum with a series is the amplitude of the history
+    course
+        (time,) history
+    bands
+        the tile, for its noise in time
+    beside
+        (time, event) other histories that are fitted with it
     pixels
         (time, y, x) series without holes
     otherwise
         (y, x) map without a fault: a rupture that explains less than LEAST_SHARE of what this does is none, but the
-        steepest part of something else
+        steepest part of something else; None: there is no such map
     """
-    signs = random_signs(SIGNS, len(own)).to(own.device)
-    found = strongest_rupture(own[None], [(own * sign)[None] for sign in signs], pixels)
+    units = units_of(bands, only(course), beside, 0.0)[0][0]
+    filters = units @ bands.whiteners[0]
+    found = strongest_rupture(filters, noise_of(units, bands), pixels)
     if found is None:
         return None
     start = found[0]
+    own = filters[0] / (filters[0] @ course)
     fit = _Fit(torch.tensordot(own, pixels, 1), start.power)
     pattern = pattern_of(start.fault, *fit.grid)
     common, energy = fit.projection(pattern)
     scale = start.size**2 * energy / common**2
-    common, energy = fit.projection(mirrored(otherwise[None])[0])
-    if start.size**2 < LEAST_SHARE * scale * (2 * common - energy):
-        return None
+    if otherwise is not None:
+        common, energy = fit.projection(mirrored(otherwise[None])[0])
+        if start.size**2 < LEAST_SHARE * scale * (2 * common - energy):
+            return None
     return fit.best(start.fault, scale)
 
 
@@ -75,8 +101,8 @@ class _Fit:
         common, energy = (float(torch.fft.irfft2(part, s=wide(self.shape))[0, 0]) for part in products)
         return common, energy
 
-    def best(self, start: Rupture, scale: float) -> Tensor:
-        """Displacement (y, x) of the fault that explains most; `scale` makes energies those of noise 1."""
+    def best(self, start: Rupture, scale: float) -> Fault:
+        """The fault that explains most; `scale` makes energies those of noise 1."""
 
         def missed(unknowns: NDArray[np.float64]) -> float:
             common, energy = self.projection(pattern_of(_fault_of(unknowns), *self.grid))
@@ -89,9 +115,11 @@ class _Fit:
         pattern = pattern_of(_fault_of(found.x), *self.grid)
         common, energy = self.projection(pattern)
         rows, columns = self.shape
-        return (common / energy) * pattern[MARGIN : MARGIN + rows, MARGIN : MARGIN + columns]
+        kernel = torch.fft.irfft2(torch.fft.rfft2(pattern) / self.power, s=wide(self.shape))
+        return Fault((common / energy) * pattern[MARGIN : MARGIN + rows, MARGIN : MARGIN + columns], kernel)
 
 
 def _fault_of(unknowns: NDArray[np.float64]) -> Rupture:
     y, x, strike, length, depth = (float(value) for value in unknowns)
-    return Rupture(y, x, strike, min(math.exp(length), LONGEST_PX), min(math.exp(depth), DEEPEST_PX))
+    longest = min(math.exp(length), LONGEST_PX)
+    return Rupture(y, x, strike, longest, min(math.exp(depth), DEEPEST * longest))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of, random_signs
+from slipscan.denoise.methods.slipnet.bands import TINY, BandSeries, change_of, random_signs, signed
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.denoise.methods.slipnet.rupture_patterns import Rupture, matched, power_of, ruptures_near, usual_ruptures
 from slipscan.denoise.methods.slipnet.search import Found, units_of
@@ -33,10 +33,10 @@ LOST: Final = 0.02
 """Share of the energy of histories that the directions in time may leave out."""
 AXES, NEAR, LEAST = 3, 9, 0.5
 """Noise of a place: of so many directions one, mean over a square of so many strides, and of its median at least."""
-SIGNS, EVERY = 2, 4
+SIGNS, EVERY = 4, 4
 """Times that the signs of epochs are changed, and of how many candidates one says what noise gives."""
-GATE: Final = 1.5
-"""Times the score of noise that a surface rupture must have. Noise alone reached 1.25 in 228 scenes."""
+GATE: Final = 1.4
+"""Times the score of noise that a surface rupture must have."""
 LEAST_NOISE: Final = 6.0
 """Standard deviations of the strongest rupture of noise, at least: few changes of signs may say less by chance."""
 FEWEST: Final = 4.0
@@ -96,15 +96,19 @@ def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside
     if not len(numbers):
         return None
     units, whitener = units[0, numbers], bands.whiteners[0]
-    signs = random_signs(SIGNS, units.shape[1]).to(units.device)
-    of_noise = [units[::EVERY] * (sign / bands.change_std[0]) for sign in signs]
-    found = strongest_rupture(units @ whitener, of_noise, pixels)
+    found = strongest_rupture(units @ whitener, noise_of(units[::EVERY], bands), pixels)
     if found is None:
         return None
     hit, needed = found
     series = whitener @ torch.tensordot(mirrored(pixels), hit.kernel, 2)
     score = rupture_score(abs(float(clipped_amplitude(series, units[hit.candidate]))))
     return Found(int(numbers[hit.candidate]), score, needed / GATE) if score >= needed else None
+
+
+def noise_of(units: Tensor, bands: BandSeries) -> list[Tensor]:
+    """Filters (candidate, time) that make noise of a series of pixels, as `units` of its whitened self; SIGNS times."""
+    signs = random_signs(SIGNS, units.shape[1]).to(units.device)
+    return [signed(units, sign, bands.change_std[0], bands.change_correlation[0]) for sign in signs]
 
 
 def strongest_rupture(filters: Tensor, of_noise: Sequence[Tensor], pixels: Tensor) -> tuple[Hit, float] | None:
@@ -115,7 +119,7 @@ def strongest_rupture(filters: Tensor, of_noise: Sequence[Tensor], pixels: Tenso
     filters
         (candidate, time) whose sums with a series are amplitudes of histories
     of_noise
-        the same of what epochs differ by from those beside them, with random signs: what noise gives
+        of `noise_of`
     pixels
         (time, y, x) series without holes
     """
@@ -123,9 +127,11 @@ def strongest_rupture(filters: Tensor, of_noise: Sequence[Tensor], pixels: Tenso
         return None
     changes = change_of(pixels)
     seen = _filters_of(changes, of_noise)
-    noise = max(LEAST_NOISE, *(_strongest(some, changes, seen).size for some in of_noise))
-    needed = GATE * rupture_score(noise)
-    hit = _strongest(filters, pixels, seen)
+    hit, needed = _strongest(filters, pixels, seen), GATE * rupture_score(LEAST_NOISE)
+    for some in of_noise:
+        if rupture_score(hit.size) < needed:
+            return None
+        needed = max(needed, GATE * rupture_score(_strongest(some, changes, seen).size))
     return (hit, needed) if rupture_score(hit.size) >= needed else None
 
 

@@ -9,10 +9,10 @@ same search of what epochs differ by from those beside them, with random signs.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,18 +24,19 @@ from slipscan.denoise.methods.slipnet.bands import (
     cell_energy,
     in_blocks,
     random_signs,
+    signed,
 )
 from slipscan.denoise.methods.slipnet.candidates import Candidates
 from slipscan.fit.ramps import without
 
 SIGNS, FEW_SIGNS = 8, 2
-"""Times that the signs of epochs are changed to see what noise scores, where it matters, and else."""
-RARE: Final = 6 / 7
-"""Share of the changes of signs after which noise scores less: all but the second largest of eight."""
+"""Times that the signs of epochs are changed to see what noise scores, and where there is no doubt."""
+RANK: Final = 2
+"""Of the scores of noise, largest first: the one that counts."""
 EVERY: Final = 2
 """One candidate in so many says what noise scores: those beside one another are alike."""
 DOUBT: Final = 1.5
-"""Where a score is within this factor of the gate it matters."""
+"""There is none above this many times the gate."""
 FAIR_SHARE: Final = 0.005
 """Of the information of the best candidate: histories with less look like the background."""
 APART: Final = 0.005
@@ -53,7 +54,7 @@ class Found:
     score
         log likelihood ratio of its energy, where there is most of it, against noise
     noise
-        best score of noise, which it stays below after RARE of the changes of signs
+        what noise scores: the second largest of SIGNS; 0 where it was not asked for
     """
 
     number: int
@@ -75,7 +76,7 @@ def search(
     beside
         (time, event) histories that were found before
     gate
-        times the score of noise that is asked for
+        times the score of noise that is asked for; 0: the best, whatever it scores
     apart
         share of a history's energy beside the background that the found histories must leave of it
     """
@@ -91,19 +92,25 @@ def search(
     ]
     scores = _scores(amplitudes, bands, epochs)
     best = int(scores.argmax())
-    signs = random_signs(SIGNS, units.shape[2]).to(units.device)
+    found = Found(int(numbers[best]), float(scores[best]), 0.0)
+    return found if gate == 0 else _above_noise(found, units, bands, epochs, gate)
+
+
+def _above_noise(found: Found, units: Tensor, bands: BandSeries, epochs: Tensor, gate: float) -> Found | None:
+    """The same with what noise scores, if its score is the gate times that."""
     of_noise: list[float] = []
-    while len(of_noise) < SIGNS:
-        for sign in signs[len(of_noise) : SIGNS if of_noise else FEW_SIGNS]:
-            some = slice(len(of_noise) % min(EVERY, units.shape[1]), None, EVERY)
-            filters = units[:, some] * (sign / bands.change_std[:, None])
-            amplitudes = [own @ change for own, change in zip(filters, bands.changes, strict=True)]
-            of_noise.append(float(_scores(amplitudes, bands, epochs[:, some]).max()))
-        found = Found(int(numbers[best]), float(scores[best]), float(np.quantile(of_noise, RARE)))
-        # A few changes of signs are enough where there is no doubt.
-        if not gate * found.noise / DOUBT < found.score < gate * found.noise * DOUBT:
+    for number, sign in enumerate(random_signs(SIGNS, units.shape[2]).to(units.device)):
+        some = slice(number % min(EVERY, units.shape[1]), None, EVERY)
+        filters = signed(units[:, some], sign, bands.change_std, bands.change_correlation)
+        amplitudes = [own @ change for own, change in zip(filters, bands.changes, strict=True)]
+        of_noise.append(float(_scores(amplitudes, bands, epochs[:, some]).max()))
+        # What is below the gate now stays so; and a few changes of signs are enough where there is no doubt.
+        if sum(found.score < gate * noise for noise in of_noise) >= RANK:
+            return None
+        if len(of_noise) == FEW_SIGNS and found.score >= DOUBT * gate * max(of_noise):
             break
-    return found if found.score >= gate * found.noise else None
+    rank = RANK if len(of_noise) == SIGNS else 1
+    return dataclasses.replace(found, noise=sorted(of_noise)[-rank])
 
 
 def units_of(bands: BandSeries, tried: Candidates, beside: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,16 +17,17 @@ from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
     near,
+    only,
     pair_of,
     pairs,
     pairs_near,
 )
 from slipscan.denoise.methods.slipnet.image import Image, Moved, left_of, levels_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared
-from slipscan.denoise.methods.slipnet.ruptures import search_ruptures
+from slipscan.denoise.methods.slipnet.ruptures import FEWEST, search_ruptures
 from slipscan.denoise.methods.slipnet.scales import Levels
-from slipscan.denoise.methods.slipnet.search import APART, Found, search
-from slipscan.fit.spectrum import Whitening, no_whitening, whitening_of
+from slipscan.denoise.methods.slipnet.search import APART, Found, search, units_of
+from slipscan.fit.spectrum import Whitening, mirrored, no_whitening, whitening_of
 
 CLOSER: Final = (1.0, 0.5)
 """Steps of `candidates.near` in which the best history is refined."""
@@ -51,14 +52,16 @@ class TileState:
         the series
     broad, whitening
         (time, y, x) on coarse pixels, complete, and the spectrum of its noise
-    isotropic, fine
-        (time, y, x) the same with noise alike in all directions, and the detail of `broad`
+    fine
+        (time, y, x) detail of `broad`
     used
         (y, x) coarse pixels that have data
     levels, tried
         noise of images, and histories
     least
         score that a history must reach
+    bands
+        the series less what was found before the last search, in bands
     found, stds, images
         what happened, strongest first; std (y, x) over the image's error, and what the map was made of
     scores
@@ -68,12 +71,12 @@ class TileState:
     prepared: Prepared
     broad: Tensor
     whitening: Whitening
-    isotropic: Tensor
     fine: Tensor
     used: Tensor
     levels: Levels
     tried: Candidates
     least: float
+    bands: BandSeries
     found: list[Moved]
     stds: list[Tensor]
     images: list[Image]
@@ -91,12 +94,12 @@ def begun(tile: Prepared, whitened: bool) -> TileState:
         tile,
         broad,
         whitening,
-        whitening.isotropic(broad),
         fine,
         used,
         levels,
         candidates(tile.days),
         0.0,
+        in_bands(whitening.isotropic(broad), fine, used, tile),
         [],
         [],
         [],
@@ -111,13 +114,24 @@ def beside_of(tile: TileState, found: Sequence[Moved]) -> Tensor:
 
 def in_bands_of(tile: TileState, found: Sequence[Moved] = ()) -> BandSeries:
     """The series less what was found, in bands."""
-    prepared, isotropic, fine = tile.prepared, tile.isotropic, tile.fine
+    broad, fine = _less(tile, found)
+    return in_bands(tile.whitening.isotropic(broad), fine, tile.used, tile.prepared)
+
+
+def _less(tile: TileState, found: Sequence[Moved]) -> tuple[Tensor, Tensor]:
+    """Coarse pixels, complete, and detail of the series less what was found.
+
+    It is taken out before holes are filled: what fills a hole in a steep map is not what moved there.
+    """
+    if not found:
+        return tile.broad, tile.fine
+    prepared = tile.prepared
+    left = prepared.residual.clone()
     for one in found:
-        left = left_of(prepared, one.course)[:, None, None]
-        coarse = scales.coarse(one.map[None])
-        isotropic = isotropic - left * tile.whitening.isotropic(coarse)
-        fine = fine - left * scales.detail(one.map[None], coarse, prepared.seen)
-    return in_bands(isotropic, fine, tile.used, prepared)
+        left -= left_of(prepared, one.course)[:, None, None] * one.map
+    left *= prepared.valid
+    broad = scales.complete(left, prepared.valid)[0]
+    return broad, scales.detail(left, broad, prepared.valid)
 
 
 class Steps(NamedTuple):
@@ -131,7 +145,9 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
     """The next history; None where nothing is above noise."""
     if not tile.used.any():
         return None
-    bands, beside = in_bands_of(tile, tile.found), beside_of(tile, tile.found)
+    if tile.found:
+        tile.bands = in_bands_of(tile, tile.found)
+    bands, beside = tile.bands, beside_of(tile, tile.found)
     best = search(bands, tile.tried, beside, gate)
     if best is None:
         course = _course_of_rupture(tile, bands, beside)
@@ -141,7 +157,7 @@ def next_steps(tile: TileState, gate: float) -> Steps | None:
     duration_d = float(tried.duration_d[best.number])
     slow = duration_d >= SLOW_D or duration_d < 0
     two = _best_pair(tile, bands, beside, 0.0 if slow else SLOW_D)
-    if two is not None and two.score > PAIR * best.score + MARGIN:
+    if two is not None and two.score > PAIR * best.score + MARGIN and _two_alike(tile, bands, two.courses, beside):
         return two
     return Steps(tried.columns[:, [best.number]], best.score)
 
@@ -154,6 +170,23 @@ def _course_of_rupture(tile: TileState, bands: BandSeries, beside: Tensor) -> Te
         return None
     tried, best = _refined(tile, best, look)
     return tried.columns[:, [best.number]]
+
+
+def course_of_fault(tile: TileState, kernel: Tensor, beside: Tensor, others: Sequence[Moved]) -> Tensor | None:
+    """The history (time,) that the series of a fault tells, if any; see `rupture_map.Fault`."""
+    series = tile.bands.whiteners[0] @ torch.tensordot(mirrored(pixels_of(tile, others)), kernel, 2)
+
+    def look(tried: Candidates) -> Found | None:
+        units, epochs, usable = units_of(tile.bands, tried, beside, APART)
+        sizes = (units[0] @ series).abs() * (usable & (epochs[0] >= FEWEST))
+        best = int(sizes.argmax())
+        return Found(best, float(sizes[best]), 0.0) if float(sizes[best]) > 0 else None
+
+    best = look(tile.tried)
+    if best is None:
+        return None
+    tried, best = _refined(tile, best, look)
+    return tried.columns[:, best.number]
 
 
 def _refined(tile: TileState, best: Found, look: Callable[[Candidates], Found | None]) -> tuple[Candidates, Found]:
@@ -170,11 +203,8 @@ def _refined(tile: TileState, best: Found, look: Callable[[Candidates], Found | 
 
 def pixels_of(tile: TileState, found: Sequence[Moved] = ()) -> Tensor:
     """The series (time, y, x) of single pixels, complete, less what was found."""
-    prepared = tile.prepared
-    pixels = scales.upsampled(tile.broad[None])[0] + tile.fine
-    for one in found:
-        pixels -= left_of(prepared, one.course)[:, None, None] * one.map
-    return pixels
+    broad, fine = _less(tile, found)
+    return scales.upsampled(broad[None])[0] + fine
 
 
 def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: float) -> Steps | None:
@@ -194,6 +224,17 @@ def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: floa
         if better is not None:
             found.append(Steps(pair_of(days, finer, better.number, each_d), better.score))
     return max(found, key=lambda steps: steps.score)
+
+
+def _two_alike(tile: TileState, bands: BandSeries, pair: Tensor, beside: Tensor) -> bool:
+    """Whether each of two events (time, 2) rises above noise beside the other, and what they differ by does not."""
+
+    def rises(course: Tensor, other: Tensor) -> bool:
+        found = search(bands, only(course), torch.cat([beside, other[:, None]], 1), apart=0.0)
+        return found is not None and found.score >= tile.least
+
+    first, second = pair.T
+    return rises(first, second) and rises(second, first) and not rises(first - second, pair.mean(1))
 
 
 def best_course(tile: TileState) -> Tensor:
