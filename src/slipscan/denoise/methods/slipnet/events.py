@@ -35,8 +35,8 @@ MOST_EVENTS: Final = 12
 """In a tile."""
 GATE: Final = 1.4
 """Times what noise scores that a history must score."""
-MIN_EVIDENCE: Final = 60.0
-"""A map has this energy in common with the data, noise being 1, or nothing happened."""
+MIN_EVIDENCE, MIN_OF_FAULT = 150.0, 30.0
+"""A map has this energy in common with the data, noise being 1, or nothing happened; that of a fault alone, this."""
 ENERGY: Final = 2.0
 """Times its score: so much energy a history has at most. Streaks that the network took for a map have more in common
 with the data, but the score tells directions apart."""
@@ -124,7 +124,7 @@ def _one_more(
             view, mean, std, fault = _timed_by(fault, view, mean, std, told, network, orientations)
             courses = view.course[:, None]
         mean, std = _with_fault(view, fault, mean, std, told, network, orientations)
-        if fault is None if told else float(_evidence(tile, view.image, mean).sum()) < MIN_EVIDENCE:
+        if not _is_something(tile, view.image, mean, steps.score):
             continue
         tile.found.append(Moved(mean * view.image.std, courses))
         tile.stds.append(std)
@@ -234,17 +234,16 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 def _leave_out_empty(tile: TileState) -> None:
     """Leave out what the maps of the others have taken the evidence of."""
     parts = list(zip(tile.found, tile.stds, tile.images, tile.scores, strict=True))
-    kept = [part for part in parts if _is_something(tile, *part)]
+    kept = [part for part in parts if _is_something(tile, part[2], part[0].map / part[2].std, part[3])]
     tile.found, tile.stds, tile.images, tile.scores = (
         [part[0] for part in kept], [part[1] for part in kept], [part[2] for part in kept], [part[3] for part in kept],
     )  # fmt: skip
 
 
-def _is_something(tile: TileState, one: Moved, std: Tensor, image: Image, score: float) -> bool:
-    """Whether a map has evidence; of what a surface rupture has told, whether there still is one."""
-    if math.isinf(score):
-        return bool(one.map.any())
-    return float(_evidence(tile, image, one.map / std).sum()) >= MIN_EVIDENCE
+def _is_something(tile: TileState, image: Image, mean: Tensor, score: float) -> bool:
+    """Whether a map, over the image's error, has enough evidence for how its history was found."""
+    least = MIN_OF_FAULT if math.isinf(score) else MIN_EVIDENCE
+    return float(_evidence(tile, image, mean).sum()) >= least
 
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
@@ -265,7 +264,7 @@ def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape:
     std = std if sigma is None else sigma.apply(mean, std)
     blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
     evidence = _evidence(tile, image, mean)
-    evidence = evidence * min(1.0, ENERGY * tile.scores[number] / max(float(evidence.sum()), MIN_EVIDENCE))
+    evidence = evidence * min(1.0, ENERGY * tile.scores[number] / max(float(evidence.sum()), MIN_OF_FAULT))
     evidence = smoothed_blocks(evidence[None])[0][: blocks[0], : blocks[1]]
     unit = tile.prepared.unit_m / one.steps.shape[1]
     return [
