@@ -13,7 +13,9 @@ from slipscan.fit.ramps import middles, ramps
 
 DURATIONS_D: Final = (0.0, 60.0, 120.0, 240.0, 480.0, 960.0)
 RELAXATIONS_D: Final = (50.0, 150.0, 450.0)
-"""Times in which relaxations fall to 1/e."""
+"""Times in which relaxations fall to 1/e; a series is at least SETTLED times as long, else one is hardly told from
+the rate, and its map is many times too large."""
+SETTLED: Final = 6.0
 STEPS_A_RAMP: Final = 4.0
 """Ramps begin this many times their duration,"""
 SPACING_D: Final = 24.0
@@ -55,7 +57,9 @@ def candidates(days: Tensor) -> Candidates:
     between, length = middles(days), float(days[-1] - days[0])
     parts = [_ramps(days, _spaced(between, _spacing(days, own)), own) for own in DURATIONS_D if own <= length]
     parts += [
-        _relaxations(days, _spaced(between, own / STARTS_A_RELAXATION), own) for own in RELAXATIONS_D if own <= length
+        _relaxations(days, _spaced(between, own / STARTS_A_RELAXATION), own)
+        for own in RELAXATIONS_D
+        if SETTLED * own <= length
     ]
     return _joined(parts)
 
