@@ -13,9 +13,9 @@ from slipscan.fit.ramps import middles, ramps
 
 DURATIONS_D: Final = (0.0, 60.0, 120.0, 240.0, 480.0, 960.0)
 RELAXATIONS_D: Final = (50.0, 150.0, 450.0)
-"""Times in which relaxations fall to 1/e; a series is at least SETTLED times as long, else one is hardly told from
-the rate, and its map is many times too large."""
+"""Times in which relaxations fall to 1/e."""
 SETTLED: Final = 6.0
+"""Times as long a series has to be: in a shorter one a relaxation is hardly told from the rate."""
 STEPS_A_RAMP: Final = 4.0
 """Ramps begin this many times their duration,"""
 SPACING_D: Final = 24.0
