@@ -1,7 +1,8 @@
 """Family R: synthetic events in the noise of a real series, Erta Ale. The data are not part of this repository.
 
-The series is a cum.h5 of LiCSBAS: epochs from June 2018 on, and more than 5 km from the vent, where next to nothing
-happens. Its rate and season stay in it. Scenes are a function of their name and of the file.
+The series is a cum.h5 of LiCSBAS: epochs from June 2018 on, and more than 5 km from the vent. The volcano still moves
+there, by centimetres over the years: that slow part is taken out, or left in. Rate and season stay in it. Scenes are a
+function of their name and of the file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from slipbench.noise_law import noise_law
 from slipbench.scenes import HISTORIES, Geometry, Key, Scene
 from slipscan.archive.reading import hdf5
 from slipscan.errors import SlipscanError
+from slipscan.fit.model import design_matrix
 from slipscan.forward.history import history
 from slipscan.synthetic.backdrop import Frame
 from slipscan.synthetic.sources import Kind, Source, source_map
@@ -33,6 +35,8 @@ VENT: Final = (40.67, 13.60)
 """Longitude, latitude."""
 QUIET_M: Final = 5e3
 FROM: Final = np.datetime64("2018-06-01")
+KNOT_D: Final = 200.0
+"""What is slower than a broken line with a knot every so many days follows is the slow part."""
 CELLS: Final = 2
 """Pixels of 110 m that are averaged, a side."""
 PEAK_MM: Final = (8.0, 15.0)
@@ -57,8 +61,15 @@ KINDS: Final = {
 }
 
 
-def read_noise(path: Path) -> Scene:
+def read_noise(path: Path, slow: bool = False) -> Scene:
     """The quiet part of the series as a scene without an event; its noise has the law that was estimated of it.
+
+    Parameters
+    ----------
+    path
+        cum.h5
+    slow
+        its slow part is left in
 
     Raises
     ------
@@ -85,7 +96,24 @@ def read_noise(path: Path) -> Scene:
     frame = Frame.rectangle((heights.shape[0], heights.shape[1]), step * _DEGREE_M * CELLS)
     days = (time[kept] - np.datetime64("2014-01-01", "ns")) / np.timedelta64(1, "D")
     place = Geometry(frame, np.asarray(days, float), los)
+    if not slow:
+        displacement -= _slow_part(time[kept], displacement)
     return _with_law(place, heights.astype(np.float32), share > 0.5, quiet > 0.5, displacement.astype(np.float32))
+
+
+def _slow_part(time: NDArray[np.datetime64], displacement: Float) -> Float:
+    """Broken lines beside the season, by least squares; as they are linear in the data, neighbours stay alike."""
+    days = (time - time[0]) / np.timedelta64(1, "D")
+    knots = np.linspace(0, days[-1], max(2, 1 + round(days[-1] / KNOT_D)))
+    line = np.stack([np.interp(days, knots, one) for one in np.eye(len(knots))], axis=1)
+    columns, names = design_matrix(time)
+    season = columns[:, ["annual" in name for name in names]]
+    fit = np.linalg.pinv(np.hstack([line, season]))[: len(knots)]
+    # The rate stays: it is the background's.
+    rate = np.stack([np.ones_like(days), days], axis=1)
+    bent = line @ fit
+    bent -= rate @ (np.linalg.pinv(rate) @ bent)
+    return np.asarray(np.tensordot(bent, displacement, 1))
 
 
 def _averaged(fields: Float, mask: Mask) -> tuple[Float, Float]:

@@ -4,6 +4,6 @@ import sys
 
 import slipscan
 
-VERSION = 16
+VERSION = 17
 """Raised when results change (`slipscan.versions`)."""
 sys.modules[__name__].__class__ = slipscan.Stage

@@ -26,6 +26,8 @@ STARTS_A_RELAXATION: Final = 2.0
 """Relaxations begin this many times the time in which they fall."""
 MOST_STEPS: Final = 48
 """Times of which two are those of `pairs`."""
+MOST_APART_D: Final = 730.0
+"""They are no further apart: two that are do not look like one of the other sign, and are found one by one."""
 END: Final = 4
 """Epochs at either end in which none of them lies: a step there has next to nothing on one side."""
 FINER_MIDDLES: Final = (-0.5, -0.25, 0.0, 0.25, 0.5)
@@ -80,13 +82,21 @@ def near(days: Tensor, tried: Candidates, number: int, step: float = 1.0) -> Can
 
 
 def pairs(days: Tensor, apart_d: float = 0.0) -> Candidates:
-    """Two steps of one size, at any two of some times that are at least so far apart, none near an end."""
+    """Two events of one size, at any two of some times at least so far, at most MOST_APART_D apart, none near an end.
+
+    Each takes as long as it is from one of these times to the next.
+    """
     between = middles(days, MOST_STEPS)
     between = between[(between > days[min(END, len(days) - 1)]) & (between < days[-1 - min(END, len(days) - 1)])]
     first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
     first_d, second_d = between[first], between[second]
-    chosen = second_d - first_d >= apart_d
-    return _pairs(days, first_d[chosen], second_d[chosen], 0.0)
+    chosen = (second_d - first_d >= apart_d) & (second_d - first_d <= MOST_APART_D)
+    return _pairs(days, first_d[chosen], second_d[chosen], each_of(days))
+
+
+def each_of(days: Tensor) -> float:
+    """Days that each of two events of `pairs` takes."""
+    return float(days[-1] - days[0]) / MOST_STEPS
 
 
 def pairs_near(days: Tensor, tried: Candidates, number: int, each_d: float) -> Candidates:
@@ -94,7 +104,7 @@ def pairs_near(days: Tensor, tried: Candidates, number: int, each_d: float) -> C
 
     There is as much time between them: two that run into one another are one event of another shape.
     """
-    shift = torch.tensor(FINER_MIDDLES, device=days.device) * float(days[-1] - days[0]) / MOST_STEPS
+    shift = torch.tensor(FINER_MIDDLES, device=days.device) * each_of(days)
     first, second = (at + shift for at in (tried.middle_d[number], tried.middle_d[number] + tried.duration_d[number]))
     first_d, second_d = (part.flatten() for part in torch.meshgrid(first, second, indexing="ij"))
     between = middles(days)

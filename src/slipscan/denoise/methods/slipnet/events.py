@@ -136,17 +136,25 @@ def _one_more(
 
 
 class _View(NamedTuple):
-    """The image of a history in a tile, beside other histories, what else moved taken out."""
+    """The image of a history in a tile, beside other histories, what else moved taken out; see `image_of`."""
 
     tile: TileState
     course: Tensor
     beside: Tensor | None
     others: Sequence[Moved]
+    unsure: Tensor | None
     image: Image
 
 
-def _view(tile: TileState, course: Tensor, beside: Tensor | None, others: Sequence[Moved]) -> _View:
-    return _View(tile, course, beside, others, image_of(tile.prepared, tile.levels, course, beside, others))
+def _view(
+    tile: TileState,
+    course: Tensor,
+    beside: Tensor | None,
+    others: Sequence[Moved],
+    unsure: Tensor | None = None,
+) -> _View:
+    image = image_of(tile.prepared, tile.levels, course, beside, others, unsure)
+    return _View(tile, course, beside, others, unsure, image)
 
 
 def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -187,7 +195,8 @@ def _with_fault(
     if told:
         mean = torch.zeros_like(mean)
     else:
-        rest = _view(view.tile, view.course, view.beside, [*view.others, Moved(fault.map, view.course[:, None])])
+        others = [*view.others, Moved(fault.map, view.course[:, None])]
+        rest = _view(view.tile, view.course, view.beside, others, view.unsure)
         ((mean, std),) = _cleaned([rest], network, orientations)
     return mean + moved, torch.hypot(std, FAULT_ERROR * moved)
 
@@ -216,12 +225,15 @@ def _prune(tile: TileState) -> None:
 
 
 def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
-    """Maps of all events again, each with the others taken out instead of beside their histories (backfitting)."""
+    """Maps of all events again, each with the others taken out instead of beside their histories (backfitting).
+
+    The maps of the others are no surer than its own: of histories that are alike each would take noise from the other.
+    """
     faults: list[Fault | None] = [None] * len(tile.found)
     for sweep in range(SWEEPS):
         for number, one in enumerate(tile.found):
             others = [other for other in tile.found if other is not one]
-            view = _view(tile, one.course, None, others)
+            view = _view(tile, one.course, None, others, beside_of(tile, others))
             ((mean, std),) = _cleaned([view], network, orientations)
             told = math.isinf(tile.scores[number])
             if sweep == 0:

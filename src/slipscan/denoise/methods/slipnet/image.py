@@ -165,7 +165,12 @@ def left_of(prepared: Prepared, course: Tensor) -> Tensor:
 
 
 def image_of(
-    prepared: Prepared, levels: Levels, course: Tensor, beside: Tensor | None = None, others: Sequence[Moved] = ()
+    prepared: Prepared,
+    levels: Levels,
+    course: Tensor,
+    beside: Tensor | None = None,
+    others: Sequence[Moved] = (),
+    unsure: Tensor | None = None,
 ) -> Image:
     """The amplitude of a course in every pixel, and what the network sees of it.
 
@@ -181,9 +186,13 @@ def image_of(
         (time, n) other courses whose amplitudes are unknown, too; None: none
     others
         what else happened, taken out
+    unsure
+        (time, n) courses of what was taken out that is known no better than this: the error is that beside them
     """
     shape = prepared.height.shape
     own, std = filter_of(prepared, course, own_of(prepared, beside))
+    if unsure is not None:
+        std = filter_of(prepared, course, unsure)[1]
     even = torch.zeros_like(own)
     even[::2] = own[::2]
     # Every other epoch with the other sign: noise of the same size, and next to no event.

@@ -102,7 +102,11 @@ def search_ruptures(pixels: Tensor, bands: BandSeries, tried: Candidates, beside
     hit, needed = found
     series = whitener @ torch.tensordot(mirrored(pixels), hit.kernel, 2)
     score = rupture_score(abs(float(clipped_amplitude(series, units[hit.candidate]))))
-    return Found(int(numbers[hit.candidate]), score, needed / GATE) if score >= needed else None
+    if score < needed:
+        return None
+    scores = units.new_zeros(len(usable))
+    scores[numbers[hit.candidate]] = score
+    return Found(int(numbers[hit.candidate]), score, needed / GATE, scores)
 
 
 def noise_of(units: Tensor, bands: BandSeries) -> list[Tensor]:

@@ -55,11 +55,20 @@ class Found:
         log likelihood ratio of its energy, where there is most of it, against noise
     noise
         what noise scores: the second largest of SIGNS; 0 where it was not asked for
+    scores
+        (candidate,) of all; 0 of those that are not told from the background
     """
 
     number: int
     score: float
     noise: float
+    scores: Tensor
+
+    def best_of(self, chosen: Tensor) -> int | None:
+        """Number of the best of some candidates (candidate,), if any has a score."""
+        scores = torch.where(chosen, self.scores, 0.0)
+        best = int(scores.argmax())
+        return best if float(scores[best]) > 0 else None
 
 
 def search(
@@ -92,7 +101,8 @@ def search(
     ]
     scores = _scores(amplitudes, bands, epochs)
     best = int(scores.argmax())
-    found = Found(int(numbers[best]), float(scores[best]), 0.0)
+    every = scores.new_zeros(len(usable)).index_copy(0, numbers, scores)
+    found = Found(int(numbers[best]), float(scores[best]), 0.0, every)
     return found if gate == 0 else _above_noise(found, units, bands, epochs, gate)
 
 

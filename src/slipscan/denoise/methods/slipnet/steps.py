@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from slipscan.denoise.methods.slipnet.bands import BandSeries, change_of, in_ban
 from slipscan.denoise.methods.slipnet.candidates import (
     Candidates,
     candidates,
+    each_of,
     near,
     only,
     pair_of,
@@ -32,8 +34,10 @@ from slipscan.fit.spectrum import Whitening, mirrored, no_whitening, whitening_o
 CLOSER: Final = (1.0, 0.5)
 """Steps of `candidates.near` in which the best history is refined."""
 PAIR: Final = 1.02
-MARGIN: Final = 10.0
+MARGIN: Final = 3.0
 """Two events of one size are taken instead of one if they explain more by this factor and by this much more."""
+ONE_OF_TWO: Final = 0.7
+"""Of the score that a history must reach: that of each of them. It is no best of many."""
 SLOW_D: Final = 200.0
 """They may be closer than that only where the one would be as slow, or a relaxation."""
 EACH_D: Final = (0.0, 30.0, 60.0, 90.0)
@@ -180,7 +184,7 @@ def course_of_fault(tile: TileState, kernel: Tensor, beside: Tensor, others: Seq
         units, epochs, usable = units_of(tile.bands, tried, beside, APART)
         sizes = (units[0] @ series).abs() * (usable & (epochs[0] >= FEWEST))
         best = int(sizes.argmax())
-        return Found(best, float(sizes[best]), 0.0) if float(sizes[best]) > 0 else None
+        return Found(best, float(sizes[best]), 0.0, sizes) if float(sizes[best]) > 0 else None
 
     best = look(tile.tried)
     if best is None:
@@ -190,8 +194,21 @@ def course_of_fault(tile: TileState, kernel: Tensor, beside: Tensor, others: Seq
 
 
 def _refined(tile: TileState, best: Found, look: Callable[[Candidates], Found | None]) -> tuple[Candidates, Found]:
-    """The best history between that of a search and those beside it, looked for closer and closer."""
-    tried = tile.tried
+    """The best history between those of a search and those beside them: of the best ramp and the best relaxation.
+
+    Before they are looked at closely, the other kind may be ahead by the spacing of candidates alone.
+    """
+    relaxation = tile.tried.duration_d < 0
+    firsts = [best.best_of(kind) for kind in (relaxation, ~relaxation)]
+    refined = [_closer(tile, number, best, look) for number in firsts if number is not None]
+    return max(refined, key=lambda one: one[1].score)
+
+
+def _closer(
+    tile: TileState, number: int, found: Found, look: Callable[[Candidates], Found | None]
+) -> tuple[Candidates, Found]:
+    """The best history between a candidate and those beside it, looked for closer and closer."""
+    tried, best = tile.tried, dataclasses.replace(found, number=number, score=float(found.scores[number]))
     for step in CLOSER:
         finer = near(tile.prepared.days, tried, best.number, step)
         better = look(finer)
@@ -217,7 +234,7 @@ def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: floa
     best = search(bands, tried, beside)
     if best is None:
         return None
-    found = [Steps(pair_of(days, tried, best.number, 0.0), best.score)]
+    found = [Steps(pair_of(days, tried, best.number, each_of(days)), best.score)]
     for each_d in EACH_D:
         finer = pairs_near(days, tried, best.number, each_d)
         better = search(bands, finer, beside)
@@ -229,12 +246,13 @@ def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: floa
 def _two_alike(tile: TileState, bands: BandSeries, pair: Tensor, beside: Tensor) -> bool:
     """Whether each of two events (time, 2) rises above noise beside the other, and what they differ by does not."""
 
-    def rises(course: Tensor, other: Tensor) -> bool:
+    def score(course: Tensor, other: Tensor) -> float:
         found = search(bands, only(course), torch.cat([beside, other[:, None]], 1), apart=0.0)
-        return found is not None and found.score >= tile.least
+        return 0.0 if found is None else found.score
 
     first, second = pair.T
-    return rises(first, second) and rises(second, first) and not rises(first - second, pair.mean(1))
+    weaker = min(score(first, second), score(second, first))
+    return weaker >= ONE_OF_TWO * tile.least and score(first - second, pair.mean(1)) < tile.least
 
 
 def best_course(tile: TileState) -> Tensor:
