@@ -1,8 +1,8 @@
 """Family R: synthetic events in the noise of a real series, Erta Ale. The data are not part of this repository.
 
 The series is a cum.h5 of LiCSBAS: epochs from June 2018 on, and more than 5 km from the vent. The volcano still moves
-there, by centimetres over the years: that slow part is taken out, or left in. Rate and season stay in it. Scenes are a
-function of their name and of the file.
+there, by centimetres over the years: what is slow is left in, or taken out. Rate and season stay. Scenes are a function
+of their name and of the file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ VENT: Final = (40.67, 13.60)
 """Longitude, latitude."""
 QUIET_M: Final = 5e3
 FROM: Final = np.datetime64("2018-06-01")
-KNOT_D: Final = 200.0
-"""What is slower than a broken line with a knot every so many days follows is the slow part."""
+KNOTS_D: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
+    "nine months": (270.0, (60.0, 150.0)),
+    "200 days": (200.0, ()),
+}
+"""Broken lines that slow motion is taken out by: days from knot to knot, and days of more after the start."""
 CELLS: Final = 2
 """Pixels of 110 m that are averaged, a side."""
 PEAK_MM: Final = (8.0, 15.0)
@@ -61,15 +64,15 @@ KINDS: Final = {
 }
 
 
-def read_noise(path: Path, slow: bool = False) -> Scene:
+def read_noise(path: Path, line: str | None = None) -> Scene:
     """The quiet part of the series as a scene without an event; its noise has the law that was estimated of it.
 
     Parameters
     ----------
     path
         cum.h5
-    slow
-        its slow part is left in
+    line
+        of KNOTS_D, by which its slow part is taken out; None: it is left in
 
     Raises
     ------
@@ -96,15 +99,15 @@ def read_noise(path: Path, slow: bool = False) -> Scene:
     frame = Frame.rectangle((heights.shape[0], heights.shape[1]), step * _DEGREE_M * CELLS)
     days = (time[kept] - np.datetime64("2014-01-01", "ns")) / np.timedelta64(1, "D")
     place = Geometry(frame, np.asarray(days, float), los)
-    if not slow:
-        displacement -= _slow_part(time[kept], displacement)
+    if line is not None:
+        displacement -= _slow_part(time[kept], displacement, *KNOTS_D[line])
     return _with_law(place, heights.astype(np.float32), share > 0.5, quiet > 0.5, displacement.astype(np.float32))
 
 
-def _slow_part(time: NDArray[np.datetime64], displacement: Float) -> Float:
+def _slow_part(time: NDArray[np.datetime64], displacement: Float, spacing_d: float, more_d: tuple[float, ...]) -> Float:
     """Broken lines beside the season, by least squares; as they are linear in the data, neighbours stay alike."""
     days = (time - time[0]) / np.timedelta64(1, "D")
-    knots = np.linspace(0, days[-1], max(2, 1 + round(days[-1] / KNOT_D)))
+    knots = np.union1d(np.linspace(0, days[-1], max(2, 1 + round(days[-1] / spacing_d))), more_d)
     line = np.stack([np.interp(days, knots, one) for one in np.eye(len(knots))], axis=1)
     columns, names = design_matrix(time)
     season = columns[:, ["annual" in name for name in names]]
