@@ -12,9 +12,9 @@ from denoised import observe, shipped  # tests/denoised.py
 from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.bands import BLOCKS, block_modes, change_of, random_signs, signed
-from slipscan.denoise.methods.slipnet.candidates import candidates
+from slipscan.denoise.methods.slipnet.candidates import candidates, pairs
 from slipscan.denoise.methods.slipnet.events import GATE
-from slipscan.denoise.methods.slipnet.image import image_of
+from slipscan.denoise.methods.slipnet.image import Moved, image_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
 from slipscan.denoise.methods.slipnet.steps import begun, in_bands_of
@@ -138,6 +138,35 @@ def test_a_slow_event_is_one_event() -> None:
     assert len(found) == 1
     rise = np.interp([0.25, 0.75], found[0].history, np.arange(120))
     assert rise.mean() == pytest.approx(60, abs=3) and 2 * np.ptp(rise) == pytest.approx(25, rel=0.3)
+
+
+def test_a_relaxation_is_no_ramp_though_a_ramp_is_ahead_at_first() -> None:
+    """Its time lies between those that are tried, and is found when the best of both kinds are looked at closely."""
+    course = 1 - np.exp(-np.maximum(np.arange(150) - 63.0, 0) * 12 / 300)
+    series = noise(12, 3e-3, 150) + 0.05 * bump() * course[:, None, None]
+    working = begun(tile_of(series), True)
+    first = search(working.bands, working.tried, working.prepared.design[:, :0])
+    assert first is not None and float(working.tried.duration_d[first.number]) > 0
+    (found,) = candidates_of(series)
+    np.testing.assert_allclose(found.history, (course - course[0]) / (course[-1] - course[0]), atol=0.08)
+
+
+def test_pairs_are_at_most_two_years_apart() -> None:
+    days = 12.0 * torch.arange(240)
+    tried = pairs(days, 100.0)
+    assert float(tried.duration_d.min()) >= 100 and 600 < float(tried.duration_d.max()) <= 730
+
+
+def test_a_map_that_was_taken_out_is_no_surer_than_what_it_leaves() -> None:
+    """Beside a history that is alike an amplitude has a larger error, though it is the same amplitude."""
+    working = begun(tile_of(noise(13) + 0.03 * bump() * ramp(39.5, 30.0)), False)
+    one, other = (torch.from_numpy(ramp(middle, 30.0)[:, 0, 0].astype("f4")) for middle in (38.0, 41.0))
+    taken = [Moved(torch.from_numpy(bump().astype("f4")), other[:, None])]
+    sure, unsure = (
+        image_of(working.prepared, working.levels, one, None, taken, beside) for beside in (None, other[:, None])
+    )
+    assert float(unsure.std) > 2 * float(sure.std)
+    torch.testing.assert_close(unsure.white * unsure.std, sure.white * sure.std, rtol=1e-3, atol=1e-4)
 
 
 def test_the_red_part_of_the_noise_is_what_the_product_tells_of_the_scale() -> None:
