@@ -13,7 +13,7 @@ from simulated import turbulence  # tests/simulated.py
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.bands import BLOCKS, block_modes, change_of, random_signs, signed
 from slipscan.denoise.methods.slipnet.candidates import candidates, pairs
-from slipscan.denoise.methods.slipnet.events import GATE
+from slipscan.denoise.methods.slipnet.events import GATE, settle
 from slipscan.denoise.methods.slipnet.image import Moved, image_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
@@ -167,6 +167,24 @@ def test_a_map_that_was_taken_out_is_no_surer_than_what_it_leaves() -> None:
     )
     assert float(unsure.std) > 2 * float(sure.std)
     torch.testing.assert_close(unsure.white * unsure.std, sure.white * sure.std, rtol=1e-3, atol=1e-4)
+
+
+def test_of_two_histories_that_are_alike_one_is_left() -> None:
+    """Beside one another neither has the evidence of an event, though there is one."""
+    middles = (39.0, 40.0)
+    tile = begun(tile_of(noise(14) + 0.012 * bump() * ramp(39.5, 10.0)), False)
+    courses = [torch.from_numpy(ramp(middle, 10.0)[:, 0].astype("f4")) for middle in middles]
+    network = shipped().network
+    for course in courses:
+        image = image_of(tile.prepared, tile.levels, course[:, 0])
+        half = torch.from_numpy(0.006 * bump().astype("f4")) / tile.prepared.unit_m
+        for part, value in ((tile.found, Moved(half, course)), (tile.stds, half), (tile.images, image)):
+            part.append(value)
+        tile.scores.append(100.0)
+    with torch.inference_mode():
+        settle(tile, network, 1)
+    (one,) = tile.found
+    assert float(one.map[40, 50]) * tile.prepared.unit_m == pytest.approx(0.012, rel=0.3)
 
 
 def test_the_red_part_of_the_noise_is_what_the_product_tells_of_the_scale() -> None:

@@ -84,9 +84,12 @@ def near(days: Tensor, tried: Candidates, number: int, step: float = 1.0) -> Can
 def pairs(days: Tensor, apart_d: float = 0.0) -> Candidates:
     """Two events of one size, at any two of some times at least so far, at most MOST_APART_D apart, none near an end.
 
-    Each takes as long as it is from one of these times to the next.
+    Each takes as long as it is from one of these times to the next. A series that is no longer than they may be apart
+    has none: of its season next to nothing is known.
     """
     between = middles(days, MOST_STEPS)
+    if float(days[-1] - days[0]) <= MOST_APART_D:
+        between = between[:0]
     between = between[(between > days[min(END, len(days) - 1)]) & (between < days[-1 - min(END, len(days) - 1)])]
     first, second = torch.triu_indices(len(between), len(between), 1, device=days.device)
     first_d, second_d = between[first], between[second]

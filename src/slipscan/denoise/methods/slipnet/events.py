@@ -100,8 +100,7 @@ def tile_events(
         for tile in working:
             if len(tile.found) > 1:
                 _prune(tile)
-                _refit(tile, network, orientations)
-                _leave_out_empty(tile)
+                settle(tile, network, orientations)
         return [
             [event for number in range(len(tile.found)) for event in _events(tile, number, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
@@ -124,7 +123,7 @@ def _one_more(
             view, mean, std, fault = _timed_by(fault, view, mean, std, told, network, orientations)
             courses = view.course[:, None]
         mean, std = _with_fault(view, fault, mean, std, told, network, orientations)
-        if not _is_something(tile, view.image, mean, steps.score):
+        if _share_of_least(tile, view.image, mean, steps.score) < 1:
             continue
         tile.found.append(Moved(mean * view.image.std, courses))
         tile.stds.append(std)
@@ -220,8 +219,14 @@ def _prune(tile: TileState) -> None:
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        for part in (tile.found, tile.stds, tile.images, tile.scores):
-            del part[weakest]
+        _leave_out(tile, weakest)
+
+
+def settle(tile: TileState, network: nn.Module, orientations: int) -> None:
+    """Make the maps of all events beside one another, and leave out what is nothing then."""
+    _refit(tile, network, orientations)
+    while _leave_out_emptiest(tile):
+        _refit(tile, network, orientations)
 
 
 def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
@@ -243,19 +248,30 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
             tile.stds[number], tile.images[number] = std, view.image
 
 
-def _leave_out_empty(tile: TileState) -> None:
-    """Leave out what the maps of the others have taken the evidence of."""
-    parts = list(zip(tile.found, tile.stds, tile.images, tile.scores, strict=True))
-    kept = [part for part in parts if _is_something(tile, part[2], part[0].map / part[2].std, part[3])]
-    tile.found, tile.stds, tile.images, tile.scores = (
-        [part[0] for part in kept], [part[1] for part in kept], [part[2] for part in kept], [part[3] for part in kept],
-    )  # fmt: skip
+def _leave_out_emptiest(tile: TileState) -> bool:
+    """Leave out the event of least evidence, if that is not enough; whether there was one.
+
+    One by one: beside a history that is alike neither of two has much, and one alone has all that both had.
+    """
+    shares = [
+        _share_of_least(tile, image, one.map / image.std, score)
+        for one, image, score in zip(tile.found, tile.images, tile.scores, strict=True)
+    ]
+    if not shares or min(shares) >= 1:
+        return False
+    _leave_out(tile, int(np.argmin(shares)))
+    return True
 
 
-def _is_something(tile: TileState, image: Image, mean: Tensor, score: float) -> bool:
-    """Whether a map, over the image's error, has enough evidence for how its history was found."""
+def _leave_out(tile: TileState, number: int) -> None:
+    for part in (tile.found, tile.stds, tile.images, tile.scores):
+        del part[number]
+
+
+def _share_of_least(tile: TileState, image: Image, mean: Tensor, score: float) -> float:
+    """Evidence of a map, over the image's error, as a share of what one whose history was found so must have."""
     least = MIN_OF_FAULT if math.isinf(score) else MIN_EVIDENCE
-    return float(_evidence(tile, image, mean).sum()) >= least
+    return float(_evidence(tile, image, mean).sum()) / least
 
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
