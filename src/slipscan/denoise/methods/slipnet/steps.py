@@ -199,8 +199,9 @@ def _refined(tile: TileState, best: Found, look: Callable[[Candidates], Found | 
     Before they are looked at closely, the other kind may be ahead by the spacing of candidates alone.
     """
     relaxation = tile.tried.duration_d < 0
-    firsts = [best.best_of(kind) for kind in (relaxation, ~relaxation)]
-    refined = [_closer(tile, number, best, look) for number in firsts if number is not None]
+    kinds = (best.best_of(kind) for kind in (relaxation, ~relaxation))
+    firsts = {best.number, *(number for number in kinds if number is not None)}
+    refined = [_closer(tile, number, best, look) for number in sorted(firsts)]
     return max(refined, key=lambda one: one[1].score)
 
 
