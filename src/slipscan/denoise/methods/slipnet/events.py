@@ -146,11 +146,7 @@ class _View(NamedTuple):
 
 
 def _view(
-    tile: TileState,
-    course: Tensor,
-    beside: Tensor | None,
-    others: Sequence[Moved],
-    unsure: Tensor | None = None,
+    tile: TileState, course: Tensor, beside: Tensor | None, others: Sequence[Moved], unsure: Tensor | None = None
 ) -> _View:
     image = image_of(tile.prepared, tile.levels, course, beside, others, unsure)
     return _View(tile, course, beside, others, unsure, image)
@@ -219,7 +215,7 @@ def _prune(tile: TileState) -> None:
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        _leave_out(tile, weakest)
+        tile.leave_out(weakest)
 
 
 def settle(tile: TileState, network: nn.Module, orientations: int) -> None:
@@ -259,13 +255,8 @@ def _leave_out_emptiest(tile: TileState) -> bool:
     ]
     if not shares or min(shares) >= 1:
         return False
-    _leave_out(tile, int(np.argmin(shares)))
+    tile.leave_out(int(np.argmin(shares)))
     return True
-
-
-def _leave_out(tile: TileState, number: int) -> None:
-    for part in (tile.found, tile.stds, tile.images, tile.scores):
-        del part[number]
 
 
 def _share_of_least(tile: TileState, image: Image, mean: Tensor, score: float) -> float:
@@ -293,7 +284,7 @@ def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape:
     blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
     evidence = _evidence(tile, image, mean)
     evidence = evidence * min(1.0, ENERGY * tile.scores[number] / max(float(evidence.sum()), MIN_OF_FAULT))
-    evidence = smoothed_blocks(evidence[None])[0][: blocks[0], : blocks[1]]
+    evidence = scales.smoothed_blocks(evidence[None])[0][: blocks[0], : blocks[1]]
     unit = tile.prepared.unit_m / one.steps.shape[1]
     return [
         TileEvent(
@@ -304,10 +295,3 @@ def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape:
         )
         for step in one.steps.T
     ]
-
-
-def smoothed_blocks(blocks: Tensor) -> Tensor:
-    """Means (n, by, bx) over neighbouring blocks, weights 1 2 1."""
-    out = torch.nn.functional.pad(blocks[:, None], (1, 1, 1, 1), mode="replicate")
-    out = out[..., :-2] + 2 * out[..., 1:-1] + out[..., 2:]
-    return (out[..., :-2, :] + 2 * out[..., 1:-1, :] + out[..., 2:, :])[:, 0] / 16

@@ -157,6 +157,13 @@ def projection(white: Tensor, fine: Tensor, on: tuple[Tensor, Tensor]) -> Tensor
     return coarse_part + avg_pool2d((fine * on[1])[None], side)[0] * side**2
 
 
+def smoothed_blocks(blocks: Tensor) -> Tensor:
+    """Means (n, by, bx) over neighbouring blocks, weights 1 2 1."""
+    out = pad(blocks[:, None], (1, 1, 1, 1), mode="replicate")
+    out = out[..., :-2] + 2 * out[..., 1:-1] + out[..., 2:]
+    return (out[..., :-2, :] + 2 * out[..., 1:-1, :] + out[..., 2:, :])[:, 0] / 16
+
+
 def _blur(fields: Tensor, sigma: float) -> Tensor:
     """Gaussian averages of fields (n, y, x), each continued beyond its edges by the nearest values."""
     down, across = (_averaging(sigma, size, fields.device) for size in fields.shape[1:])

@@ -86,6 +86,11 @@ class TileState:
     images: list[Image]
     scores: list[float]
 
+    def leave_out(self, number: int) -> None:
+        """Forget one of what was found."""
+        for part in (self.found, self.stds, self.images, self.scores):
+            del part[number]
+
 
 def begun(tile: Prepared, whitened: bool) -> TileState:
     """A tile of which nothing is known yet; whether its images are `whitened`, as the network has learnt them."""
