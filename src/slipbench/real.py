@@ -39,7 +39,7 @@ KNOTS_D: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
     "nine months": (270.0, (60.0, 150.0)),
     "200 days": (200.0, ()),
 }
-"""Broken lines that slow motion is taken out by: days from knot to knot, and days of more after the start."""
+"""Piecewise linear fits that take slow motion out: days from knot to knot, and days of more after the start."""
 CELLS: Final = 2
 """Pixels of 110 m that are averaged, a side."""
 PEAK_MM: Final = (8.0, 15.0)
@@ -105,7 +105,7 @@ def read_noise(path: Path, line: str | None = None) -> Scene:
 
 
 def _slow_part(time: NDArray[np.datetime64], displacement: Float, spacing_d: float, more_d: tuple[float, ...]) -> Float:
-    """Broken lines beside the season, by least squares; as they are linear in the data, neighbours stay alike."""
+    """A piecewise linear fit beside the season, by least squares: linear in the data, so that neighbours stay alike."""
     days = (time - time[0]) / np.timedelta64(1, "D")
     knots = np.union1d(np.linspace(0, days[-1], max(2, 1 + round(days[-1] / spacing_d))), more_d)
     line = np.stack([np.interp(days, knots, one) for one in np.eye(len(knots))], axis=1)

@@ -105,13 +105,11 @@ def _head(quiet: Scene, command: str) -> list[str]:
         f" {quiet.geometry.frame.pixel_m:.0f} m, those within 5 km of the vent left out. Events of"
         f" {PEAK_MM[0]:g} to {PEAK_MM[1]:g} mm in {DURATION_D[0]:g} to {DURATION_D[1]:g} d, more than 7 km from the"
         " vent, in the inner four fifths of the series. Median [range].",
-        "The volcano moves beyond those 5 km, too: 5 to 6 km west and south-west of the vent the ground goes down by"
-        " 8 mm (up to 23 mm) from the summer of 2018 to 2019 or 2020, and then up, by 18 mm to the middle of 2022"
-        " (medians of three to ten months, less a plane fitted beyond 7 km). What is said of that is no error of a"
+        "The volcano moves beyond those 5 km, too (docs/real_series.md). What is said of that is no error of a"
         " method, but counts as one below, in all columns but 'less what is said without the event'; and the law of"
-        " the noise takes it for noise. So the same events are planted, too, where what moves slowly has been taken"
-        " out of every pixel by a broken line (least squares, beside the season). Noise that is as slow is gone with"
-        " it; which line it is matters. Rate and season stay.",
+        " the noise takes it for noise. So the same events are planted, too, where slow motion has been taken out of"
+        " every pixel by a piecewise linear fit (least squares, beside the season). Noise that is as slow is gone with"
+        " it; which fit it is matters. Rate and season stay.",
         "SNR: of the matched filter beside offset, rate and season, ramp and height, in the noise's spectrum"
         " (constant on ellipses) and covariance in time (each epoch's variance, and a random walk of the share that is"
         " most likely), both estimated of the series without an event. right history: correlation with the true course"
@@ -124,7 +122,7 @@ def _heading(line: str | None) -> str:
     if line is None:
         return "## All that the series holds"
     more = " and ".join(f"{day:g}" for day in KNOTS_D[line][1])
-    return f"## Without a broken line of {line}" + (f", and knots at {more} d" if more else "")
+    return f"## Less a piecewise linear fit, a knot every {line}" + (f" and at {more} d" if more else "")
 
 
 def _line(name: str, kind: str, part: pd.DataFrame) -> list[str]:
