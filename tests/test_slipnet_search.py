@@ -181,6 +181,7 @@ def test_of_two_histories_that_are_alike_one_is_left() -> None:
         for part, value in ((tile.found, Moved(half, course)), (tile.stds, half), (tile.images, image)):
             part.append(value)
         tile.scores.append(100.0)
+        tile.shares.append(2.0)
     with torch.inference_mode():
         settle(tile, network, 1)
     (one,) = tile.found

@@ -20,7 +20,7 @@ import scenes
 import torch
 
 from slipbench.scenes import Scene
-from slipscan.denoise.methods.slipnet.events import map_of
+from slipscan.denoise.methods.slipnet.maps import map_of
 from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.prepare import padded, prepare
@@ -87,7 +87,7 @@ def told_history(scene: Scene, method: SlipNetDenoiser) -> np.ndarray:
     seen = scene.observation(False)
     course = (scene.course - scene.course[0]) / (scene.course[-1] - scene.course[0])
     with torch.inference_mode():
-        tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m, seen.noise), MULTIPLE)
+        tile = padded(prepare(seen.cleaned(), seen.days, seen.pixel_m, seen.noise, seen.los), MULTIPLE)
         state = begun(tile, bool(method.network.whitened))
         mapped = map_of(state, torch.from_numpy(course.astype(np.float32)), method.network)
         found = (mapped * tile.unit_m).numpy()[: seen.shape[0], : seen.shape[1]]

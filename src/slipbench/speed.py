@@ -57,7 +57,7 @@ def _table(plan: SkillPlan, method: SlipNetDenoiser) -> str:
     observations = [draw(Key("validation", "A", kinds[i], i), plan)[0].observation(False) for i in range(SCENES)]
     pixel_epochs = float(np.mean([observation.values.size for observation in observations]))
     product = {kind: _product_rate(kind) for kind in (torch.bfloat16, torch.float32)}
-    tiles = [padded(prepare(o.cleaned(), o.days, o.pixel_m), MULTIPLE) for o in observations]
+    tiles = [padded(prepare(o.cleaned(), o.days, o.pixel_m, los=o.los), MULTIPLE) for o in observations]
     with FlopCounterMode(display=False) as counter:
         tile_events(tiles[:1], method.network, None)
     operations = counter.get_total_flops() / tiles[0].residual.numel()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,21 +13,19 @@ from torch import Tensor, nn
 
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.candidates import only
-from slipscan.denoise.methods.slipnet.image import Image, Moved, image_of, own_of
+from slipscan.denoise.methods.slipnet.image import Image, Moved
+from slipscan.denoise.methods.slipnet.maps import Mapped, cleaned, fault_in, mapped, timed_by, view_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
-from slipscan.denoise.methods.slipnet.predict import oriented_prediction
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
-from slipscan.denoise.methods.slipnet.rupture_map import Fault, rupture_map
+from slipscan.denoise.methods.slipnet.rupture_map import Fault
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.methods.slipnet.steps import (
     TileState,
     begun,
     beside_of,
-    course_of_fault,
     in_bands_of,
     next_steps,
-    pixels_of,
 )
 from slipscan.denoise.sigma import SigmaCalibration
 
@@ -40,8 +38,6 @@ MIN_EVIDENCE, MIN_OF_FAULT = 150.0, 30.0
 ENERGY: Final = 2.0
 """Times its score: so much energy a history has at most. Streaks that the network took for a map have more in common
 with the data, but the score tells directions apart."""
-FAULT_ERROR: Final = 0.3
-"""Standard deviation of the displacement of a fault that is fitted, over its size."""
 SWEEPS: Final = 3
 """Times that maps of several events are made again beside one another."""
 
@@ -114,93 +110,26 @@ def _one_more(
     going = [(tile, steps) for tile in tiles if (steps := next_steps(tile, gate)) is not None]
     if not going:
         return []
-    views = [_view(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
+    views = [view_of(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
     left = []
-    for (tile, steps), view, (mean, std) in zip(going, views, _cleaned(views, network, orientations), strict=True):
+    for (tile, steps), view, (mean, std) in zip(going, views, cleaned(views, network, orientations), strict=True):
         told, courses = math.isinf(steps.score), steps.courses
-        fault = _fault_in(view, None if told else mean)
+        fault = fault_in(view, None if told else mean)
         if fault is not None and courses.shape[1] == 1:
-            view, mean, std, fault = _timed_by(fault, view, mean, std, told, network, orientations)
+            view, mean, std, fault = timed_by(fault, view, mean, std, told, network, orientations)
             courses = view.course[:, None]
-        mean, std = _with_fault(view, fault, mean, std, told, network, orientations)
-        if _share_of_least(tile, view.image, mean, steps.score) < 1:
+        made = mapped(view, fault, mean, std, told, network, orientations)
+        share = _share_of_least(tile, view.image, made, steps.score)
+        if share < 1:
             continue
-        tile.found.append(Moved(mean * view.image.std, courses))
-        tile.stds.append(std)
+        tile.found.append(Moved(made.mean * view.image.std, courses))
+        tile.stds.append(made.std)
         tile.images.append(view.image)
         tile.scores.append(steps.score)
+        tile.shares.append(share)
         if len(tile.found) < most_events:
             left.append(tile)
     return left
-
-
-class _View(NamedTuple):
-    """The image of a history in a tile, beside other histories, what else moved taken out; see `image_of`."""
-
-    tile: TileState
-    course: Tensor
-    beside: Tensor | None
-    others: Sequence[Moved]
-    unsure: Tensor | None
-    image: Image
-
-
-def _view(
-    tile: TileState, course: Tensor, beside: Tensor | None, others: Sequence[Moved], unsure: Tensor | None = None
-) -> _View:
-    image = image_of(tile.prepared, tile.levels, course, beside, others, unsure)
-    return _View(tile, course, beside, others, unsure, image)
-
-
-def _cleaned(views: Sequence[_View], network: nn.Module, orientations: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Maps that the network makes of images, and their standard deviations, both (y, x) over the error."""
-    return zip(*oriented_prediction(network, [view.image for view in views], orientations), strict=True)
-
-
-def _fault_in(view: _View, mean: Tensor | None) -> Fault | None:
-    """A surface rupture in the image, if it is one; `mean` its map without one (see `rupture_map`)."""
-    pixels, beside = pixels_of(view.tile, view.others), own_of(view.tile.prepared, view.beside)
-    otherwise = None if mean is None else mean * view.image.std
-    return rupture_map(view.course, view.tile.bands, beside, pixels, otherwise)
-
-
-def _timed_by(
-    fault: Fault, view: _View, mean: Tensor, std: Tensor, told: bool, network: nn.Module, orientations: int
-) -> tuple[_View, Tensor, Tensor, Fault]:
-    """View, map and fault of the history that the fault itself tells: beside it, the energy of a tile is noise."""
-    course = course_of_fault(view.tile, fault.kernel, own_of(view.tile.prepared, view.beside), view.others)
-    if course is None:
-        return view, mean, std, fault
-    again = _view(view.tile, course, view.beside, view.others)
-    ((new_mean, new_std),) = _cleaned([again], network, orientations)
-    better = _fault_in(again, None if told else new_mean)
-    return (view, mean, std, fault) if better is None else (again, new_mean, new_std, better)
-
-
-def _with_fault(
-    view: _View, fault: Fault | None, mean: Tensor, std: Tensor, told: bool, network: nn.Module, orientations: int
-) -> tuple[Tensor, Tensor]:
-    """Map and standard deviation with a fault taken out before the network, and put back.
-
-    What a surface rupture alone has `told` is that fault and nothing else: no energy says that there is more.
-    """
-    if fault is None:
-        return (torch.zeros_like(mean) if told else mean), std
-    moved = fault.map / view.image.std
-    if told:
-        mean = torch.zeros_like(mean)
-    else:
-        others = [*view.others, Moved(fault.map, view.course[:, None])]
-        rest = _view(view.tile, view.course, view.beside, others, view.unsure)
-        ((mean, std),) = _cleaned([rest], network, orientations)
-    return mean + moved, torch.hypot(std, FAULT_ERROR * moved)
-
-
-def map_of(tile: TileState, course: Tensor, network: nn.Module) -> Tensor:
-    """Map (y, x) of a history (time,) that is known, as if it were found; units."""
-    view = _view(tile, course, None, ())
-    ((mean, std),) = _cleaned([view], network, 1)
-    return _with_fault(view, _fault_in(view, mean), mean, std, False, network, 1)[0] * view.image.std
 
 
 def _prune(tile: TileState) -> None:
@@ -231,17 +160,20 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
     The maps of the others are no surer than its own: of histories that are alike each would take noise from the other.
     """
     faults: list[Fault | None] = [None] * len(tile.found)
+    before: list[Mapped | None] = [None] * len(tile.found)
     for sweep in range(SWEEPS):
         for number, one in enumerate(tile.found):
             others = [other for other in tile.found if other is not one]
-            view = _view(tile, one.course, None, others, beside_of(tile, others))
-            ((mean, std),) = _cleaned([view], network, orientations)
+            view = view_of(tile, one.course, None, others, beside_of(tile, others))
+            ((mean, std),) = cleaned([view], network, orientations)
             told = math.isinf(tile.scores[number])
             if sweep == 0:
-                faults[number] = _fault_in(view, None if told else mean)
-            mean, std = _with_fault(view, faults[number], mean, std, told, network, orientations)
-            tile.found[number] = replace(one, map=mean * view.image.std)
-            tile.stds[number], tile.images[number] = std, view.image
+                faults[number] = fault_in(view, None if told else mean)
+            made = mapped(view, faults[number], mean, std, told, network, orientations, before[number])
+            before[number] = made
+            tile.found[number] = replace(one, map=made.mean * view.image.std)
+            tile.stds[number], tile.images[number] = made.std, view.image
+            tile.shares[number] = _share_of_least(tile, view.image, made, tile.scores[number])
 
 
 def _leave_out_emptiest(tile: TileState) -> bool:
@@ -249,20 +181,16 @@ def _leave_out_emptiest(tile: TileState) -> bool:
 
     One by one: beside a history that is alike neither of two has much, and one alone has all that both had.
     """
-    shares = [
-        _share_of_least(tile, image, one.map / image.std, score)
-        for one, image, score in zip(tile.found, tile.images, tile.scores, strict=True)
-    ]
-    if not shares or min(shares) >= 1:
+    if not tile.shares or min(tile.shares) >= 1:
         return False
-    tile.leave_out(int(np.argmin(shares)))
+    tile.leave_out(int(np.argmin(tile.shares)))
     return True
 
 
-def _share_of_least(tile: TileState, image: Image, mean: Tensor, score: float) -> float:
-    """Evidence of a map, over the image's error, as a share of what one whose history was found so must have."""
+def _share_of_least(tile: TileState, image: Image, made: Mapped, score: float) -> float:
+    """Evidence of a map without a source, as a share of what one whose history was found so must have."""
     least = MIN_OF_FAULT if math.isinf(score) else MIN_EVIDENCE
-    return float(_evidence(tile, image, mean).sum()) / least
+    return float(_evidence(tile, image, made.without_source).sum()) / least
 
 
 def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:

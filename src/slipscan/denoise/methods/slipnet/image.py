@@ -171,6 +171,7 @@ def image_of(
     beside: Tensor | None = None,
     others: Sequence[Moved] = (),
     unsure: Tensor | None = None,
+    level: bool = False,
 ) -> Image:
     """The amplitude of a course in every pixel, and what the network sees of it.
 
@@ -188,6 +189,8 @@ def image_of(
         what else happened, taken out
     unsure
         (time, n) courses of what was taken out that is known no better than this: the error is that beside them
+    level
+        take out the columns of the delay, too
     """
     shape = prepared.height.shape
     own, std = filter_of(prepared, course, own_of(prepared, beside))
@@ -200,6 +203,8 @@ def image_of(
     amplitudes = pair @ prepared.residual.flatten(1)
     for other in others:
         amplitudes = amplitudes - (pair @ left_of(prepared, other.course))[:, None] * other.map.flatten()
+    if level:
+        amplitudes = amplitudes - _delay_in(prepared, amplitudes)
     # Where epochs are missing, the others stand in for them.
     size = own.abs()
     kept = ((size / size.sum().clamp(min=1e-12)) @ prepared.valid.flatten(1).float()).reshape(shape)
@@ -210,6 +215,16 @@ def image_of(
         Amplitudes(amplitudes.reshape(2, *shape) * scale, usable * kept, removed, prepared.height, std),
         levels, prepared.pixel_m, len(prepared.days), own,
     )  # fmt: skip
+
+
+def _delay_in(prepared: Prepared, images: Tensor) -> Tensor:
+    """What images (n, pixel) hold of the delay's columns, by least squares."""
+    columns = prepared.columns.flatten(1).T
+    seen = columns * prepared.seen.flatten()[:, None]
+    normal = (seen.T @ columns).double()
+    normal = normal + 1e-9 * torch.diag(normal.diagonal() + 1e-30)
+    coefficients = torch.linalg.solve(normal, (seen.T @ images.T).double())
+    return (columns @ coefficients.float()).T * prepared.seen.flatten()
 
 
 @dataclass(frozen=True)

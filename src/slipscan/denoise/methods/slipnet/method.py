@@ -28,11 +28,12 @@ from slipscan.settings import TrainSettings
 
 
 class Options(Frozen):
-    """How histories are found and the network is run; see `events.tile_events`."""
+    """How histories are found and the network is run (see `events.tile_events`); whether sources are fitted to maps."""
 
     orientations: Literal[1, 8] = 1
     gate: float = Setting(GATE, ge=0)
     most_events: int = Setting(MOST_EVENTS, ge=1, le=20)
+    sources: bool = True
 
 
 class SlipNetDenoiser(TrainedDenoiser):
@@ -50,11 +51,16 @@ class SlipNetDenoiser(TrainedDenoiser):
     def fields(self, observations: Sequence[Observation]) -> list[Field]:
         """What happened in each tile; those of one size, one after the other, go through the network together."""
         device = next(self.network.parameters()).device
-        tiles = [without_empty(prepare(one.cleaned(device), one.days, one.pixel_m, one.noise)) for one in observations]
+        how = self.options.model_dump()
+        sources = how.pop("sources")
+        tiles = [
+            without_empty(prepare(one.cleaned(device), one.days, one.pixel_m, one.noise, one.los if sources else None))
+            for one in observations
+        ]
         out: list[Field] = []
         for _, group in itertools.groupby(tiles, key=lambda tile: tile.residual.shape[1:]):
             same = list(group)
-            found = tile_events(same, self.network, self.sigma, **self.options.model_dump())
+            found = tile_events(same, self.network, self.sigma, **how)
             seen = observations[len(out) : len(out) + len(same)]
             out += [_field_of(*one) for one in zip(seen, same, found, strict=True)]
         return out

@@ -62,6 +62,8 @@ class Prepared:
         side of a cell, and what one unit is, m
     red
         (band,) variance that noise gains in a year as a random walk, over that of its white part, 1/yr; detail first
+    los
+        (3,) unit vector from the ground to the satellite: east, north, up; None: unknown
     """
 
     residual: Tensor
@@ -75,6 +77,7 @@ class Prepared:
     pixel_m: float
     unit_m: float
     red: Tensor
+    los: Tensor | None = None
 
     @cached_property
     def seen(self) -> Tensor:
@@ -92,7 +95,13 @@ class Prepared:
         return dataclasses.replace(self, residual=-self.residual, removed=-self.removed)
 
 
-def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, noise: xr.Dataset | None = None) -> Prepared:
+def prepare(
+    cleaned: Cleaned,
+    days: NDArray[np.floating],
+    pixel_m: float,
+    noise: xr.Dataset | None = None,
+    los: NDArray[np.floating] | None = None,
+) -> Prepared:
     """Take the background out of a cleaned series and bring it into units of its noise.
 
     Parameters
@@ -105,6 +114,8 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, noise:
         side of a cell
     noise
         product 'noise' of the region; None: white in time
+    los
+        unit vector from the ground to the satellite, (3,) or (3, y, x); None: unknown
     """
     shape = (-1, *cleaned.height.shape)
     weight = cleaned.weight
@@ -124,7 +135,20 @@ def prepare(cleaned: Cleaned, days: NDArray[np.floating], pixel_m: float, noise:
         pixel_m=float(pixel_m),
         unit_m=unit,
         red=torch.as_tensor(red_of(noise, pixel_m), dtype=torch.float32, device=weight.device),
+        los=_mean_los(los, weight.device),
     )
+
+
+def _mean_los(los: NDArray[np.floating] | None, device: torch.device) -> Tensor | None:
+    """(3,) that of the tile; None where it is known nowhere."""
+    if los is None:
+        return None
+    every = los.reshape(3, -1)
+    known = np.isfinite(every).all(0)
+    if not known.any():
+        return None
+    mean = every[:, known].mean(1)
+    return torch.as_tensor(mean / np.linalg.norm(mean), dtype=torch.float32, device=device)
 
 
 def red_of(noise: xr.Dataset | None, pixel_m: float) -> NDArray[np.float64]:

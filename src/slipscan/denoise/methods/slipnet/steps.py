@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 import torch
@@ -24,7 +24,8 @@ from slipscan.denoise.methods.slipnet.candidates import (
     pairs,
     pairs_near,
 )
-from slipscan.denoise.methods.slipnet.image import Image, Moved, left_of, levels_of
+from slipscan.denoise.methods.slipnet.ground import Ground, ground_of
+from slipscan.denoise.methods.slipnet.image import Image, Moved, left_of, levels_of, step_statistics
 from slipscan.denoise.methods.slipnet.prepare import Prepared
 from slipscan.denoise.methods.slipnet.ruptures import FEWEST, search_ruptures
 from slipscan.denoise.methods.slipnet.scales import Levels
@@ -70,6 +71,8 @@ class TileState:
         what happened, strongest first; std (y, x) over the image's error, and what the map was made of
     scores
         log likelihood ratio of each history's energy; infinite of one that a surface rupture tells: it has little
+    shares
+        evidence of each, of what it must have
     """
 
     prepared: Prepared
@@ -85,10 +88,22 @@ class TileState:
     stds: list[Tensor]
     images: list[Image]
     scores: list[float]
+    shares: list[float]
+
+    @cached_property
+    def ground(self) -> Ground | None:
+        """Where images of it are seen, their noise being that of short histories; None: nobody knows from where."""
+        prepared = self.prepared
+        if prepared.los is None:
+            return None
+        images = step_statistics(prepared)
+        noise = scales.complete(images, prepared.seen.expand_as(images))[0]
+        height, known = scales.coarse(torch.stack([prepared.height, prepared.seen.float()]))
+        return ground_of(noise, prepared.los, height, known >= scales.MIN_KNOWN, scales.COARSE * prepared.pixel_m)
 
     def leave_out(self, number: int) -> None:
         """Forget one of what was found."""
-        for part in (self.found, self.stds, self.images, self.scores):
+        for part in (self.found, self.stds, self.images, self.scores, self.shares):
             del part[number]
 
 
@@ -109,6 +124,7 @@ def begun(tile: Prepared, whitened: bool) -> TileState:
         candidates(tile.days),
         0.0,
         in_bands(whitening.isotropic(broad), fine, used, tile),
+        [],
         [],
         [],
         [],
@@ -228,6 +244,11 @@ def pixels_of(tile: TileState, found: Sequence[Moved] = ()) -> Tensor:
     """The series (time, y, x) of single pixels, complete, less what was found."""
     broad, fine = _less(tile, found)
     return scales.upsampled(broad[None])[0] + fine
+
+
+def broad_image(tile: TileState, image: Image, found: Sequence[Moved]) -> Tensor:
+    """An image (y, x) on coarse pixels, complete, over its error, less what was found."""
+    return torch.tensordot(image.filter, _less(tile, found)[0], 1) / image.std
 
 
 def _best_pair(tile: TileState, bands: BandSeries, beside: Tensor, apart_d: float) -> Steps | None:

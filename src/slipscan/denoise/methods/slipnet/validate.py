@@ -26,7 +26,7 @@ def calibration_card(network: nn.Module, settings: TrainSettings) -> dict[str, A
     for index in range(settings.validation_scenes):
         scene = held_out(settings, index)
         seen = scene.observation
-        prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m)
+        prepared = prepare(seen.cleaned(), seen.days, seen.pixel_m, los=seen.los)
         (events,) = tile_events([prepared], network, None)
         for event in events:
             others = [other.map for other in events if other is not event]
