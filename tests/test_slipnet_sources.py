@@ -140,3 +140,9 @@ def test_sources_can_be_left_out() -> None:
     )
     np.testing.assert_array_equal(without.transient, network.transient)
     assert np.ptp(with_source.transient - without.transient) > 1e-3
+
+
+@pytest.mark.parametrize("kind", [VOLUME, FAULT], ids=["volume", "fault"])
+def test_unknowns_beyond_all_measure_have_finite_maps(kind: Kind) -> None:
+    far = torch.full((1, len(kind.steps)), 80.0)
+    assert bool(ground(1).maps(kind, torch.cat([far, -far])).isfinite().all())

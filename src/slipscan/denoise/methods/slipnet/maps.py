@@ -17,7 +17,7 @@ from slipscan.denoise.methods.slipnet.steps import TileState, broad_image, cours
 
 FAULT_ERROR: Final = 0.3
 """Standard deviation of the displacement of a fault that is fitted, over its size."""
-SOURCE_ERROR, UNLIKE = 2.0, 0.15
+SOURCE_ERROR, UNLIKE = 2.0, 0.3
 """Times the formal error of a buried source, and share of its displacement: none is just like those that are fitted."""
 LEAST, LEAST_SHARE = 45.0, 0.2
 """A source that explains less than this, about what the best one does in noise, or than this share of what the

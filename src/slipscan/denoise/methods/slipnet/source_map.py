@@ -178,7 +178,7 @@ def _improve(kind: Kind, one: _Improved, data: Tensor, ground: Ground) -> None:
     normal, slope = slopes.T @ slopes, slopes.T @ one.missed
     for _ in range(5):
         damped = normal + one.damping * torch.diag(normal.diagonal() + 1e-3)
-        step = -torch.linalg.solve(damped, slope).clamp(-2, 2).float()
+        step = -torch.linalg.solve(damped, slope).nan_to_num().clamp(-2, 2).float()
         unknowns = one.unknowns + step * steps
         missed = _missed(kind, unknowns[None], data, ground)[0]
         gained = float(one.missed.square().sum() - missed.square().sum())

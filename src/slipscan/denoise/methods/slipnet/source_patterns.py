@@ -25,11 +25,13 @@ OPENINGS: Final = (0.0, 0.0, 1.0)
 DEPTHS: Final = 7
 SHALLOWEST_PX, DEEPEST = 1.5, 0.29
 """First and last depth that is looked at: coarse pixels, and the share of the longer side of the tile."""
-ORIENTATIONS: Final = (*((45.0 * n, 89.0) for n in range(4)), *((45.0 * n, 40.0) for n in range(8)))
+ORIENTATIONS: Final = (*((45.0 * n, 89.0) for n in range(4)), *((45.0 * n, 40.0) for n in range(8)), (0.0, 5.0))
 """Strike and dip,"""
 LENGTHS: Final = (1.5, 5.0)
 """and lengths, over the depth, of faults that are looked at everywhere."""
 LEAST_DIP_DEG: Final = 1.0
+SMALLEST, LARGEST = math.log(20.0), math.log(1e6)
+"""Logarithms of lengths, m, that are ever computed."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ VOLUME: Final = Kind((1.0, 1.0, 0.3), (math.log(5e3),), (1.5,))
 FAULT: Final = Kind(
     (1.0, 1.0, 0.3, 20.0, 15.0, 0.4, 0.4),
     (math.log(8e3), 0.0, 50.0, math.log(15e3), math.log(8e3)),
-    (1.5, math.inf, 30.0, 1.0, 1.0),
+    (1.5, math.inf, 45.0, 1.0, 1.0),
 )
 """Unknowns: east, north, logarithm of the middle's depth, strike, dip (degrees), logarithms of length and width."""
 
@@ -63,21 +65,25 @@ def displacement(kind: Kind, unknowns: Tensor, east: Tensor, north: Tensor) -> T
     """Displacement (source, part, point, 3) of the surface, east, north and up, of unit parts; unknowns (source, n)."""
     if kind is VOLUME:
         e0, n0, depth = unknowns.T
-        return mogi_surface(east, north, east0=e0, north0=n0, depth=depth.exp(), volume_change=1e6)[:, None]
+        return mogi_surface(east, north, east0=e0, north0=n0, depth=_metres(depth), volume_change=1e6)[:, None]
     parts = len(RAKES)
     e0, n0, log_depth, strike, dip, length, width = unknowns.repeat_interleave(parts, 0).T
-    dip, depth = dip.clamp(LEAST_DIP_DEG, 90.0), log_depth.exp()
+    dip, depth = dip.clamp(LEAST_DIP_DEG, 90.0), _metres(log_depth)
     sine, cosine = (dip * math.pi / 180).sin(), (dip * math.pi / 180).cos()
     # It ends below the surface: slip that breaks it is looked for by itself.
-    width = torch.minimum(width.exp(), 1.96 * depth / sine)
+    width = torch.minimum(_metres(width), 1.96 * depth / sine)
     across = (strike + 90) * math.pi / 180
     rake, slip, opening = (torch.tensor(part).to(unknowns).repeat(len(unknowns)) for part in (RAKES, SLIPS, OPENINGS))
     moved = okada_surface(
         east, north, east0=e0 - width / 2 * cosine * across.sin(), north0=n0 - width / 2 * cosine * across.cos(),
-        depth_top=depth - width / 2 * sine, strike_deg=strike, dip_deg=dip, length=length.exp(), width=width,
+        depth_top=depth - width / 2 * sine, strike_deg=strike, dip_deg=dip, length=_metres(length), width=width,
         rake_deg=rake, slip=slip, opening=opening,
     )  # fmt: skip
     return moved.reshape(len(unknowns), parts, -1, 3)
+
+
+def _metres(logarithm: Tensor) -> Tensor:
+    return logarithm.clamp(SMALLEST, LARGEST).exp()
 
 
 @lru_cache(maxsize=2)
