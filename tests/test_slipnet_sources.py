@@ -18,6 +18,7 @@ from slipscan.denoise.methods.slipnet.source_map import Source, source_map
 from slipscan.denoise.methods.slipnet.source_patterns import FAULT, VOLUME, Kind
 from slipscan.denoise.methods.slipnet.steps import begun
 from slipscan.field import Observation
+from slipscan.fit.delay import spatial_columns
 
 SHAPE, EPOCHS = (64, 64), 60
 LOS = np.array([-0.62, -0.11, 0.777])
@@ -31,10 +32,9 @@ def noise(seed: int, number: int) -> Tensor:
 
 
 def ground(seed: int) -> Ground:
-    height, known = torch.zeros(SHAPE), torch.ones(SHAPE)
-    broad = coarse(torch.stack([height, known]))
+    columns = spatial_columns(torch.zeros([side // COARSE for side in SHAPE]))
     los = torch.from_numpy(LOS / np.linalg.norm(LOS)).float()
-    return ground_of(coarse(noise(seed, 24)), los, broad[0], broad[1] > 0, COARSE_M)
+    return ground_of(coarse(noise(seed, 24)), los, columns, torch.ones_like(columns[0]) > 0, COARSE_M)
 
 
 def unknowns_of(kind: Kind) -> Tensor:

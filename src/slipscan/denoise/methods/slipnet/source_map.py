@@ -1,8 +1,8 @@
 """The map of a buried source: a point or a fault that is fitted to an image by its likelihood.
 
 What a source of a few unknowns tells of its map is far surer than what can be said of every pixel by itself. It is
-fitted on coarse pixels, whitened by the 2-D spectrum of noise, beside a plane and the height, which were taken from
-every epoch.
+fitted on coarse pixels, whitened by the 2-D spectrum of noise, beside what the delay of an epoch may be, a plane and
+the height: that was taken from every epoch.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from slipscan.denoise.methods.slipnet.scales import COARSE, upsampled
 from slipscan.denoise.methods.slipnet.source_patterns import FAULT, VOLUME, Kind, usual_sources
 from slipscan.fit.spectrum import MARGIN, mirrored, wide
 
-TRIED: Final = {VOLUME: 7, FAULT: 168}
-"""So many of the sources that are looked for everywhere are compared exactly,"""
 STARTS: Final = {VOLUME: 1, FAULT: 12}
-"""and so many of them improved."""
+"""So many of the sources that are looked for everywhere, faults of different orientations, are improved."""
 ROUNDS: Final = 12
 """Of Levenberg and Marquardt's method,"""
 FIRST_ROUNDS: Final = 4
@@ -76,7 +74,7 @@ def source_map(image: Tensor, ground: Ground, near: Source | None = None) -> Sou
 
 
 def _everywhere(image: Tensor, ground: Ground) -> list[tuple[Kind, Tensor]]:
-    """The usual sources, those that explain most first, each where it explains most."""
+    """The usual sources, each where it explains most."""
     shape, size = image.shape, wide(image.shape)
     k = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).to(image.device)
     weight = ground.gain.square() / (1 + (1 / (k.clamp(min=1e-6) * SEARCHED * max(shape))) ** 4)
@@ -93,9 +91,8 @@ def _everywhere(image: Tensor, ground: Ground) -> list[tuple[Kind, Tensor]]:
         explained = (torch.linalg.solve(normal, flat) * flat).sum(0)
         at = int(explained.argmax())
         place = torch.tensor([at % shape[1] + 0.5, -(at // shape[1]) - 0.5]) * ground.pixel_m
-        out.append((float(explained[at]), kind, torch.cat([place, unknowns[2:]]).to(image.device)))
-    out.sort(key=lambda one: -one[0])
-    return [(kind, unknowns) for _, kind, unknowns in out]
+        out.append((kind, torch.cat([place, unknowns[2:]]).to(image.device)))
+    return out
 
 
 class _Fits(NamedTuple):
@@ -140,7 +137,7 @@ class _Improved:
 
 def _best(kind: Kind, starts: list[Tensor], data: Tensor, ground: Ground) -> _Improved:
     """The best source of a kind."""
-    tried = torch.stack(starts[: TRIED[kind]])
+    tried = torch.stack(starts)
     order = _fits(kind, tried, data, ground).explained.argsort(descending=True)
     going = []
     different: dict[tuple[float, ...], Tensor] = {}
@@ -163,7 +160,7 @@ def _missed(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> Tenso
 
 
 def _steps(kind: Kind, ground: Ground) -> Tensor:
-    steps = torch.tensor(kind.steps, device=ground.height.device)
+    steps = torch.tensor(kind.steps, device=ground.known.device)
     steps[:2] *= ground.pixel_m
     return steps
 
@@ -208,6 +205,6 @@ def _source(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> Sourc
     information += RIDGE * torch.eye(len(information), device=information.device, dtype=information.dtype)
     information += torch.diag(1e-6 * information.diagonal())
     flat = slopes.flatten(1).T.double()
-    variance = ((flat @ torch.linalg.inv(information)) * flat).sum(1).clamp(min=0).reshape(ground.height.shape)
+    variance = ((flat @ torch.linalg.inv(information)) * flat).sum(1).clamp(min=0).reshape(ground.known.shape)
     fine = torch.einsum("pyx,p->yx", ground.maps(kind, unknowns[None], COARSE)[0], fit.parts[0])
     return Source(fine, upsampled(variance.sqrt().float()[None, None])[0, 0], float(fit.explained[0]), kind, unknowns)

@@ -98,8 +98,8 @@ class TileState:
             return None
         images = step_statistics(prepared)
         noise = scales.complete(images, prepared.seen.expand_as(images))[0]
-        height, known = scales.coarse(torch.stack([prepared.height, prepared.seen.float()]))
-        return ground_of(noise, prepared.los, height, known >= scales.MIN_KNOWN, scales.COARSE * prepared.pixel_m)
+        columns, seen = scales.coarse(prepared.columns), scales.coarse(prepared.seen.float()[None])[0]
+        return ground_of(noise, prepared.los, columns, seen >= scales.MIN_KNOWN, scales.COARSE * prepared.pixel_m)
 
     def leave_out(self, number: int) -> None:
         """Forget one of what was found."""
