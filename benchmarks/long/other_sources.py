@@ -32,7 +32,7 @@ from slipscan.synthetic.sources import Kind, Source, scale_to_peak, source_map
 PLAN = read_plan(Path(__file__).resolve().parents[1] / "skill" / "long.yaml")
 LEAST_SNR = 8.0
 FIRST = 100
-"""Number of the first scene. The error of a source (`maps.UNLIKE`) was chosen on cracks and reservoirs of the first 18."""
+"""Number of the first scene. The error of a source (`maps.UNLIKE`) was chosen on cracks and reservoirs of 18 scenes."""
 Map = Callable[[Source, Frame, np.ndarray], np.ndarray]
 
 
