@@ -181,3 +181,13 @@ def test_calibrated_sigma_covers_what_it_says_in_bins_of_what_is_predicted() -> 
     for low, high in ((0.0, 0.3), (3.0, 20.0)):
         chosen = (mean / std > low) & (mean / std < high)
         assert np.mean(np.abs(truth - mean)[chosen] < sigma[chosen]) == pytest.approx(COVERAGE, abs=0.02)
+
+
+def test_factors_of_sigma_do_not_jump_where_few_pixels_tell_them() -> None:
+    generator = np.random.default_rng(1)
+    std = 10 ** generator.uniform(-1, 0.5, 50_000)
+    mean = std * 10 ** generator.uniform(-2, 0.3, len(std))
+    truth = mean + std * generator.standard_normal(len(std))
+    mean[:300], truth[:300] = 12 * std[:300], 3 * std[:300]  # of one event, whose map was wrong
+    factor = np.log(np.array(calibrate(mean, std, truth).factor))
+    assert max(np.abs(np.diff(factor, axis=axis)).max() for axis in (0, 1)) < np.log(1.7)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fault_builders import FAULT, points, random_faults
 from slipscan.errors import SlipscanError
-from slipscan.forward.okada import okada_surface
+from slipscan.forward.okada import okada_parts, okada_surface
 
 
 def table2(x: float, y: float, depth: float, dip: float, length: float, width: float, **slip: float) -> list[float]:
@@ -68,6 +68,18 @@ def test_okada_agrees_with_triangular_dislocations(poisson_ratio):
             for triangle, components in _triangles(fault)
         )
         assert np.abs(displacement - theirs).max() < 1e-6 * np.abs(theirs).max(), fault
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parts_are_slip_along_strike_up_dip_and_opening(dtype):
+    east, north = (coordinate.to(dtype) for coordinate in points(100, 60e3))
+    faults = {name: value.to(dtype) for name, value in random_faults(2, 60).items()}
+    rake, slip, opening = (faults.pop(name)[:, None, None] for name in ("rake_deg", "slip", "opening"))
+    parts = okada_parts(east, north, **faults)
+    moved = {"rake_deg": rake[:, 0, 0], "slip": slip[:, 0, 0], "opening": opening[:, 0, 0]}
+    rake = torch.deg2rad(rake)
+    together = slip * rake.cos() * parts[:, :, 0] + slip * rake.sin() * parts[:, :, 1] + opening * parts[:, :, 2]
+    torch.testing.assert_close(together, okada_surface(east, north, **faults, **moved), rtol=1e-4, atol=1e-6)
 
 
 def _triangles(fault):

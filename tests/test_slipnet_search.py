@@ -17,7 +17,7 @@ from slipscan.denoise.methods.slipnet.events import GATE, settle
 from slipscan.denoise.methods.slipnet.image import Moved, image_of
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
-from slipscan.denoise.methods.slipnet.steps import begun, in_bands_of
+from slipscan.denoise.methods.slipnet.steps import Event, begun, in_bands_of
 from slipscan.field import Candidate
 
 SHAPE = (96, 96)
@@ -178,10 +178,7 @@ def test_of_two_histories_that_are_alike_one_is_left() -> None:
     for course in courses:
         image = image_of(tile.prepared, tile.levels, course[:, 0])
         half = torch.from_numpy(0.006 * bump().astype("f4")) / tile.prepared.unit_m
-        for part, value in ((tile.found, Moved(half, course)), (tile.stds, half), (tile.images, image)):
-            part.append(value)
-        tile.scores.append(100.0)
-        tile.shares.append(2.0)
+        tile.events.append(Event(Moved(half, course), half, image, score=100.0, share=2.0))
     with torch.inference_mode():
         settle(tile, network, 1)
     (one,) = tile.found

@@ -15,7 +15,8 @@ from slipscan.denoise.methods.slipnet.method import SlipNetDenoiser
 from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.methods.slipnet.scales import COARSE, coarse
 from slipscan.denoise.methods.slipnet.source_map import Source, source_map
-from slipscan.denoise.methods.slipnet.source_patterns import FAULT, VOLUME, Kind
+from slipscan.denoise.methods.slipnet.source_patterns import FAULT, SHEET, VOLUME, Kind
+from slipscan.denoise.methods.slipnet.source_search import starts
 from slipscan.denoise.methods.slipnet.steps import begun
 from slipscan.field import Observation
 from slipscan.fit.delay import spatial_columns
@@ -39,7 +40,8 @@ def ground(seed: int) -> Ground:
 
 def unknowns_of(kind: Kind) -> Tensor:
     place = [MIDDLE + 3 * COARSE_M, -MIDDLE + 4.3 * COARSE_M]
-    rest = [np.log(4e3)] if kind is VOLUME else [np.log(5e3), 63.0, 55.0, np.log(9e3), np.log(4e3)]
+    shapes = {VOLUME: [4e3], SHEET: [3e3, 6e3], FAULT: [5e3, np.exp(63.0), np.exp(55.0), 9e3, 4e3]}
+    rest = np.log(shapes[kind]).tolist()
     return torch.tensor([[*place, *rest]], dtype=torch.float32)
 
 
@@ -59,7 +61,10 @@ def misfit(found: Tensor, truth: Tensor) -> float:
     return float((found - truth).square().mean().sqrt() / truth.square().mean().sqrt())
 
 
-@pytest.mark.parametrize("kind", [VOLUME, FAULT], ids=["volume", "fault"])
+KINDS = pytest.mark.parametrize("kind", [VOLUME, SHEET, FAULT], ids=["volume", "sheet", "fault"])
+
+
+@KINDS
 def test_a_source_is_found_and_its_error_is_as_stated(kind: Kind) -> None:
     seen = ground(1)
     truth = moved(kind, seen, 10.0)
@@ -67,6 +72,32 @@ def test_a_source_is_found_and_its_error_is_as_stated(kind: Kind) -> None:
     assert np.median([misfit(one.map, truth) for one in found]) < 0.25
     errors = [float((one.map - truth).square().mean() / one.std.square().mean()) ** 0.5 for one in found]
     assert 0.4 < np.median(errors) < 1.8
+
+
+@KINDS
+def test_the_search_begins_near_the_source(kind: Kind) -> None:
+    seen = ground(1)
+    image = coarse((noise(24, 1)[0] + moved(kind, seen, 20.0))[None])[0]
+    first = starts(seen.white(image[None])[:, 0], seen)[kind][0]
+    assert float((first - unknowns_of(kind)[0])[:2].norm()) < 5 * COARSE_M
+
+
+def test_the_map_is_a_mean_over_kinds_that_explain_the_image_as_well() -> None:
+    seen = ground(1)
+    truth, several = moved(VOLUME, seen, 8.0), 0
+    for seed in (25, 26, 27):
+        image = coarse((noise(seed, 1)[0] + truth)[None])[0]
+        found = source_map(image, seen)
+        assert found is not None
+        singles = [
+            source_map(image, seen, found._replace(kinds={kind: some[[number]]}))
+            for kind, some in found.kinds.items()
+            for number in range(len(some))
+        ]
+        misfits = [misfit(one.map, truth) for one in singles if one is not None]
+        assert misfit(found.map, truth) < max(misfits) + 0.01
+        several += len(misfits) > 1
+    assert several
 
 
 def test_of_noise_a_source_explains_little() -> None:
@@ -142,7 +173,7 @@ def test_sources_can_be_left_out() -> None:
     assert np.ptp(with_source.transient - without.transient) > 1e-3
 
 
-@pytest.mark.parametrize("kind", [VOLUME, FAULT], ids=["volume", "fault"])
+@KINDS
 def test_unknowns_beyond_all_measure_have_finite_maps(kind: Kind) -> None:
     far = torch.full((1, len(kind.steps)), 80.0)
     assert bool(ground(1).maps(kind, torch.cat([far, -far])).isfinite().all())

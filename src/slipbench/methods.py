@@ -90,10 +90,10 @@ METHODS: dict[str, Method] = {
         partial(with_detector, name="slipnet", detector="field"),
         "slow",
         "this work, detector 'field'",
-        version=10,
+        version=11,
     ),
     "slipscan": Method(
-        "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1", version=10
+        "slipscan", partial(with_own_evidence, name="slipnet"), "slow", "this work, weights slipscan-1", version=11
     ),
     **{name: method for name, method in BASELINES.items() if method.is_bound},
 }

@@ -4,6 +4,6 @@ import sys
 
 import slipscan
 
-VERSION = 19
+VERSION = 20
 """Raised when results change (`slipscan.versions`)."""
 sys.modules[__name__].__class__ = slipscan.Stage

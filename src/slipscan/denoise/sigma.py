@@ -18,8 +18,14 @@ from torch import Tensor
 Float = NDArray[np.float64]
 
 COVERAGE: Final = 0.68
-MIN_PIXELS: Final = 500
-"""A bin with fewer takes the factor of its neighbour of lower amplitude."""
+FEWEST: Final = 100
+"""Pixels of a bin that tells a factor."""
+PIXELS_OF_ONE: Final = 3000
+"""So many pixels, neighbours, tell about as much as one that stands alone."""
+SMALLEST: Final = 0.05
+"""Factor of a bin."""
+STIFFNESS: Final = 10.0
+"""Weight of an even course of the factors from bin to bin, in pixels that stand alone."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,10 @@ def calibrate(
     amplitudes: int = 7,
     sizes: int = 5,
 ) -> SigmaCalibration:
-    """Factors that make COVERAGE of held-out truth lie within one standard deviation, bin by bin.
+    """Factors that make COVERAGE of held-out truth lie within one standard deviation, smooth from bin to bin.
+
+    Bins of large amplitudes hold the pixels of few events. So the logarithm of the factor is a smooth surface through
+    theirs (Whittaker 1923, Proc. Edinb. Math. Soc. 41, 63): a jump would be chance, and rounding would cross it.
 
     Parameters
     ----------
@@ -75,15 +84,22 @@ def calibrate(
     error = np.abs(truth - mean) / std
     nearest_size = np.abs(scale[:, None] - size_nodes).argmin(axis=1)
     nearest_amplitude = np.abs(np.clip(ratio, -1.5, 1.0)[:, None] - amplitude_nodes).argmin(axis=1)
-    factor = np.ones((amplitudes, sizes))
-    for i in range(amplitudes):
-        for j in range(sizes):
-            chosen = (nearest_amplitude == i) & (nearest_size == j)
-            if chosen.sum() >= MIN_PIXELS:
-                factor[i, j] = np.quantile(error[chosen], COVERAGE)
-            elif i:
-                factor[i, j] = factor[i - 1, j]
+    bins = nearest_amplitude * sizes + nearest_size
+    count, log_factor = np.bincount(bins, minlength=amplitudes * sizes), np.zeros(amplitudes * sizes)
+    told = np.flatnonzero(count >= FEWEST)
+    for number in told:
+        log_factor[number] = np.log(max(np.quantile(error[bins == number], COVERAGE), SMALLEST))
+    weight = np.where(count >= FEWEST, count / PIXELS_OF_ONE, 0.0)
+    uneven = _second_differences(amplitudes, sizes)
+    normal = np.diag(weight + 1e-9) + STIFFNESS * uneven.T @ uneven
+    factor = np.exp(np.linalg.solve(normal, weight * log_factor)).reshape(amplitudes, sizes)
     return SigmaCalibration(*(np.round(part, 4).tolist() for part in (amplitude_nodes, size_nodes, factor)))
+
+
+def _second_differences(rows: int, columns: int) -> Float:
+    """(difference, row and column) along rows and along columns."""
+    along_rows, along_columns = (np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns))
+    return np.concatenate([np.kron(along_rows, np.eye(columns)), np.kron(np.eye(rows), along_columns)])
 
 
 def _nodes(values: NDArray[np.floating], count: int) -> Float:

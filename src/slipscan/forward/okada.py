@@ -76,12 +76,46 @@ def okada_surface(
         a dip outside 0 to 90, a top above the surface, a length or width that is not positive, a NaN
     """
     sources = columns(east, (east0, north0, depth_top, strike_deg, dip_deg, length, width, rake_deg, slip, opening))
-    _check(*(sources[i] for i in (2, 4, 5, 6)))
+    return _dislocations(east, north, sources, 1 - 2 * poisson_ratio)
+
+
+def okada_parts(
+    east: Tensor,
+    north: Tensor,
+    *,
+    east0: Tensor | float,
+    north0: Tensor | float,
+    depth_top: Tensor | float,
+    strike_deg: Tensor | float,
+    dip_deg: Tensor | float,
+    length: Tensor | float,
+    width: Tensor | float,
+    poisson_ratio: float = 0.25,
+) -> Tensor:
+    """Displacement of the surface by a metre of slip along strike (left-lateral), one up dip, one of opening.
+
+    Parameters
+    ----------
+    east, north, east0, north0, depth_top, strike_deg, dip_deg, length, width, poisson_ratio
+        see `okada_surface`, which takes three times as long for the same
+
+    Returns
+    -------
+    displacement
+        (S, P, 3, 3): parts; east, north, up, m/m
+
+    Raises
+    ------
+    SlipscanError
+        see `okada_surface`
+    """
+    sources = columns(east, (east0, north0, depth_top, strike_deg, dip_deg, length, width))
     return _dislocations(east, north, sources, 1 - 2 * poisson_ratio)
 
 
 def _dislocations(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], k: float) -> Tensor:
-    """Displacement (S, P, 3), each source by the form and in the precision that it needs."""
+    """Displacement (S, P, 3), each source by the form and in the precision that it needs; without slip of parts."""
+    _check(*(sources[i] for i in (2, 4, 5, 6)))
     if east.dtype == torch.float64:
         return _by_form(east, north, sources, k)
     _, _, top, _, dip, length, width, *_ = sources
@@ -112,7 +146,7 @@ def _check(top: Tensor, dip: Tensor, length: Tensor, width: Tensor) -> None:
 
 def _displacement(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], *, k: float, steep: bool) -> Tensor:
     """Okada's equations 25 to 27, turned to east, north, up; k is mu / (lambda + mu)."""
-    e0, n0, top, strike, dip_angle, length, width, rake, slip, opening = sources
+    e0, n0, top, strike, dip_angle, length, width, *moved = sources
     # sin(90 - dip) is exactly 0 at 90 degrees, cos(dip) is not
     dip = Dip(torch.sin(torch.deg2rad(dip_angle)), torch.sin(torch.deg2rad(90.0 - dip_angle)))
     # Okada's frame: x along strike, y to the left of it. Lengths in units of the fault's size, so that the
@@ -125,10 +159,16 @@ def _displacement(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], *, k
     # A sheet of no depth that lies flat carries its roof along: the limit from below.
     top = torch.where(dip_angle == 0, top.clamp_min(0.1 * _ON_TRACE[top.dtype]), top)
     corners, on_trace = _corners(x, y, top, length / size / 2, width / size, dip)
-    rake = torch.deg2rad(rake)
-    slips = tuple(u / (2 * math.pi) for u in (slip * torch.cos(rake), slip * torch.sin(rake), opening))
+    slips = tuple(u / (2 * math.pi) for u in (_slips(*moved) if moved else torch.eye(3).to(x)[..., None, None]))
     ux, uy, uz = _sums(corners, dip, slips, medium_terms(corners, dip, k, steep), on_trace)
-    return torch.stack((linear((sin, ux), (-cos, uy)), linear((cos, ux), (sin, uy)), uz), dim=-1)
+    out = torch.stack((linear((sin, ux), (-cos, uy)), linear((cos, ux), (sin, uy)), uz), dim=-1)
+    return out if moved else out.permute(1, 2, 0, 3)
+
+
+def _slips(rake: Tensor, slip: Tensor, opening: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Slip along strike and up dip, and opening."""
+    rake = torch.deg2rad(rake)
+    return slip * torch.cos(rake), slip * torch.sin(rake), opening
 
 
 def _corners(x: Tensor, y: Tensor, top: Tensor, half: Tensor, down: Tensor, dip: Dip) -> tuple[Corners, Tensor | None]:

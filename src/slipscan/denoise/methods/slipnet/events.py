@@ -21,6 +21,7 @@ from slipscan.denoise.methods.slipnet.rupture_map import Fault
 from slipscan.denoise.methods.slipnet.scales import BLOCK, COARSE
 from slipscan.denoise.methods.slipnet.search import search
 from slipscan.denoise.methods.slipnet.steps import (
+    Event,
     TileState,
     begun,
     beside_of,
@@ -94,11 +95,11 @@ def tile_events(
         while open_tiles:
             open_tiles = _one_more(open_tiles, network, orientations, gate, most_events)
         for tile in working:
-            if len(tile.found) > 1:
+            if len(tile.events) > 1:
                 _prune(tile)
                 settle(tile, network, orientations)
         return [
-            [event for number in range(len(tile.found)) for event in _events(tile, number, sigma, one.height.shape)]
+            [part for event in tile.events for part in _parts(tile, event, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
         ]
 
@@ -122,12 +123,9 @@ def _one_more(
         share = _share_of_least(tile, view.image, made, steps.score)
         if share < 1:
             continue
-        tile.found.append(Moved(made.mean * view.image.std, courses))
-        tile.stds.append(made.std)
-        tile.images.append(view.image)
-        tile.scores.append(steps.score)
-        tile.shares.append(share)
-        if len(tile.found) < most_events:
+        moved = Moved(made.mean * view.image.std, courses)
+        tile.events.append(Event(moved, made.std, view.image, steps.score, share))
+        if len(tile.events) < most_events:
             left.append(tile)
     return left
 
@@ -135,16 +133,15 @@ def _one_more(
 def _prune(tile: TileState) -> None:
     """Leave out what the other histories explain together: a slow ramp, say, that was found before two steps."""
     bands = in_bands_of(tile)
-    while len(tile.found) > 1:
+    while len(tile.events) > 1:
         scores = []
-        for one, alone in zip(tile.found, tile.scores, strict=True):
-            others = beside_of(tile, [other for other in tile.found if other is not one])
-            best = search(bands, only(one.course), others, apart=0.0)
-            scores.append(alone if math.isinf(alone) else 0.0 if best is None else best.score)
+        for number, one in enumerate(tile.events):
+            best = search(bands, only(one.moved.course), beside_of(tile, tile.without(number)), apart=0.0)
+            scores.append(one.score if math.isinf(one.score) else 0.0 if best is None else best.score)
         weakest = len(scores) - 1 - int(np.argmin(scores[::-1]))
         if scores[weakest] >= tile.least:
             break
-        tile.leave_out(weakest)
+        del tile.events[weakest]
 
 
 def settle(tile: TileState, network: nn.Module, orientations: int) -> None:
@@ -159,21 +156,21 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
 
     The maps of the others are no surer than its own: of histories that are alike each would take noise from the other.
     """
-    faults: list[Fault | None] = [None] * len(tile.found)
-    before: list[Mapped | None] = [None] * len(tile.found)
+    faults: list[Fault | None] = [None] * len(tile.events)
+    before: list[Mapped | None] = [None] * len(tile.events)
     for sweep in range(SWEEPS):
-        for number, one in enumerate(tile.found):
-            others = [other for other in tile.found if other is not one]
-            view = view_of(tile, one.course, None, others, beside_of(tile, others))
+        for number, one in enumerate(tile.events):
+            others = tile.without(number)
+            view = view_of(tile, one.moved.course, None, others, beside_of(tile, others))
             ((mean, std),) = cleaned([view], network, orientations)
-            told = math.isinf(tile.scores[number])
+            told = math.isinf(one.score)
             if sweep == 0:
                 faults[number] = fault_in(view, None if told else mean)
             made = mapped(view, faults[number], mean, std, told, network, orientations, before[number])
             before[number] = made
-            tile.found[number] = replace(one, map=made.mean * view.image.std)
-            tile.stds[number], tile.images[number] = made.std, view.image
-            tile.shares[number] = _share_of_least(tile, view.image, made, tile.scores[number])
+            moved = replace(one.moved, map=made.mean * view.image.std)
+            share = _share_of_least(tile, view.image, made, one.score)
+            tile.events[number] = Event(moved, made.std, view.image, one.score, share)
 
 
 def _leave_out_emptiest(tile: TileState) -> bool:
@@ -181,9 +178,10 @@ def _leave_out_emptiest(tile: TileState) -> bool:
 
     One by one: beside a history that is alike neither of two has much, and one alone has all that both had.
     """
-    if not tile.shares or min(tile.shares) >= 1:
+    emptiest = min(tile.events, key=lambda event: event.share, default=None)
+    if emptiest is None or emptiest.share >= 1:
         return False
-    tile.leave_out(int(np.argmin(tile.shares)))
+    tile.events = [event for event in tile.events if event is not emptiest]
     return True
 
 
@@ -199,27 +197,27 @@ def _evidence(tile: TileState, image: Image, mean: Tensor) -> Tensor:
     return scales.projection(image.white[None], image.detail[:1], template)[0]
 
 
-def _events(tile: TileState, number: int, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
+def _parts(tile: TileState, event: Event, sigma: SigmaCalibration | None, shape: Sequence[int]) -> list[TileEvent]:
     """What was found, in metres, without what padding added; two steps are two events of half the size.
 
     That they are equal is assumed, so each is known to 1 / sqrt(2) of the error of both, not to half of it: together,
     taken as independent, they have that error again.
     """
-    one, image, std = tile.found[number], tile.images[number], tile.stds[number]
-    mean = one.map / image.std
+    moved, image, std = event.moved, event.image, event.std
+    mean = moved.map / image.std
     inside = slice(shape[0]), slice(shape[1])
     std = std if sigma is None else sigma.apply(mean, std)
     blocks = tuple(-(-side // (BLOCK * COARSE)) for side in shape)
     evidence = _evidence(tile, image, mean)
-    evidence = evidence * min(1.0, ENERGY * tile.scores[number] / max(float(evidence.sum()), MIN_OF_FAULT))
+    evidence = evidence * min(1.0, ENERGY * event.score / max(float(evidence.sum()), MIN_OF_FAULT))
     evidence = scales.smoothed_blocks(evidence[None])[0][: blocks[0], : blocks[1]]
-    unit = tile.prepared.unit_m / one.steps.shape[1]
+    unit = tile.prepared.unit_m / moved.steps.shape[1]
     return [
         TileEvent(
-            map=(one.map * unit)[inside],
-            std=(std * image.std * unit)[inside] * math.sqrt(one.steps.shape[1]),
+            map=(moved.map * unit)[inside],
+            std=(std * image.std * unit)[inside] * math.sqrt(moved.steps.shape[1]),
             course=step,
-            evidence=evidence / one.steps.shape[1],
+            evidence=evidence / moved.steps.shape[1],
         )
-        for step in one.steps.T
+        for step in moved.steps.T
     ]

@@ -44,7 +44,7 @@ class Ground:
     def white(self, fields: Tensor) -> Tensor:
         """Fields (n, y, x) as columns (pixel, n), noise being 1, less what is as the delay."""
         columns = self._whitened(fields)
-        return columns - self._delay @ (self._delay.T @ columns)
+        return columns - self.delay @ (self.delay.T @ columns)
 
     def explained(self, image: Tensor, by: Tensor) -> float:
         """Energy of an image (y, x) that a map (y, x) explains, noise being 1."""
@@ -57,7 +57,7 @@ class Ground:
         return (out[:, MARGIN : MARGIN + rows, MARGIN : MARGIN + columns] * self.known).flatten(1).T
 
     @cached_property
-    def _delay(self) -> Tensor:
+    def delay(self) -> Tensor:
         """(pixel, column) orthonormal: the delay's columns, whitened."""
         return torch.linalg.qr(self._whitened(self.columns).double())[0].float()
 

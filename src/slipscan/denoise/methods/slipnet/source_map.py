@@ -1,12 +1,13 @@
-"""The map of a buried source: a point or a fault that is fitted to an image by its likelihood.
+"""The map of a buried source: points, sheets and faults that are fitted to an image by their likelihood.
 
-What a source of a few unknowns tells of its map is far surer than what can be said of every pixel by itself. It is
+What a source of a few unknowns tells of its map is far surer than what can be said of every pixel by itself. They are
 fitted on coarse pixels, whitened by the 2-D spectrum of noise, beside what the delay of an epoch may be, a plane and
 the height: that was taken from every epoch.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,30 +16,28 @@ from torch import Tensor
 
 from slipscan.denoise.methods.slipnet.ground import Ground
 from slipscan.denoise.methods.slipnet.scales import COARSE, upsampled
-from slipscan.denoise.methods.slipnet.source_patterns import FAULT, VOLUME, Kind, usual_sources
-from slipscan.fit.spectrum import MARGIN, mirrored, wide
+from slipscan.denoise.methods.slipnet.source_patterns import Kind
+from slipscan.denoise.methods.slipnet.source_search import starts
+from slipscan.fit.spectrum import MARGIN
 
-STARTS: Final = {VOLUME: 1, FAULT: 12}
-"""So many of the sources that are looked for everywhere, faults of different orientations, are improved."""
-ROUNDS: Final = 12
-"""Of Levenberg and Marquardt's method,"""
-FIRST_ROUNDS: Final = 4
-"""and of those that all starts have,"""
-GOING_ON: Final = 3
-"""so many of which go on."""
-SIMPLER: Final = 20.0
-"""What a fault explains more than a point, or it is a point: it has six unknowns more, and finds more in noise."""
+ROUNDS: Final = ((6, 3), (3, 9))
+"""So many sources of a kind have so many rounds of Levenberg and Marquardt's method, and then fewer others."""
+FOR_AN_UNKNOWN: Final = 10 / 3
+"""Energy that a source explains more for every unknown more that it has, or the simpler one is likelier: it finds more
+in noise."""
+ALIKE: Final = 1.0
+"""Two sources are one if what they say of the data differs by less energy."""
+LEAST_WEIGHT: Final = 0.02
+"""Of a source beside the likeliest."""
 DIFFERENCE: Final = 0.1
 """Of a step, of which derivatives are taken."""
 RIDGE: Final = 1e-4
-SEARCHED: Final = 0.7
-"""Of the longer side of a tile: longer waves hardly count where sources are looked for everywhere."""
 ENOUGH: Final = 0.5
 """An improvement of less is the last."""
 
 
 class Source(NamedTuple):
-    """A source in an image.
+    """A source in an image: the mean of those that explain it about as well, weighted by how likely each is.
 
     Attributes
     ----------
@@ -46,15 +45,14 @@ class Source(NamedTuple):
         (y, x) what it has moved, and how sure that is, if it is one; units of the image
     explained
         energy of the image that it explains, noise being 1: twice the logarithm of the likelihood ratio
-    kind, unknowns
-        what it is
+    kinds
+        unknowns (source, n) of those of every kind
     """
 
     map: Tensor
     std: Tensor
     explained: float
-    kind: Kind
-    unknowns: Tensor
+    kinds: dict[Kind, Tensor]
 
 
 def source_map(image: Tensor, ground: Ground, near: Source | None = None) -> Source | None:
@@ -65,34 +63,40 @@ def source_map(image: Tensor, ground: Ground, near: Source | None = None) -> Sou
     if min(image.shape) <= MARGIN:
         return None
     data = ground.white(image[None])[:, 0]
-    if near is not None:
-        return _source(near.kind, _best(near.kind, [near.unknowns], data, ground).unknowns, data, ground)
-    starts = _everywhere(image, ground)
-    found = {kind: _best(kind, [start for of, start in starts if of is kind], data, ground) for kind in STARTS}
-    kind = max(found, key=lambda one: found[one].better - (SIMPLER if one is FAULT else 0.0))
-    return _source(kind, found[kind].unknowns, data, ground)
+    if near is None:
+        found = [_best(kind, some, data, ground) for kind, some in starts(data, ground).items()]
+    else:
+        rounds = sum(rounds for _, rounds in ROUNDS)
+        found = [_improved(_begun(kind, some, data, ground), rounds, data, ground) for kind, some in near.kinds.items()]
+    found = [_different(one) for one in found]
+    likely = torch.cat([one.better - FOR_AN_UNKNOWN * one.kind.unknowns for one in found]).nan_to_num(nan=-math.inf)
+    if not bool(likely.isfinite().any()):
+        return None
+    weights = (0.5 * (likely - likely.max())).exp()
+    weights = torch.where(weights < LEAST_WEIGHT, 0.0, weights) / weights[weights >= LEAST_WEIGHT].sum()
+    return _mean_of(found, weights.float(), data, ground)
 
 
-def _everywhere(image: Tensor, ground: Ground) -> list[tuple[Kind, Tensor]]:
-    """The usual sources, each where it explains most."""
-    shape, size = image.shape, wide(image.shape)
-    k = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).to(image.device)
-    weight = ground.gain.square() / (1 + (1 / (k.clamp(min=1e-6) * SEARCHED * max(shape))) ** 4)
-    seen = torch.fft.rfft2(mirrored(image[None])) * weight
-    out = []
-    for kind, unknowns, moved in usual_sources(ground.pixel_m, tuple(shape), image.device):
-        waves = torch.einsum("pcyx,c->pyx", moved, ground.los.to(moved.dtype))
-        common = torch.fft.irfft2(seen * waves.conj(), s=size)
-        common = common[:, MARGIN : MARGIN + shape[0], MARGIN : MARGIN + shape[1]]
-        products = (waves * weight)[:, None] * waves.conj()
-        normal = torch.fft.irfft2(products, s=size)[..., 0, 0].double()
-        normal = normal + 100 * RIDGE * torch.diag(normal.diagonal())
-        flat = common.flatten(1).double()
-        explained = (torch.linalg.solve(normal, flat) * flat).sum(0)
-        at = int(explained.argmax())
-        place = torch.tensor([at % shape[1] + 0.5, -(at // shape[1]) - 0.5]) * ground.pixel_m
-        out.append((kind, torch.cat([place, unknowns[2:]]).to(image.device)))
-    return out
+def _mean_of(found: list[_Improved], weights: Tensor, data: Tensor, ground: Ground) -> Source:
+    """The mean of sources; those that have no weight (source,) are left out."""
+    kinds, singles = {}, []
+    for one, some in zip(found, torch.split(weights, [len(one.unknowns) for one in found]), strict=True):
+        if bool((some > 0).any()):
+            kinds[one.kind] = one.unknowns[some > 0]
+            singles += [_single(one.kind, unknowns, data, ground) for unknowns in kinds[one.kind]]
+    maps, variances = (torch.stack(part) for part in list(zip(*singles, strict=True))[:2])
+    weights = weights[weights > 0]
+    mean = torch.tensordot(weights, maps, 1)
+    variance = torch.tensordot(weights, variances + (maps - mean).square(), 1)
+    return Source(mean, variance.sqrt(), float(weights @ weights.new_tensor([one.explained for one in singles])), kinds)
+
+
+class _Single(NamedTuple):
+    """Map and its variance (y, x) of one source, and energy that it explains."""
+
+    map: Tensor
+    variance: Tensor
+    explained: float
 
 
 class _Fits(NamedTuple):
@@ -122,37 +126,54 @@ def _unusual(kind: Kind, unknowns: Tensor) -> Tensor:
 
 @dataclass
 class _Improved:
-    """A source that is being improved: unknowns, what it misses of data and of what is usual, how careful a step is."""
+    """Sources of a kind that are being improved.
 
+    Attributes
+    ----------
+    unknowns, missed
+        (source, n); (source, pixel and unknown) what each misses of data and of what is usual
+    damping, done
+        (source,) how careful its next step is, and whether it has taken the last
+    """
+
+    kind: Kind
     unknowns: Tensor
     missed: Tensor
-    damping: float = 0.3
-    done: bool = False
+    damping: Tensor
+    done: Tensor
 
     @property
-    def better(self) -> float:
-        """Less is missed than this below zero."""
-        return -float(self.missed.square().sum())
+    def better(self) -> Tensor:
+        """(source,) less is missed than this below zero."""
+        return -self.missed.square().sum(1)
+
+    def some(self, which: Tensor) -> _Improved:
+        """Those of some numbers."""
+        return _Improved(self.kind, *(part[which] for part in (self.unknowns, self.missed, self.damping, self.done)))
 
 
-def _best(kind: Kind, starts: list[Tensor], data: Tensor, ground: Ground) -> _Improved:
-    """The best source of a kind."""
-    tried = torch.stack(starts)
-    order = _fits(kind, tried, data, ground).explained.argsort(descending=True)
-    going = []
-    different: dict[tuple[float, ...], Tensor] = {}
-    for unknowns in tried[order]:
-        different.setdefault(tuple(unknowns[3:5].tolist()), unknowns)
-    for unknowns in list(different.values())[: STARTS[kind]]:
-        one = _Improved(unknowns, _missed(kind, unknowns[None], data, ground)[0])
-        for _ in range(FIRST_ROUNDS):
-            _improve(kind, one, data, ground)
-        going.append(one)
-    going = sorted(going, key=lambda one: -one.better)[:GOING_ON]
-    for one in going:
-        for _ in range(ROUNDS - FIRST_ROUNDS):
-            _improve(kind, one, data, ground)
-    return going[0] if len(going) == 1 else max(going, key=lambda one: one.better)
+def _begun(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> _Improved:
+    missed = _missed(kind, unknowns, data, ground)
+    return _Improved(kind, unknowns, missed, missed.new_full((len(missed),), 0.3), missed.new_zeros(len(missed)) > 0)
+
+
+def _best(kind: Kind, starts: Tensor, data: Tensor, ground: Ground) -> _Improved:
+    """The best sources of a kind, of those (source, n) that are tried, best first."""
+    going = _begun(kind, starts[: ROUNDS[0][0]], data, ground)
+    for number, rounds in ROUNDS:
+        going = going.some(going.better.argsort(descending=True)[:number])
+        going = _improved(going, rounds, data, ground)
+    return going
+
+
+def _different(ones: _Improved) -> _Improved:
+    """Those that explain data in different ways, the best of those that are alike."""
+    kept: list[int] = []
+    for number in ones.better.argsort(descending=True).tolist():
+        others = ones.missed[kept]
+        if bool(((others - ones.missed[number]).square().sum(1) > ALIKE).all()):
+            kept.append(number)
+    return ones.some(torch.tensor(kept, device=ones.done.device))
 
 
 def _missed(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> Tensor:
@@ -165,28 +186,42 @@ def _steps(kind: Kind, ground: Ground) -> Tensor:
     return steps
 
 
-def _improve(kind: Kind, one: _Improved, data: Tensor, ground: Ground) -> None:
-    """A step of Levenberg and Marquardt's method."""
-    if one.done:
-        return
-    steps = _steps(kind, ground)
-    beside = one.unknowns + DIFFERENCE * torch.diag(steps)
-    slopes = (_missed(kind, beside, data, ground) - one.missed).T / DIFFERENCE
-    normal, slope = slopes.T @ slopes, slopes.T @ one.missed
+def _improved(ones: _Improved, rounds: int, data: Tensor, ground: Ground) -> _Improved:
+    """Steps of Levenberg and Marquardt's method."""
+    for _ in range(rounds):
+        going = (~ones.done).nonzero()[:, 0]
+        if not len(going):
+            break
+        _improve(ones, going, data, ground)
+    return ones
+
+
+def _improve(ones: _Improved, going: Tensor, data: Tensor, ground: Ground) -> None:
+    """One step of those that go on; of each the first that is better."""
+    kind, steps = ones.kind, _steps(ones.kind, ground)
+    beside = ones.unknowns[going, None] + DIFFERENCE * torch.diag(steps)
+    slopes = _missed(kind, beside.flatten(0, 1), data, ground).reshape(*beside.shape[:2], -1)
+    slopes = (slopes - ones.missed[going, None]) / DIFFERENCE
+    normal, slope = slopes @ slopes.transpose(1, 2), slopes @ ones.missed[going, :, None]
     for _ in range(5):
-        damped = normal + one.damping * torch.diag(normal.diagonal() + 1e-3)
-        step = -torch.linalg.solve(damped, slope).nan_to_num().clamp(-2, 2).float()
-        unknowns = one.unknowns + step * steps
-        missed = _missed(kind, unknowns[None], data, ground)[0]
-        gained = float(one.missed.square().sum() - missed.square().sum())
-        if gained > 0:
-            one.unknowns, one.missed, one.damping, one.done = unknowns, missed, one.damping / 6, gained < ENOUGH
+        careful = ones.damping[going, None] * (normal.diagonal(dim1=1, dim2=2) + 1e-3)
+        step = -torch.linalg.solve(normal + torch.diag_embed(careful), slope)[..., 0].nan_to_num().clamp(-2, 2).float()
+        unknowns = ones.unknowns[going] + step * steps
+        missed = _missed(kind, unknowns, data, ground)
+        gained = ones.missed[going].square().sum(1) - missed.square().sum(1)
+        better, worse = gained > 0, ~(gained > 0)
+        taken = going[better]
+        ones.unknowns[taken], ones.missed[taken] = unknowns[better], missed[better]
+        ones.done[taken] = gained[better] < ENOUGH
+        ones.damping[taken] /= 6
+        going, normal, slope = going[worse], normal[worse], slope[worse]
+        if not len(going):
             return
-        one.damping = 6 * max(one.damping, 0.01)
-    one.done = True
+        ones.damping[going] = 6 * ones.damping[going].clamp(min=0.01)
+    ones.done[going] = True
 
 
-def _source(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> Source:
+def _single(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> _Single:
     """Map of a source, and its standard deviation: of unknowns and parts, linearised."""
     steps = _steps(kind, ground)
     several = torch.cat([unknowns[None], unknowns + DIFFERENCE * torch.diag(steps)])
@@ -207,4 +242,4 @@ def _source(kind: Kind, unknowns: Tensor, data: Tensor, ground: Ground) -> Sourc
     flat = slopes.flatten(1).T.double()
     variance = ((flat @ torch.linalg.inv(information)) * flat).sum(1).clamp(min=0).reshape(ground.known.shape)
     fine = torch.einsum("pyx,p->yx", ground.maps(kind, unknowns[None], COARSE)[0], fit.parts[0])
-    return Source(fine, upsampled(variance.sqrt().float()[None, None])[0, 0], float(fit.explained[0]), kind, unknowns)
+    return _Single(fine, upsampled(variance.float()[None, None])[0, 0].clamp(min=0), float(fit.explained[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
@@ -47,6 +47,28 @@ USED_SHARE: Final = 0.5
 """Of the epochs and pixels of a coarse pixel that have data: with less it tells no history."""
 
 
+class Event(NamedTuple):
+    """Something that happened in a tile.
+
+    Attributes
+    ----------
+    moved, std
+        what it was, and the standard deviation (y, x) of its map over the image's error
+    image
+        that the map was made of
+    score
+        log likelihood ratio of the history's energy; infinite of one that a surface rupture tells: it has little
+    share
+        its evidence, of what it must have
+    """
+
+    moved: Moved
+    std: Tensor
+    image: Image
+    score: float
+    share: float
+
+
 @dataclass
 class TileState:
     """A tile that is worked on.
@@ -67,12 +89,8 @@ class TileState:
         score that a history must reach
     bands
         the series less what was found before the last search, in bands
-    found, stds, images
-        what happened, strongest first; std (y, x) over the image's error, and what the map was made of
-    scores
-        log likelihood ratio of each history's energy; infinite of one that a surface rupture tells: it has little
-    shares
-        evidence of each, of what it must have
+    events
+        what happened, strongest first
     """
 
     prepared: Prepared
@@ -84,11 +102,16 @@ class TileState:
     tried: Candidates
     least: float
     bands: BandSeries
-    found: list[Moved]
-    stds: list[Tensor]
-    images: list[Image]
-    scores: list[float]
-    shares: list[float]
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def found(self) -> list[Moved]:
+        """What moved by what happened."""
+        return [event.moved for event in self.events]
+
+    def without(self, number: int) -> list[Moved]:
+        """What moved by all but one of the events."""
+        return [event.moved for other, event in enumerate(self.events) if other != number]
 
     @cached_property
     def ground(self) -> Ground | None:
@@ -100,11 +123,6 @@ class TileState:
         noise = scales.complete(images, prepared.seen.expand_as(images))[0]
         columns, seen = scales.coarse(prepared.columns), scales.coarse(prepared.seen.float()[None])[0]
         return ground_of(noise, prepared.los, columns, seen >= scales.MIN_KNOWN, scales.COARSE * prepared.pixel_m)
-
-    def leave_out(self, number: int) -> None:
-        """Forget one of what was found."""
-        for part in (self.found, self.stds, self.images, self.scores, self.shares):
-            del part[number]
 
 
 def begun(tile: Prepared, whitened: bool) -> TileState:
@@ -124,11 +142,6 @@ def begun(tile: Prepared, whitened: bool) -> TileState:
         candidates(tile.days),
         0.0,
         in_bands(whitening.isotropic(broad), fine, used, tile),
-        [],
-        [],
-        [],
-        [],
-        [],
     )
 
 
@@ -160,7 +173,7 @@ def _less(tile: TileState, found: Sequence[Moved]) -> tuple[Tensor, Tensor]:
 
 
 class Steps(NamedTuple):
-    """A history, as the courses (time, step) that it is the mean of, and its score (see `TileState.scores`)."""
+    """A history, as the courses (time, step) that it is the mean of, and its score (see `Event`)."""
 
     courses: Tensor
     score: float
