@@ -15,6 +15,7 @@ from slipscan.denoise.methods.slipnet.bands import BLOCKS, block_modes, change_o
 from slipscan.denoise.methods.slipnet.candidates import candidates, pairs
 from slipscan.denoise.methods.slipnet.events import GATE, settle
 from slipscan.denoise.methods.slipnet.image import Moved, image_of
+from slipscan.denoise.methods.slipnet.maps import Cleaner
 from slipscan.denoise.methods.slipnet.prepare import Prepared, prepare, red_of
 from slipscan.denoise.methods.slipnet.search import Found, search
 from slipscan.denoise.methods.slipnet.steps import Event, begun, in_bands_of
@@ -180,7 +181,7 @@ def test_of_two_histories_that_are_alike_one_is_left() -> None:
         half = torch.from_numpy(0.006 * bump().astype("f4")) / tile.prepared.unit_m
         tile.events.append(Event(Moved(half, course), half, image, score=100.0, share=2.0))
     with torch.inference_mode():
-        settle(tile, network, 1)
+        settle(tile, Cleaner(network))
     (one,) = tile.found
     assert float(one.map[40, 50]) * tile.prepared.unit_m == pytest.approx(0.012, rel=0.3)
 

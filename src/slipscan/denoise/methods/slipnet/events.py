@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from slipscan.denoise.methods.slipnet import scales
 from slipscan.denoise.methods.slipnet.candidates import only
 from slipscan.denoise.methods.slipnet.image import Image, Moved
-from slipscan.denoise.methods.slipnet.maps import Mapped, cleaned, fault_in, mapped, timed_by, view_of
+from slipscan.denoise.methods.slipnet.maps import Cleaner, Mapped, fault_in, mapped, timed_by, view_of
 from slipscan.denoise.methods.slipnet.network import MULTIPLE
 from slipscan.denoise.methods.slipnet.prepare import Prepared, padded
 from slipscan.denoise.methods.slipnet.rupture_map import Fault
@@ -89,37 +89,36 @@ def tile_events(
     most_events
         in a tile
     """
+    clean = Cleaner(network, orientations)
     with torch.inference_mode():
         working = [begun(padded(tile, MULTIPLE), bool(network.whitened)) for tile in tiles]
         open_tiles = working
         while open_tiles:
-            open_tiles = _one_more(open_tiles, network, orientations, gate, most_events)
+            open_tiles = _one_more(open_tiles, clean, gate, most_events)
         for tile in working:
             if len(tile.events) > 1:
                 _prune(tile)
-                settle(tile, network, orientations)
+                settle(tile, clean)
         return [
             [part for event in tile.events for part in _parts(tile, event, sigma, one.height.shape)]
             for one, tile in zip(tiles, working, strict=True)
         ]
 
 
-def _one_more(
-    tiles: Sequence[TileState], network: nn.Module, orientations: int, gate: float, most_events: int
-) -> list[TileState]:
+def _one_more(tiles: Sequence[TileState], clean: Cleaner, gate: float, most_events: int) -> list[TileState]:
     """Find the next event of each tile; the tiles in which there may be another one."""
     going = [(tile, steps) for tile in tiles if (steps := next_steps(tile, gate)) is not None]
     if not going:
         return []
     views = [view_of(tile, steps.courses.mean(1), beside_of(tile, tile.found), tile.found) for tile, steps in going]
     left = []
-    for (tile, steps), view, (mean, std) in zip(going, views, cleaned(views, network, orientations), strict=True):
+    for (tile, steps), view, said in zip(going, views, clean(views), strict=True):
         told, courses = math.isinf(steps.score), steps.courses
-        fault = fault_in(view, None if told else mean)
+        fault = fault_in(view, None if told else said.mean)
         if fault is not None and courses.shape[1] == 1:
-            view, mean, std, fault = timed_by(fault, view, mean, std, told, network, orientations)
+            view, said, fault = timed_by(fault, view, said, told, clean)
             courses = view.course[:, None]
-        made = mapped(view, fault, mean, std, told, network, orientations)
+        made = mapped(view, fault, said, told, clean)
         share = _share_of_least(tile, view.image, made, steps.score)
         if share < 1:
             continue
@@ -144,14 +143,14 @@ def _prune(tile: TileState) -> None:
         del tile.events[weakest]
 
 
-def settle(tile: TileState, network: nn.Module, orientations: int) -> None:
+def settle(tile: TileState, clean: Cleaner) -> None:
     """Make the maps of all events beside one another, and leave out what is nothing then."""
-    _refit(tile, network, orientations)
+    _refit(tile, clean)
     while _leave_out_emptiest(tile):
-        _refit(tile, network, orientations)
+        _refit(tile, clean)
 
 
-def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
+def _refit(tile: TileState, clean: Cleaner) -> None:
     """Maps of all events again, each with the others taken out instead of beside their histories (backfitting).
 
     The maps of the others are no surer than its own: of histories that are alike each would take noise from the other.
@@ -162,11 +161,11 @@ def _refit(tile: TileState, network: nn.Module, orientations: int) -> None:
         for number, one in enumerate(tile.events):
             others = tile.without(number)
             view = view_of(tile, one.moved.course, None, others, beside_of(tile, others))
-            ((mean, std),) = cleaned([view], network, orientations)
+            (said,) = clean([view])
             told = math.isinf(one.score)
             if sweep == 0:
-                faults[number] = fault_in(view, None if told else mean)
-            made = mapped(view, faults[number], mean, std, told, network, orientations, before[number])
+                faults[number] = fault_in(view, None if told else said.mean)
+            made = mapped(view, faults[number], said, told, clean, before[number])
             before[number] = made
             moved = replace(one.moved, map=made.mean * view.image.std)
             share = _share_of_least(tile, view.image, made, one.score)

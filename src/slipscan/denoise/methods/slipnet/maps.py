@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -60,9 +60,23 @@ def view_of(
     return View(tile, course, beside, others, unsure, image)
 
 
-def cleaned(views: Sequence[View], network: nn.Module, orientations: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Maps that the network makes of images, and their standard deviations, both (y, x) over the error."""
-    return zip(*oriented_prediction(network, [view.image for view in views], orientations), strict=True)
+class Said(NamedTuple):
+    """What the network says of an image: map and standard deviation (y, x), over the error of the image."""
+
+    mean: Tensor
+    std: Tensor
+
+
+class Cleaner(NamedTuple):
+    """The network; its answer is averaged over so many orientations."""
+
+    network: nn.Module
+    orientations: int = 1
+
+    def __call__(self, views: Sequence[View]) -> list[Said]:
+        """What it says of every image."""
+        means, stds = oriented_prediction(self.network, [view.image for view in views], self.orientations)
+        return [Said(mean, std) for mean, std in zip(means, stds, strict=True)]
 
 
 def fault_in(view: View, mean: Tensor | None) -> Fault | None:
@@ -72,30 +86,21 @@ def fault_in(view: View, mean: Tensor | None) -> Fault | None:
     return rupture_map(view.course, view.tile.bands, beside, pixels, otherwise)
 
 
-def timed_by(
-    fault: Fault, view: View, mean: Tensor, std: Tensor, told: bool, network: nn.Module, orientations: int
-) -> tuple[View, Tensor, Tensor, Fault]:
+def timed_by(fault: Fault, view: View, said: Said, told: bool, clean: Cleaner) -> tuple[View, Said, Fault]:
     """View, map and fault of the history that the fault itself tells: beside it, the energy of a tile is noise."""
     course = course_of_fault(view.tile, fault.kernel, own_of(view.tile.prepared, view.beside), view.others)
     if course is None:
-        return view, mean, std, fault
+        return view, said, fault
     again = view_of(view.tile, course, view.beside, view.others)
-    ((new_mean, new_std),) = cleaned([again], network, orientations)
-    better = fault_in(again, None if told else new_mean)
-    return (view, mean, std, fault) if better is None else (again, new_mean, new_std, better)
+    (better_said,) = clean([again])
+    better = fault_in(again, None if told else better_said.mean)
+    return (view, said, fault) if better is None else (again, better_said, better)
 
 
 def mapped(
-    view: View,
-    fault: Fault | None,
-    mean: Tensor,
-    std: Tensor,
-    told: bool,
-    network: nn.Module,
-    orientations: int,
-    before: Mapped | None = None,
+    view: View, fault: Fault | None, said: Said, told: bool, clean: Cleaner, before: Mapped | None = None
 ) -> Mapped:
-    """The map of an image of which the network says `mean` and `std`.
+    """The map of an image of which the network has `said` something.
 
     A `fault` is taken out before the network, and put back. What a surface rupture alone has `told` is that fault and
     nothing else: no energy says that there is more. Where there is none, a buried source is looked for; if there was a
@@ -103,57 +108,49 @@ def mapped(
     """
     if fault is None:
         if told:
-            nothing = torch.zeros_like(mean)
-            return Mapped(nothing, std, nothing)
-        return _with_source(view, mean, std, network, orientations, before)
+            nothing = torch.zeros_like(said.mean)
+            return Mapped(nothing, said.std, nothing)
+        return _with_source(view, said, clean, before)
     moved = fault.map / view.image.std
-    if told:
-        mean = torch.zeros_like(mean)
-    else:
-        mean, std = _cleaned_rest(view, fault.map, False, network, orientations)
-    return Mapped(mean + moved, torch.hypot(std, FAULT_ERROR * moved), mean + moved)
+    rest = Said(torch.zeros_like(moved), said.std) if told else _cleaned_rest(view, fault.map, False, clean)
+    return Mapped(rest.mean + moved, torch.hypot(rest.std, FAULT_ERROR * moved), rest.mean + moved)
 
 
-def _cleaned_rest(
-    view: View, moved: Tensor, level: bool, network: nn.Module, orientations: int
-) -> tuple[Tensor, Tensor]:
+def _cleaned_rest(view: View, moved: Tensor, level: bool, clean: Cleaner) -> Said:
     """What the network says of the image without something (y, x), units; whether the rest is made `level`, too."""
     others = [*view.others, Moved(moved, view.course[:, None])]
-    rest = view_of(view.tile, view.course, view.beside, others, view.unsure, level)
-    ((mean, std),) = cleaned([rest], network, orientations)
-    return mean, std
+    (said,) = clean([view_of(view.tile, view.course, view.beside, others, view.unsure, level)])
+    return said
 
 
-def _with_source(
-    view: View, mean: Tensor, std: Tensor, network: nn.Module, orientations: int, before: Mapped | None
-) -> Mapped:
+def _with_source(view: View, said: Said, clean: Cleaner, before: Mapped | None) -> Mapped:
     """The mean of two maps, weighted by their errors: the network's, and a buried source with what it says of the rest.
 
     What the network still finds in the rest counts as an error of the source.
     """
     ground = view.tile.ground
     if ground is None or (before is not None and before.source is None):
-        return Mapped(mean, std, mean)
+        return Mapped(said.mean, said.std, said.mean)
     image = broad_image(view.tile, view.image, view.others)
     source = source_map(image, ground, None if before is None else before.source)
-    least = max(LEAST, LEAST_SHARE * ground.explained(image, scales.coarse(mean[None])[0]))
+    least = max(LEAST, LEAST_SHARE * ground.explained(image, scales.coarse(said.mean[None])[0]))
     if source is None or source.explained < least:
-        return Mapped(mean, std, mean)
+        return Mapped(said.mean, said.std, said.mean)
     # The fit of every epoch took a plane of the source from the series, which is not there to be taken out.
-    left, left_std = _cleaned_rest(view, source.map * view.image.std, True, network, orientations)
+    left = _cleaned_rest(view, source.map * view.image.std, True, clean)
     own_error = torch.hypot(SOURCE_ERROR * source.std, UNLIKE * source.map)
-    errors = [float(part.square().mean()) for part in (std, own_error, left)]
+    errors = [float(part.square().mean()) for part in (said.std, own_error, left.mean)]
     weight = errors[0] / (errors[0] + errors[1] + errors[2])
     return Mapped(
-        weight * (source.map + left) + (1 - weight) * mean,
-        weight * torch.hypot(own_error, left_std) + (1 - weight) * std,
-        mean,
+        weight * (source.map + left.mean) + (1 - weight) * said.mean,
+        weight * torch.hypot(own_error, left.std) + (1 - weight) * said.std,
+        said.mean,
         source,
     )
 
 
 def map_of(tile: TileState, course: Tensor, network: nn.Module) -> Tensor:
     """Map (y, x) of a history (time,) that is known, as if it were found; units."""
-    view = view_of(tile, course, None, ())
-    ((mean, std),) = cleaned([view], network, 1)
-    return mapped(view, fault_in(view, mean), mean, std, False, network, 1).mean * view.image.std
+    view, clean = view_of(tile, course, None, ()), Cleaner(network)
+    (said,) = clean([view])
+    return mapped(view, fault_in(view, said.mean), said, False, clean).mean * view.image.std
