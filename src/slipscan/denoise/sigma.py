@@ -24,6 +24,8 @@ PIXELS_OF_ONE: Final = 3000
 """So many pixels, neighbours, tell about as much as one that stands alone."""
 SMALLEST: Final = 0.05
 """Factor of a bin."""
+FARTHEST: Final = float(np.log(2))
+"""Logarithm of a factor beyond those that bins tell."""
 STIFFNESS: Final = 10.0
 """Weight of an even course of the factors from bin to bin, in pixels that stand alone."""
 
@@ -92,7 +94,11 @@ def calibrate(
     weight = np.where(count >= FEWEST, count / PIXELS_OF_ONE, 0.0)
     uneven = _second_differences(amplitudes, sizes)
     normal = np.diag(weight + 1e-9) + STIFFNESS * uneven.T @ uneven
-    factor = np.exp(np.linalg.solve(normal, weight * log_factor)).reshape(amplitudes, sizes)
+    smooth = np.linalg.solve(normal, weight * log_factor)
+    if len(told):
+        # Beyond the bins that tell anything it would run away.
+        smooth = smooth.clip(log_factor[told].min() - FARTHEST, log_factor[told].max() + FARTHEST)
+    factor = np.exp(smooth).reshape(amplitudes, sizes)
     return SigmaCalibration(*(np.round(part, 4).tolist() for part in (amplitude_nodes, size_nodes, factor)))
 
 

@@ -114,7 +114,10 @@ def okada_parts(
 
 
 def _dislocations(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], k: float) -> Tensor:
-    """Displacement (S, P, 3), each source by the form and in the precision that it needs; without slip of parts."""
+    """Displacement (S, P, 3), each source by the form and in the precision that it needs.
+
+    Sources without rake, slip and opening: (S, P, 3, 3) of parts.
+    """
     _check(*(sources[i] for i in (2, 4, 5, 6)))
     if east.dtype == torch.float64:
         return _by_form(east, north, sources, k)
@@ -159,6 +162,7 @@ def _displacement(east: Tensor, north: Tensor, sources: tuple[Tensor, ...], *, k
     # A sheet of no depth that lies flat carries its roof along: the limit from below.
     top = torch.where(dip_angle == 0, top.clamp_min(0.1 * _ON_TRACE[top.dtype]), top)
     corners, on_trace = _corners(x, y, top, length / size / 2, width / size, dip)
+    # Unit slips of parts are (part, 1, 1), and so come before the sources.
     slips = tuple(u / (2 * math.pi) for u in (_slips(*moved) if moved else torch.eye(3).to(x)[..., None, None]))
     ux, uy, uz = _sums(corners, dip, slips, medium_terms(corners, dip, k, steep), on_trace)
     out = torch.stack((linear((sin, ux), (-cos, uy)), linear((cos, ux), (sin, uy)), uz), dim=-1)
