@@ -17,8 +17,17 @@ STRONG: Final = 0.2
 """Of a map's peak: pixels above it count apart."""
 
 
-def skill(denoiser: Denoiser, settings: TrainSettings) -> dict[str, Any]:
-    """Figures over `validation_scenes` held-out scenes, per state of the background.
+def skill(denoiser: Denoiser, settings: TrainSettings, scenes: int | None = None) -> dict[str, Any]:
+    """Figures over some held-out scenes, per state of the background.
+
+    Parameters
+    ----------
+    denoiser
+        that is measured
+    settings
+        of the scenes; the first `validation_scenes` calibrated its sigma, those after them are measured on
+    scenes
+        how many of them; default: as many
 
     Returns
     -------
@@ -27,10 +36,9 @@ def skill(denoiser: Denoiser, settings: TrainSettings) -> dict[str, Any]:
         ratio, medians; share of truth within one standard deviation where something is found, in all pixels and in
         those above a fifth of the peak
     """
-    # The second half of the held-out scenes: the first calibrates sigma.
-    count = settings.validation_scenes
-    scenes = (held_out(settings, count + index) for index in range(count))
-    table = pd.DataFrame([_row(scene, denoiser) for scene in scenes])
+    first = settings.validation_scenes
+    measured = range(first, first + (first if scenes is None else scenes))
+    table = pd.DataFrame([_row(held_out(settings, index), denoiser) for index in measured])
     out: dict[str, Any] = {
         name: round(float(table[name].mean()), 3) for name in ("covered", "covered_strong") if table[name].notna().any()
     }
