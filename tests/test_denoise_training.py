@@ -1,5 +1,6 @@
 """Training: what examples say is what a filter makes of the events, and a training goes on where it stopped."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,14 @@ from slipscan.denoise.methods.slipnet.prepare import prepare
 from slipscan.denoise.registry import build
 from slipscan.denoise.sigma import COVERAGE, calibrate
 from slipscan.denoise.training.run import train
-from slipscan.denoise.training.scenes import REGION_SHARE, LabelledScene, draw_labelled, of_the_region
+from slipscan.denoise.training.scenes import (
+    REGION_SHARE,
+    LabelledScene,
+    _turned,
+    _turned_los,
+    draw_labelled,
+    of_the_region,
+)
 from slipscan.denoise.training.trainer import Trainer
 from slipscan.errors import SlipscanError
 from slipscan.geometry import Grid, utm_crs, write_grid
@@ -191,3 +199,22 @@ def test_factors_of_sigma_do_not_jump_where_few_pixels_tell_them() -> None:
     mean[:300], truth[:300] = 12 * std[:300], 3 * std[:300]  # of one event, whose map was wrong
     factor = np.log(np.array(calibrate(mean, std, truth).factor))
     assert max(np.abs(np.diff(factor, axis=axis)).max() for axis in (0, 1)) < np.log(1.7)
+
+
+def test_a_turned_scene_is_seen_from_where_its_maps_are() -> None:
+    """A Mogi source moves the ground alike, turned or not, if the line of sight turns with it."""
+    shape, depth, los = (33, 33), 3e3, np.array([-0.62, -0.11, 0.777])
+
+    def seen_from(sight: np.ndarray, row: int, column: int) -> np.ndarray:
+        rows, columns = (500.0 * np.arange(side) for side in shape)
+        east, south = columns[None] - 500.0 * column, rows[:, None] - 500.0 * row
+        moved = np.stack(np.broadcast_arrays(east, -south, depth)) / (east**2 + south**2 + depth**2) ** 1.5
+        return np.tensordot(sight, moved, 1).astype("f4")
+
+    for turned, down, across in itertools.product((False, True), repeat=3):
+        row, column = (32 - 10 if down else 10), (32 - 20 if across else 20)
+        row, column = (column, row) if turned else (row, column)
+        expected = seen_from(_turned_los(los, turned, down, across), row, column)
+        np.testing.assert_allclose(
+            _turned(seen_from(los, 10, 20), turned, down, across), expected, rtol=1e-4, atol=1e-12
+        )

@@ -1,6 +1,6 @@
 """Calibrate sigma of the shipped weights, and measure them on other scenes: `calibration` and `validation` of the card.
 
-    python benchmarks/training/calibrate_sigma.py --scenes 800 --measured 200
+    python benchmarks/training/calibrate_sigma.py --scenes 600 --measured 120
 
 Some twenty minutes of one core. The card is written anew.
 """
@@ -26,8 +26,8 @@ CARD = Path(slipscan.denoise.__file__).parent / "weights" / "slipscan-1.json"
 def main() -> None:
     """Write the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=800, help="that calibrate")
-    parser.add_argument("--measured", type=int, default=200, help="others, that are measured on")
+    parser.add_argument("--scenes", type=int, default=600, help="that calibrate")
+    parser.add_argument("--measured", type=int, default=120, help="others, that are measured on")
     given = parser.parse_args()
     torch.set_num_threads(1)
     card = json.loads(CARD.read_text())

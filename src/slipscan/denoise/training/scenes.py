@@ -196,12 +196,27 @@ def labelled(
     sign = np.float32(-1 if negative else 1)
     seen, height, maps = (_turned(f, turned, down, across) for f in (sign * displacement, scene.height, sign * maps))
     return LabelledScene(
-        # The line of sight of a turned scene is none that Sentinel-1 has.
-        Observation(np.ascontiguousarray(seen), time, pixel_m, height, background_known=known),
+        Observation(
+            np.ascontiguousarray(seen),
+            time,
+            pixel_m,
+            height,
+            los=_turned_los(scene.los, turned, down, across),
+            background_known=known,
+        ),
         maps=maps,
         courses=np.ascontiguousarray(courses, dtype=np.float32),
         snr=snr if snr > MIN_SNR else 0.0,
     )
+
+
+def _turned_los(los: Float, turned: bool, down: bool, across: bool) -> Float:
+    """Line of sight (3,) from which a turned scene is seen: it may be none that Sentinel-1 has.
+
+    Sources in a half space turn with what they move.
+    """
+    east, north = los[0] * (-1 if across else 1), los[1] * (-1 if down else 1)
+    return np.array([-north, -east, los[2]] if turned else [east, north, los[2]])
 
 
 def _turned(field: Float32, turned: bool, down: bool, across: bool) -> Float32:
